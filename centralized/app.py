@@ -1,0 +1,37 @@
+"""``fedtwin centralized``: the Hydra app around `centralized.train`."""
+
+from __future__ import annotations
+
+import hydra
+from omegaconf import DictConfig
+
+from shared.config import CONF_DIR, from_hydra
+from shared.terminal import report_errors
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def main(overrides: DictConfig) -> None:
+    """Train on pooled data.
+
+    Parameters
+    ----------
+    overrides : DictConfig
+        Composed by Hydra from ``conf/`` and the command line.
+    """
+    with report_errors():
+        from rich.console import Console  # this and what follows: not needed for --help and --cfg
+
+        from centralized.train import train
+        from shared.home import open_home
+        from shared.tracking.show import run_view
+        from shared.tracking.store import Store
+
+        cfg = from_hydra(overrides)
+        home = open_home(cfg.tracking)
+        with Store(home.database_url) as store:
+            run_id = train(cfg, store=store, home=home)
+            Console().print(run_view(store, run_id))
+
+
+if __name__ == "__main__":
+    main()

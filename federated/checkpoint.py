@@ -1,0 +1,90 @@
+"""The global model on disk after each round: safetensors, never pickle, replaced in one step."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from shared.errors import FederationError
+
+
+@dataclass
+class Progress:
+    """Where a federated run stands, beside its arrays.
+
+    Attributes
+    ----------
+    round : int
+        The last complete one.
+    best_round : int or None
+    best_value : float or None
+        Of the monitored metric.
+    best_threshold : float
+        Of the probability of class 1, chosen on the clients' validation rows at the best round.
+    stale_rounds : int
+        Rounds since the best one.
+    lr_scale : float
+        Factor on the clients' learning rate, lowered on a plateau.
+    plateau_best : float or None
+        Best val/loss seen by the plateau schedule.
+    plateau_stale : int
+        Rounds since then.
+    """
+
+    round: int = 0
+    best_round: int | None = None
+    best_value: float | None = None
+    best_threshold: float = 0.5
+    stale_rounds: int = 0
+    lr_scale: float = 1.0
+    plateau_best: float | None = None
+    plateau_stale: int = 0
+
+
+def save_checkpoint(path: Path, state: dict[str, Tensor], progress: Progress) -> None:
+    """Write a checkpoint: whole and on disk, or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    state : dict of str to Tensor
+    progress : Progress
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {key: tensor.contiguous() for key, tensor in state.items()}
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(save(state, metadata={"progress": json.dumps(asdict(progress))}))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    tuple of dict and Progress
+
+    Raises
+    ------
+    FederationError
+        It is not there, or not a checkpoint of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise FederationError(f"no global model to go on from at {path}: {error}") from None

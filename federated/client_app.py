@@ -1,0 +1,223 @@
+"""Flower's ClientApp: the same model, DataModule and MetricsCollector, on one client's rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from federated.records import (
+    ARRAYS,
+    CLIENT,
+    ClientInfo,
+    TrainOrder,
+    arrays_of,
+    reply_content,
+    state_of,
+)
+from shared.collector import MetricsCollector
+from shared.config import Config, validate
+from shared.data.datamodule import ImageDataModule
+from shared.data.images import ImageData, load_images
+from shared.data.partition import partition
+from shared.home import open_home
+from shared.metrics import MetricPoint
+from shared.model.classifier import LitClassifier
+from shared.model.scores import predict, score, threshold_counts
+from shared.model.trainer import build_trainer, evaluation_device
+
+app = ClientApp()
+
+
+class PointBuffer:
+    """A client's metric sink: points wait here until they leave with the reply."""
+
+    def __init__(self) -> None:
+        self.points: list[MetricPoint] = []
+
+    def add(self, points: Sequence[MetricPoint]) -> None:
+        """Keep points.
+
+        Parameters
+        ----------
+        points : sequence of MetricPoint
+        """
+        self.points.extend(points)
+
+
+@app.query()
+def describe(message: Message, context: Context) -> Message:
+    """Tell the server who this client is and what it has; no image and no file name leaves it.
+
+    Parameters
+    ----------
+    message : Message
+    context : Context
+
+    Returns
+    -------
+    Message
+    """
+    datamodule = _datamodule(TrainOrder.from_message(message), context)
+    client_id, num_partitions = _place(context)
+    info = ClientInfo(
+        client_id=client_id,
+        num_partitions=num_partitions,
+        name=str(context.node_config.get("site", f"client-{client_id}")),
+        num_examples=datamodule.num_examples("train"),
+        label_counts=datamodule.label_counts(),
+        num_val=datamodule.num_examples("val"),
+    )
+    return Message(RecordDict({CLIENT: info.to_record()}), reply_to=message)
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Train the received model for ``federation.local_epochs`` on this client's rows.
+
+    Parameters
+    ----------
+    message : Message
+    context : Context
+
+    Returns
+    -------
+    Message
+        The trained arrays, the number of training rows, and the metrics of each local epoch.
+    """
+    order = TrainOrder.from_message(message)
+    cfg = _config(order.snapshot)
+    client_id, _ = _place(context)
+    datamodule = _datamodule(order, context)
+    module = _module(cfg, message, datamodule, order=order, client_id=client_id)
+    buffer = PointBuffer()
+    with _threads(cfg.federation.client_cpus):
+        trainer = build_trainer(
+            cfg.trainer,
+            max_epochs=cfg.federation.local_epochs,
+            callbacks=[MetricsCollector(buffer, round=order.round, client_id=client_id)],
+            limit_val_batches=0,  # the evaluate message judges the aggregated model on the validation rows
+        )
+        trainer.fit(module, datamodule=datamodule)
+    content = reply_content(
+        points=buffer.points,
+        num_examples=datamodule.num_examples("train"),
+        arrays=arrays_of(module.network),
+    )
+    return Message(content, reply_to=message)
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Evaluate the received model on this client's validation rows.
+
+    Parameters
+    ----------
+    message : Message
+    context : Context
+
+    Returns
+    -------
+    Message
+        The number of validation rows and the metrics; those that a missing class makes undefined are left out.
+    """
+    order = TrainOrder.from_message(message)
+    cfg = _config(order.snapshot)
+    client_id, _ = _place(context)
+    datamodule = _datamodule(order, context)
+    module = _module(cfg, message, datamodule, order=order, client_id=client_id)
+    count = datamodule.num_examples("val")
+    with _threads(cfg.federation.client_cpus):
+        scores = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    points = [
+        MetricPoint(stage="val", name=name, value=value, num_examples=count)
+        for name, value in score(scores).items()
+    ]
+    wanted = cfg.trainer.threshold == "val" and len(datamodule.data.classes) == 2
+    thresholds = threshold_counts(scores) if wanted else None
+    return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
+
+
+def _module(
+    cfg: Config, message: Message, datamodule: ImageDataModule, *, order: TrainOrder, client_id: int
+) -> LitClassifier:
+    federation = cfg.federation
+    module = LitClassifier(
+        cfg,
+        num_classes=len(datamodule.data.classes),
+        partition_id=client_id,
+        total_epochs=federation.num_rounds * federation.local_epochs,
+        epoch_offset=max(order.round - 1, 0) * federation.local_epochs,
+        lr_scale=order.lr_scale,
+        class_weights=order.class_weights,
+    )
+    module.network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
+    return module
+
+
+def _datamodule(order: TrainOrder, context: Context) -> ImageDataModule:
+    cfg = _config(order.snapshot)
+    client_id, num_partitions = _place(context)
+    own_path = context.node_config.get("data-path")
+    if own_path is not None:  # a site with its own data: all of it is its partition
+        data, indices = _load(order.snapshot, str(own_path)), None
+    else:
+        data, parts = _shares(order.snapshot, num_partitions)
+        indices = parts[client_id]
+    return ImageDataModule(
+        data,
+        cfg=cfg.data,
+        seed=cfg.seed,
+        indices=indices,
+        partition_id=client_id,
+        epoch_offset=max(order.round - 1, 0) * cfg.federation.local_epochs,
+    )
+
+
+def _place(context: Context) -> tuple[int, int]:
+    return int(context.node_config["partition-id"]), int(context.node_config["num-partitions"])
+
+
+@lru_cache(maxsize=2)
+def _config(snapshot: str) -> Config:
+    return validate(json.loads(snapshot))
+
+
+@lru_cache(maxsize=2)
+def _shares(snapshot: str, num_partitions: int) -> tuple[ImageData, list[npt.NDArray[np.int64]]]:
+    cfg = _config(snapshot)
+    data = _load(snapshot, None)
+    return data, partition(
+        cfg.partition,
+        num_partitions=num_partitions,
+        labels=data.labels,
+        splits=data.splits,
+        groups=data.groups,
+        columns=data.columns,
+        classes=data.classes,
+    )
+
+
+@lru_cache(maxsize=2)
+def _load(snapshot: str, path: str | None) -> ImageData:
+    cfg = _config(snapshot)
+    if path is not None:
+        cfg = cfg.replace("data", path=path)
+    return load_images(cfg.data, cache_dir=open_home().cache)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,9 @@
+"""Federated averaging (McMahan et al. 2017, arXiv 1602.05629): Flower's FedAvg, made deterministic."""
+
+from __future__ import annotations
+
+from federated.strategy.deterministic import Deterministic
+
+
+class DeterministicFedAvg(Deterministic):
+    """The average of the clients' arrays, weighted by their training examples."""

@@ -1,0 +1,100 @@
+"""From uint8 batches to what the network sees: augmentation and normalisation, on whole tensor batches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from shared.config import AugmentConfig, DataConfig
+
+
+class RandomAffinePerImage(v2.Transform):
+    """Flip, shift, rotate and scale each image of a batch by its own random draw, in one resampling.
+
+    torchvision's own ``v2.RandomAffine`` draws once for a whole batch; training wants a draw for each image.
+
+    Parameters
+    ----------
+    cfg : AugmentConfig
+    """
+
+    def __init__(self, cfg: AugmentConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw one affine matrix for each image.
+
+        Parameters
+        ----------
+        flat_inputs : list
+            Its first entry is the batch, [B, C, H, W].
+
+        Returns
+        -------
+        dict
+            ``theta``, [B, 2, 3], from output to input coordinates in [-1, 1].
+        """
+        count = flat_inputs[0].shape[0]
+        draw = torch.rand(5, count) * 2 - 1
+        angle = draw[0] * math.radians(self.cfg.rotate)
+        zoom = 1 + draw[1] * self.cfg.scale
+        mirror = torch.where((draw[2] + 1) / 2 < self.cfg.hflip, -1.0, 1.0)
+        cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+        shift = draw[3:5] * 2 * self.cfg.shift
+        rows = torch.stack([mirror * cos, -sin, shift[0], mirror * sin, cos, shift[1]], dim=1)
+        return {"theta": rows.view(count, 2, 3)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Resample a batch.
+
+        Parameters
+        ----------
+        inpt : Tensor [B, C, H, W], float32
+        params : dict
+            From `make_params`.
+
+        Returns
+        -------
+        Tensor [B, C, H, W], float32
+            Pixels from outside the image are 0.
+        """
+        theta = params["theta"].to(inpt.device, inpt.dtype)
+        grid = functional.affine_grid(theta, list(inpt.shape), align_corners=False)
+        return functional.grid_sample(inpt, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def build_transform(cfg: DataConfig, *, train: bool) -> v2.Transform:
+    """The transform of a batch of images.
+
+    Parameters
+    ----------
+    cfg : DataConfig
+    train : bool
+        Whether to augment.
+
+    Returns
+    -------
+    v2.Transform
+        Takes uint8 [B, C, H, W], gives float32 [B, C, H, W], normalised, channels last in memory.
+    """
+    steps: list[v2.Transform] = [v2.ToDtype(torch.float32, scale=True)]
+    augment = cfg.augment
+    if train and any((augment.hflip, augment.shift, augment.rotate, augment.scale)):
+        steps.append(RandomAffinePerImage(augment))
+    mean, std = (list(values) * (cfg.channels // len(values)) for values in (cfg.mean, cfg.std))
+    steps.append(v2.Normalize(mean=mean, std=std, inplace=True))
+    steps.append(_ChannelsLast())
+    return v2.Compose(steps)
+
+
+class _ChannelsLast(v2.Transform):
+    """Convolutions on a CPU take about 0.6 of the time in this layout."""
+
+    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
+        return inpt.contiguous(memory_format=torch.channels_last)

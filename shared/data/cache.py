@@ -1,0 +1,159 @@
+"""The cache of decoded images: entries by key that are whole or not there, and remembered content hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_TEMPORARY = ".tmp"
+
+
+def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> Path:
+    """The folder of an entry, built if it is not there.
+
+    Any number of processes may ask at the same time: one builds, the others wait for it. A process that dies
+    while it builds leaves a temporary folder that the next call, for whichever key, removes.
+
+    Parameters
+    ----------
+    cache_dir : Path
+        Made if it is missing.
+    key : str
+        Hex.
+    build : callable
+        Fills an empty folder; what it raises is passed on and leaves nothing behind.
+
+    Returns
+    -------
+    Path
+    """
+    entries = cache_dir / "images"
+    entries.mkdir(parents=True, exist_ok=True)
+    _remove_stale(cache_dir)
+    entry = entries / key
+    if entry.is_dir():
+        return entry
+    with locked(cache_dir, key):
+        if entry.is_dir():
+            return entry
+        folder = entries / f"{key}.{secrets.token_hex(4)}{_TEMPORARY}"
+        folder.mkdir()
+        try:
+            build(folder)
+            for path in (*folder.iterdir(), folder):
+                _sync(path)
+            folder.rename(entry)
+            _sync(entries)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # gone already if all went well
+    return entry
+
+
+def drop_entry(cache_dir: Path, *, key: str) -> None:
+    """Remove an entry that turned out to be damaged.
+
+    Parameters
+    ----------
+    cache_dir : Path
+    key : str
+    """
+    with locked(cache_dir, key):
+        shutil.rmtree(cache_dir / "images" / key, ignore_errors=True)
+
+
+def remember_digest(cache_dir: Path, *, path: Path, stamp: str, compute: Callable[[], str]) -> str:
+    """The hash of a file's or folder's content, computed again only if its stamp changed.
+
+    Parameters
+    ----------
+    cache_dir : Path
+    path : Path
+        Absolute.
+    stamp : str
+        Size and time of the file, or of all files of the folder.
+    compute : callable
+        Reads the content.
+
+    Returns
+    -------
+    str
+    """
+    name = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    memo = cache_dir / "digests" / f"{name}.json"
+    known = _recall(memo, stamp)
+    if known is not None:
+        return known
+    with locked(cache_dir, name):
+        known = _recall(memo, stamp)
+        if known is not None:
+            return known
+        digest = compute()
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        temporary = memo.with_suffix(_TEMPORARY)
+        temporary.write_text(json.dumps({"stamp": stamp, "digest": digest}))
+        temporary.replace(memo)
+    return digest
+
+
+@contextmanager
+def locked(cache_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock that excludes other processes; it ends with the process that holds it.
+
+    Parameters
+    ----------
+    cache_dir : Path
+    name : str
+    wait : bool
+        Without it, a lock that is held elsewhere is not waited for.
+
+    Yields
+    ------
+    bool
+        Whether the lock is held.
+    """
+    import filelock  # not at the top: it takes longer than a whole load of a warm entry
+
+    path = cache_dir / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(blocking=wait)
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _recall(memo: Path, stamp: str) -> str | None:
+    try:
+        known = json.loads(memo.read_text())
+        return str(known["digest"]) if known["stamp"] == stamp else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # never written, or damaged: computed again
+
+
+def _remove_stale(cache_dir: Path) -> None:
+    for folder in (cache_dir / "images").glob(f"*{_TEMPORARY}"):
+        # Only the holder of the lock writes there, so whoever gets the lock finds nobody alive.
+        with locked(cache_dir, folder.name.split(".")[0], wait=False) as held:
+            if held:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open a folder
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

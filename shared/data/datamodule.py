@@ -1,0 +1,229 @@
+"""`ImageDataModule`: batches for training and evaluation, of all rows or of one client's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning as L
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from shared.config import DataConfig
+from shared.data.augment import build_transform
+from shared.data.images import ImageData
+from shared.seeding import derive_seed
+
+Batch = tuple[Tensor, Tensor]
+
+
+class EpochSampler:
+    """The order of the rows, a function of seed, partition and epoch alone.
+
+    Parameters
+    ----------
+    size : int
+        Rows.
+    seed, partition_id : int
+    epoch_offset : int
+        Epochs that came before this fit: of earlier rounds.
+    """
+
+    def __init__(self, size: int, *, seed: int, partition_id: int, epoch_offset: int) -> None:
+        self.size, self.seed, self.partition_id = size, seed, partition_id
+        self.epoch_offset = epoch_offset
+        self.epoch = epoch_offset
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each.
+
+        Parameters
+        ----------
+        epoch : int
+            Of this fit, from 0.
+        """
+        self.epoch = self.epoch_offset + epoch
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """A permutation of ``range(size)``.
+
+        Returns
+        -------
+        ndarray [size], int64
+        """
+        return np.random.default_rng(derive_seed(self.seed, self.partition_id, self.epoch)).permutation(
+            self.size
+        )
+
+
+class BatchLoader:
+    """Slices batches straight out of the memory-mapped images: no workers, no per-image Python.
+
+    Parameters
+    ----------
+    data : ImageData
+    rows : ndarray [n], int64
+    batch_size : int
+    sampler : EpochSampler, optional
+        Without one the rows come in their order.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        rows: npt.NDArray[np.int64],
+        *,
+        batch_size: int,
+        sampler: EpochSampler | None = None,
+    ) -> None:
+        self.data, self.rows, self.batch_size, self.sampler = data, rows, batch_size, sampler
+        self.batch_sampler = None  # Lightning asks for it where there is a sampler
+
+    def __len__(self) -> int:
+        rank, world = _rank_and_world()
+        return -(-len(self.rows[rank::world]) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rank, world = _rank_and_world()
+        rows = self.rows if self.sampler is None else self.rows[self.sampler.order()]
+        rows = rows[rank::world]
+        for start in range(0, len(rows), self.batch_size):
+            batch = rows[start : start + self.batch_size]
+            yield torch.from_numpy(self.data.images[batch]), torch.from_numpy(self.data.labels[batch])
+
+
+class ImageDataModule(L.LightningDataModule):
+    """Train, validation and test batches for the `LitClassifier`.
+
+    Parameters
+    ----------
+    data : ImageData
+    cfg : DataConfig
+    seed : int
+        Of the order of the training rows.
+    indices : ndarray [n], int64, optional
+        The rows of one client; all rows without it.
+    partition_id : int
+        Enters the order of the training rows.
+    epoch_offset : int
+        Epochs before this fit, so that round 2 does not repeat the order of round 1.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        *,
+        cfg: DataConfig,
+        seed: int,
+        indices: npt.NDArray[np.int64] | None = None,
+        partition_id: int = 0,
+        epoch_offset: int = 0,
+    ) -> None:
+        super().__init__()
+        self.data, self.cfg, self.seed, self.partition_id = data, cfg, seed, partition_id
+        self.epoch_offset = epoch_offset
+        self.rows = {stage: _rows(data, stage, indices) for stage in ("train", "val", "test")}
+        self.train_transform = build_transform(cfg, train=True)
+        self.eval_transform = build_transform(cfg, train=False)
+
+    def num_examples(self, stage: str) -> int:
+        """Rows of a stage.
+
+        Parameters
+        ----------
+        stage : {"train", "val", "test"}
+
+        Returns
+        -------
+        int
+        """
+        return len(self.rows[stage])
+
+    def label_counts(self, stage: str = "train") -> list[int]:
+        """Rows of each class.
+
+        Parameters
+        ----------
+        stage : {"train", "val", "test"}
+
+        Returns
+        -------
+        list of int
+        """
+        return np.bincount(self.data.labels[self.rows[stage]], minlength=len(self.data.classes)).tolist()
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled training batches.
+
+        Returns
+        -------
+        BatchLoader
+        """
+        rows = self.rows["train"]
+        sampler = EpochSampler(
+            len(rows), seed=self.seed, partition_id=self.partition_id, epoch_offset=self.epoch_offset
+        )
+        return BatchLoader(self.data, rows, batch_size=self.cfg.batch_size, sampler=sampler)
+
+    def val_dataloader(self) -> BatchLoader:
+        """Validation batches, in order.
+
+        Returns
+        -------
+        BatchLoader
+        """
+        return self.eval_loader("val")
+
+    def test_dataloader(self) -> BatchLoader:
+        """Test batches, in order.
+
+        Returns
+        -------
+        BatchLoader
+        """
+        return self.eval_loader("test")
+
+    def eval_loader(self, stage: str) -> BatchLoader:
+        """Large batches of a stage, in order.
+
+        Parameters
+        ----------
+        stage : {"train", "val", "test"}
+
+        Returns
+        -------
+        BatchLoader
+        """
+        return BatchLoader(self.data, self.rows[stage], batch_size=self.cfg.eval_batch_size)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment (training only) and normalise, on the device.
+
+        Parameters
+        ----------
+        batch : tuple of Tensor [B, C, H, W] uint8 and Tensor [B] int64
+        dataloader_idx : int
+
+        Returns
+        -------
+        tuple of Tensor [B, C, H, W] float32 and Tensor [B] int64
+        """
+        images, labels = batch
+        training = self.trainer is not None and self.trainer.training
+        return (self.train_transform if training else self.eval_transform)(images), labels
+
+
+def _rows(data: ImageData, stage: str, indices: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+    rows = data.indices(stage)
+    if indices is None or stage == "test":
+        return rows
+    return np.intersect1d(rows, indices, assume_unique=True)
+
+
+def _rank_and_world() -> tuple[int, int]:
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

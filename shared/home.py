@@ -1,0 +1,68 @@
+"""Where fedtwin keeps its files: the home folder and what lies in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.config import TrackingConfig
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder below which everything is written.
+
+    Attributes
+    ----------
+    root : Path
+        Absolute.
+    database_url : str
+        SQLAlchemy URL; a SQLite file in the home unless one was given.
+    """
+
+    root: Path
+    database_url: str
+
+    @property
+    def cache(self) -> Path:
+        """Decoded images, shared by all runs."""
+        return self.root / "cache"
+
+    @property
+    def results(self) -> Path:
+        """Exports, reports and figures."""
+        return self.root / "results"
+
+    def run_dir(self, run_id: int) -> Path:
+        """Folder of one run's checkpoints and predictions.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        Path
+        """
+        return self.root / "runs" / str(run_id)
+
+
+def open_home(tracking: TrackingConfig | None = None) -> Home:
+    """Find the home: from the configuration, else ``FEDTWIN_HOME``, else the XDG data folder.
+
+    Parameters
+    ----------
+    tracking : TrackingConfig, optional
+
+    Returns
+    -------
+    Home
+        Its folder exists.
+    """
+    given = tracking.home if tracking else None
+    xdg = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    root = Path(given or os.environ.get("FEDTWIN_HOME") or Path(xdg) / "fedtwin").expanduser().absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    url = (tracking.database_url if tracking else None) or os.environ.get("FEDTWIN_DATABASE_URL")
+    return Home(root=root, database_url=url or f"sqlite:///{root / 'fedtwin.db'}")

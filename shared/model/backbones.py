@@ -1,0 +1,109 @@
+"""The networks: a small CNN and torchvision's ResNets, built from the configuration and a seed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+from torchvision.models import resnet
+
+from shared.config import CnnConfig, Config, ResNetConfig
+from shared.model.weights import load_weights
+
+RESNET_BUILDERS = {"resnet18": resnet.resnet18, "resnet34": resnet.resnet34, "resnet50": resnet.resnet50}
+
+
+def build_network(cfg: Config, *, num_classes: int) -> nn.Module:
+    """Build the network with initial weights that depend on ``cfg.seed`` alone.
+
+    Parameters
+    ----------
+    cfg : Config
+    num_classes : int
+
+    Returns
+    -------
+    nn.Module
+        Takes float32 [B, C, H, W], gives logits [B, num_classes].
+
+    Raises
+    ------
+    WeightsError
+        ``model.weights`` cannot be loaded.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cfg.seed)
+        if isinstance(cfg.model, CnnConfig):
+            network = _cnn(
+                cfg.model, channels=cfg.data.channels, size=cfg.data.image_size, num_classes=num_classes
+            )
+        else:
+            network = _resnet(cfg.model, channels=cfg.data.channels, num_classes=num_classes)
+    if cfg.model.weights:
+        load_weights(network, cfg.model.weights)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def frozen_modules(network: nn.Module, cfg: CnnConfig | ResNetConfig) -> list[nn.Module]:
+    """The parts that are not trained, in order from the input.
+
+    Parameters
+    ----------
+    network : nn.Module
+    cfg : CnnConfig or ResNetConfig
+
+    Returns
+    -------
+    list of nn.Module
+    """
+    if isinstance(cfg, CnnConfig) or cfg.finetune_stages is None:
+        return []
+    stages = [network.get_submodule(name) for name in ("layer1", "layer2", "layer3", "layer4")]
+    stem = [network.get_submodule("conv1"), network.get_submodule("bn1")]
+    return stem + stages[: 4 - cfg.finetune_stages]
+
+
+def _cnn(cfg: CnnConfig, *, channels: int, size: int, num_classes: int) -> nn.Module:
+    first, second = cfg.widths
+    layers: dict[str, nn.Module] = {
+        "conv1": nn.Conv2d(channels, first, 3, padding=1),
+        "norm1": _cnn_norm(cfg, first),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(2),
+        "conv2": nn.Conv2d(first, second, 3, padding=1),
+        "norm2": _cnn_norm(cfg, second),
+        "relu2": nn.ReLU(),
+        "pool2": nn.MaxPool2d(2),
+        "flatten": nn.Flatten(),
+        "hidden": nn.Linear(second * (size // 4) ** 2, cfg.hidden),
+        "relu3": nn.ReLU(),
+        "fc": nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(cfg.hidden, num_classes)),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _cnn_norm(cfg: CnnConfig, channels: int) -> nn.Module:
+    if cfg.norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return _group_norm(channels) if cfg.norm == "group" else nn.Identity()
+
+
+def _resnet(cfg: ResNetConfig, *, channels: int, num_classes: int) -> nn.Module:
+    norm = _group_norm if cfg.norm == "group" else nn.BatchNorm2d
+    network = RESNET_BUILDERS[cfg.name](weights=None, norm_layer=norm)
+    if cfg.stem == "small":
+        network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+        network.maxpool = nn.Identity()  # type: ignore[assignment]
+    elif channels != 3:
+        network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    if network.conv1.in_channels != 3 or cfg.stem == "small":
+        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.fc = nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(network.fc.in_features, num_classes))  # type: ignore[assignment]
+    for module in frozen_modules(network, cfg):
+        module.requires_grad_(False)
+    return network
+
+
+def _group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(min(32, channels // 2), channels)

@@ -1,0 +1,227 @@
+"""`LitClassifier`: one LightningModule (network, loss, metrics, optimiser) for both modes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from shared.config import Config, SchedulerConfig
+from shared.errors import DivergedError
+from shared.model.backbones import build_network, frozen_modules
+from shared.model.scores import build_metrics, compute
+from shared.seeding import derive_seed
+
+
+class LitClassifier(L.LightningModule):
+    """A classifier that trains the same way on all rows and on one client's.
+
+    Parameters
+    ----------
+    cfg : Config
+    num_classes : int
+    partition_id : int
+        Enters the seed of dropout and augmentation.
+    total_epochs : int, optional
+        Length of the whole training, over which the learning rate moves; ``trainer.max_epochs`` without it.
+    epoch_offset : int
+        Epochs of it that came before this fit.
+    lr_scale : float
+        Factor on the learning rate, of a plateau that the server has seen.
+    class_weights : sequence of float, optional
+        One weight a class in the training loss.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        *,
+        num_classes: int,
+        partition_id: int = 0,
+        total_epochs: int | None = None,
+        epoch_offset: int = 0,
+        lr_scale: float = 1.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.cfg, self.num_classes, self.partition_id = cfg, num_classes, partition_id
+        self.total_epochs = total_epochs or cfg.trainer.max_epochs
+        self.epoch_offset, self.lr_scale = epoch_offset, lr_scale
+        self.federated = total_epochs is not None
+        self.network = build_network(cfg, num_classes=num_classes)
+        self.metrics = build_metrics(num_classes)
+        # Not persistent: a buffer of the loss must not enter the state_dict, where it would be averaged.
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self._answers: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Parameters
+        ----------
+        images : Tensor [B, C, H, W], float32
+
+        Returns
+        -------
+        Tensor [B, classes]
+        """
+        logits: Tensor = self.network(images)
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout and augmentation by (seed, partition, epoch); keep frozen parts as they are."""
+        torch.manual_seed(derive_seed(self.cfg.seed, self.partition_id, self.epoch_offset + self.current_epoch))
+        for module in frozen_modules(self.network, self.cfg.model):
+            module.eval()
+        self._answers.clear()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Loss of a batch; the last batch of an epoch logs the epoch's metrics.
+
+        Parameters
+        ----------
+        batch : tuple of Tensor [B, C, H, W] float32 and Tensor [B] int64
+        batch_idx : int
+
+        Returns
+        -------
+        Tensor
+            Scalar.
+        """
+        images, labels = batch
+        logits = self.network(images)
+        loss = functional.cross_entropy(
+            logits,
+            labels,
+            weight=self.class_weights,  # type: ignore[arg-type]
+            label_smoothing=self.cfg.trainer.label_smoothing,
+        )
+        self._answers.append((logits.detach(), labels, loss.detach() * len(labels)))
+        if self.trainer.is_last_batch:
+            self._log_epoch("train")
+            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the training answers, which are logged by now."""
+        self._answers.clear()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Collect the answers of a batch.
+
+        Parameters
+        ----------
+        batch : tuple of Tensor [B, C, H, W] float32 and Tensor [B] int64
+        batch_idx : int
+        """
+        images, labels = batch
+        logits = self.network(images)
+        loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
+        self._answers.append((logits, labels, loss))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        if self._answers:
+            self._log_epoch("val")
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and the schedule at this fit's place in the whole training.
+
+        Returns
+        -------
+        Optimizer or dict
+            As Lightning takes them.
+        """
+        cfg = self.cfg.trainer.optimizer
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        lr = cfg.lr * self.lr_scale
+        optimizer: torch.optim.Optimizer
+        if cfg.name == "sgd":
+            optimizer = torch.optim.SGD(
+                parameters, lr=lr, momentum=cfg.momentum, nesterov=cfg.nesterov, weight_decay=cfg.weight_decay
+            )
+        else:
+            optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=cfg.weight_decay)
+        schedule = self.cfg.trainer.scheduler
+        if schedule.name == "none" or (schedule.name == "plateau" and self.federated):
+            return optimizer  # a plateau of a federated run is seen by the server, which sends lr_scale
+        if schedule.name == "plateau":
+            plateau = ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+        steps = self.trainer.num_training_batches
+        assert isinstance(steps, int)
+
+        def factor(step: int) -> float:
+            return lr_factor(schedule, (self.epoch_offset * steps + step) / (self.total_epochs * steps))
+
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+    def _log_epoch(self, stage: str) -> None:
+        logits, labels, losses = (list(parts) for parts in zip(*self._answers, strict=True))
+        self._answers.clear()
+        truth = torch.cat(labels)
+        loss = float(torch.stack(losses).sum() / len(truth))
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"{stage}/loss is {loss} in epoch {self.current_epoch + 1}: the training diverged; "
+                f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
+            )
+        values = compute(self.metrics, torch.cat(logits).float().softmax(dim=1), truth)
+        named = {f"{stage}/{name}": value for name, value in {"loss": loss, **values}.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+
+
+def lr_factor(schedule: SchedulerConfig, progress: float) -> float:
+    """The learning rate, as a share of the highest one; a pure function, so that any round can start anywhere.
+
+    Parameters
+    ----------
+    schedule : SchedulerConfig
+        ``cosine``: from 1 to 0. ``one_cycle``: from 1/25 up to 1 within ``warmup``, then down to 1e-5, both along
+        a cosine (Smith and Topin 2018, with the constants of torch's OneCycleLR).
+    progress : float
+        Share of the whole training that is done; values above 1 count as 1.
+
+    Returns
+    -------
+    float
+    """
+    progress = min(progress, 1.0)
+    if schedule.name == "cosine":
+        return (1 + math.cos(math.pi * progress)) / 2
+    assert schedule.name == "one_cycle"
+    if progress < schedule.warmup:
+        return _cosine(1 / 25, 1.0, progress / schedule.warmup)
+    return _cosine(1.0, 1e-5, (progress - schedule.warmup) / (1 - schedule.warmup))
+
+
+def balanced_weights(label_counts: Sequence[int]) -> list[float]:
+    """Weights by inverse frequency, whose mean over the rows is 1.
+
+    Parameters
+    ----------
+    label_counts : sequence of int
+        Training rows of each class.
+
+    Returns
+    -------
+    list of float
+        0 for a class that does not occur.
+    """
+    present = sum(count > 0 for count in label_counts)
+    total = sum(label_counts)
+    return [total / (present * count) if count else 0.0 for count in label_counts]
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

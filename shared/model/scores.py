@@ -1,0 +1,262 @@
+"""What a model is judged by: the torchmetrics of a set of probabilities, and how these are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import (
+    BinaryAccuracy,
+    BinaryAUROC,
+    BinaryAveragePrecision,
+    BinaryCalibrationError,
+    BinaryF1Score,
+    BinaryPrecision,
+    BinaryRecall,
+    MulticlassAccuracy,
+    MulticlassAUROC,
+    MulticlassAveragePrecision,
+    MulticlassCalibrationError,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+
+from shared.data.datamodule import BatchLoader, ImageDataModule
+
+THRESHOLD_BINS = 1000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A model's answers for the rows of one stage.
+
+    Attributes
+    ----------
+    probabilities : Tensor [N, classes], float32
+    labels : Tensor [N], int64
+    """
+
+    probabilities: Tensor
+    labels: Tensor
+
+    def save(self, path: Path, *, threshold: float) -> None:
+        """Keep them as ``.npz`` (probabilities, labels, threshold), written atomically.
+
+        Parameters
+        ----------
+        path : Path
+        threshold : float
+        """
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez_compressed(
+            temporary, probabilities=self.probabilities.numpy(), labels=self.labels.numpy(), threshold=threshold
+        )
+        temporary.replace(path)
+
+
+def predict(network: nn.Module, datamodule: ImageDataModule, stage: str, *, device: torch.device) -> Scores:
+    """Evaluate a network on a stage, in evaluation mode and 32 bits; its mode and place are restored after.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Gives logits.
+    datamodule : ImageDataModule
+    stage : {"train", "val", "test"}
+        Never augmented.
+    device : torch.device
+
+    Returns
+    -------
+    Scores
+        On the CPU.
+    """
+    loader: BatchLoader = datamodule.eval_loader(stage)
+    outputs = []
+    with _evaluating(network, device), torch.inference_mode():
+        for images, _ in loader:
+            logits = network(datamodule.eval_transform(images.to(device)))
+            outputs.append(logits.float().softmax(dim=1).cpu())
+    labels = torch.from_numpy(datamodule.data.labels[datamodule.rows[stage]])
+    return Scores(torch.cat(outputs), labels)
+
+
+def build_metrics(num_classes: int, *, threshold: float = 0.5) -> MetricCollection:
+    """The metrics of a classifier, beside its loss.
+
+    Parameters
+    ----------
+    num_classes : int
+    threshold : float
+        Of the probability of class 1; 2 classes only.
+
+    Returns
+    -------
+    MetricCollection
+        Takes probabilities ([N] of class 1, or [N, classes]) and labels [N]; macro averages for more than
+        2 classes.
+    """
+    if num_classes == 2:
+        return MetricCollection(
+            {
+                "accuracy": BinaryAccuracy(threshold=threshold),
+                "precision": BinaryPrecision(threshold=threshold),
+                "recall": BinaryRecall(threshold=threshold),
+                "f1": BinaryF1Score(threshold=threshold),
+                "auroc": BinaryAUROC(),
+                "average_precision": BinaryAveragePrecision(),
+                "calibration_error": BinaryCalibrationError(),
+            },
+            compute_groups=False,
+        )
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            "precision": MulticlassPrecision(num_classes),
+            "recall": MulticlassRecall(num_classes),
+            "f1": MulticlassF1Score(num_classes),
+            "auroc": MulticlassAUROC(num_classes),
+            "average_precision": MulticlassAveragePrecision(num_classes),
+            "calibration_error": MulticlassCalibrationError(num_classes),
+        },
+        compute_groups=False,
+    )
+
+
+def score(scores: Scores, *, threshold: float = 0.5) -> dict[str, float]:
+    """All metrics of some answers.
+
+    Parameters
+    ----------
+    scores : Scores
+    threshold : float
+
+    Returns
+    -------
+    dict of str to float
+        ``loss`` is the mean negative log likelihood. What is not defined because a class does not occur is left
+        out.
+    """
+    num_classes = scores.probabilities.shape[1]
+    picked = scores.probabilities.gather(1, scores.labels[:, None]).clamp_min(1e-12)
+    values = {"loss": float(-picked.log().mean())}
+    values.update(compute(build_metrics(num_classes, threshold=threshold), scores.probabilities, scores.labels))
+    return values
+
+
+def compute(metrics: MetricCollection, probabilities: Tensor, labels: Tensor) -> dict[str, float]:
+    """Compute a collection in one update, leaving out what a missing class makes undefined.
+
+    Parameters
+    ----------
+    metrics : MetricCollection
+        Reset before and after.
+    probabilities : Tensor [N, classes]
+    labels : Tensor [N]
+
+    Returns
+    -------
+    dict of str to float
+    """
+    num_classes = probabilities.shape[1]
+    present = int(_label_counts(labels, num_classes).count_nonzero())
+    undefined = {"auroc", "average_precision"} if present < num_classes else set()
+    metrics.reset()
+    computed = {}
+    for name, metric in metrics.items():
+        if name not in undefined:
+            metric.update(probabilities[:, 1] if num_classes == 2 else probabilities, labels)
+            computed[name] = float(metric.compute())
+    metrics.reset()
+    return computed
+
+
+def confusion(scores: Scores, *, threshold: float = 0.5) -> npt.NDArray[np.int64]:
+    """Count the answers.
+
+    Parameters
+    ----------
+    scores : Scores
+    threshold : float
+        Of the probability of class 1; 2 classes only.
+
+    Returns
+    -------
+    ndarray [classes, classes], int64
+        Rows: true class; columns: predicted class.
+    """
+    count = scores.probabilities.shape[1]
+    if count == 2:
+        predicted = (scores.probabilities[:, 1] >= threshold).long()
+    else:
+        predicted = scores.probabilities.argmax(dim=1)
+    flat = torch.bincount(scores.labels * count + predicted, minlength=count * count)
+    return flat.view(count, count).numpy()
+
+
+def threshold_counts(scores: Scores) -> npt.NDArray[np.int64]:
+    """How often each probability occurs, for `best_threshold`: small enough for a client to send.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of 2 classes.
+
+    Returns
+    -------
+    ndarray [2, 1000], int64
+        Rows: true class; columns: the probability of class 1, in thousandths.
+    """
+    assert scores.probabilities.shape[1] == 2
+    bins = (scores.probabilities[:, 1].double() * THRESHOLD_BINS).long().clamp(0, THRESHOLD_BINS - 1)
+    flat = torch.bincount(scores.labels * THRESHOLD_BINS + bins, minlength=2 * THRESHOLD_BINS)
+    return flat.view(2, THRESHOLD_BINS).numpy()
+
+
+def best_threshold(counts: npt.NDArray[np.int64]) -> float:
+    """The threshold with the best accuracy; among equals, the middle of the range nearest to 0.5.
+
+    Parameters
+    ----------
+    counts : ndarray [2, 1000], int64
+        From `threshold_counts`, of the validation split; those of several clients add up.
+
+    Returns
+    -------
+    float
+        In thousandths.
+    """
+    negatives, positives = counts
+    below = np.concatenate([[0], np.cumsum(negatives)])  # class 0, rightly below the threshold
+    above = np.concatenate([np.cumsum(positives[::-1])[::-1], [0]])  # class 1, rightly at or above it
+    candidates = np.flatnonzero(below + above == (below + above).max())
+    runs = np.split(candidates, np.flatnonzero(np.diff(candidates) > 1) + 1)
+    middles = [float(run[0] + run[-1]) / 2 for run in runs]
+    return round(min(middles, key=lambda middle: abs(middle - THRESHOLD_BINS / 2))) / THRESHOLD_BINS
+
+
+def _label_counts(labels: Tensor, num_classes: int) -> Tensor:
+    counts = torch.bincount(labels, minlength=num_classes)
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(counts)  # each device must leave out the same metrics
+    return counts
+
+
+@contextmanager
+def _evaluating(network: nn.Module, device: torch.device) -> Iterator[None]:
+    training = network.training
+    home = next(network.parameters()).device
+    network.eval().to(device)
+    try:
+        yield
+    finally:
+        network.train(training).to(home)

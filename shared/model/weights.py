@@ -1,0 +1,85 @@
+"""Starting weights from a local file, never through pickle."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from shared.errors import WeightsError, bullet_list
+
+_HEAD_PREFIX = "fc."
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Load a file's weights into a network, in place.
+
+    A head for another number of classes keeps its fresh weights; a first convolution for RGB is summed over its
+    input channels for a grey network, which gives the response to a grey image shown as RGB.
+
+    Parameters
+    ----------
+    network : nn.Module
+    path : str or Path
+        ``.safetensors``, or a file that ``torch.load(weights_only=True)`` accepts: a state_dict, or a
+        Lightning checkpoint of ours.
+
+    Raises
+    ------
+    WeightsError
+        The file is not there or not readable without pickle, or its tensors do not fit.
+    """
+    state = _without_wrapping(_read(Path(path).expanduser().absolute()))
+    own = network.state_dict()
+    fresh: set[str] = set()
+    for key, tensor in list(state.items()):
+        if key not in own or tensor.shape == own[key].shape:
+            continue
+        if key == "conv1.weight" and tensor.shape[1] == 3 and own[key].shape[1] == 1:
+            state[key] = tensor.sum(dim=1, keepdim=True)
+        if key.startswith(_HEAD_PREFIX):
+            fresh.add(key)
+            del state[key]
+    problems = [f"{key} is missing in the file" for key in own if key not in state and key not in fresh]
+    problems += [f"{key} is not in the network" for key in state if key not in own]
+    problems += [
+        f"{key}: expected shape {tuple(own[key].shape)}, got {tuple(tensor.shape)}"
+        for key, tensor in state.items()
+        if key in own and tensor.shape != own[key].shape
+    ]
+    if problems:
+        raise WeightsError(
+            f"{path} does not fit this model (see the settings in model=):\n{bullet_list(problems)}"
+        )
+    network.load_state_dict({**own, **state})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}; model.weights must name a file")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"{path} cannot be read as weights ({reason}); expected .safetensors or a state_dict saved by torch"
+        ) from None
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"{path} must hold a state_dict, got {type(loaded).__name__}")
+    return loaded
+
+
+def _without_wrapping(loaded: dict[str, Any]) -> dict[str, Tensor]:
+    state = loaded.get("state_dict", loaded)
+    state = {key.removeprefix("network."): value for key, value in state.items() if isinstance(value, Tensor)}
+    for part in ("weight", "bias"):  # torchvision's head is one layer; ours has the dropout before it
+        if f"fc.{part}" in state:
+            state[f"fc.1.{part}"] = state.pop(f"fc.{part}")
+    return state

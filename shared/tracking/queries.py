@@ -1,0 +1,226 @@
+"""`Queries`: everything that is read from the tracking database; `store` adds what is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.errors import TrackingError
+from shared.tracking.engine import Database
+from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow
+from shared.tracking.tables import client, round_, run, run_metrics, server_evaluation
+
+AGGREGATE = run_metrics.c.client_id.is_(None)
+
+
+class Queries:
+    """Reads runs and what belongs to them.
+
+    Parameters
+    ----------
+    database : Database
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def run(self, run_id: int) -> RunRow:
+        """One run.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        RunRow
+
+        Raises
+        ------
+        TrackingError
+            There is no such run.
+        """
+        rows = self._select(sa.select(run).where(run.c.id == run_id))
+        if not rows:
+            raise self._no_run(run_id)
+        return RunRow(**rows[0]._mapping)
+
+    def runs(
+        self,
+        *,
+        mode: str | None = None,
+        status: str | None = None,
+        parent_id: int | None = None,
+        limit: int | None = None,
+    ) -> list[RunRow]:
+        """Runs, newest first.
+
+        Parameters
+        ----------
+        mode, status : str, optional
+        parent_id : int, optional
+        limit : int, optional
+
+        Returns
+        -------
+        list of RunRow
+        """
+        query = sa.select(run).order_by(run.c.id.desc()).limit(limit)
+        wanted = ((run.c.training_mode, mode), (run.c.status, status), (run.c.parent_id, parent_id))
+        query = query.where(*(column == value for column, value in wanted if value is not None))
+        return [RunRow(**row._mapping) for row in self._select(query)]
+
+    def children(self, run_id: int) -> list[RunRow]:
+        """Runs whose parent is this one, oldest first.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        list of RunRow
+        """
+        return self.runs(parent_id=run_id)[::-1]
+
+    def metrics(self, run_id: int, *, after: int = 0, limit: int | None = None) -> list[MetricRow]:
+        """Values of a run in the order in which they were stored.
+
+        A reader that passes the last id it saw as ``after`` misses nothing and sees nothing twice.
+
+        Parameters
+        ----------
+        run_id : int
+        after : int
+            Only rows whose id is greater.
+        limit : int, optional
+
+        Returns
+        -------
+        list of MetricRow
+        """
+        query = sa.select(run_metrics).where(run_metrics.c.run_id == run_id, run_metrics.c.id > after)
+        return [MetricRow(*row) for row in self._select(query.order_by(run_metrics.c.id).limit(limit))]
+
+    def latest(self, run_id: int) -> list[MetricRow]:
+        """The last value of each metric, of each client and of the aggregate.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        list of MetricRow
+            In the order in which they were stored.
+        """
+        mine = run_metrics.c.run_id == run_id
+        last = (
+            sa.select(sa.func.max(run_metrics.c.id))
+            .where(mine)
+            .group_by(run_metrics.c.client_id, run_metrics.c.stage, run_metrics.c.name)
+        )
+        query = sa.select(run_metrics).where(mine, run_metrics.c.id.in_(last)).order_by(run_metrics.c.id)
+        return [MetricRow(*row) for row in self._select(query)]
+
+    def best_values(self, run_id: int) -> dict[str, float]:
+        """The best validation value of each metric of the whole model; losses and errors are best when low.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        dict
+            Such as ``{"accuracy": 0.97, "loss": 0.11}``; without metrics that were never defined.
+        """
+        with self._database.read() as connection:
+            return best_values(connection, run_id)
+
+    def server_evaluations(self, run_id: int) -> list[ServerEvaluationRow]:
+        """Evaluations of the global model on the server's data, by round.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        list of ServerEvaluationRow
+        """
+        rows = []
+        for row in self._of_run(server_evaluation, run_id, by="round"):
+            row["metrics"] = {name: float(value) for name, value in row["metrics"].items()}
+            rows.append(ServerEvaluationRow(**row))
+        return rows
+
+    def rounds(self, run_id: int) -> list[RoundRow]:
+        """Server rounds, by number.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        list of RoundRow
+        """
+        rows = []
+        for row in self._of_run(round_, run_id, by="round"):
+            row["failed"] = {int(client_id): reason for client_id, reason in row["failed"].items()}
+            rows.append(RoundRow(**row))
+        return rows
+
+    def clients(self, run_id: int) -> list[ClientRow]:
+        """Participants, by client id.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        list of ClientRow
+        """
+        return [ClientRow(**row) for row in self._of_run(client, run_id, by="client_id")]
+
+    def _of_run(self, table: sa.Table, run_id: int, *, by: str) -> list[dict[str, Any]]:
+        query = sa.select(table).where(table.c.run_id == run_id).order_by(table.c[by])
+        return [dict(row._mapping) for row in self._select(query)]
+
+    def _select(self, query: sa.Select[Any]) -> list[Any]:
+        with self._database.read() as connection:
+            return list(connection.execute(query))
+
+    def _no_run(self, run_id: int) -> TrackingError:
+        return TrackingError(
+            f"there is no run {run_id} in {self._database.shown}; `fedtwin runs` lists those that are"
+        )
+
+
+def best_values(connection: sa.Connection, run_id: int) -> dict[str, float]:
+    """See `Queries.best_values`.
+
+    Parameters
+    ----------
+    connection : Connection
+    run_id : int
+
+    Returns
+    -------
+    dict
+    """
+    name, value = run_metrics.c.name, run_metrics.c.value
+    query = (
+        sa.select(name, sa.func.min(value), sa.func.max(value))
+        .where(run_metrics.c.run_id == run_id, run_metrics.c.stage == "val", AGGREGATE, value.is_not(None))
+        .group_by(name)
+        .order_by(name)
+    )
+    lowest_is_best = ("loss", "error")
+    return {
+        metric: low if metric.endswith(lowest_is_best) else high
+        for metric, low, high in connection.execute(query)
+    }

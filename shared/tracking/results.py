@@ -1,0 +1,70 @@
+"""`results`: what came out of a run, as one plain dictionary; `export` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.tracking.rows import MetricRow, RunRow, ServerEvaluationRow, json_ready
+from shared.tracking.store import Store
+
+
+def results(store: Store, run_id: int) -> dict[str, Any]:
+    """Everything that a run stored and what follows from it.
+
+    Parameters
+    ----------
+    store : Store
+    run_id : int
+
+    Returns
+    -------
+    dict
+        In JSON's types: ``run`` (with its config), ``metrics`` (``best_accuracy`` ... over validation, last
+        test values under ``test``), ``confusion_matrix`` (counts by name if there are two classes),
+        ``training_time`` (seconds), ``total_epochs_run`` or ``total_rounds_run``, ``early_stopped`` (completed,
+        but before its configured length), ``stop_reason``, ``clients``, ``rounds``, ``server_evaluations`` and
+        ``history`` (the points).
+
+    Raises
+    ------
+    TrackingError
+        There is no such run.
+    """
+    run = store.run(run_id)
+    history = store.metrics(run_id)
+    evaluations = store.server_evaluations(run_id)
+    best = {f"best_{name}": value for name, value in store.best_values(run_id).items()}
+    test = {row.name: row.value for row in history if row.stage == "test" and row.client_id is None}
+    return {
+        "run": run.as_dict(),
+        "metrics": json_ready({**best, "test": test}),
+        "confusion_matrix": _confusion(run, evaluations),
+        "training_time": run.seconds,
+        **_length(run, history),
+        "early_stopped": run.status == "completed" and run.stop_reason is not None,
+        "stop_reason": run.stop_reason,
+        "clients": [row.as_dict() for row in store.clients(run_id)],
+        "rounds": [row.as_dict() for row in store.rounds(run_id)],
+        "server_evaluations": [row.as_dict() for row in evaluations],
+        "history": [row.as_dict() for row in history],
+    }
+
+
+def _confusion(run: RunRow, evaluations: Sequence[ServerEvaluationRow]) -> dict[str, Any] | None:
+    # The summary's is of the chosen model; without one, the global model's after the last round.
+    last = next((row.confusion for row in reversed(evaluations) if row.confusion), None)
+    matrix = run.summary.get("confusion") or last
+    if not matrix:
+        return None
+    named: dict[str, Any] = {"matrix": matrix}
+    if len(matrix) == 2:
+        (tn, fp), (fn, tp) = matrix
+        named |= {"true_positives": tp, "true_negatives": tn, "false_positives": fp, "false_negatives": fn}
+    return named
+
+
+def _length(run: RunRow, history: Sequence[MetricRow]) -> dict[str, int]:
+    if run.training_mode == "federated":
+        return {"total_rounds_run": max((row.round or 0 for row in history), default=0)}
+    return {"total_epochs_run": max((row.epoch or 0 for row in history if row.stage == "train"), default=0)}

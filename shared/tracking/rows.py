@@ -1,0 +1,202 @@
+"""Rows of the tracking database as plain, frozen data; `store` reads them, everything else shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+FINISHED = ("completed", "failed", "stopped")
+
+
+class Row:
+    """What all rows can do."""
+
+    __slots__ = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row in JSON's types.
+
+        Returns
+        -------
+        dict
+            Times are ISO 8601 in UTC; values that are not finite are None, as JSON has no NaN.
+        """
+        names = (field.name for field in fields(self))  # type: ignore[arg-type]
+        return {name: json_ready(getattr(self, name)) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow(Row):
+    """One tracked execution.
+
+    Attributes
+    ----------
+    training_mode : {"centralized", "federated", "local", "compare"}
+    status : {"pending", "running", "completed", "failed", "stopped"}
+    config : dict
+        The resolved snapshot.
+    started, ended : datetime
+        Aware, UTC; a pending run "starts" when it is asked for, and again when it is claimed.
+    error : str or None
+        Why it failed.
+    stop_reason : str or None
+        Why it ended before its configured length, or was stopped.
+    summary : dict
+        Results of the whole run; ``best`` is written when it ends (see `Store.best_values`).
+    host, boot_id, pid, pid_started
+        The process that owns the run; see `shared.tracking.process`.
+    """
+
+    id: int
+    name: str
+    description: str
+    training_mode: str
+    status: str
+    config: dict[str, Any]
+    seed: int
+    parent_id: int | None
+    started: datetime
+    ended: datetime | None
+    error: str | None
+    stop_reason: str | None
+    summary: dict[str, Any]
+    host: str
+    boot_id: str
+    pid: int
+    pid_started: float
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.status in FINISHED
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from start to end, or until now while it is not finished."""
+        return ((self.ended or datetime.now(UTC)) - self.started).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow(Row):
+    """One measured value: a stored `shared.metrics.MetricPoint`; ``id`` is the cursor of the live stream."""
+
+    id: int
+    run_id: int
+    client_id: int | None
+    round: int | None
+    epoch: int | None
+    stage: str
+    name: str
+    value: float
+    num_examples: int | None
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvaluationRow(Row):
+    """The global model on the server's held-out data, after one round.
+
+    Attributes
+    ----------
+    confusion : list of list of int, or None
+        ``confusion[true][predicted]``.
+    true_positives, true_negatives, false_positives, false_negatives : int or None
+        Of class 1; None unless there are two classes.
+    """
+
+    run_id: int
+    round: int
+    loss: float
+    metrics: dict[str, float]
+    confusion: list[list[int]] | None
+    true_positives: int | None
+    true_negatives: int | None
+    false_positives: int | None
+    false_negatives: int | None
+    num_examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow(Row):
+    """One server round: who was asked, who replied, who failed and why, and what it cost."""
+
+    run_id: int
+    round: int
+    began: datetime
+    ended: datetime
+    sampled: list[int]
+    replied: list[int]
+    failed: dict[int, str]
+    bytes_down: int
+    bytes_up: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow(Row):
+    """One participant of a run.
+
+    Attributes
+    ----------
+    node_id : str
+        Flower's id, in digits: 64 unsigned bits do not fit SQL's integers.
+    label_counts : list of int
+        Training examples of each class, in the order of the classes.
+    """
+
+    run_id: int
+    client_id: int
+    node_id: str
+    name: str
+    num_examples: int
+    label_counts: list[int]
+
+
+class ClientLike(Protocol):
+    """What `Store.add_clients` takes: a `ClientRow`, or anything with these attributes."""
+
+    @property
+    def client_id(self) -> int: ...  # noqa: D102
+
+    @property
+    def node_id(self) -> str | int: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def num_examples(self) -> int: ...  # noqa: D102
+
+    @property
+    def label_counts(self) -> Any: ...  # noqa: D102
+
+
+def json_ready(value: Any) -> Any:
+    """Turn a value into JSON's types.
+
+    Parameters
+    ----------
+    value : Any
+        Nested mappings, sequences, arrays, times, paths, numbers.
+
+    Returns
+    -------
+    Any
+        NaN and infinite numbers become None, times ISO 8601 in UTC, what is unknown its text.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_ready(item) for item in value]
+    if hasattr(value, "tolist"):  # arrays, tensors, and their scalars
+        return json_ready(value.tolist())
+    return str(value)

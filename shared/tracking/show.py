@@ -1,0 +1,252 @@
+"""Runs on the terminal: renderables for rich, and the same as plain data; the commands print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from shared.tracking.rows import MetricRow, RunRow, json_ready
+from shared.tracking.store import Store
+
+COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
+HIGHLIGHTS = {
+    "all": (
+        "data.name",
+        "model.name",
+        "trainer.optimizer.name",
+        "trainer.optimizer.lr",
+        "data.batch_size",
+        "seed",
+    ),
+    "centralized": ("trainer.max_epochs",),
+    "federated": (
+        "strategy.name",
+        "partition.name",
+        "federation.num_clients",
+        "federation.num_rounds",
+        "federation.local_epochs",
+    ),
+}
+HEADLINES = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
+LONGEST_TEXT = 500
+
+
+def runs_table(rows: Sequence[RunRow]) -> Table:
+    """One line a run.
+
+    Parameters
+    ----------
+    rows : sequence of RunRow
+
+    Returns
+    -------
+    Table
+    """
+    table = _table("id", "name", "mode", "status", "age", "seconds", "best", title="runs")
+    now = datetime.now(UTC)
+    for row in rows:
+        age = _age((now - row.started).total_seconds())
+        best = _headline(row)
+        shown = "-" if best is None else f"{best[0]} {best[1]:.4f}"
+        status = Text(row.status, COLOURS[row.status])
+        table.add_row(str(row.id), _text(row.name), row.training_mode, status, age, f"{row.seconds:.1f}", shown)
+    return table
+
+
+def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """What `runs_table` shows, in JSON's types.
+
+    Parameters
+    ----------
+    rows : sequence of RunRow
+
+    Returns
+    -------
+    list of dict
+        The rows without their config, with ``seconds`` and ``best_metric``.
+    """
+    listed = []
+    for row in rows:
+        best = _headline(row)
+        named = None if best is None else {"name": best[0], "value": best[1]}
+        values = {**row.as_dict(), "seconds": row.seconds, "best_metric": named}
+        del values["config"]
+        listed.append(values)
+    return listed
+
+
+def run_view(store: Store, run_id: int) -> Group:
+    """One run: its settings, last values, clients and rounds.
+
+    Parameters
+    ----------
+    store : Store
+    run_id : int
+
+    Returns
+    -------
+    Group
+
+    Raises
+    ------
+    TrackingError
+        There is no such run.
+    """
+    run, latest = store.run(run_id), store.latest(run_id)
+    parts = [_header(store, run), _settings(run), _stages(latest), _clients(store, run_id, latest)]
+    return Group(*(part for part in (*parts, _rounds(store, run_id)) if part is not None))
+
+
+def run_json(store: Store, run_id: int) -> dict[str, Any]:
+    """What `run_view` shows, in JSON's types.
+
+    Parameters
+    ----------
+    store : Store
+    run_id : int
+
+    Returns
+    -------
+    dict
+        ``run``, ``best`` validation values, ``latest`` points, ``clients``, ``rounds``, ``children`` (ids).
+
+    Raises
+    ------
+    TrackingError
+        There is no such run.
+    """
+    run = store.run(run_id)
+    return {
+        "run": {**run.as_dict(), "seconds": run.seconds},
+        "best": json_ready(store.best_values(run_id)),
+        "latest": [row.as_dict() for row in store.latest(run_id)],
+        "clients": [row.as_dict() for row in store.clients(run_id)],
+        "rounds": [row.as_dict() for row in store.rounds(run_id)],
+        "children": [row.id for row in store.children(run_id)],
+    }
+
+
+def _header(store: Store, run: RunRow) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    lines: list[tuple[str, str | Text]] = [
+        ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({run.training_mode})")),
+        ("status", Text(run.status, COLOURS[run.status])),
+        ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.seconds:.1f} s"),
+        ("about", _text(run.description)),
+        ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
+        ("stopped because", _text(run.stop_reason or "")),
+        ("part of run", "" if run.parent_id is None else str(run.parent_id)),
+        ("runs in it", ", ".join(f"{child.id} ({child.training_mode})" for child in store.children(run.id))),
+    ]
+    for label, value in lines:
+        if value:
+            grid.add_row(Text(label, "dim"), value)
+    return grid
+
+
+def _settings(run: RunRow) -> RenderableType | None:
+    names = HIGHLIGHTS["all"] + HIGHLIGHTS.get(run.training_mode, HIGHLIGHTS["centralized"])
+    found = [(name, _setting(run.config, name)) for name in names]
+    shown = [f"{name}={value}" for name, value in found if value is not None]
+    return _text("  ".join(shown)) if shown else None
+
+
+def _setting(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
+
+
+def _stages(latest: Sequence[MetricRow]) -> Table | None:
+    values = {(row.stage, row.name): row.value for row in latest if row.client_id is None}
+    if not values:
+        return None
+    table = _table("metric", "train", "val", "test", title="last values")
+    for name in _in_order(name for _, name in values):
+        table.add_row(_text(name), *(_number(values.get((stage, name))) for stage in ("train", "val", "test")))
+    return table
+
+
+def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | None:
+    values = {(row.client_id, row.stage, row.name): row for row in latest if row.client_id is not None}
+    clients = {row.client_id: row for row in store.clients(run_id)}
+    ids = sorted({*clients, *(client_id for client_id, _, _ in values if client_id is not None)})
+    if not ids:
+        return None
+    stages = {stage for _, stage, _ in values}
+    stage = "val" if "val" in stages else "train"
+    names = [name for name in HEADLINES if any((client_id, stage, name) in values for client_id in ids)]
+    table = _table("client", "name", "examples", "round", *names, title=f"clients, last values ({stage})")
+    for client_id in ids:
+        row = clients.get(client_id)
+        last = max((point.round or 0 for key, point in values.items() if key[0] == client_id), default=None)
+        points = [values.get((client_id, stage, name)) for name in names]
+        table.add_row(
+            str(client_id),
+            _text(row.name if row else ""),
+            str(row.num_examples if row else "-"),
+            "-" if last is None else str(last),
+            *(_number(point.value if point else None) for point in points),
+        )
+    return table
+
+
+def _rounds(store: Store, run_id: int) -> Table | None:
+    rounds = store.rounds(run_id)
+    if not rounds:
+        return None
+    table = _table("round", "sampled", "replied", "seconds", "MB down", "MB up", "failed", title="rounds")
+    for row in rounds:
+        reasons = [f"client {client_id}: {reason}" for client_id, reason in sorted(row.failed.items())]
+        table.add_row(
+            str(row.round),
+            str(len(row.sampled)),
+            str(len(row.replied)),
+            f"{row.seconds:.1f}",
+            f"{row.bytes_down / 1e6:.2f}",
+            f"{row.bytes_up / 1e6:.2f}",
+            Text("\n").join(map(_text, reasons)),
+        )
+    return table
+
+
+def _headline(run: RunRow) -> tuple[str, float] | None:
+    best = run.summary.get("best") or {}
+    monitor = _setting(run.config, "trainer.monitor") or "val/accuracy"
+    name = str(monitor).removeprefix("val/")
+    return (f"val/{name}", best[name]) if best.get(name) is not None else None
+
+
+def _table(*columns: str, title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    words = ("name", "mode", "status", "best", "metric", "failed")
+    for column in columns:
+        table.add_column(column, justify="left" if column in words else "right")
+    return table
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    known = {name: place for place, name in enumerate(HEADLINES)}
+    return sorted(set(names), key=lambda name: (known.get(name, len(known)), name))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def _text(value: str) -> Text:
+    # A Text is never read as markup; what is not printable could move the cursor or change the terminal.
+    short = value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "..."
+    return Text("".join(letter if letter.isprintable() else " " for letter in short))

@@ -1,0 +1,33 @@
+"""``fedtwin compare``: the Hydra app around `simulations.compare`."""
+
+from __future__ import annotations
+
+import hydra
+from omegaconf import DictConfig
+
+from shared.config import CONF_DIR, from_hydra
+from shared.terminal import report_errors
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def main(overrides: DictConfig) -> None:
+    """Train the twins and print the federated gap.
+
+    Parameters
+    ----------
+    overrides : DictConfig
+        Composed by Hydra from ``conf/`` and the command line.
+    """
+    with report_errors():
+        from shared.home import open_home  # this and what follows: not needed for --help and --cfg
+        from shared.tracking.store import Store
+        from simulations.compare import compare
+
+        cfg = from_hydra(overrides)
+        home = open_home(cfg.tracking)
+        with Store(home.database_url) as store:
+            compare(cfg, store=store, home=home)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Reads what the twins left in the store and on disk, in the shape that tables and figures want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.errors import TrackingError
+from shared.evaluation import PREDICTIONS
+from shared.home import Home
+from shared.tracking.store import Store
+from simulations.gap import Predictions
+
+History = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took.
+
+    Attributes
+    ----------
+    run_id : int
+    seconds : float
+        Wall time, from its start to its end.
+    examples : int
+        Training examples that went through the model, repeats counted.
+    bytes_down, bytes_up : int
+        From and to the server.
+    """
+
+    run_id: int
+    seconds: float
+    examples: int
+    bytes_down: int
+    bytes_up: int
+
+
+def read_predictions(home: Home, run_id: int) -> Predictions:
+    """A run's answers on the test rows.
+
+    Parameters
+    ----------
+    home : Home
+    run_id : int
+
+    Returns
+    -------
+    Predictions
+
+    Raises
+    ------
+    TrackingError
+    """
+    path = home.run_dir(run_id) / PREDICTIONS
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Predictions(
+                probabilities=file["probabilities"].astype(np.float64),
+                labels=file["labels"].astype(np.int64),
+                threshold=float(file["threshold"]),
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise TrackingError(f"the predictions of run {run_id} cannot be read from {path}: {error}") from None
+
+
+def history(store: Store, run_id: int, *, stage: str, metric: str) -> History:
+    """A metric over the training examples seen: each epoch of a pooled run, each round of a federated one.
+
+    Parameters
+    ----------
+    store : Store
+    run_id : int
+    stage : {"train", "val", "test"}
+    metric : str
+
+    Returns
+    -------
+    list of (examples, value)
+    """
+    federated = store.run(run_id).training_mode == "federated"
+    seen = _examples_seen(store, run_id)
+    points = []
+    for row in store.metrics(run_id):
+        step = row.round if federated else row.epoch
+        if row.client_id is None and row.stage == stage and row.name == metric and step is not None:
+            points.append((float(seen.get(step, 0)), row.value))
+    return points
+
+
+def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]:
+    """A validation metric of the last round in which each client was evaluated.
+
+    Parameters
+    ----------
+    store : Store
+    run_id : int
+        Of a federated run.
+    metric : str
+
+    Returns
+    -------
+    dict of str to float
+        By the client's name, in the order of the clients.
+    """
+    names = {client.client_id: client.name for client in store.clients(run_id)}
+    values = {
+        row.client_id: row.value
+        for row in store.metrics(run_id)
+        if row.client_id is not None and row.stage == "val" and row.name == metric
+    }
+    return {names[client_id]: values[client_id] for client_id in sorted(values)}
+
+
+def cost(store: Store, run_id: int) -> Cost:
+    """What a run took.
+
+    Parameters
+    ----------
+    store : Store
+    run_id : int
+
+    Returns
+    -------
+    Cost
+    """
+    rounds = store.rounds(run_id)
+    return Cost(
+        run_id=run_id,
+        seconds=store.run(run_id).seconds,
+        examples=max(_examples_seen(store, run_id).values(), default=0),
+        bytes_down=sum(row.bytes_down for row in rounds),
+        bytes_up=sum(row.bytes_up for row in rounds),
+    )
+
+
+def _examples_seen(store: Store, run_id: int) -> dict[int, int]:
+    federated = store.run(run_id).training_mode == "federated"
+    at: dict[int, int] = {0: 0} if federated else {}
+    for row in store.metrics(run_id):
+        if row.stage != "train" or row.name != "loss" or (federated and row.client_id is None):
+            continue
+        step = row.round if federated else row.epoch
+        assert step is not None
+        at[step] = at.get(step, 0) + (row.num_examples or 0)
+    total, seen = 0, {}
+    for step in sorted(at):
+        total += at[step]
+        seen[step] = total
+    return seen

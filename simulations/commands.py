@@ -1,0 +1,87 @@
+"""The commands around the runs: ``runs``, ``show``, ``export`` and ``resume``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+
+from rich.console import Console
+
+from shared.config import validate
+from shared.errors import TrackingError
+from shared.home import Home, open_home
+from shared.tracking import show
+from shared.tracking.export import export_run
+from shared.tracking.store import Store
+
+
+def run_command(options: Namespace) -> None:
+    """Run one of the commands.
+
+    Parameters
+    ----------
+    options : Namespace
+        As `fedtwin` parsed them.
+
+    Raises
+    ------
+    FedtwinError
+    """
+    home = open_home()
+    with Store(home.database_url) as store:
+        store.close_orphans()
+        COMMANDS[options.command](options, store, home)
+
+
+def _runs(options: Namespace, store: Store, home: Home) -> None:
+    rows = store.runs(mode=options.mode, status=options.status, limit=options.limit)
+    if options.format == "json":
+        print(json.dumps(show.runs_json(rows), indent=2))
+    else:
+        Console().print(show.runs_table(rows))
+
+
+def _show(options: Namespace, store: Store, home: Home) -> None:
+    if options.format == "json":
+        print(json.dumps(show.run_json(store, options.run), indent=2))
+    else:
+        Console().print(show.run_view(store, options.run))
+
+
+def _export(options: Namespace, store: Store, home: Home) -> None:
+    if options.output is None and options.format == "parquet":
+        raise TrackingError("parquet is not text; say where it goes: --output FILE")
+    result = export_run(store, options.run, format=options.format, path=options.output)
+    if options.output is None:
+        sys.stdout.write(str(result))
+    else:
+        print(result)
+
+
+def _resume(options: Namespace, store: Store, home: Home) -> None:
+    run = store.run(options.run)
+    if run.status == "completed":
+        raise TrackingError(f"run {run.id} is completed; there is nothing to go on with")
+    if run.status in ("running", "pending"):
+        raise TrackingError(f"run {run.id} is still {run.status}, in process {run.pid} on {run.host}")
+    cfg = validate(run.config).replace("tracking", run_id=run.id)
+    if run.training_mode == "federated":
+        from federated.launch import launch
+
+        launch(cfg, store=store, home=home, resume_run=run.id)
+    elif run.training_mode == "centralized":
+        from centralized.train import train
+
+        last = home.run_dir(run.id) / "checkpoints" / "last.ckpt"
+        if last.is_file():
+            cfg = cfg.replace("", resume=str(last))
+        train(cfg, store=store, home=home)
+    else:
+        raise TrackingError(
+            f"run {run.id} is a {run.training_mode} run; only centralized and federated ones resume"
+        )
+    Console().print(show.run_view(store, run.id))
+
+
+COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume}

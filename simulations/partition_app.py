@@ -1,0 +1,45 @@
+"""``fedtwin partition``: a table and a figure of how the rows are shared out, without training."""
+
+from __future__ import annotations
+
+import hydra
+from omegaconf import DictConfig
+
+from shared.config import CONF_DIR, from_hydra
+from shared.terminal import report_errors
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def main(overrides: DictConfig) -> None:
+    """Print the label counts of every client, and draw them.
+
+    Parameters
+    ----------
+    overrides : DictConfig
+        Composed by Hydra from ``conf/`` and the command line.
+    """
+    with report_errors():
+        from rich.console import Console  # this and what follows: not needed for --help and --cfg
+
+        from shared.data.images import load_images
+        from shared.data.partition import counts_table, label_counts
+        from shared.home import open_home
+        from simulations.figures import label_distribution, save
+        from simulations.twins import share_out
+
+        cfg = from_hydra(overrides)
+        home = open_home(cfg.tracking)
+        data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
+        parts = share_out(cfg, data)
+        counts = label_counts(parts, labels=data.labels, splits=data.splits, num_classes=len(data.classes))
+        names = [f"client-{index}" for index in range(len(parts))]
+        console = Console()
+        console.print(counts_table(counts, classes=data.classes, names=names))
+        home.results.mkdir(parents=True, exist_ok=True)
+        path = home.results / f"partition_{data.fingerprint[:8]}_{cfg.partition.name}_{cfg.partition.seed}.png"
+        save(label_distribution(counts, data.classes, names), path)
+        console.print(f"figure  {path}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

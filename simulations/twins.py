@@ -1,0 +1,156 @@
+"""Trains the twins of a comparison: pooled, federated and, if asked, each client alone, over all seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import lightning as L
+import numpy as np
+import numpy.typing as npt
+from lightning.pytorch.callbacks import Callback
+
+from centralized.train import Subset, train
+from federated.launch import launch
+from shared.config import Config
+from shared.data.images import ImageData, load_images
+from shared.data.partition import partition
+from shared.home import Home
+from shared.progress import Board
+from shared.tracking.store import Store
+
+
+@dataclass
+class Twins:
+    """The runs of a comparison.
+
+    Attributes
+    ----------
+    seeds : list of int
+    pooled, federated : list of int
+        Run ids, one a seed.
+    local : list of list of int
+        Run ids of the clients that trained alone, by seed and client; empty if that was not asked for.
+    """
+
+    seeds: list[int] = field(default_factory=list)
+    pooled: list[int] = field(default_factory=list)
+    federated: list[int] = field(default_factory=list)
+    local: list[list[int]] = field(default_factory=list)
+
+
+def train_twins(cfg: Config, *, store: Store, home: Home, parent_id: int, board: Board) -> Twins:
+    """Train all twins, on the same data, split and seed, for the same number of examples.
+
+    Parameters
+    ----------
+    cfg : Config
+    store : Store
+    home : Home
+    parent_id : int
+        The comparison's run.
+    board : Board
+
+    Returns
+    -------
+    Twins
+    """
+    data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
+    twins = Twins(seeds=list(cfg.compare.seeds or (cfg.seed,)))
+    for seed in twins.seeds:
+        own = for_seed(cfg, seed=seed, parent_id=parent_id)
+        suffix = f" (seed {seed})" if len(twins.seeds) > 1 else ""
+        twins.pooled.append(_train(own, store=store, home=home, board=board, label=f"pooled{suffix}"))
+        follow = board.follow_rounds(store, f"federated{suffix}", total=own.federation.num_rounds)
+        twins.federated.append(launch(own, store=store, home=home, on_poll=follow))
+        if cfg.compare.local_only:
+            parts = share_out(own, data)
+            twins.local.append(
+                [
+                    _train(
+                        own.replace("", name=f"{own.name}-client-{client_id}"),
+                        store=store,
+                        home=home,
+                        board=board,
+                        label=f"client {client_id} alone{suffix}",
+                        subset=Subset(partition_id=client_id, indices=indices),
+                    )
+                    for client_id, indices in enumerate(parts)
+                ]
+            )
+    return twins
+
+
+def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
+    """The configuration of one seed's twins.
+
+    Early stopping is off and the pooled twin trains for num_rounds x local_epochs x fraction_train epochs, so that
+    both see the same number of examples.
+
+    Parameters
+    ----------
+    cfg : Config
+    seed : int
+    parent_id : int
+
+    Returns
+    -------
+    Config
+    """
+    federation = cfg.federation
+    epochs = max(1, round(federation.num_rounds * federation.local_epochs * cfg.strategy.fraction_train))
+    stopping = {**cfg.trainer.early_stopping.model_dump(), "enabled": False}
+    cfg = cfg.replace("trainer", max_epochs=epochs, early_stopping=stopping, progress=False)
+    cfg = cfg.replace("federation", early_stopping=False)
+    if cfg.partition.seed == cfg.seed:  # not set apart: the partition moves with the seed
+        cfg = cfg.replace("partition", seed=seed)
+    cfg = cfg.replace("tracking", parent_id=parent_id, run_id=None)
+    return cfg.replace("", seed=seed)
+
+
+def share_out(cfg: Config, data: ImageData) -> list[npt.NDArray[np.int64]]:
+    """The clients' rows.
+
+    Parameters
+    ----------
+    cfg : Config
+    data : ImageData
+
+    Returns
+    -------
+    list of ndarray [n], int64
+    """
+    return partition(
+        cfg.partition,
+        num_partitions=cfg.federation.num_clients,
+        labels=data.labels,
+        splits=data.splits,
+        groups=data.groups,
+        columns=data.columns,
+        classes=data.classes,
+    )
+
+
+class _EpochProgress(Callback):
+    """Moves a bar of the board."""
+
+    def __init__(self, update: Callable[[int, str], None], monitor: str) -> None:
+        self.update, self.monitor = update, monitor
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        value = trainer.callback_metrics.get(self.monitor)
+        note = "" if value is None else f"{self.monitor} {float(value):.4f}"
+        self.update(trainer.current_epoch + 1, note)
+
+
+def _train(
+    cfg: Config, *, store: Store, home: Home, board: Board, label: str, subset: Subset | None = None
+) -> int:
+    update = board.task(label, total=cfg.trainer.max_epochs)
+    return train(
+        cfg,
+        store=store,
+        home=home,
+        subset=subset,
+        extra_callbacks=[_EpochProgress(update, cfg.trainer.monitor or "val/accuracy")],
+    )
