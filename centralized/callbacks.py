@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import (
@@ -16,42 +20,121 @@ from lightning.pytorch.callbacks import (
 
 from shared.collector import MetricsCollector
 from shared.config import Config
+from shared.data.datamodule import ImageDataModule
+from shared.errors import ConfigError
 from shared.metrics import MetricSink
+from shared.model.scores import NEEDS_EVERY_CLASS
 
 
-def build_callbacks(cfg: Config, *, num_classes: int, sink: MetricSink, folder: Path) -> list[Callback]:
+def build_callbacks(
+    cfg: Config, *, datamodule: ImageDataModule, sink: MetricSink, folder: Path
+) -> list[Callback]:
     """The callbacks of a centralized training, in the order in which they run.
 
     Parameters
     ----------
     cfg : Config
-    num_classes : int
+    datamodule : ImageDataModule
     sink : MetricSink
     folder : Path
-        Of the checkpoints.
+        Of the checkpoints: ``best.ckpt``, ``last.ckpt``.
 
     Returns
     -------
     list of Callback
+
+    Raises
+    ------
+    ConfigError
+        ``trainer.monitor`` is not defined on the rows there are.
     """
-    monitor, mode = cfg.trainer.monitored(num_classes)
-    callbacks: list[Callback] = []
+    monitor, mode = cfg.trainer.monitored(len(datamodule.data.classes))
+    measured = _is_measured(monitor, datamodule)
+    callbacks: list[Callback] = [OwnSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
     callbacks.append(MetricsCollector(sink))
     stopping = cfg.trainer.early_stopping
-    if stopping.enabled:
-        callbacks.append(
-            EarlyStopping(monitor, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta)
-        )
+    if stopping.enabled and measured:
+        callbacks.append(Patience(monitor, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta))
     callbacks.append(
         ModelCheckpoint(
-            folder, filename="best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
+            folder,
+            filename="best",
+            monitor=monitor if measured else None,
+            mode=mode,
+            save_last=True,
+            enable_version_counter=False,
         )
     )
     if cfg.trainer.progress:
         callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines(monitor))
     return callbacks
+
+
+def stop_reason(callbacks: Sequence[Callback]) -> str | None:
+    """Why a training stopped before its last epoch.
+
+    Parameters
+    ----------
+    callbacks : sequence of Callback
+
+    Returns
+    -------
+    str or None
+    """
+    stopping = next((callback for callback in callbacks if isinstance(callback, Patience)), None)
+    if stopping is None or not stopping.stopped_epoch or stopping.stopping_reason_message is None:
+        return None
+    return stopping.stopping_reason_message.removesuffix(" Signaling Trainer to stop.")
+
+
+class Patience(EarlyStopping):
+    """Lightning's early stopping, with the patience configured now also after a checkpoint was loaded."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was seen, but not the patience and not that it was exhausted.
+
+        Parameters
+        ----------
+        state_dict : dict
+        """
+        now = self.state_dict()
+        seen = {name: state_dict[name] for name in ("best_score", "wait_count")}
+        super().load_state_dict({**now, **seen})
+
+
+def _is_measured(monitor: str, datamodule: ImageDataModule) -> bool:
+    stage, _, name = monitor.partition("/")
+    counts = dict(zip(datamodule.data.classes, datamodule.label_counts(stage), strict=True))
+    if not any(counts.values()):
+        print("warning: there are no validation rows, so the last epoch counts as the best", file=sys.stderr)
+        return False
+    absent = [label for label, count in counts.items() if not count]
+    if absent and name in NEEDS_EVERY_CLASS:
+        raise ConfigError(
+            f"trainer.monitor={monitor} is not defined: no {stage} row is of class {', '.join(absent)}; choose "
+            f"another metric, such as {stage}/loss"
+        )
+    return True
+
+
+class OwnSigterm(Callback):
+    """Keeps the SIGTERM handler of before the fit: Lightning's waits for devices that wait for this one."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Set it again, as Lightning has set its own by now.
+
+        Parameters
+        ----------
+        trainer : Trainer
+        pl_module : LightningModule
+        """
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 class EpochLines(Callback):

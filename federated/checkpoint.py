@@ -25,10 +25,12 @@ class Progress:
     best_round : int or None
     best_value : float or None
         Of the monitored metric.
-    best_threshold : float
-        Of the probability of class 1, chosen on the clients' validation rows at the best round.
+    threshold : float
+        Of the probability of class 1, chosen on the clients' validation rows for the model of this round.
+    stopping_best : float or None
+        Value of the monitored metric that was the last clear improvement, for early stopping.
     stale_rounds : int
-        Rounds since the best one.
+        Rounds since then.
     lr_scale : float
         Factor on the clients' learning rate, lowered on a plateau.
     plateau_best : float or None
@@ -40,7 +42,8 @@ class Progress:
     round: int = 0
     best_round: int | None = None
     best_value: float | None = None
-    best_threshold: float = 0.5
+    threshold: float = 0.5
+    stopping_best: float | None = None
     stale_rounds: int = 0
     lr_scale: float = 1.0
     plateau_best: float | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from federated.records import (
     ClientInfo,
     TrainOrder,
     arrays_of,
+    error_content,
     reply_content,
     state_of,
 )
@@ -27,11 +29,14 @@ from shared.config import Config, validate
 from shared.data.datamodule import ImageDataModule
 from shared.data.images import ImageData, load_images
 from shared.data.partition import partition
+from shared.errors import DataError, FederationError, FedtwinError
 from shared.home import open_home
 from shared.metrics import MetricPoint
 from shared.model.classifier import LitClassifier
 from shared.model.scores import predict, score, threshold_counts
 from shared.model.trainer import build_trainer, evaluation_device
+
+OWN_DATA = "data-path"  # of the node config
 
 app = ClientApp()
 
@@ -52,7 +57,38 @@ class PointBuffer:
         self.points.extend(points)
 
 
+Handler = Callable[[Message, Context], Message]
+
+
+def reporting(handler: Handler) -> Handler:
+    """Let errors with a name reach the server as their text, not as the traceback that Flower sends.
+
+    What is wrong with a site's own data stays there: the text may name files, and these patients.
+
+    Parameters
+    ----------
+    handler : callable
+
+    Returns
+    -------
+    callable
+    """
+
+    @wraps(handler)
+    def call(message: Message, context: Context) -> Message:
+        try:
+            return handler(message, context)
+        except FedtwinError as error:
+            if OWN_DATA in context.node_config and isinstance(error, DataError):
+                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                error = type(error)("this site's data cannot be used; the log of its node says why")
+            return Message(error_content(error), reply_to=message)
+
+    return call
+
+
 @app.query()
+@reporting
 def describe(message: Message, context: Context) -> Message:
     """Tell the server who this client is and what it has; no image and no file name leaves it.
 
@@ -71,6 +107,7 @@ def describe(message: Message, context: Context) -> Message:
         client_id=client_id,
         num_partitions=num_partitions,
         name=str(context.node_config.get("site", f"client-{client_id}")),
+        classes=list(datamodule.data.classes),
         num_examples=datamodule.num_examples("train"),
         label_counts=datamodule.label_counts(),
         num_val=datamodule.num_examples("val"),
@@ -79,6 +116,7 @@ def describe(message: Message, context: Context) -> Message:
 
 
 @app.train()
+@reporting
 def train(message: Message, context: Context) -> Message:
     """Train the received model for ``federation.local_epochs`` on this client's rows.
 
@@ -109,12 +147,13 @@ def train(message: Message, context: Context) -> Message:
     content = reply_content(
         points=buffer.points,
         num_examples=datamodule.num_examples("train"),
-        arrays=arrays_of(module.network),
+        arrays=arrays_of(module.network.float()),  # a fit in 16 bits leaves it in 16 bits
     )
     return Message(content, reply_to=message)
 
 
 @app.evaluate()
+@reporting
 def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the received model on this client's validation rows.
 
@@ -165,7 +204,7 @@ def _module(
 def _datamodule(order: TrainOrder, context: Context) -> ImageDataModule:
     cfg = _config(order.snapshot)
     client_id, num_partitions = _place(context)
-    own_path = context.node_config.get("data-path")
+    own_path = context.node_config.get(OWN_DATA)
     if own_path is not None:  # a site with its own data: all of it is its partition
         data, indices = _load(order.snapshot, str(own_path)), None
     else:
@@ -182,7 +221,17 @@ def _datamodule(order: TrainOrder, context: Context) -> ImageDataModule:
 
 
 def _place(context: Context) -> tuple[int, int]:
-    return int(context.node_config["partition-id"]), int(context.node_config["num-partitions"])
+    config = context.node_config
+    try:
+        place, total = int(config["partition-id"]), int(config["num-partitions"])
+    except (KeyError, ValueError):
+        place, total = -1, 0
+    if not 0 <= place < total:
+        raise FederationError(
+            f"the node must know which partition it is, got {dict(config)}; "
+            f"start it with --node-config 'partition-id=0 num-partitions=2', counted from 0"
+        )
+    return place, total
 
 
 @lru_cache(maxsize=2)

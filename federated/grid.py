@@ -1,19 +1,24 @@
-"""`RoundGrid`: the messages of a round over Flower's grid; only replies that pass come back, in client order."""
+"""`RoundGrid`: the messages of a round over Flower's grid; the replies that pass come back, in client order."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Protocol
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from federated.reading import printable, read_error, telling_line_first
 from federated.records import size_in_bytes
 from shared.errors import ReplyRefused
+
+# What Flower raises when the bytes of a reply are not what they should be.
+UNREADABLE = (DecodeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass
@@ -32,8 +37,6 @@ class Exchange:
         Client id to bytes.
     seconds : dict of int to float
         Client id to the time from sending to its reply.
-    began : datetime
-        UTC.
     """
 
     sent: list[int] = field(default_factory=list)
@@ -42,7 +45,6 @@ class Exchange:
     bytes_down: dict[int, int] = field(default_factory=dict)
     bytes_up: dict[int, int] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class ReplyHandler(Protocol):
@@ -89,6 +91,7 @@ class RoundGrid(Grid):
 
     def __init__(self, grid: Grid, *, clients: dict[int, int], handler: ReplyHandler) -> None:
         self.inner, self.clients, self.handler = grid, clients, handler
+        self._one_by_one = False
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages, wait for their replies, and let the handler judge each as it arrives.
@@ -123,28 +126,45 @@ class RoundGrid(Grid):
         accepted: dict[int, Message] = {}
         pause = 0.005
         while waiting and (timeout is None or time.monotonic() - began < timeout):
-            replies = list(self.inner.pull_messages(list(waiting)))
+            replies = self._pull(waiting)
             for reply in replies:
+                if reply.metadata.reply_to_message_id not in waiting:
+                    continue  # nobody was asked, or it has answered already: the first reply counts
                 client_id = waiting.pop(reply.metadata.reply_to_message_id)
                 exchange.seconds[client_id] = time.monotonic() - began
                 reason = self._judge(kind, client_id, reply, exchange)
                 if reason is None:
                     accepted[client_id] = reply
                 else:
-                    exchange.failed[client_id] = reason
+                    exchange.failed[client_id] = printable(reason)
             pause = 0.005 if replies else min(pause * 1.5, 0.25)
             if waiting:
                 time.sleep(pause)
         for client_id in waiting.values():
-            exchange.failed[client_id] = f"no reply within {timeout:g} s (federation.round_timeout_s)"
+            exchange.failed[client_id] = f"no reply within {timeout:g} s"
         exchange.replied = sorted(accepted)
         self.handler.finish(kind, exchange)
         return [accepted[client_id] for client_id in exchange.replied]
 
+    def _pull(self, waiting: Iterable[str]) -> list[Message]:
+        if not self._one_by_one:
+            try:
+                return list(self.inner.pull_messages(list(waiting)))
+            except UNREADABLE:
+                # Flower drops all replies of a pull in which it cannot read one: from now on each comes alone.
+                self._one_by_one = True
+        replies: list[Message] = []
+        for message_id in list(waiting):
+            with suppress(*UNREADABLE):  # not seen again: its sender will be said to be late
+                replies += self.inner.pull_messages([message_id])
+        return replies
+
     def _judge(self, kind: str, client_id: int, reply: Message, exchange: Exchange) -> str | None:
         if reply.has_error():
-            return f"error {reply.error.code}: {(reply.error.reason or '').strip()[-2000:]}"
+            return f"error {reply.error.code}: {telling_line_first(reply.error.reason or '')}"
         exchange.bytes_up[client_id] = size_in_bytes(reply.content)
+        if (error := read_error(reply.content)) is not None:
+            return f"{type(error).__name__}: {error}"
         try:
             self.handler.accept(kind, client_id, reply)
         except ReplyRefused as refusal:

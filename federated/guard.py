@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, RecordDict
+from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 
-from federated.records import METRICS, NUM_EXAMPLES
+from federated.records import ARRAYS, METRICS, NUM_EXAMPLES
 from shared.errors import ReplyRefused, bullet_list
+
+_HEADER_BYTES = 2**16  # NumPy's are far smaller
 
 
 @dataclass(frozen=True)
@@ -50,78 +53,76 @@ class Contract:
         )
 
 
-def check_reply(content: RecordDict, *, contract: Contract, announced: int | None) -> int:
-    """Check a reply to a train message (it must hold arrays) or an evaluate message (``announced`` is None).
+def check_reply(content: RecordDict, *, contract: Contract, announced: int, trained: bool) -> None:
+    """Check the weight of a reply, and the arrays of a reply to a train message.
 
     Parameters
     ----------
     content : RecordDict
     contract : Contract
-    announced : int or None
-        Training rows that the client told of before the first round; None for an evaluate reply.
-
-    Returns
-    -------
-    int
-        Its number of examples.
+    announced : int
+        Rows (training or validation) that the client told of before the first round; its weight.
+    trained : bool
+        Whether it must hold arrays; else it must hold none.
 
     Raises
     ------
     ReplyRefused
         With the reason.
     """
-    count = _count(content, contract)
-    if announced is None:
-        return count
-    if count != announced:
-        raise ReplyRefused(
-            f"'{NUM_EXAMPLES}' is {count}, but the client announced {announced} training examples"
-        )
-    records = list(content.array_records.values())
-    if len(records) != 1:
-        raise ReplyRefused(f"expected one ArrayRecord, got {len(records)}")
-    problems = _array_problems(records[0], contract)
-    if problems:
+    # Exactly these names: Flower looks for those of the first reply in all others, and raises.
+    _expect(content.metric_records, [METRICS], kind="MetricRecord")
+    _expect(content.array_records, [ARRAYS] if trained else [], kind="ArrayRecord")
+    _check_count(content.metric_records[METRICS], contract, announced=announced)
+    if trained and (problems := _array_problems(content.array_records[ARRAYS], contract)):
         raise ReplyRefused("its arrays do not fit the global model:\n" + bullet_list(problems, limit=10))
-    return count
 
 
-def _count(content: RecordDict, contract: Contract) -> int:
-    records = list(content.metric_records.values())
-    if len(records) != 1:
-        raise ReplyRefused(f"expected one MetricRecord '{METRICS}', got {len(records)}")
-    extra = sorted(set(records[0]) - {NUM_EXAMPLES})
-    if extra:
-        raise ReplyRefused(f"unexpected keys in '{METRICS}': {extra}")
-    count: Any = records[0].get(NUM_EXAMPLES)
+def _expect(records: Mapping[str, object], names: list[str], *, kind: str) -> None:
+    if list(records) != names:
+        raise ReplyRefused(f"expected {kind}s named {names}, got {list(records)}")
+
+
+def _check_count(metrics: MetricRecord, contract: Contract, *, announced: int) -> None:
+    if list(metrics) != [NUM_EXAMPLES]:
+        raise ReplyRefused(f"expected only '{NUM_EXAMPLES}' in '{METRICS}', got {list(metrics)}")
+    count = metrics[NUM_EXAMPLES]
     if isinstance(count, bool) or not isinstance(count, int):
         raise ReplyRefused(f"'{NUM_EXAMPLES}' must be a whole number, got {count!r}")
     if not 1 <= count <= contract.max_examples:
         raise ReplyRefused(
             f"'{NUM_EXAMPLES}' must be in [1, {contract.max_examples}] (federation.max_examples), got {count}"
         )
-    return count
+    if count != announced:
+        raise ReplyRefused(f"'{NUM_EXAMPLES}' is {count}, but the client announced {announced}")
 
 
 def _array_problems(arrays: ArrayRecord, contract: Contract) -> list[str]:
     problems = [f"{key} is missing" for key in contract.shapes if key not in arrays]
     problems += [f"{key} is not an array of the model" for key in arrays if key not in contract.shapes]
+    if not problems and list(arrays) != list(contract.shapes):
+        problems.append("they come in another order")  # some of Flower's strategies go by position
     for key, array in arrays.items():
-        if key not in contract.shapes:
-            continue
-        if tuple(array.shape) != contract.shapes[key] or array.dtype != contract.dtypes[key]:
-            problems.append(
-                f"{key}: expected {contract.dtypes[key]} {contract.shapes[key]}, got {array.dtype} {tuple(array.shape)}"
-            )
-            continue
-        try:
-            values = array.numpy()
-        except (ValueError, EOFError, OSError, TypeError) as error:
-            problems.append(f"{key} cannot be decoded: {error}")
-            continue
-        if values.shape != contract.shapes[key] or str(values.dtype) != contract.dtypes[key]:
-            problems.append(f"{key}: its bytes are {values.dtype} {values.shape}, not what its header says")
-        elif not np.isfinite(values).all():
-            bad = int(np.size(values) - np.isfinite(values).sum())
-            problems.append(f"{key} has {bad} values that are NaN or infinite")
+        if key in contract.shapes and (
+            problem := _array_problem(array, contract.shapes[key], contract.dtypes[key])
+        ):
+            problems.append(f"{key} {problem}")
     return problems
+
+
+def _array_problem(array: Array, shape: tuple[int, ...], dtype: str) -> str | None:
+    if tuple(array.shape) != shape or array.dtype != dtype:
+        return f"must be {dtype} {shape}, got {array.dtype} {tuple(array.shape)}"
+    most_bytes = math.prod(shape) * np.dtype(dtype).itemsize + _HEADER_BYTES
+    if len(array.data) > most_bytes:
+        return f"has {len(array.data)} bytes, at most {most_bytes} are expected"
+    try:
+        values = array.numpy()  # Flower never allows pickles here
+    except Exception as error:  # whatever hostile bytes provoke in NumPy's readers
+        return f"cannot be decoded: {type(error).__name__}: {error}"
+    if not isinstance(values, np.ndarray) or values.shape != shape or str(values.dtype) != dtype:
+        return f"must be {dtype} {shape}, but its bytes are something else"
+    limits = np.finfo(values.dtype) if values.dtype.kind == "f" else np.iinfo(values.dtype)
+    most = float(limits.max) / 2  # so that no average overflows
+    bad = values.size - int(np.count_nonzero((values >= -most) & (values <= most)))  # NaN is neither
+    return f"has {bad} values that are NaN, infinite or beyond {most:.3g}" if bad else None

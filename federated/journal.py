@@ -1,11 +1,11 @@
-"""`RoundJournal`: judges and records every reply and every round; `server_app` hands it to the strategy's loop."""
+"""`RoundJournal`: judges and records every reply and round; `server_app` hands it to the strategy's loop."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from federated.checkpoint import Progress, save_checkpoint
 from federated.grid import Exchange
 from federated.guard import Contract, check_reply
-from federated.records import LR_SCALE, read_points, read_thresholds, state_of
+from federated.reading import read_points, read_thresholds
+from federated.records import LR_SCALE, ClientInfo, state_of
 from federated.roster import Roster
+from federated.selection import judge_round
 from shared.config import Config
 from shared.data.datamodule import ImageDataModule
-from shared.errors import QuorumError, ReplyRefused, bullet_list
+from shared.errors import DivergedError, QuorumError, bullet_list
 from shared.metrics import MetricPoint, Stage
 from shared.model.classifier import LitClassifier
 from shared.model.scores import best_threshold, confusion, predict, score
@@ -77,8 +79,10 @@ class RoundJournal:
         self.train_config = train_config
         self.sink = store.sink(run_id)
         self.device = evaluation_device(cfg.trainer)
-        self._round_began = time.perf_counter()
-        self._began = datetime.now(UTC)
+        self._points: dict[str, dict[int, list[MetricPoint]]]
+        self._means: dict[str, dict[str, float]]
+        self._exchanges: dict[str, Exchange]
+        self._thresholds: npt.NDArray[np.int64] | None
         self._clear()
 
     @property
@@ -99,15 +103,14 @@ class RoundJournal:
         ------
         ReplyRefused
         """
-        stage = _stage(message_type)
-        announced = self.roster.clients[client_id].num_examples if stage == "train" else None
-        count = check_reply(reply.content, contract=self.contract, announced=announced)
-        points = read_points(reply.content, round=self.round, client_id=client_id)
-        if any(point.stage != stage for point in points):
-            raise ReplyRefused(f"it answers a {stage} message with points of another stage")
-        if stage == "val" and (counts := read_thresholds(reply.content)) is not None:
+        stage, info = _stage(message_type), self.roster.clients[client_id]
+        announced = _weight(info, stage)
+        check_reply(reply.content, contract=self.contract, announced=announced, trained=stage == "train")
+        points = read_points(reply.content, stage=stage, round=self.round, client_id=client_id)
+        if stage == "val" and self.cfg.trainer.threshold == "val":
+            counts = read_thresholds(reply.content, num_examples=announced)
             self._thresholds = counts if self._thresholds is None else self._thresholds + counts
-        self._weights[stage][client_id] = count
+        # Nothing of a reply is kept before all of it has passed.
         self._points[stage][client_id] = points
         self.sink.add(points)
 
@@ -125,17 +128,19 @@ class RoundJournal:
         """
         stage = _stage(message_type)
         self._exchanges[stage] = exchange
-        self.sink.add([*self._traffic(stage, exchange), *self._aggregate(stage)])
+        self.sink.add(self._traffic(stage, exchange))
         for client_id, reason in exchange.failed.items():
-            first = reason.splitlines()[0] if reason else ""
+            first = reason.partition("\n")[0]
             self.say(f"round {self.round}: {self.roster.clients[client_id].name} left out ({stage}): {first}")
         if stage == "train" and len(exchange.replied) < self.cfg.federation.min_replies:
             self._write_round()
             reasons = [f"{self.roster.clients[c].name}: {reason}" for c, reason in exchange.failed.items()]
             raise QuorumError(
-                f"round {self.round}: {len(exchange.replied)} of {len(exchange.sent)} training replies were valid, "
-                f"federation.min_replies is {self.cfg.federation.min_replies}:\n{bullet_list(reasons)}"
+                f"round {self.round}: {len(exchange.replied)} of {len(exchange.sent)} training replies were "
+                f"valid, federation.min_replies is {self.cfg.federation.min_replies}:\n{bullet_list(reasons)}"
             )
+        # Only now: a run that goes on after a failed round aggregates that round anew.
+        self.sink.add(self._aggregate(stage))
 
     def close_round(self, arrays: ArrayRecord, *, before_training: bool = False) -> MetricRecord:
         """Evaluate the new global model centrally, keep it, and decide whether to go on.
@@ -155,14 +160,41 @@ class RoundJournal:
         ------
         StopFederation
             By ``trainer.early_stopping``.
+        DivergedError
+            The model, or what it answers, is no longer a number.
         """
         number = 0 if before_training else self.round
-        self.module.network.load_state_dict(state_of(arrays))
+        values = self._evaluate(arrays, number)
+        if before_training:
+            self.say(f"round 0/{self.cfg.federation.num_rounds}  {_shown(values, {})}")
+            self._clear()
+            return MetricRecord(dict(values))
+        self._write_round()
+        self.say(
+            f"round {number}/{self.cfg.federation.num_rounds}  {_shown(values, self._means.get('val', {}))}"
+        )
+        reason = self._judge(number)
+        self._clear()
+        if reason and self.cfg.federation.early_stopping and number < self.cfg.federation.num_rounds:
+            raise StopFederation(reason)
+        return MetricRecord(dict(values))
+
+    def _evaluate(self, arrays: ArrayRecord, number: int) -> dict[str, float]:
+        state = state_of(arrays)
+        finite = all(bool(tensor.isfinite().all()) for tensor in state.values())
+        self.module.network.load_state_dict(state)
         scores = predict(self.module.network, self.datamodule, "test", device=self.device)
-        values = score(scores)
+        if not finite or not bool(scores.probabilities.isfinite().all()):
+            if number:
+                self._write_round()
+            raise DivergedError(
+                f"round {number}: the global model or its answers are not finite: the training diverged; "
+                f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
+            )
+        values, count = score(scores), len(scores.labels)
         self.sink.add(
             [
-                MetricPoint(stage="test", name=name, value=value, round=number, num_examples=len(scores.labels))
+                MetricPoint(stage="test", name=name, value=value, round=number, num_examples=count)
                 for name, value in values.items()
             ]
         )
@@ -172,77 +204,46 @@ class RoundJournal:
             loss=values["loss"],
             metrics=values,
             confusion=confusion(scores).tolist(),
-            num_examples=len(scores.labels),
+            num_examples=count,
         )
-        if before_training:
-            self.say(f"round 0/{self.cfg.federation.num_rounds}  {_shown(values, {})}")
-            return MetricRecord(dict(values))
-        self._write_round()
-        aggregates = self._means.get("val", {})
-        self.say(f"round {number}/{self.cfg.federation.num_rounds}  {_shown(values, aggregates)}")
-        reason = self._judge_round(number)
-        # The rows come first: a crash in between repeats this round, whose rows are then already there.
-        save_checkpoint(self.folder / "last.safetensors", self.module.network.state_dict(), self.progress)
-        if self.progress.best_round == number:
-            save_checkpoint(self.folder / "best.safetensors", self.module.network.state_dict(), self.progress)
-        self._clear()
-        if reason:
-            raise StopFederation(reason)
-        return MetricRecord(dict(values))
+        return values
 
-    def _judge_round(self, number: int) -> str | None:
-        progress, stopping = self.progress, self.cfg.trainer.early_stopping
+    def _judge(self, number: int) -> str | None:
+        progress = self.progress
         progress.round = number
-        monitor, mode = self.cfg.trainer.monitored(len(self.datamodule.data.classes))
-        stage, _, name = monitor.partition("/")
-        value = self._means.get(stage, {}).get(name)
-        if value is None:  # nobody evaluated: the newest model is the best known
-            progress.best_round = number
-        else:
-            clearly = _better(value, progress.best_value, mode=mode, min_delta=stopping.min_delta)
-            progress.stale_rounds = 0 if clearly else progress.stale_rounds + 1
-            if _better(value, progress.best_value, mode=mode):
-                progress.best_round, progress.best_value = number, value
-                progress.best_threshold = self.cfg.trainer.fixed_threshold if self._thresholds is None else best_threshold(self._thresholds)
-        self._judge_plateau()
-        if self.cfg.federation.early_stopping and progress.stale_rounds >= stopping.patience:
-            return (
-                f"{monitor} did not improve in the last {progress.stale_rounds} rounds; "
-                f"best {progress.best_value:.4f} in round {progress.best_round}"
-            )
-        return None
-
-    def _judge_plateau(self) -> None:
-        progress, schedule = self.progress, self.cfg.trainer.scheduler
-        loss = self._means.get("val", {}).get("loss")
-        if schedule.name != "plateau" or loss is None:
-            return
-        if _better(loss, progress.plateau_best, mode="min"):
-            progress.plateau_best, progress.plateau_stale = loss, 0
-            return
-        progress.plateau_stale += 1
-        if progress.plateau_stale > schedule.patience:
-            progress.lr_scale *= schedule.factor
-            self.train_config[LR_SCALE] = progress.lr_scale
-            progress.plateau_stale = 0
+        if self._thresholds is not None:
+            progress.threshold = best_threshold(self._thresholds)
+        reason = judge_round(
+            progress,
+            means=self._means,
+            cfg=self.cfg.trainer,
+            num_classes=len(self.datamodule.data.classes),
+        )
+        self.train_config[LR_SCALE] = progress.lr_scale
+        # After the rows: a crash in between repeats this round, whose rows are then already there.
+        # And "last" after "best": it says that the round is done.
+        state = self.module.network.state_dict()
+        if progress.best_round == number:
+            save_checkpoint(self.folder / "best.safetensors", state, progress)
+        save_checkpoint(self.folder / "last.safetensors", state, progress)
+        return reason
 
     def _aggregate(self, stage: Stage) -> list[MetricPoint]:
-        weights = self._weights[stage]
+        weights = {client_id: _weight(info, stage) for client_id, info in self.roster.clients.items()}
         last: dict[str, dict[int, float]] = defaultdict(dict)
         for client_id, points in sorted(self._points[stage].items()):
-            for point in points:  # a later local epoch replaces an earlier one
+            for point in sorted(points, key=lambda point: point.epoch or 0):  # the last local epoch stays
                 last[point.name][client_id] = point.value
-        means = self._means.setdefault(stage, {})
         result = []
         for name, values in last.items():
             total = sum(weights[client_id] for client_id in values)
             mean = math.fsum(value * weights[client_id] for client_id, value in values.items()) / total
-            means[name] = mean
             result.append(MetricPoint(stage=stage, name=name, value=mean, round=self.round, num_examples=total))
+        self._means[stage] = {point.name: point.value for point in result}
         return result
 
     def _traffic(self, stage: Stage, exchange: Exchange) -> list[MetricPoint]:
-        columns = {
+        columns: dict[str, Mapping[int, float]] = {
             "bytes_down": exchange.bytes_down,
             "bytes_up": exchange.bytes_up,
             "reply_seconds": exchange.seconds,
@@ -276,11 +277,10 @@ class RoundJournal:
         )
 
     def _clear(self) -> None:
-        self._weights: dict[str, dict[int, int]] = {"train": {}, "val": {}}
-        self._points: dict[str, dict[int, list[MetricPoint]]] = {"train": {}, "val": {}}
-        self._means: dict[str, dict[str, float]] = {}
-        self._exchanges: dict[str, Exchange] = {}
-        self._thresholds: npt.NDArray[np.int64] | None = None
+        self._points = {"train": {}, "val": {}}
+        self._means = {}
+        self._exchanges = {}
+        self._thresholds = None
         self._round_began, self._began = time.perf_counter(), datetime.now(UTC)
 
 
@@ -288,10 +288,8 @@ def _stage(message_type: str) -> Stage:
     return "train" if message_type == MessageType.TRAIN else "val"
 
 
-def _better(value: float, best: float | None, *, mode: str, min_delta: float = 0.0) -> bool:
-    if best is None:
-        return True
-    return value > best + min_delta if mode == "max" else value < best - min_delta
+def _weight(info: ClientInfo, stage: Stage) -> int:
+    return info.num_examples if stage == "train" else info.num_val
 
 
 def _shown(test: dict[str, float], val: dict[str, float]) -> str:

@@ -1,8 +1,7 @@
-"""State dicts and metric points to and from Flower's records; the only place with Flower's kebab-case keys."""
+"""State dicts, orders and points as Flower's records, with its kebab-case keys; `reading` reads the replies."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,14 +12,13 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from torch import Tensor, nn
 
-from shared.errors import ReplyRefused
-from shared.metrics import MetricPoint, Stage
-from shared.model.scores import THRESHOLD_BINS
+from shared.errors import FedtwinError
+from shared.metrics import MetricPoint
 
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
-THRESHOLDS = "thresholds"
+THRESHOLDS, ERROR = "thresholds", "error"
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
-MAX_POINTS = 100_000
+CLIENT_ID, NUM_PARTITIONS, LABEL_COUNTS, NUM_VAL = "client-id", "num-partitions", "label-counts", "num-val"
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,8 @@ class ClientInfo:
         The partition.
     num_partitions : int
     name : str
+    classes : list of str
+        Label names by number.
     num_examples : int
         Training rows.
     label_counts : list of int
@@ -102,6 +102,7 @@ class ClientInfo:
     client_id: int
     num_partitions: int
     name: str
+    classes: list[str]
     num_examples: int
     label_counts: list[int]
     num_val: int
@@ -115,49 +116,15 @@ class ClientInfo:
         """
         return ConfigRecord(
             {
-                "client-id": self.client_id,
-                "num-partitions": self.num_partitions,
+                CLIENT_ID: self.client_id,
+                NUM_PARTITIONS: self.num_partitions,
                 "name": self.name,
+                "classes": self.classes,
                 NUM_EXAMPLES: self.num_examples,
-                "label-counts": self.label_counts,
-                "num-val": self.num_val,
+                LABEL_COUNTS: self.label_counts,
+                NUM_VAL: self.num_val,
             }
         )
-
-    @classmethod
-    def from_message(cls, message: Message) -> ClientInfo:
-        """Unpack and check it.
-
-        Parameters
-        ----------
-        message : Message
-
-        Returns
-        -------
-        ClientInfo
-
-        Raises
-        ------
-        ReplyRefused
-        """
-        record = message.content.config_records.get(CLIENT)
-        try:
-            assert record is not None
-            info = cls(
-                client_id=_whole(record["client-id"]),
-                num_partitions=_whole(record["num-partitions"]),
-                name=str(record["name"])[:200],
-                num_examples=_whole(record[NUM_EXAMPLES]),
-                label_counts=[_whole(count) for count in cast("list[Any]", record["label-counts"])],
-                num_val=_whole(record["num-val"]),
-            )
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
-            raise ReplyRefused(f"the client's description cannot be read: {error!r}") from None
-        if sum(info.label_counts) != info.num_examples:
-            raise ReplyRefused(
-                f"label counts {info.label_counts} do not add up to {info.num_examples} examples"
-            )
-        return info
 
 
 def arrays_of(network: nn.Module) -> ArrayRecord:
@@ -187,7 +154,7 @@ def arrays_from_state(state: Mapping[str, Tensor]) -> ArrayRecord:
     ArrayRecord
     """
     return ArrayRecord(
-        {key: Array(np.ascontiguousarray(tensor.detach().cpu().numpy())) for key, tensor in state.items()}
+        {key: Array(np.asarray(tensor.detach().cpu().numpy(), order="C")) for key, tensor in state.items()}
     )
 
 
@@ -218,9 +185,13 @@ def size_in_bytes(content: RecordDict) -> int:
         8 a number, UTF-8 for text. Flower's own ``count_bytes`` raises on an empty list.
     """
     total = sum(len(array.data) for record in content.array_records.values() for array in record.values())
-    for record in (*content.metric_records.values(), *content.config_records.values()):
+    others: list[MetricRecord | ConfigRecord] = [
+        *content.metric_records.values(),
+        *content.config_records.values(),
+    ]
+    for record in others:
         for key, value in record.items():
-            total += len(key.encode()) + sum(map(_size, value if isinstance(value, list) else [value]))
+            total += _size(key) + sum(map(_size, value if isinstance(value, list) else [value]))
     return total
 
 
@@ -252,7 +223,7 @@ def reply_content(
             METRICS: MetricRecord({NUM_EXAMPLES: num_examples}),
             POINTS: ConfigRecord(
                 {
-                    "stages": [point.stage for point in points],
+                    "stages": [str(point.stage) for point in points],
                     "names": [point.name for point in points],
                     "values": [float(point.value) for point in points],
                     "epochs": [point.epoch or 0 for point in points],
@@ -270,98 +241,21 @@ def reply_content(
     return content
 
 
-def read_thresholds(content: RecordDict) -> npt.NDArray[np.int64] | None:
-    """The threshold counts of an evaluate reply, checked.
+def error_content(error: FedtwinError) -> RecordDict:
+    """A client's reply that says, in our words, why there is no other; Flower's would be a traceback.
 
     Parameters
     ----------
-    content : RecordDict
+    error : FedtwinError
 
     Returns
     -------
-    ndarray [2, 1000], int64, or None
-        None if there are none.
-
-    Raises
-    ------
-    ReplyRefused
+    RecordDict
     """
-    record = content.config_records.get(THRESHOLDS)
-    if record is None:
-        return None
-    try:
-        rows = [
-            [_whole(count) for count in cast("list[Any]", record[key])] for key in ("negatives", "positives")
-        ]
-        counts = np.array(rows, dtype=np.int64)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ReplyRefused(f"its threshold counts cannot be read: {error}") from None
-    if counts.shape != (2, THRESHOLD_BINS):
-        raise ReplyRefused(f"its threshold counts have shape {counts.shape}, expected (2, {THRESHOLD_BINS})")
-    return counts
-
-
-def read_points(content: RecordDict, *, round: int, client_id: int) -> list[MetricPoint]:
-    """The points of a reply, checked.
-
-    Parameters
-    ----------
-    content : RecordDict
-    round : int
-    client_id : int
-
-    Returns
-    -------
-    list of MetricPoint
-
-    Raises
-    ------
-    ReplyRefused
-        They are not there, or not points, or a value is NaN or infinite.
-    """
-    record = content.config_records.get(POINTS)
-    if record is None:
-        raise ReplyRefused(f"expected a ConfigRecord '{POINTS}', got {sorted(content.keys())}")
-    try:
-        columns = [
-            list(cast("list[Any]", record[key])) for key in ("stages", "names", "values", "epochs", "counts")
-        ]
-        rows = list(zip(*columns, strict=True))
-        points = [
-            MetricPoint(
-                stage=_stage(stage),
-                name=str(name)[:100],
-                value=float(value),
-                epoch=_whole(epoch) or None,
-                round=round,
-                client_id=client_id,
-                num_examples=_whole(count),
-            )
-            for stage, name, value, epoch, count in rows[: MAX_POINTS + 1]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ReplyRefused(f"its points cannot be read: {error}") from None
-    if len(points) > MAX_POINTS:
-        raise ReplyRefused(f"it has {len(rows)} points, more than {MAX_POINTS}")
-    for point in points:
-        if not math.isfinite(point.value):
-            raise ReplyRefused(f"{point.stage}/{point.name} is {point.value}")
-    return points
+    return RecordDict({ERROR: ConfigRecord({"name": type(error).__name__, "text": str(error)})})
 
 
 def _size(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode(errors="replace"))
     return len(value) if isinstance(value, bytes) else 8
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"expected a whole number of at least 0, got {value!r}")
-    return value
-
-
-def _stage(value: Any) -> Stage:
-    if value not in ("train", "val"):
-        raise ValueError(f"expected stage train or val, got {value!r}")
-    return cast(Stage, value)

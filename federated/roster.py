@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from federated.grid import Exchange, RoundGrid
+from federated.reading import read_info
 from federated.records import CONFIG, ClientInfo, TrainOrder
-from shared.config import Config
-from shared.errors import FederationError, PartitionError, ReplyRefused, bullet_list
+from shared import errors
+from shared.config import Config, FederationConfig
+from shared.errors import FederationError, FedtwinError, ReplyRefused, bullet_list
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class Roster:
         return [sum(counts) for counts in zip(*(c.label_counts for c in self.clients.values()), strict=True)]
 
 
-def connect(grid: Grid, cfg: Config, *, snapshot: str, say: Callable[[str], None]) -> Roster:
+def connect(
+    grid: Grid, cfg: Config, *, snapshot: str, classes: Sequence[str], say: Callable[[str], None]
+) -> Roster:
     """Wait for ``federation.num_clients`` nodes, and ask each for its partition and its label counts.
 
     Parameters
@@ -62,6 +68,8 @@ def connect(grid: Grid, cfg: Config, *, snapshot: str, say: Callable[[str], None
     cfg : Config
     snapshot : str
         Sent along, so that the clients can load and partition their data.
+    classes : sequence of str
+        Label names by number; every client must have the same.
     say : callable
         Takes a line of progress.
 
@@ -72,66 +80,85 @@ def connect(grid: Grid, cfg: Config, *, snapshot: str, say: Callable[[str], None
     Raises
     ------
     FederationError
-        Too few nodes came in time, one could not load its data, or two claim the same partition.
+        Not as many nodes as expected came in time, or they do not fit together.
+    FedtwinError
+        The clients' own, if all that have one have the same kind, such as `PartitionError`.
     """
-    expected = cfg.federation.num_clients
-    nodes = _wait_for_nodes(grid, expected, timeout=cfg.federation.connect_timeout_s, say=say)
+    nodes = _wait_for_nodes(grid, cfg.federation, say=say)
     order = RecordDict({CONFIG: TrainOrder(snapshot=snapshot).to_record()})
-    sent = {}
-    for node in nodes:
-        ids = list(grid.push_messages([Message(order, dst_node_id=node, message_type=MessageType.QUERY)]))
-        if ids and ids[0]:
-            sent[ids[0]] = node
-    replies = _collect(grid, sent, timeout=cfg.federation.connect_timeout_s)
-    infos: dict[int, ClientInfo] = {}
-    by_node: dict[int, int] = {}
-    problems = [f"node {node} did not answer" for node in nodes if node not in replies]
-    for node, reply in replies.items():
-        if reply.has_error():
-            problems.append(f"node {node}: {_last_line(reply.error.reason)}")
-            continue
-        try:
-            info = ClientInfo.from_message(reply)
-        except ReplyRefused as refusal:
-            problems.append(f"node {node}: {refusal}")
-            continue
-        if info.client_id in infos:
-            problems.append(f"node {node} says that it is client {info.client_id}, and so does another node")
-        elif info.num_examples == 0:
-            problems.append(f"{info.name} has no training rows")
-        infos[info.client_id], by_node[node] = info, info.client_id
-    if problems:
-        error = PartitionError if any("PartitionError" in problem for problem in problems) else FederationError
-        raise error("the clients are not ready:\n" + bullet_list(sorted(set(problems)), limit=20))
-    return Roster(clients=dict(sorted(infos.items())), nodes=by_node)
+    reception = _Reception(cfg.federation, classes=classes)
+    asking = RoundGrid(grid, clients={node: node for node in nodes}, handler=reception)
+    questions = [Message(order, dst_node_id=node, message_type=MessageType.QUERY) for node in nodes]
+    asking.send_and_receive(questions, timeout=cfg.federation.connect_timeout_s)
+    if reception.problems:
+        raise _not_ready(reception.problems, nodes=nodes)
+    by_id = {info.client_id: info for info in reception.infos.values()}
+    return Roster(
+        clients=dict(sorted(by_id.items())),
+        nodes={node: info.client_id for node, info in reception.infos.items()},
+    )
 
 
-def _wait_for_nodes(grid: Grid, expected: int, *, timeout: float, say: Callable[[str], None]) -> list[int]:
+class _Reception:
+    """Takes the nodes' descriptions of themselves; here a node's id stands for the client's."""
+
+    def __init__(self, cfg: FederationConfig, *, classes: Sequence[str]) -> None:
+        self.cfg, self.classes = cfg, list(classes)
+        self.infos: dict[int, ClientInfo] = {}
+        self.problems: dict[int, str] = {}
+
+    def accept(self, message_type: str, client_id: int, reply: Message) -> None:
+        info, expected = read_info(reply), self.cfg.num_clients
+        if info.num_partitions != expected or info.client_id >= expected:
+            raise ReplyRefused(
+                f"it is partition {info.client_id} of {info.num_partitions}, expected one of {expected} "
+                f"(federation.num_clients), counted from 0"
+            )
+        if twin := [node for node, other in self.infos.items() if other.client_id == info.client_id]:
+            raise ReplyRefused(f"it is partition {info.client_id}, and so is node {twin[0]}")
+        if info.classes != self.classes:
+            raise ReplyRefused(
+                f"its classes are {info.classes}, the server's {self.classes}; "
+                f"set data.classes, so that all number the labels alike"
+            )
+        if not 1 <= info.num_examples <= self.cfg.max_examples:
+            raise ReplyRefused(
+                f"it has {info.num_examples} training rows, "
+                f"expected 1 to {self.cfg.max_examples} (federation.max_examples)"
+            )
+        self.infos[client_id] = info
+
+    def finish(self, message_type: str, exchange: Exchange) -> None:
+        self.problems = exchange.failed
+
+
+def _wait_for_nodes(grid: Grid, cfg: FederationConfig, *, say: Callable[[str], None]) -> list[int]:
+    expected, timeout = cfg.num_clients, cfg.connect_timeout_s
     deadline = time.monotonic() + timeout
     told = -1
-    while len(nodes := sorted(grid.get_node_ids())) < expected:
+    while len(nodes := sorted(grid.get_node_ids())) < expected and time.monotonic() < deadline:
         if len(nodes) != told:
             say(f"{len(nodes)} of {expected} clients are there")
             told = len(nodes)
-        if time.monotonic() > deadline:
-            raise FederationError(
-                f"expected {expected} clients (federation.num_clients), {len(nodes)} came within {timeout:g} s; in a "
-                f"simulation start as many nodes: --federation-config 'num-supernodes={expected}'"
-            )
-        time.sleep(0.2)
+        time.sleep(min(0.2, timeout))
+    if len(nodes) != expected:
+        raise FederationError(
+            f"expected {expected} clients (federation.num_clients), {len(nodes)} came within {timeout:g} s; "
+            f"in a simulation start as many nodes: --federation-config 'num-supernodes={expected}'"
+        )
     return nodes
 
 
-def _collect(grid: Grid, sent: dict[str, int], *, timeout: float) -> dict[int, Message]:
-    deadline = time.monotonic() + timeout
-    waiting, replies = dict(sent), {}
-    while waiting and time.monotonic() < deadline:
-        for reply in grid.pull_messages(list(waiting)):
-            replies[waiting.pop(reply.metadata.reply_to_message_id)] = reply
-        time.sleep(0.02)
-    return replies
-
-
-def _last_line(reason: str | None) -> str:
-    lines = [line.strip() for line in (reason or "").splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
+def _not_ready(problems: Mapping[int, str], *, nodes: Sequence[int]) -> FedtwinError:
+    who: dict[str, list[str]] = defaultdict(list)
+    for node, text in problems.items():
+        who[text].append(str(node))
+    kinds = {text.partition(":")[0] for text in who}
+    kind = getattr(errors, kinds.pop(), FederationError) if len(kinds) == 1 else FederationError
+    lines = [
+        f"{'every node' if len(those) == len(nodes) else 'node ' + ', '.join(those)}: "
+        f"{text.removeprefix(f'{kind.__name__}: ')}"
+        for text, those in who.items()
+    ]
+    error: FedtwinError = kind("the clients are not ready:\n" + bullet_list(lines, limit=20))
+    return error

@@ -19,7 +19,6 @@ from federated.strategy import STRATEGIES
 from shared.config import Config, compose, validate
 from shared.data.datamodule import ImageDataModule
 from shared.data.images import load_images
-from shared.errors import FederationError
 from shared.evaluation import record_test
 from shared.home import Home, open_home
 from shared.model.classifier import LitClassifier, balanced_weights
@@ -93,7 +92,7 @@ def serve(
     with tracked_run(store, cfg, mode="federated", resume=resume) as run_id:
         snapshot = json.dumps(cfg.snapshot())
         datamodule = ImageDataModule(load_images(cfg.data, cache_dir=home.cache), cfg=cfg.data, seed=cfg.seed)
-        roster = connect(grid, cfg, snapshot=snapshot, say=say)
+        roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
         _write_clients(store, run_id, roster)
         rounds = _Rounds(
             cfg, store=store, run_id=run_id, home=home, roster=roster, datamodule=datamodule, say=say
@@ -124,7 +123,7 @@ class _Rounds:
         self.folder = home.run_dir(run_id)
         self.checkpoints = self.folder / "checkpoints"
         self.module = LitClassifier(cfg, num_classes=len(datamodule.data.classes))
-        self.progress = Progress(best_threshold=cfg.trainer.fixed_threshold)
+        self.progress = Progress(threshold=cfg.trainer.fixed_threshold)
 
     def run(self, grid: Grid, *, snapshot: str, resume: bool) -> str | None:
         """Let Flower's strategy do the rounds that are left.
@@ -209,7 +208,7 @@ class _Rounds:
             self.store,
             self.run_id,
             scores,
-            threshold=progress.best_threshold,
+            threshold=progress.threshold,
             folder=self.folder,
             test_round=progress.round,
         )

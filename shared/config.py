@@ -47,6 +47,8 @@ class AugmentConfig(Section):
     shift: Annotated[float, Field(ge=0.0, lt=1.0)]
     rotate: Annotated[float, Field(ge=0.0, le=180.0)]
     scale: Annotated[float, Field(ge=0.0, lt=1.0)]
+    contrast: Annotated[float, Field(ge=0.0, lt=1.0)]
+    brightness: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class DataConfig(Section):
@@ -106,7 +108,7 @@ class ResNetConfig(Section):
     """A torchvision ResNet."""
 
     name: Literal["resnet18", "resnet34", "resnet50"]
-    stem: Literal["small", "imagenet"]
+    stem: Literal["small", "strided", "imagenet"]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     norm: Literal["batch", "group"]
     finetune_stages: Annotated[int, Field(ge=0, le=4)] | None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from shared.config import CONF_DIR, from_hydra
@@ -10,12 +13,12 @@ from shared.terminal import report_errors
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
-def main(overrides: DictConfig) -> None:
+def main(settings: DictConfig) -> None:
     """Train the twins and print the federated gap.
 
     Parameters
     ----------
-    overrides : DictConfig
+    settings : DictConfig
         Composed by Hydra from ``conf/`` and the command line.
     """
     with report_errors():
@@ -23,10 +26,11 @@ def main(overrides: DictConfig) -> None:
         from shared.tracking.store import Store
         from simulations.compare import compare
 
-        cfg = from_hydra(overrides)
+        cfg = from_hydra(settings)
         home = open_home(cfg.tracking)
         with Store(home.database_url) as store:
-            compare(cfg, store=store, home=home)
+            typed = HydraConfig.get().overrides.task
+            compare(cfg, store=store, home=home, command=shlex.join(["fedtwin", "compare", *typed]))
 
 
 if __name__ == "__main__":

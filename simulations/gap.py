@@ -108,8 +108,10 @@ def compare_gap(
     stay few: below about five, their share of the interval is a rough guess.
 
     Intervals are percentiles of the resampled values: they need no formula for any of the metrics, keep to
-    the metric's range, and need no symmetry. A resample repeats examples, which always adds to the
-    calibration error; so its resampled values are first moved to have their mean at the measured value.
+    the metric's range, and need no symmetry. The calibration error is the exception. Small bins make it too
+    large, and a resample, which repeats examples, more so; its resampled values are therefore moved to have
+    their mean at the measured value. Its interval says how the error as measured on a test set of this
+    size varies; the error of an infinite test set is lower, most of all for a well calibrated model.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class LocalGrid(Grid):
         num_clients: int,
         node_configs: Mapping[int, Mapping[str, str | int]] | None = None,
     ) -> None:
-        # Flower's runtime says which task a process works on, and its Message asks; here this process is all of it.
+        # Flower's runtime says which task a process works on, and its Message asks; here it is this process.
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, SERVER_NODE_ID, 1
         self.client_app = client_app
         self.contexts = {
@@ -125,7 +125,9 @@ class LocalGrid(Grid):
     def _run(self, message: Message) -> Message:
         context = self.contexts[message.metadata.dst_node_id]
         try:
-            return self.client_app(message=message, context=context)
+            reply = self.client_app(message=message, context=context)
+            assert isinstance(reply, Message), f"a ClientApp returned {type(reply).__name__}"
+            return reply
         except Exception as error:  # whatever a ClientApp raises becomes an error reply, as in Flower
             reason = "".join(traceback.format_exception_only(error))
             return Message(Error(CLIENT_APP_RAISED, reason), reply_to=message)

@@ -1,4 +1,4 @@
-"""What `Predictions` score on the test set, under many weightings at once: the arithmetic of `simulations.gap`."""
+"""What `Predictions` score on the test set, under many weightings at once, for `simulations.gap`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`Deterministic`: what every strategy of ours adds to Flower's: seeded sampling and arrays of their own type."""
+"""`Deterministic`, what our strategies add to Flower's: seeded sampling, and arrays of their own type."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -16,8 +16,8 @@ from shared.seeding import derive_seed
 class Deterministic(FedAvg):
     """A mixin, named before one of Flower's strategies, which still does the aggregation.
 
-    Flower samples with the global ``random`` over node ids that are random themselves, starts every run at round
-    1, and turns integer buffers into floats; all three are put right around calls of ``super()``.
+    Flower samples with the global ``random`` over node ids that are random themselves, starts every run at
+    round 1, and turns integer buffers into floats; all three are put right around calls of ``super()``.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Deterministic(FedAvg):
         self._dtypes = {key: array.dtype for key, array in arrays.items()}
         real_round = server_round + self.round_offset
         chosen = sample(self.nodes, count=self.train_count, seed=derive_seed(self.seed, 1, real_round))
-        return super().configure_train(real_round, arrays, config, _Only(grid, chosen))
+        return super().configure_train(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -99,7 +99,7 @@ class Deterministic(FedAvg):
         chosen = sample(self.eval_nodes, count=self.eval_count, seed=derive_seed(self.seed, 2, real_round))
         if not chosen:
             return []
-        return super().configure_evaluate(real_round, arrays, config, _Only(grid, chosen))
+        return super().configure_evaluate(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

@@ -62,11 +62,58 @@ class RandomAffinePerImage(v2.Transform):
         Returns
         -------
         Tensor [B, C, H, W], float32
-            Pixels from outside the image are 0.
+            Pixels from outside the image are those of its edge.
         """
         theta = params["theta"].to(inpt.device, inpt.dtype)
         grid = functional.affine_grid(theta, list(inpt.shape), align_corners=False)
-        return functional.grid_sample(inpt, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return functional.grid_sample(inpt, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+class RandomIntensityPerImage(v2.Transform):
+    """Change contrast (around the image's own mean) and brightness of each image by its own random draw.
+
+    Parameters
+    ----------
+    cfg : AugmentConfig
+    """
+
+    def __init__(self, cfg: AugmentConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw one factor and one offset for each image.
+
+        Parameters
+        ----------
+        flat_inputs : list
+            Its first entry is the batch, [B, C, H, W].
+
+        Returns
+        -------
+        dict
+            ``factor`` and ``offset``, [B, 1, 1, 1].
+        """
+        draw = torch.rand(2, flat_inputs[0].shape[0], 1, 1, 1) * 2 - 1
+        return {"factor": 1 + draw[0] * self.cfg.contrast, "offset": draw[1] * self.cfg.brightness}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Change a batch.
+
+        Parameters
+        ----------
+        inpt : Tensor [B, C, H, W], float32
+        params : dict
+            From `make_params`.
+
+        Returns
+        -------
+        Tensor [B, C, H, W], float32
+            Not clipped to [0, 1].
+        """
+        mean = inpt.mean(dim=(1, 2, 3), keepdim=True)
+        factor, offset = (params[name].to(inpt.device, inpt.dtype) for name in ("factor", "offset"))
+        return (inpt - mean) * factor + mean + offset
 
 
 def build_transform(cfg: DataConfig, *, train: bool) -> v2.Transform:
@@ -87,6 +134,8 @@ def build_transform(cfg: DataConfig, *, train: bool) -> v2.Transform:
     augment = cfg.augment
     if train and any((augment.hflip, augment.shift, augment.rotate, augment.scale)):
         steps.append(RandomAffinePerImage(augment))
+    if train and (augment.contrast or augment.brightness):
+        steps.append(RandomIntensityPerImage(augment))
     mean, std = (list(values) * (cfg.channels // len(values)) for values in (cfg.mean, cfg.std))
     steps.append(v2.Normalize(mean=mean, std=std, inplace=True))
     steps.append(_ChannelsLast())

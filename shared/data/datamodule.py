@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import lightning as L
@@ -14,6 +15,7 @@ from torch import Tensor
 from shared.config import DataConfig
 from shared.data.augment import build_transform
 from shared.data.images import ImageData
+from shared.errors import ConfigError
 from shared.seeding import derive_seed
 
 Batch = tuple[Tensor, Tensor]
@@ -61,6 +63,9 @@ class EpochSampler:
 class BatchLoader:
     """Slices batches straight out of the memory-mapped images: no workers, no per-image Python.
 
+    A last training batch of one row joins the one before it, as BatchNorm cannot train on a single value. Of
+    several devices each gets as many batches as the others, of about the same size, and each row is on one.
+
     Parameters
     ----------
     data : ImageData
@@ -82,16 +87,23 @@ class BatchLoader:
         self.batch_sampler = None  # Lightning asks for it where there is a sampler
 
     def __len__(self) -> int:
-        rank, world = _rank_and_world()
-        return -(-len(self.rows[rank::world]) // self.batch_size)
+        return len(self._bounds())
 
     def __iter__(self) -> Iterator[Batch]:
-        rank, world = _rank_and_world()
         rows = self.rows if self.sampler is None else self.rows[self.sampler.order()]
-        rows = rows[rank::world]
-        for start in range(0, len(rows), self.batch_size):
-            batch = rows[start : start + self.batch_size]
+        for start, stop in self._bounds():
+            batch = rows[start:stop]
             yield torch.from_numpy(self.data.images[batch]), torch.from_numpy(self.data.labels[batch])
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        rank, world = _rank_and_world()
+        size = len(self.rows)
+        if world > 1:
+            return _even_bounds(size, batch_size=self.batch_size, world=world)[rank::world]
+        edges = [*range(0, size, self.batch_size), size]
+        if self.sampler is not None and len(edges) > 2 and self.batch_size > 1 and edges[-1] - edges[-2] == 1:
+            del edges[-2]
+        return list(pairwise(edges))
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -152,7 +164,8 @@ class ImageDataModule(L.LightningDataModule):
         -------
         list of int
         """
-        return np.bincount(self.data.labels[self.rows[stage]], minlength=len(self.data.classes)).tolist()
+        counts = np.bincount(self.data.labels[self.rows[stage]], minlength=len(self.data.classes))
+        return [int(count) for count in counts]
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled training batches.
@@ -167,14 +180,15 @@ class ImageDataModule(L.LightningDataModule):
         )
         return BatchLoader(self.data, rows, batch_size=self.cfg.batch_size, sampler=sampler)
 
-    def val_dataloader(self) -> BatchLoader:
+    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """Validation batches, in order.
 
         Returns
         -------
         BatchLoader
+            Or an empty list, by which Lightning skips validation, if there are no rows.
         """
-        return self.eval_loader("val")
+        return self.eval_loader("val") if len(self.rows["val"]) else []
 
     def test_dataloader(self) -> BatchLoader:
         """Test batches, in order.
@@ -220,6 +234,14 @@ def _rows(data: ImageData, stage: str, indices: npt.NDArray[np.int64] | None) ->
     if indices is None or stage == "test":
         return rows
     return np.intersect1d(rows, indices, assume_unique=True)
+
+
+def _even_bounds(size: int, *, batch_size: int, world: int) -> list[tuple[int, int]]:
+    if 0 < size < world:
+        raise ConfigError(f"trainer.devices={world} cannot share {size} rows; use fewer devices")
+    # Sizes differ by one row at most: where they do not come out even, a batch may have one row too many.
+    count = world * min(-(-size // (batch_size * world)), size // world)
+    return list(pairwise(size * part // count for part in range(count + 1))) if count else []
 
 
 def _rank_and_world() -> tuple[int, int]:

@@ -98,7 +98,7 @@ def load_images(cfg: DataConfig, *, cache_dir: Path, progress: bool = False) -> 
         Its subclasses name the file, the rows or the settings that are wrong, all of them.
     """
     cache_dir = cache_dir.absolute()
-    source = open_source(cfg, cache_dir=cache_dir)
+    source = open_source(cfg, cache_dir=cache_dir, progress=progress)
     stamp = source.content.stamp()
     key = _key(cfg, type(source).__name__, _digest(source.content, stamp, cache_dir, progress=progress))
 

@@ -1,23 +1,24 @@
-"""MedMNIST by name: class names and downloads of the optional ``medmnist`` package."""
+"""MedMNIST by name: class names and addresses from the optional ``medmnist`` package, files from Zenodo."""
 
 from __future__ import annotations
 
 import ast
-import contextlib
-import importlib
+import hashlib
+import http.client
 import shutil
-import sys
 import tempfile
-import warnings
+import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from shared.data.cache import locked
+from shared.data.progress import progress_bar
 from shared.errors import DataError
 
 _SIZES = (28, 64, 128, 224)
 _WAY_OUT = "or give the file itself with data.path=FILE"
+_TIMEOUT_S = 60.0  # without a single byte
 
 
 def class_names(dataset: str) -> tuple[str, ...] | None:
@@ -37,7 +38,7 @@ def class_names(dataset: str) -> tuple[str, ...] | None:
     return tuple(info["label"][str(number)] for number in range(len(info["label"]))) if info else None
 
 
-def download(dataset: str, *, folder: Path, image_size: int) -> Path:
+def download(dataset: str, *, folder: Path, image_size: int, progress: bool = False) -> Path:
     """The file of a data set, downloaded if it is not there.
 
     Parameters
@@ -48,6 +49,8 @@ def download(dataset: str, *, folder: Path, image_size: int) -> Path:
         Takes the file.
     image_size : int
         Pixels; the smallest published size that is not below it is used, else the largest.
+    progress : bool
+        Draw a bar on stderr.
 
     Returns
     -------
@@ -59,38 +62,62 @@ def download(dataset: str, *, folder: Path, image_size: int) -> Path:
         The package is not installed, does not know the data set, or the download failed.
     """
     size = next((size for size in _SIZES if size >= image_size), _SIZES[-1])
-    name = f"{dataset.lower()}.npz" if size == _SIZES[0] else f"{dataset.lower()}_{size}.npz"
-    target = folder / name
+    suffix = "" if size == _SIZES[0] else f"_{size}"
+    target = folder / f"{dataset.lower()}{suffix}.npz"
     if target.is_file():
         return target
     known = _package_info()
     if not known:
         raise DataError(
-            f'data.dataset={dataset} is downloaded by a package: pip install "fedtwin[medmnist]", {_WAY_OUT}'
+            f'data.dataset={dataset} is found by a package: pip install "fedtwin[medmnist]", {_WAY_OUT}'
         )
     if dataset.lower() not in known:
         raise DataError(f"data.dataset={dataset} is none of {', '.join(sorted(known))}")
+    info = known[dataset.lower()]
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder.parent, "medmnist"):
-        if target.is_file():
-            return target
-        for stale in folder.glob("download-*"):  # of a process that was killed
-            shutil.rmtree(stale, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as temporary:
-            _fetch(known[dataset.lower()]["python_class"], size, temporary)
-            (Path(temporary) / name).replace(target)
+        if not target.is_file():
+            fetch(info[f"url{suffix}"], md5=info[f"MD5{suffix}"], target=target, progress=progress)
     return target
 
 
-def _fetch(class_name: str, size: int, root: str) -> None:
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            warnings.simplefilter("ignore")
-            package = importlib.import_module("medmnist")
-            getattr(package, class_name)(split="val", download=True, root=root, size=size)
-    except Exception as error:  # whatever the package, its downloader or the network raises
-        cause = error.__context__ or error  # the package replaces the cause by a page of advice
-        raise DataError(f"{class_name} could not be downloaded: {cause}; try again, {_WAY_OUT}") from None
+def fetch(url: str, *, md5: str, target: Path, progress: bool = False) -> None:
+    """Download a file; it is whole and has the checksum, or it is not there.
+
+    Parameters
+    ----------
+    url : str
+    md5 : str
+        Hex.
+    target : Path
+        In a folder in which nobody else downloads at the same time.
+    progress : bool
+        Draw a bar on stderr.
+
+    Raises
+    ------
+    DataError
+        The server cannot be reached, or sends something else.
+    """
+    for stale in target.parent.glob("download-*"):  # of a process that was killed
+        shutil.rmtree(stale, ignore_errors=True)
+    request = urllib.request.Request(url, headers={"User-Agent": "fedtwin"})
+    checksum = hashlib.md5(usedforsecurity=False)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="download-") as temporary:
+        part = Path(temporary) / target.name
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply, part.open("wb") as file:
+                total = int(reply.headers.get("Content-Length") or 0) or None
+                with progress_bar(f"downloading {target.name} (bytes)", total=total, show=progress) as advance:
+                    while block := reply.read(2**20):
+                        file.write(block)
+                        checksum.update(block)
+                        advance(len(block))
+        except (OSError, http.client.HTTPException) as error:
+            raise DataError(f"{url} could not be downloaded: {error}; try again, {_WAY_OUT}") from None
+        if checksum.hexdigest() != md5:
+            raise DataError(f"{url} has not the MD5 {md5} that is expected; try again, {_WAY_OUT}")
+        part.replace(target)
 
 
 def _package_info() -> dict[str, Any]:

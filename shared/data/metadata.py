@@ -10,9 +10,9 @@ from pathlib import Path
 
 from shared.config import ColumnsConfig
 from shared.data.archive import normal_name, unsafe_reason
-from shared.data.decode import decode_files
 from shared.data.files import FileTree, open_reader
 from shared.data.table import Naming, Table, metadata_error, missing_columns
+from shared.data.workers import decode_files
 
 NAME = "metadata.csv"
 IMAGES = "images"

@@ -9,11 +9,11 @@ from typing import Protocol
 from shared.config import DataConfig
 from shared.data.archive import is_junk
 from shared.data.arrays import DigitsSource, NpzSource, Package
-from shared.data.decode import decode_files
 from shared.data.files import Content, FolderTree, OneFile, ZipTree, existing_path
 from shared.data.medmnist import class_names, download
 from shared.data.metadata import IMAGES, NAME, MetadataSource
 from shared.data.table import Naming, Table, metadata_error
+from shared.data.workers import decode_files
 
 _SPLIT_FOLDERS = {"train", "val", "valid", "validation", "test"}
 
@@ -81,7 +81,7 @@ class ClassFoldersSource:
         return decode_files(self.content.root, names=names, out=out, workers=workers, progress=progress)
 
 
-def open_source(cfg: DataConfig, *, cache_dir: Path) -> Source:
+def open_source(cfg: DataConfig, *, cache_dir: Path, progress: bool = False) -> Source:
     """Find the configured source.
 
     Parameters
@@ -89,6 +89,8 @@ def open_source(cfg: DataConfig, *, cache_dir: Path) -> Source:
     cfg : DataConfig
     cache_dir : Path
         Takes what is downloaded.
+    progress : bool
+        Draw a bar on stderr while downloading.
 
     Returns
     -------
@@ -104,7 +106,8 @@ def open_source(cfg: DataConfig, *, cache_dir: Path) -> Source:
     if cfg.source == "medmnist" and not cfg.path:
         assert cfg.dataset
         names = class_names(cfg.dataset)
-        path = download(cfg.dataset, folder=cache_dir / "medmnist", image_size=cfg.image_size)
+        folder = cache_dir / "medmnist"
+        path = download(cfg.dataset, folder=folder, image_size=cfg.image_size, progress=progress)
         return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
     assert cfg.path
     path = existing_path(cfg.path, folder=cfg.source in ("folder", "classes"))
@@ -119,7 +122,9 @@ def open_source(cfg: DataConfig, *, cache_dir: Path) -> Source:
     if cfg.source == "classes":
         return ClassFoldersSource(FolderTree(path), Naming(str(path)))
     assert cfg.source in ("npz", "medmnist")
-    names = class_names(cfg.dataset) if cfg.source == "medmnist" and cfg.dataset else None
+    names = None
+    if cfg.source == "medmnist":  # the file's own name first, for data.dataset has a default
+        names = class_names(path.stem.split("_")[0]) or class_names(cfg.dataset or "")
     return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
 
 

@@ -42,7 +42,7 @@ def build_network(cfg: Config, *, num_classes: int) -> nn.Module:
             network = _resnet(cfg.model, channels=cfg.data.channels, num_classes=num_classes)
     if cfg.model.weights:
         load_weights(network, cfg.model.weights)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=torch.channels_last)
 
 
 def frozen_modules(network: nn.Module, cfg: CnnConfig | ResNetConfig) -> list[nn.Module]:
@@ -91,19 +91,24 @@ def _cnn_norm(cfg: CnnConfig, channels: int) -> nn.Module:
 
 def _resnet(cfg: ResNetConfig, *, channels: int, num_classes: int) -> nn.Module:
     norm = _group_norm if cfg.norm == "group" else nn.BatchNorm2d
-    network = RESNET_BUILDERS[cfg.name](weights=None, norm_layer=norm)
-    if cfg.stem == "small":
-        network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
-        network.maxpool = nn.Identity()  # type: ignore[assignment]
+    network: resnet.ResNet = RESNET_BUILDERS[cfg.name](weights=None, norm_layer=norm)
+    if cfg.stem != "imagenet":
+        stride = 1 if cfg.stem == "small" else 2
+        network.conv1 = nn.Conv2d(channels, 64, 3, stride=stride, padding=1, bias=False)
+        network.maxpool = nn.Identity()
     elif channels != 3:
         network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
-    if network.conv1.in_channels != 3 or cfg.stem == "small":
+    if network.conv1.in_channels != 3 or cfg.stem != "imagenet":
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    network.fc = nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(network.fc.in_features, num_classes))  # type: ignore[assignment]
+    network.fc = nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(network.fc.in_features, num_classes))
     for module in frozen_modules(network, cfg):
         module.requires_grad_(False)
-    return network
+    built: nn.Module = network  # torchvision's own types are not known here
+    return built
 
 
 def _group_norm(channels: int) -> nn.Module:
-    return nn.GroupNorm(min(32, channels // 2), channels)
+    # At most 32 groups (Wu and He 2018), of two channels or more where the number of channels allows it.
+    most = max(1, min(32, channels // 2))
+    groups = next(count for count in range(most, 0, -1) if channels % count == 0)
+    return nn.GroupNorm(groups, channels)

@@ -8,14 +8,14 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from shared.config import Config, SchedulerConfig
-from shared.errors import DivergedError
+from shared.errors import ConfigError, DivergedError
 from shared.model.backbones import build_network, frozen_modules
-from shared.model.scores import build_metrics, compute
+from shared.model.scores import build_metrics, compute, sum_over_devices
 from shared.seeding import derive_seed
 
 
@@ -36,6 +36,13 @@ class LitClassifier(L.LightningModule):
         Factor on the learning rate, of a plateau that the server has seen.
     class_weights : sequence of float, optional
         One weight a class in the training loss.
+
+    Raises
+    ------
+    ConfigError
+        ``trainer.monitor`` or ``trainer.threshold`` does not fit a model with so many classes.
+    WeightsError
+        ``model.weights`` cannot be loaded.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class LitClassifier(L.LightningModule):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        _check_settings(cfg, num_classes)
         self.cfg, self.num_classes, self.partition_id = cfg, num_classes, partition_id
         self.total_epochs = total_epochs or cfg.trainer.max_epochs
         self.epoch_offset, self.lr_scale = epoch_offset, lr_scale
@@ -58,6 +66,7 @@ class LitClassifier(L.LightningModule):
         self.metrics = build_metrics(num_classes)
         # Not persistent: a buffer of the loss must not enter the state_dict, where it would be averaged.
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.class_weights: Tensor | None
         self.register_buffer("class_weights", weights, persistent=False)
         self._answers: list[tuple[Tensor, Tensor, Tensor]] = []
 
@@ -72,12 +81,14 @@ class LitClassifier(L.LightningModule):
         -------
         Tensor [B, classes]
         """
-        logits: Tensor = self.network(images)
-        return logits
+        logits: Tensor = self.network(images.to(self.dtype))  # its own where precision=bf16-true and the like
+        return logits.float()
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and augmentation by (seed, partition, epoch); keep frozen parts as they are."""
-        torch.manual_seed(derive_seed(self.cfg.seed, self.partition_id, self.epoch_offset + self.current_epoch))
+        place = (self.partition_id, self.epoch_offset + self.current_epoch)
+        several = self.trainer.world_size > 1  # each device draws its own
+        torch.manual_seed(derive_seed(self.cfg.seed, *place, *((self.global_rank,) if several else ())))
         for module in frozen_modules(self.network, self.cfg.model):
             module.eval()
         self._answers.clear()
@@ -96,12 +107,10 @@ class LitClassifier(L.LightningModule):
             Scalar.
         """
         images, labels = batch
-        logits = self.network(images)
+        logits = self(images)
+        weight = None if self.class_weights is None else self.class_weights.float()
         loss = functional.cross_entropy(
-            logits,
-            labels,
-            weight=self.class_weights,  # type: ignore[arg-type]
-            label_smoothing=self.cfg.trainer.label_smoothing,
+            logits, labels, weight=weight, label_smoothing=self.cfg.trainer.label_smoothing
         )
         self._answers.append((logits.detach(), labels, loss.detach() * len(labels)))
         if self.trainer.is_last_batch:
@@ -122,8 +131,8 @@ class LitClassifier(L.LightningModule):
         batch_idx : int
         """
         images, labels = batch
-        logits = self.network(images)
-        loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
+        logits = self(images)
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
         self._answers.append((logits, labels, loss))
 
     def on_validation_epoch_end(self) -> None:
@@ -155,8 +164,8 @@ class LitClassifier(L.LightningModule):
         if schedule.name == "plateau":
             plateau = ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
-        steps = self.trainer.num_training_batches
-        assert isinstance(steps, int)
+        # Asking for all steps of this fit makes Lightning count the batches, which it has not done by now.
+        steps = int(self.trainer.estimated_stepping_batches) // (self.trainer.max_epochs or 1)
 
         def factor(step: int) -> float:
             return lr_factor(schedule, (self.epoch_offset * steps + step) / (self.total_epochs * steps))
@@ -166,17 +175,27 @@ class LitClassifier(L.LightningModule):
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
         }
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the settings beside the weights, for whoever goes on from here.
+
+        Parameters
+        ----------
+        checkpoint : dict
+        """
+        checkpoint["config"] = self.cfg.snapshot()
+
     def _log_epoch(self, stage: str) -> None:
         logits, labels, losses = (list(parts) for parts in zip(*self._answers, strict=True))
         self._answers.clear()
         truth = torch.cat(labels)
-        loss = float(torch.stack(losses).sum() / len(truth))
+        summed = sum_over_devices(torch.stack([torch.stack(losses).sum(), losses[0].new_tensor(len(truth))]))
+        loss = float(summed[0] / summed[1])
         if not math.isfinite(loss):
             raise DivergedError(
                 f"{stage}/loss is {loss} in epoch {self.current_epoch + 1}: the training diverged; "
                 f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
             )
-        values = compute(self.metrics, torch.cat(logits).float().softmax(dim=1), truth)
+        values = compute(self.metrics, torch.cat(logits).softmax(dim=1), truth)
         named = {f"{stage}/{name}": value for name, value in {"loss": loss, **values}.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
@@ -187,8 +206,8 @@ def lr_factor(schedule: SchedulerConfig, progress: float) -> float:
     Parameters
     ----------
     schedule : SchedulerConfig
-        ``cosine``: from 1 to 0. ``one_cycle``: from 1/25 up to 1 within ``warmup``, then down to 1e-5, both along
-        a cosine (Smith and Topin 2018, with the constants of torch's OneCycleLR).
+        ``cosine``: from 1 to 0. ``one_cycle``: from 1/25 up to 1 within ``warmup``, then down to 1e-5, both
+        along a cosine (Smith and Topin 2018, with the constants of torch's OneCycleLR).
     progress : float
         Share of the whole training that is done; values above 1 count as 1.
 
@@ -221,6 +240,21 @@ def balanced_weights(label_counts: Sequence[int]) -> list[float]:
     present = sum(count > 0 for count in label_counts)
     total = sum(label_counts)
     return [total / (present * count) if count else 0.0 for count in label_counts]
+
+
+def _check_settings(cfg: Config, num_classes: int) -> None:
+    trainer = cfg.trainer
+    if trainer.threshold != 0.5 and num_classes != 2:
+        raise ConfigError(
+            f"trainer.threshold={trainer.threshold} is for 2 classes, got {num_classes} classes; set it to 0.5"
+        )
+    monitor, _ = trainer.monitored(num_classes)
+    names = ("loss", *build_metrics(num_classes))
+    known = [f"{stage}/{name}" for stage in ("train", "val") for name in names]
+    if monitor not in known:
+        raise ConfigError(f"trainer.monitor={monitor} is not measured; choose one of {', '.join(known)}")
+    if trainer.optimizer.name == "sgd" and trainer.optimizer.nesterov and not trainer.optimizer.momentum:
+        raise ConfigError("trainer.optimizer.nesterov=true needs trainer.optimizer.momentum above 0, got 0")
 
 
 def _cosine(start: float, end: float, share: float) -> float:

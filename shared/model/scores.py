@@ -32,6 +32,7 @@ from torchmetrics.classification import (
 from shared.data.datamodule import BatchLoader, ImageDataModule
 
 THRESHOLD_BINS = 1000
+NEEDS_EVERY_CLASS = frozenset({"auroc", "average_precision"})  # not defined where a class does not occur
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def predict(network: nn.Module, datamodule: ImageDataModule, stage: str, *, devi
             logits = network(datamodule.eval_transform(images.to(device)))
             outputs.append(logits.float().softmax(dim=1).cpu())
     labels = torch.from_numpy(datamodule.data.labels[datamodule.rows[stage]])
+    if not outputs:
+        return Scores(torch.empty(0, len(datamodule.data.classes)), labels)
     return Scores(torch.cat(outputs), labels)
 
 
@@ -145,6 +148,7 @@ def score(scores: Scores, *, threshold: float = 0.5) -> dict[str, float]:
         ``loss`` is the mean negative log likelihood. What is not defined because a class does not occur is left
         out.
     """
+    assert len(scores.labels), "there is nothing to judge"
     num_classes = scores.probabilities.shape[1]
     picked = scores.probabilities.gather(1, scores.labels[:, None]).clamp_min(1e-12)
     values = {"loss": float(-picked.log().mean())}
@@ -167,8 +171,9 @@ def compute(metrics: MetricCollection, probabilities: Tensor, labels: Tensor) ->
     dict of str to float
     """
     num_classes = probabilities.shape[1]
-    present = int(_label_counts(labels, num_classes).count_nonzero())
-    undefined = {"auroc", "average_precision"} if present < num_classes else set()
+    # Each device must leave out the same metrics.
+    present = int(sum_over_devices(torch.bincount(labels, minlength=num_classes)).count_nonzero())
+    undefined = NEEDS_EVERY_CLASS if present < num_classes else frozenset()
     metrics.reset()
     computed = {}
     for name, metric in metrics.items():
@@ -195,7 +200,7 @@ def confusion(scores: Scores, *, threshold: float = 0.5) -> npt.NDArray[np.int64
     """
     count = scores.probabilities.shape[1]
     if count == 2:
-        predicted = (scores.probabilities[:, 1] >= threshold).long()
+        predicted = (scores.probabilities[:, 1] > threshold).long()  # as torchmetrics decides
     else:
         predicted = scores.probabilities.argmax(dim=1)
     flat = torch.bincount(scores.labels * count + predicted, minlength=count * count)
@@ -213,10 +218,14 @@ def threshold_counts(scores: Scores) -> npt.NDArray[np.int64]:
     Returns
     -------
     ndarray [2, 1000], int64
-        Rows: true class; columns: the probability of class 1, in thousandths.
+        Rows: true class; columns: the probability of class 1, in thousandths, rounded up less one: column ``k``
+        and those after it are above the threshold ``k / 1000``.
     """
     assert scores.probabilities.shape[1] == 2
-    bins = (scores.probabilities[:, 1].double() * THRESHOLD_BINS).long().clamp(0, THRESHOLD_BINS - 1)
+    # In 32 bits, like the probabilities, so that `confusion` decides in the same way at the chosen one.
+    edges = torch.tensor([k / THRESHOLD_BINS for k in range(THRESHOLD_BINS + 1)])
+    edges_below = torch.bucketize(scores.probabilities[:, 1].contiguous(), edges)
+    bins = (edges_below - 1).clamp(0, THRESHOLD_BINS - 1)
     flat = torch.bincount(scores.labels * THRESHOLD_BINS + bins, minlength=2 * THRESHOLD_BINS)
     return flat.view(2, THRESHOLD_BINS).numpy()
 
@@ -235,20 +244,31 @@ def best_threshold(counts: npt.NDArray[np.int64]) -> float:
         In thousandths.
     """
     negatives, positives = counts
-    below = np.concatenate([[0], np.cumsum(negatives)])  # class 0, rightly below the threshold
-    above = np.concatenate([np.cumsum(positives[::-1])[::-1], [0]])  # class 1, rightly at or above it
+    below = np.concatenate([[0], np.cumsum(negatives)])  # class 0, rightly not above the threshold
+    above = np.concatenate([np.cumsum(positives[::-1])[::-1], [0]])  # class 1, rightly above it
     candidates = np.flatnonzero(below + above == (below + above).max())
     runs = np.split(candidates, np.flatnonzero(np.diff(candidates) > 1) + 1)
     middles = [float(run[0] + run[-1]) / 2 for run in runs]
-    return round(min(middles, key=lambda middle: abs(middle - THRESHOLD_BINS / 2))) / THRESHOLD_BINS
+    nearest = min(middles, key=lambda middle: abs(middle - THRESHOLD_BINS / 2))
+    return round(nearest) / THRESHOLD_BINS
 
 
-def _label_counts(labels: Tensor, num_classes: int) -> Tensor:
-    counts = torch.bincount(labels, minlength=num_classes)
+def sum_over_devices(values: Tensor) -> Tensor:
+    """Add up a tensor of every device that trains; in place.
+
+    Parameters
+    ----------
+    values : Tensor
+
+    Returns
+    -------
+    Tensor
+        The same on every device; unchanged where there is one.
+    """
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(counts)  # each device must leave out the same metrics
-    return counts
+        distributed.all_reduce(values)
+    return values
 
 
 @contextmanager

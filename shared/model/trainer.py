@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
@@ -23,6 +24,7 @@ def build_trainer(
     max_epochs: int,
     callbacks: Sequence[Callback],
     root: Path | None = None,
+    environment: ClusterEnvironment | None = None,
     **flags: bool | int,
 ) -> L.Trainer:
     """A Trainer without what we do not use: no logger, no sanity check, no sampler of its own.
@@ -34,6 +36,8 @@ def build_trainer(
     callbacks : sequence of Callback
     root : Path, optional
         Where Lightning may write.
+    environment : ClusterEnvironment, optional
+        How the processes of several devices find each other; without it there must be one device.
     **flags : bool or int
         Of Lightning's Trainer; checkpoints and the progress bar are off by default.
 
@@ -48,13 +52,14 @@ def build_trainer(
     """
     quiet_lightning()
     try:
-        return L.Trainer(
+        trainer = L.Trainer(
             max_epochs=max_epochs,
             accelerator=cfg.accelerator,
             devices=cfg.devices,
             precision=cfg.precision,  # type: ignore[arg-type]
             gradient_clip_val=cfg.gradient_clip,
             callbacks=list(callbacks),
+            plugins=None if environment is None else [environment],
             default_root_dir=root or os.devnull,
             logger=False,
             num_sanity_val_steps=0,
@@ -63,11 +68,17 @@ def build_trainer(
             enable_model_summary=False,
             **{"enable_checkpointing": False, "enable_progress_bar": False, **flags},  # type: ignore[arg-type]
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, TypeError) as error:
         raise ConfigError(
             f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} "
             f"trainer.precision={cfg.precision} cannot be used here: {error}"
         ) from None
+    if trainer.num_devices > 1 and environment is None:
+        raise ConfigError(
+            f"trainer.devices={cfg.devices} gives {trainer.num_devices} devices; only a centralized training "
+            "uses several, a client trains on one: set trainer.devices=1"
+        )
+    return trainer
 
 
 def evaluation_device(cfg: TrainerConfig) -> torch.device:

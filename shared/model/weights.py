@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,7 +18,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     """Load a file's weights into a network, in place.
 
     A head for another number of classes keeps its fresh weights; a first convolution for RGB is summed over its
-    input channels for a grey network, which gives the response to a grey image shown as RGB.
+    input channels for a grey network, which gives the response to a grey image shown as RGB. Counters of
+    batches, which files of old versions of torch lack, may be missing: nothing here depends on them.
 
     Parameters
     ----------
@@ -34,18 +33,19 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     WeightsError
         The file is not there or not readable without pickle, or its tensors do not fit.
     """
-    state = _without_wrapping(_read(Path(path).expanduser().absolute()))
+    state = _without_wrapping(read_file(path))
     own = network.state_dict()
     fresh: set[str] = set()
     for key, tensor in list(state.items()):
         if key not in own or tensor.shape == own[key].shape:
             continue
-        if key == "conv1.weight" and tensor.shape[1] == 3 and own[key].shape[1] == 1:
+        if key == "conv1.weight" and tensor.ndim == 4 and tensor.shape[1] == 3 and own[key].shape[1] == 1:
             state[key] = tensor.sum(dim=1, keepdim=True)
         if key.startswith(_HEAD_PREFIX):
             fresh.add(key)
             del state[key]
-    problems = [f"{key} is missing in the file" for key in own if key not in state and key not in fresh]
+    optional = fresh | {key for key in own if key.endswith("num_batches_tracked")}
+    problems = [f"{key} is missing in the file" for key in own if key not in state and key not in optional]
     problems += [f"{key} is not in the network" for key in state if key not in own]
     problems += [
         f"{key}: expected shape {tuple(own[key].shape)}, got {tuple(tensor.shape)}"
@@ -59,14 +59,32 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     network.load_state_dict({**own, **state})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: str | Path) -> dict[str, Any]:
+    """The dictionary in a file, read without running any code that the file may hold.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.safetensors``, or what ``torch.load(weights_only=True)`` accepts.
+
+    Returns
+    -------
+    dict
+        On the CPU.
+
+    Raises
+    ------
+    WeightsError
+        The file is not there, not readable without pickle, or holds something else.
+    """
+    path = Path(path).expanduser().absolute()
     if not path.is_file():
-        raise WeightsError(f"no weights file at {path}; model.weights must name a file")
+        raise WeightsError(f"there is no file {path}")
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a file may hold anything, and torch documents no list of what it then raises
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
             f"{path} cannot be read as weights ({reason}); expected .safetensors or a state_dict saved by torch"
@@ -77,8 +95,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _without_wrapping(loaded: dict[str, Any]) -> dict[str, Tensor]:
-    state = loaded.get("state_dict", loaded)
-    state = {key.removeprefix("network."): value for key, value in state.items() if isinstance(value, Tensor)}
+    inner = loaded.get("state_dict", loaded)
+    named = inner.items() if isinstance(inner, dict) else ()
+    state = {str(key).removeprefix("network."): value for key, value in named if isinstance(value, Tensor)}
     for part in ("weight", "bias"):  # torchvision's head is one layer; ours has the dropout before it
         if f"fc.{part}" in state:
             state[f"fc.1.{part}"] = state.pop(f"fc.{part}")

@@ -1,44 +1,35 @@
-"""A federation in one process: real data, store, strategy and journal; the ClientApp is ours or a small toy."""
+"""A federation in one process: real data, store, strategy and journal; the ClientApp is ours or a toy."""
 
-# ruff: noqa: E402
 from __future__ import annotations
 
-import hashlib
 import logging
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-with warnings.catch_warnings():  # Flower imports typer, which uses what this version of click deprecates
-    warnings.simplefilter("ignore")
-    import flwr.app  # noqa: F401
-
+from federation_kit import Federate, MakeConfig, Run
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
-from safetensors.torch import load_file
-from torch import Tensor
 
 from federated.client_app import app
 from federated.server_app import serve
 from shared.config import Config, compose
 from shared.home import Home
-from shared.tracking.rows import MetricRow, RoundRow, RunRow
 from shared.tracking.store import Store
 from simulations.local_grid import LocalGrid
 
 SMALL = [
-    "data=digits",
-    "data.batch_size=128",
-    "model.widths=[4,8]",
-    "model.hidden=16",
+    "data.batch_size=64",
+    "model.widths=[2,4]",
+    "model.hidden=8",
     "partition=stratified",
     "federation.num_clients=3",
     "federation.num_rounds=2",
+    "federation.local_epochs=1",
+    "trainer.monitor=val/loss",
     "trainer.progress=false",
 ]
 
@@ -50,13 +41,14 @@ def quiet_and_one_thread() -> Iterator[None]:
     flower = logging.getLogger("flwr")
     level = flower.level
     flower.setLevel(logging.CRITICAL)
+    LocalGrid(app, num_clients=0)  # from now on messages can be made
     yield
     flower.setLevel(level)
     torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
-def shared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clients_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Home of the clients; its cache of decoded images serves all tests."""
     root = tmp_path_factory.mktemp("clients")
     (root / "cache").mkdir()
@@ -64,11 +56,11 @@ def shared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, shared_root: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setenv("FEDTWIN_HOME", str(shared_root))
+def home(tmp_path: Path, clients_root: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("FEDTWIN_HOME", str(clients_root))
     root = tmp_path / "home"
     root.mkdir()
-    (root / "cache").symlink_to(shared_root / "cache")
+    (root / "cache").symlink_to(clients_root / "cache")
     return Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
 
 
@@ -85,65 +77,23 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arrays = {}
     for side, count in (("train", 120), ("val", 60), ("test", 40)):
         labels = np.arange(count) % 2
-        noise = rng.normal(120 + 40 * labels[:, None, None], 40, size=(count, 8, 8))
-        arrays[f"{side}_images"] = noise.clip(0, 255).astype(np.uint8)
+        pixels = rng.normal(120 + 40 * labels[:, None, None], 60, size=(count, 8, 8))
+        arrays[f"{side}_images"] = pixels.clip(0, 255).astype(np.uint8)
         arrays[f"{side}_labels"] = labels[:, None]
     path = tmp_path_factory.mktemp("two") / "two.npz"
     np.savez(path, **arrays)
     return path
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a federated run left behind."""
-
-    store: Store
-    home: Home
-    id: int
-    lines: list[str]
-
-    @property
-    def row(self) -> RunRow:
-        return self.store.run(self.id)
-
-    @property
-    def rounds(self) -> list[RoundRow]:
-        return self.store.rounds(self.id)
-
-    def weights(self, name: str = "last") -> dict[str, Tensor]:
-        return dict(load_file(self.home.run_dir(self.id) / "checkpoints" / f"{name}.safetensors"))
-
-    def digest(self, name: str = "last") -> str:
-        return digest(self.weights(name))
-
-    def points(self, name: str, *, stage: str, client_id: int | None = None) -> dict[int | None, MetricRow]:
-        """By round."""
-        return {
-            row.round: row
-            for row in self.store.metrics(self.id)
-            if (row.name, row.stage, row.client_id) == (name, stage, client_id)
-        }
-
-
-def digest(state: dict[str, Tensor]) -> str:
-    """SHA-256 of all arrays."""
-    content = hashlib.sha256()
-    for key in sorted(state):
-        content.update(f"{key} {state[key].dtype} {tuple(state[key].shape)}".encode())
-        content.update(state[key].contiguous().numpy().tobytes())
-    return content.hexdigest()
-
-
-MakeConfig = Callable[..., Config]
-Federate = Callable[..., Run]
-
-
 @pytest.fixture(scope="session")
-def make_config() -> MakeConfig:
-    """Settings of a small federation, changed by Hydra overrides."""
+def make_config(two_classes: Path) -> MakeConfig:
+    """Settings of a small federation on the two classes, changed by Hydra overrides."""
 
+    @cache
     def make(*overrides: str) -> Config:
-        return compose([*SMALL, *overrides])
+        given = "data=" in " ".join(overrides)
+        data = [] if given else ["data=npz", f"data.path={two_classes}", "data.image_size=8"]
+        return compose([*data, *SMALL, *overrides])
 
     return make
 

@@ -29,11 +29,10 @@ import sys
 from pathlib import Path
 from shared.config import compose
 from shared.data.images import load_images
-if __name__ == "__main__":
-    path, cache, size = sys.argv[1:]
-    overrides = ["data=zip", f"data.path={path}", f"data.image_size={size}", "data.decode_workers=2"]
-    data = load_images(compose(overrides).data, cache_dir=Path(cache))
-    print(data.fingerprint, int(data.images.sum()))
+path, cache, size = sys.argv[1:]
+overrides = ["data=zip", f"data.path={path}", f"data.image_size={size}", "data.decode_workers=2"]
+data = load_images(compose(overrides).data, cache_dir=Path(cache))
+print(data.fingerprint, int(data.images.sum()))
 """
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from shared.data.decode import decode_files, decode_image
+from shared.data.decode import decode_image
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -104,34 +101,3 @@ def test_decompression_bombs_are_refused(monkeypatch: pytest.MonkeyPatch, limit:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(ValueError, match="decompression bomb"):
         decode_image(GOOD, size=8, channels=1)
-
-
-def _decode(root: Path, names: dict[int, str], workers: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
-    out = root.with_name(f"{root.name}-{workers}.npy")
-    np.lib.format.open_memmap(out, mode="w+", dtype=np.uint8, shape=(len(names), 1, 8, 8))
-    bad = decode_files(root, names=names, out=out, workers=workers)
-    return np.load(out), bad
-
-
-def test_processes_write_the_same_as_one_process(
-    make_zip: Callable[..., Path], make_folder: Callable[..., Path], png: Callable[..., bytes]
-) -> None:
-    files = {f"{row}.png": png(row) if row != 40 else b"broken" for row in range(70)}
-    names = {row: f"{row}.png" for row in range(70)}
-    expected = np.arange(70, dtype=np.uint8)
-    expected[40] = 0
-    for root, workers in ((make_zip(files), 2), (make_zip(files, "b.zip"), 1), (make_folder(files), 1)):
-        images, bad = _decode(root, names, workers)
-        assert list(bad) == [40]
-        assert bad[40].startswith("cannot be decoded: not an image")
-        assert np.array_equal(images, np.broadcast_to(expected[:, None, None, None], images.shape))
-
-
-def test_a_damaged_entry_is_one_bad_row(make_zip: Callable[..., Path], png: Callable[..., bytes]) -> None:
-    path = make_zip({"0.png": GOOD, "1.png": png(5)})
-    content = bytearray(path.read_bytes())
-    content[60] ^= 0xFF  # within the packed bytes of the first entry
-    path.write_bytes(content)
-    images, bad = _decode(path, {0: "0.png", 1: "1.png"}, 1)
-    assert list(bad) == [0]
-    assert images[1].max() == images[1].min() == 5

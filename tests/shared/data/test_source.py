@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 from shared.config import DataConfig
 from shared.data.images import ImageData, load_images
+from shared.data.medmnist import fetch
 from shared.errors import ArchiveError, DataError, MetadataError, SplitError
 
 Config = Callable[..., DataConfig]
@@ -158,6 +159,8 @@ def test_npz_takes_flat_labels_and_names(load: Any, tmp_path: Path) -> None:
 def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
     data = load("medmnist", npz(tmp_path / "a.npz"), dataset="pneumoniamnist")
     assert data.classes == ("normal", "pneumonia")
+    data = load("medmnist", npz(tmp_path / "breastmnist_64.npz"), dataset="pneumoniamnist")
+    assert data.classes == ("malignant", "normal, benign")
 
 
 @pytest.mark.parametrize(
@@ -278,10 +281,22 @@ def test_medmnist_of_an_unknown_name(load: Any) -> None:
 @needs_medmnist
 def test_medmnist_that_cannot_be_downloaded(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody listens
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(DataError, match=r"PneumoniaMNIST could not be downloaded: .*refused.*data\.path=FILE"):
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(DataError, match=r"pneumoniamnist\.npz.* could not be downloaded: .*data\.path=FILE"):
         load("medmnist", dataset="pneumoniamnist")
     assert list((tmp_path / "cache" / "medmnist").iterdir()) == []
+
+
+def test_downloads_are_checked(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "medmnist" / "a.npz"
+    source.write_bytes(b"content")
+    (target.parent / "download-of-the-dead").mkdir(parents=True)
+    with pytest.raises(DataError, match="has not the MD5 abc"):
+        fetch(source.as_uri(), md5="abc", target=target)
+    assert list(target.parent.iterdir()) == []
+    fetch(source.as_uri(), md5="9a0364b9e99bb480dd25e1f0284c8555", target=target)
+    assert target.read_bytes() == b"content"
+    assert list(target.parent.iterdir()) == [target]
 
 
 @needs_medmnist

@@ -1,0 +1,65 @@
+"""One more process of a training on several devices, started by `centralized.devices`; it writes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from centralized.devices import READY, LocalProcesses
+from centralized.fit import Subset, fit, load
+from shared.config import validate
+from shared.errors import FedtwinError
+from shared.home import open_home
+from shared.metrics import MetricPoint
+
+
+class NoSink:
+    """A metric sink for points that process 0 keeps."""
+
+    def add(self, points: Sequence[MetricPoint]) -> None:
+        """Drop points.
+
+        Parameters
+        ----------
+        points : sequence of MetricPoint
+        """
+
+
+def main() -> None:
+    """Fit as the order on standard input says; end when process 0 closes it."""
+    order = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_process_0, daemon=True).start()
+    cfg = validate(order["config"])
+    home = open_home(cfg.tracking)
+    subset = None
+    if rows := order["subset"]:
+        subset = Subset(partition_id=rows["partition_id"], indices=np.array(rows["indices"], dtype=np.int64))
+    try:
+        datamodule = load(cfg, home=home, subset=subset)
+        print(READY, end="", flush=True)
+        sys.stdout = sys.stderr
+        fit(
+            cfg,
+            datamodule=datamodule,
+            subset=subset,
+            sink=NoSink(),
+            folder=Path(order["folder"]),
+            environment=LocalProcesses(rank=order["rank"], port=order["port"]),
+        )
+    except FedtwinError:
+        sys.exit(2)  # process 0 has the same error, and says it
+
+
+def _end_with_process_0() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

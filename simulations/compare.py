@@ -1,0 +1,120 @@
+"""``fedtwin compare``: train the twins, measure the gap, print it and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from shared.config import Config
+from shared.data.images import load_images
+from shared.home import Home
+from shared.progress import Board
+from shared.run import tracked_run
+from shared.tracking.store import Store
+from simulations.collect import read_predictions
+from simulations.gap import GapRow, compare_gap
+from simulations.gap_table import gap_table, summary_sentence
+from simulations.results import Comparison, cost_rows, write_results
+from simulations.twins import Twins, train_twins
+
+
+def compare(cfg: Config, *, store: Store, home: Home, command: str = "fedtwin compare") -> int:
+    """Train pooled and federated twins, and print and store what federation costs.
+
+    Parameters
+    ----------
+    cfg : Config
+    store : Store
+    home : Home
+    command : str
+        What was typed, for the report.
+
+    Returns
+    -------
+    int
+        Id of the comparison's run, whose children are the twins.
+
+    Raises
+    ------
+    FedtwinError
+    """
+    console = Console()
+    with tracked_run(store, cfg, mode="compare") as run_id:
+        with Board(enabled=cfg.trainer.progress) as board:
+            twins = train_twins(cfg, store=store, home=home, parent_id=run_id, board=board)
+        rows = measure_gap(cfg, twins, home=home)
+        folder = home.results / f"compare_{run_id}"
+        store.update_run(run_id, summary=_summary(twins, rows, folder=folder))
+        done = Comparison(run_id=run_id, cfg=cfg, twins=twins, rows=rows, command=command)
+        report = write_results(done, store=store, home=home, folder=folder)
+    console.print(gap_table(rows))
+    console.print(cost_table(twins, store=store))
+    console.print(summary_sentence(rows, num_clients=cfg.federation.num_clients))
+    for name, value in (
+        ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
+        ("database", home.database_url if home.database_url.startswith("sqlite") else "PostgreSQL"),
+        ("report", str(report)),
+        ("figures", str(folder)),
+    ):
+        console.print(f"{name:<9} {value}", soft_wrap=True, highlight=False)
+    return run_id
+
+
+def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
+    """The gap of every metric, from the predictions that the twins left.
+
+    Parameters
+    ----------
+    cfg : Config
+    twins : Twins
+    home : Home
+
+    Returns
+    -------
+    list of GapRow
+    """
+    data = load_images(cfg.data, cache_dir=home.cache)
+    return compare_gap(
+        [read_predictions(home, run_id) for run_id in twins.pooled],
+        [read_predictions(home, run_id) for run_id in twins.federated],
+        local=[[read_predictions(home, run_id) for run_id in ids] for ids in twins.local],
+        confidence=cfg.compare.confidence,
+        resamples=cfg.compare.resamples,
+        seed=cfg.seed,
+        groups=None if data.groups is None else data.groups[data.indices("test")],
+    )
+
+
+def cost_table(twins: Twins, *, store: Store) -> Table:
+    """What each kind of twin took, as means over the seeds.
+
+    Parameters
+    ----------
+    twins : Twins
+    store : Store
+
+    Returns
+    -------
+    Table
+    """
+    table = Table(title="cost of one run", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
+        table.add_column(name, justify="left" if not name else "right")
+    for row in cost_rows(twins, store=store):
+        sent = ["-" if size is None else f"{size / 1e6:.2f}" for size in (row.bytes_down, row.bytes_up)]
+        table.add_row(row.mode, f"{row.seconds:.1f}", f"{row.examples:,}", *sent)
+    return table
+
+
+def _summary(twins: Twins, rows: Sequence[GapRow], *, folder: Path) -> dict[str, Any]:
+    return {"gap": [asdict(row) for row in rows], "twins": asdict(twins), "folder": str(folder)}
+
+
+def _ids(runs: Sequence[int]) -> str:
+    return ", ".join(str(run_id) for run_id in runs)

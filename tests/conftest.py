@@ -1,0 +1,91 @@
+"""What most tests need: a home, a store, small data of two classes, and settings of a training that takes a moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.config import Config, compose
+from shared.data.images import ImageData, load_images
+from shared.home import Home
+from shared.tracking.store import Store
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also by our subprocesses
+
+SMALL = [
+    "data.batch_size=32",
+    "model.widths=[2,4]",
+    "model.hidden=8",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.progress=false",
+]
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Decoded images, for all tests of this process."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def home(tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home of its own, also of subprocesses."""
+    root = tmp_path / "home"
+    root.mkdir()
+    (root / "cache").symlink_to(cache_dir)
+    monkeypatch.setenv("FEDTWIN_HOME", str(root))
+    monkeypatch.delenv("FEDTWIN_DATABASE_URL", raising=False)
+    return Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with Store(home.database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """97 training, 40 validation and 30 test images of 8 x 8, in MedMNIST's layout; bright ones tend to be class 1."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for side, count in (("train", 97), ("val", 40), ("test", 30)):
+        labels = np.arange(count) % 2
+        pixels = rng.normal(110 + 50 * labels[:, None, None], 60, size=(count, 8, 8))
+        arrays[f"{side}_images"] = pixels.clip(0, 255).astype(np.uint8)
+        arrays[f"{side}_labels"] = labels[:, None]
+    path = tmp_path_factory.mktemp("two") / "two.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_config(two_classes: Path) -> Callable[..., Config]:
+    """Settings of a small training on the two classes, changed by Hydra overrides."""
+
+    @cache
+    def make(*overrides: str) -> Config:
+        given = any(text.startswith("data=") for text in overrides)
+        resnet = any(text.startswith("model=resnet") for text in overrides)
+        data = [] if given else ["data=npz", f"data.path={two_classes}", "data.image_size=8"]
+        small = [text for text in SMALL if not (resnet and text.startswith("model."))]
+        return compose([*data, *small, *overrides])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def two_class_data(make_config: Callable[..., Config], cache_dir: Path) -> ImageData:
+    return load_images(make_config().data, cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="session")
+def digits(make_config: Callable[..., Config], cache_dir: Path) -> ImageData:
+    """scikit-learn's digits: 1,797 images of 10 classes."""
+    return load_images(make_config("data=digits").data, cache_dir=cache_dir)

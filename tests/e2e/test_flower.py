@@ -1,0 +1,165 @@
+"""A real SuperLink, `flwr run` and Ray: the commands end as they say, and give the weights of the local grid."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from federated.checkpoint import load_checkpoint
+from federated.client_app import app
+from federated.server_app import serve
+from shared.config import validate
+from shared.home import Home
+from shared.tracking.store import Store
+from simulations.local_grid import LocalGrid
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+REPOSITORY = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+SMALL = ["federation.num_rounds=2", "federation.local_epochs=1", "federation.num_clients=3"]
+
+
+def _weights(folder: Path) -> dict[str, bytes]:
+    state, _ = load_checkpoint(folder / "checkpoints" / "last.safetensors")
+    return {key: tensor.numpy().tobytes() for key, tensor in state.items()}
+
+
+def _flower_processes(home: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("FLWR_HOME", "").startswith(str(home)):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def test_a_federated_run_completes_and_equals_the_local_grid(
+    fedtwin: Command, home: Path, tmp_path: Path
+) -> None:
+    done = fedtwin("federated", *SMALL)
+    assert done.returncode == 0, done.stderr
+    with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
+        run = store.runs(mode="federated")[0]
+        assert run.status == "completed"
+        assert [row.round for row in store.server_evaluations(run.id)] == [0, 1, 2]
+        assert len(store.clients(run.id)) == 3
+    assert (home / "results" / f"metrics_{run.id}.json").is_file()
+    assert (home / "results" / f"metrics_{run.id}.csv").is_file()
+    assert not _flower_processes(home), "everything that was started is ended"
+
+    local = Home(root=tmp_path / "local", database_url=f"sqlite:///{tmp_path / 'local.db'}")
+    with Store(local.database_url) as store:
+        again = serve(
+            LocalGrid(app, num_clients=3), validate(run.config), store=store, home=local, say=lambda line: None
+        )
+    assert _weights(local.run_dir(again)) == _weights(home / "runs" / str(run.id))
+
+
+def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
+    environment: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    ports = {"FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": "39291", "FLWR_LOCAL_CONTROL_API_PORT": "39293"}
+    env = {
+        **environment,
+        **ports,
+        "FLWR_HOME": str(home / "flower"),
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
+    }
+    overrides = "overrides=\"partition=iid federation.num_rounds=1 trainer.optimizer.lr=0.02 name='by hand'\""
+    try:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "flwr"), "run", str(REPOSITORY), "--stream", "--run-config", overrides],
+            env=env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
+            run = store.runs()[0]
+        assert (run.status, run.config["partition"]["name"]) == ("completed", "iid"), run.error
+        assert run.config["trainer"]["optimizer"]["lr"] == 0.02
+        assert run.config["federation"]["num_clients"] == 2, "Flower's own number of nodes"
+    finally:
+        for process in _flower_processes(home):
+            process.kill()
+
+
+def test_a_failing_federation_exits_non_zero_and_says_why(fedtwin: Command, home: Path) -> None:
+    done = fedtwin("federated", *SMALL, "partition.min_examples=5000")
+    assert done.returncode == 2
+    assert "PartitionError" in done.stderr
+    assert "min_examples" in done.stderr
+    assert "Traceback" not in done.stderr
+    with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
+        run = store.runs()[0]
+    assert run.status == "failed"
+    assert "min_examples" in (run.error or "")
+    assert not _flower_processes(home)
+
+
+def test_a_killed_server_app_is_found_and_the_run_resumes(
+    fedtwin: Command, environment: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    rounds = "federation.num_rounds=6"
+    command = [sys.executable, "-m", "fedtwin", "federated", rounds, *SMALL[1:]]
+    child = subprocess.Popen(
+        command, env={**environment, "PYTHONPATH": str(REPOSITORY)}, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    database = home / "fedtwin.db"
+    try:
+        pid = _wait_for_round(database, 2, child=child)
+        os.kill(pid, signal.SIGKILL)
+        _, errors = child.communicate(timeout=120)
+    finally:
+        child.kill()
+    assert child.returncode == 2
+    assert "gone" in errors or "failed" in errors
+    with Store(f"sqlite:///{database}") as store:
+        run = store.runs()[0]
+        assert run.status == "failed"
+        done_rounds = [row.round for row in store.rounds(run.id)]
+    assert 2 <= max(done_rounds) < 6
+
+    resumed = fedtwin("resume", str(run.id))
+    assert resumed.returncode == 0, resumed.stderr
+    with Store(f"sqlite:///{database}") as store:
+        assert store.run(run.id).status == "completed"
+        assert [row.round for row in store.rounds(run.id)] == [1, 2, 3, 4, 5, 6]
+    whole = fedtwin("federated", rounds, *SMALL[1:])
+    assert whole.returncode == 0, whole.stderr
+    assert _weights(home / "runs" / str(run.id)) == _weights(home / "runs" / str(run.id + 1))
+
+
+def _wait_for_round(database: Path, number: int, *, child: subprocess.Popen[str]) -> int:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert child.poll() is None, child.stderr.read() if child.stderr else ""
+        if database.exists():
+            with Store(f"sqlite:///{database}") as store:
+                runs = store.runs()
+                if runs and any(row.round >= number for row in store.rounds(runs[0].id)):
+                    return runs[0].pid
+        time.sleep(0.1)
+    raise AssertionError(f"round {number} was not reached")
+
+
+def test_json_of_a_run_is_readable_by_a_program(fedtwin: Command) -> None:
+    assert fedtwin("centralized", "trainer.max_epochs=1").returncode == 0
+    shown = fedtwin("show", "1", "--format", "json")
+    assert json.loads(shown.stdout)["run"]["status"] == "completed"

@@ -1,0 +1,154 @@
+"""What the tests of this folder share: what a run left behind, and a ClientApp that trains nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from safetensors.torch import load_file
+from torch import Tensor
+
+from federated.records import ARRAYS, CLIENT, CONFIG, SERVER_ROUND, ClientInfo, reply_content
+from shared.config import Config
+from shared.home import Home
+from shared.metrics import MetricPoint
+from shared.tracking.rows import MetricRow, RoundRow, RunRow
+from shared.tracking.store import Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a federated run left behind."""
+
+    store: Store
+    home: Home
+    id: int
+    lines: list[str]
+
+    @property
+    def row(self) -> RunRow:
+        return self.store.run(self.id)
+
+    @property
+    def rounds(self) -> list[RoundRow]:
+        return self.store.rounds(self.id)
+
+    def weights(self, name: str = "last") -> dict[str, Tensor]:
+        return dict(load_file(self.home.run_dir(self.id) / "checkpoints" / f"{name}.safetensors"))
+
+    def digest(self, name: str = "last") -> str:
+        return digest(self.weights(name))
+
+    def rows(self, name: str, *, stage: str, client_id: int | None = None) -> list[MetricRow]:
+        wanted = (name, stage, client_id)
+        return [row for row in self.store.metrics(self.id) if (row.name, row.stage, row.client_id) == wanted]
+
+    def values(self, name: str, *, stage: str, client_id: int | None = None) -> dict[int | None, float]:
+        """By round."""
+        return {row.round: row.value for row in self.rows(name, stage=stage, client_id=client_id)}
+
+
+def digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 of all arrays, their names, types and shapes."""
+    content = hashlib.sha256()
+    for key in sorted(state):
+        content.update(f"{key} {state[key].dtype} {tuple(state[key].shape)}".encode())
+        content.update(state[key].contiguous().numpy().tobytes())
+    return content.hexdigest()
+
+
+MakeConfig = Callable[..., Config]
+Federate = Callable[..., Run]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Where a toy client is when it replies."""
+
+    kind: str
+    client_id: int
+    round: int
+
+
+Reply = Callable[[RecordDict, Asked], RecordDict]
+Report = Callable[[Asked], dict[str, float]]
+
+
+def toy_app(
+    counts: Sequence[int] = (10, 20, 30),
+    *,
+    num_val: Sequence[int] | None = None,
+    classes: Sequence[str] = ("0", "1"),
+    report: Report = lambda asked: {"loss": asked.client_id + 1.0},
+    reply: Reply = lambda content, asked: content,
+    info: Callable[[dict[str, Any]], dict[str, Any]] = lambda values: values,
+) -> ClientApp:
+    """Client ``k`` has ``counts[k]`` training rows, and adds ``(k + 1) / 8`` to every array.
+
+    Parameters
+    ----------
+    counts : sequence of int
+    num_val : sequence of int, optional
+        Validation rows; as many as for training without it.
+    classes : sequence of str
+    report : callable
+        Values by name.
+    reply : callable
+        Changes what is sent, or raises.
+    info : callable
+        Changes what a client says of itself.
+
+    Returns
+    -------
+    ClientApp
+    """
+    toy = ClientApp()
+
+    def asked(message: Message, context: Context, kind: str) -> Asked:
+        number = message.content.config_records[CONFIG][SERVER_ROUND]
+        assert isinstance(number, int)
+        return Asked(kind, int(context.node_config["partition-id"]), number)
+
+    def points(where: Asked, stage: Any) -> list[MetricPoint]:
+        return [MetricPoint(stage=stage, name=name, value=value) for name, value in report(where).items()]
+
+    @toy.query()
+    def query(message: Message, context: Context) -> Message:
+        me = int(context.node_config["partition-id"])
+        values = {
+            "client_id": me,
+            "num_partitions": int(context.node_config["num-partitions"]),
+            "name": f"site {me}",
+            "classes": list(classes),
+            "num_examples": counts[me],
+            "label_counts": [counts[me], *[0] * (len(classes) - 1)],
+            "num_val": (num_val or counts)[me],
+        }
+        return Message(RecordDict({CLIENT: ClientInfo(**info(values)).to_record()}), reply_to=message)
+
+    @toy.train()
+    def train(message: Message, context: Context) -> Message:
+        where = asked(message, context, "train")
+        arrays = {
+            key: Array(np.asarray(array.numpy() + np.asarray((where.client_id + 1) / 8, array.dtype)))
+            for key, array in message.content.array_records[ARRAYS].items()
+        }
+        content = reply_content(
+            points=points(where, "train"),
+            num_examples=counts[where.client_id],
+            arrays=ArrayRecord(arrays),
+        )
+        return Message(reply(content, where), reply_to=message)
+
+    @toy.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        where = asked(message, context, "evaluate")
+        content = reply_content(points=points(where, "val"), num_examples=(num_val or counts)[where.client_id])
+        return Message(reply(content, where), reply_to=message)
+
+    return toy

@@ -1,0 +1,431 @@
+"""Clients that send anything at all: each is named and left out, and the average is that of the good ones."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from federation_kit import Asked, Federate, MakeConfig, toy_app
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from federated.checkpoint import Progress
+from federated.grid import Exchange
+from federated.guard import Contract
+from federated.journal import RoundJournal
+from federated.records import (
+    ARRAYS,
+    METRICS,
+    NUM_EXAMPLES,
+    POINTS,
+    THRESHOLDS,
+    ClientInfo,
+    arrays_of,
+    reply_content,
+)
+from federated.roster import Roster
+from federated.strategy.fedavg import DeterministicFedAvg
+from shared.data.datamodule import ImageDataModule
+from shared.data.images import load_images
+from shared.errors import ReplyRefused
+from shared.home import Home
+from shared.metrics import MetricPoint
+from shared.model.classifier import LitClassifier
+from shared.tracking.store import Store
+
+Spoil = Callable[[RecordDict], Any]
+
+
+def data_of(record: Any) -> dict[str, Any]:
+    """Past the checks of Flower's records, which a client need not run."""
+    data: dict[str, Any] = record.__dict__["_data"]
+    return data
+
+
+def array(change: Callable[[np.ndarray[Any, Any]], Any]) -> Spoil:
+    """Change the first array."""
+
+    def spoil(content: RecordDict) -> None:
+        arrays = content.array_records[ARRAYS]
+        key = next(iter(arrays))
+        values = change(arrays[key].numpy().copy())
+        arrays[key] = values if isinstance(values, Array) else Array(np.asarray(values))
+
+    return spoil
+
+
+def one(value: float) -> Spoil:
+    def change(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        values.flat[0] = value
+        return values
+
+    return array(change)
+
+
+def metric(**changes: Any) -> Spoil:
+    return lambda content: data_of(content[METRICS]).update({NUM_EXAMPLES: 20, **changes})
+
+
+def examples(value: Any) -> Spoil:
+    return lambda content: data_of(content[METRICS]).update({NUM_EXAMPLES: value})
+
+
+def point(column: str, value: Any) -> Spoil:
+    """Change the first point."""
+    return lambda content: data_of(content[POINTS]).update(
+        {column: [value, *data_of(content[POINTS])[column][1:]]}
+    )
+
+
+def column(name: str, value: Any) -> Spoil:
+    return lambda content: data_of(content[POINTS]).update({name: value})
+
+
+def drop(key: str) -> Spoil:
+    return lambda content: content.pop(key)
+
+
+def drop_array(content: RecordDict) -> None:
+    arrays = content.array_records[ARRAYS]
+    del arrays[next(iter(arrays))]
+
+
+def other_array(content: RecordDict) -> None:
+    content.array_records[ARRAYS]["extra\x1b[31m"] = Array(np.zeros(1))
+
+
+def second_record(content: RecordDict) -> None:
+    content["second"] = ArrayRecord(dict(content.array_records[ARRAYS]))
+
+
+def renamed_record(content: RecordDict) -> None:
+    content["elsewhere"] = content.pop(ARRAYS)
+
+
+def garbage(content: RecordDict) -> None:
+    content.clear()
+    content["garbage"] = ConfigRecord({"a": b"\x00\xff"})
+
+
+def raises(content: RecordDict) -> None:
+    raise MemoryError("\x1b[31mCUDA\x00 out of memory")
+
+
+ANY_REPLY: dict[str, tuple[Spoil, str]] = {
+    "count 0": (examples(0), "must be in [1,"),
+    "count -1": (examples(-1), "must be in [1,"),
+    "count 10^12": (examples(10**12), "(federation.max_examples), got 1000000000000"),
+    "count NaN": (examples(math.nan), "must be a whole number, got nan"),
+    "count True": (examples(True), "must be a whole number, got True"),
+    "count float": (examples(20.0), "must be a whole number, got 20.0"),
+    "count list": (examples([20]), "must be a whole number, got [20]"),
+    "count text": (examples("20"), "must be a whole number"),
+    "count of another": (examples(21), "is 21, but the client announced 20"),
+    "another metric": (metric(loss=math.nan), "expected only 'num-examples'"),
+    "no MetricRecord": (drop(METRICS), "expected MetricRecords named ['metrics']"),
+    "second MetricRecord": (lambda c: c.update(more=MetricRecord()), "got ['metrics', 'more']"),
+    "point NaN": (point("values", math.nan), "loss is nan"),
+    "point Inf": (point("values", math.inf), "loss is inf"),
+    "point beyond 32 bits": (point("values", 1e300), "loss is 1e+300"),
+    "point text": (point("values", "1.0"), "loss is '1.0'"),
+    "name NUL": (point("names", "a\x00b"), "expected a name of letters"),
+    "name escape": (point("names", "\x1b]0;x\x07"), "expected a name of letters"),
+    "name of ours": (point("names", "bytes_up"), "is measured by the server"),
+    "epoch beyond SQL": (point("epochs", 2**40), "expected a whole number in"),
+    "stage test": (point("stages", "test"), "expected stage"),
+    "columns of different length": (column("values", []), "cannot be read"),
+    "column missing": (lambda c: data_of(c[POINTS]).pop("names"), "'names' must be a list"),
+    "no points": (drop(POINTS), "expected a ConfigRecord 'points'"),
+    "empty": (lambda c: c.clear(), "expected MetricRecords named"),
+    "garbage": (garbage, "expected MetricRecords named"),
+    "raises": (raises, "error 2: MemoryError: ?[31mCUDA? out of memory"),
+}
+TRAIN_REPLY: dict[str, tuple[Spoil, str]] = {
+    **ANY_REPLY,
+    "wrong stage": (point("stages", "val"), "expected stage train, got 'val'"),
+    "array NaN": (one(math.nan), "values that are NaN, infinite"),
+    "array Inf": (one(math.inf), "values that are NaN, infinite"),
+    "array huge": (one(3e38), "beyond 1.7e+38"),
+    "array of another shape": (array(lambda values: values[:1]), "must be float32 ("),
+    "array that broadcasts": (array(lambda values: np.zeros(1, np.float32)), "got float32 (1,)"),
+    "array of another type": (array(lambda values: values.astype(np.float64)), "got float64"),
+    "array with a false header": (
+        array(lambda v: Array("float32", v.shape, "numpy.ndarray", Array(v[:1]).data)),
+        "its bytes are something else",
+    ),
+    "array that is a pickle": (
+        array(lambda v: Array("float32", v.shape, "numpy.ndarray", pickle.dumps(v))),
+        "cannot be decoded",
+    ),
+    "array of nothing": (array(lambda v: Array("float32", v.shape, "numpy.ndarray", b"")), "cannot be decoded"),
+    "array missing": (drop_array, "conv1.weight is missing"),
+    "array too many": (other_array, "extra?[31m is not an array of the model"),
+    "no ArrayRecord": (drop(ARRAYS), "expected ArrayRecords named ['arrays'], got []"),
+    "second ArrayRecord": (second_record, "got ['arrays', 'second']"),
+    "ArrayRecord elsewhere": (renamed_record, "got ['elsewhere']"),
+}  # fmt: skip
+EVALUATE_REPLY: dict[str, tuple[Spoil, str]] = {
+    **ANY_REPLY,
+    "wrong stage": (point("stages", "train"), "expected stage val, got 'train'"),
+    "with arrays": (
+        lambda c: c.update({ARRAYS: ArrayRecord()}),
+        "expected ArrayRecords named [], got ['arrays']",
+    ),
+}
+
+
+def spoiling(cases: list[Spoil], kind: str) -> Callable[[RecordDict, Asked], RecordDict]:
+    """Clients 0 and 1 are good; the others are the cases."""
+
+    def reply(content: RecordDict, where: Asked) -> RecordDict:
+        if where.kind == kind and where.client_id >= 2:
+            cases[where.client_id - 2](content)
+        return content
+
+    return reply
+
+
+@pytest.mark.parametrize(("kind", "cases"), [("train", TRAIN_REPLY), ("evaluate", EVALUATE_REPLY)])
+def test_the_hostile_are_named_and_left_out(
+    kind: str, cases: dict[str, tuple[Spoil, str]], federate: Federate
+) -> None:
+    spoils = [spoil for spoil, _ in cases.values()]
+    total = len(spoils) + 2
+    counts = [10, 30] + [20] * len(spoils)
+    overrides = [f"federation.num_clients={total}", "federation.num_rounds=2"]
+    run = federate(*overrides, client_app=toy_app(counts, reply=spoiling(spoils, kind)))
+    assert run.row.status == "completed"
+    stage = "train" if kind == "train" else "val"
+    for row in run.rounds:
+        named = {name: row.failed.pop(number, "") for number, name in enumerate(cases, start=2)}
+        wrong = {name: named[name] for name, (_, reason) in cases.items() if reason not in named[name]}
+        assert wrong == {}
+        assert all(reason.startswith(f"{stage}: ") for reason in named.values())
+        assert row.failed == {}
+        assert row.sampled == list(range(total))
+        assert row.replied == ([0, 1] if kind == "train" else list(range(total)))
+    # As if the good ones were alone: (10 x 1 + 30 x 2) / 40.
+    assert run.values("loss", stage=stage) == {1: pytest.approx(1.75), 2: pytest.approx(1.75)}
+    assert {
+        row.client_id for row in run.store.metrics(run.id) if row.stage == stage and row.name == "loss"
+    } == {None, 0, 1}
+    alone = federate("federation.num_clients=2", client_app=toy_app([10, 30]))
+    if kind == "train":
+        assert run.digest() == alone.digest()
+        assert run.digest("best") == alone.digest("best")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", str([row.failed for row in run.rounds]) + "".join(run.lines))
+
+
+def test_a_reply_in_which_only_the_points_are_bad_stores_none_of_them(federate: Federate) -> None:
+    def late_nan(content: RecordDict, where: Asked) -> RecordDict:
+        if where.client_id == 2:
+            data_of(content[POINTS])["values"][-1] = math.nan
+        return content
+
+    def report(where: Asked) -> dict[str, float]:
+        return {"loss": 1.0, "accuracy": 0.5, "recall": 0.5}
+
+    run = federate(client_app=toy_app(report=report, reply=late_nan))
+    mine = {row.name for row in run.store.metrics(run.id) if row.client_id == 2}
+    assert mine == {"bytes_up", "bytes_down", "reply_seconds"}
+    assert set(run.rounds[0].failed) == {2}
+    assert run.rounds[0].failed[2].startswith("train: ")  # it failed twice; the first is told
+
+
+def test_threshold_counts_are_checked_before_they_are_added(federate: Federate) -> None:
+    def counts(content: RecordDict, where: Asked) -> RecordDict:
+        if where.kind == "evaluate":
+            size = [10, 20, 30][where.client_id]
+            # Rightly: class 0 at 0.2, class 1 at 0.8. Client 2 says that it has a million rows at 1.
+            low, high = ([0] * 200 + [size // 2] + [0] * 799, [0] * 800 + [size // 2] + [0] * 199)
+            many = [0] * 999 + [10**6]
+            negatives, positives = (many, many) if where.client_id == 2 else (low, high)
+            content[THRESHOLDS] = ConfigRecord({"negatives": negatives, "positives": positives})
+        return content
+
+    run = federate("trainer.threshold=val", client_app=toy_app(reply=counts))
+    assert run.row.summary["threshold"] == 0.5
+    assert "threshold counts add up to 2000000, expected 30" in run.rounds[0].failed[2]
+    silent = federate("trainer.threshold=val", client_app=toy_app())
+    assert set(silent.rounds[0].failed) == {0, 1, 2}
+    assert silent.row.summary["threshold"] == 0.5
+
+
+# --- anything at all ------------------------------------------------------------------------------
+
+NUMBERS = st.one_of(
+    st.integers(),
+    st.integers(-3, 300),
+    st.floats(),
+    st.booleans(),
+    st.sampled_from([10**12, 2**63, 10**400, math.nan, math.inf, -0.0, 7, 7.0]),
+)
+VALUES = st.one_of(NUMBERS, st.text(max_size=5), st.binary(max_size=5), st.none())
+ANY = st.one_of(VALUES, st.lists(VALUES, max_size=4), st.lists(NUMBERS, min_size=2, max_size=2))
+KEYS = st.sampled_from(
+    [
+        NUM_EXAMPLES,
+        "stages",
+        "names",
+        "values",
+        "epochs",
+        "counts",
+        "negatives",
+        "positives",
+        "a",
+        "weight",
+        "\ud800",
+    ]
+)
+RECORDS = st.sampled_from([METRICS, POINTS, THRESHOLDS, ARRAYS, "more", "error", ""])
+DTYPES = st.sampled_from(["float32", "float64", "int64", ">f4", "object", "O", "", "no such type"])
+SHAPES = st.one_of(
+    st.sampled_from([(), (1,), (10**12,), (-1,), (2, 4)]), st.lists(st.integers(), max_size=3).map(tuple)
+)
+FLOATS = st.floats(width=32)
+
+
+def set_value(content: RecordDict, record: str, key: str, value: Any) -> None:
+    if record in content:
+        data_of(content[record])[key] = value
+
+
+def del_value(content: RecordDict, record: str, key: str, value: Any) -> None:
+    if record in content:
+        data_of(content[record]).pop(key, None)
+
+
+def put_record(content: RecordDict, record: str, key: str, value: Any) -> None:
+    made = ConfigRecord() if record != METRICS else MetricRecord()
+    data_of(made)[key] = value
+    data_of(content)[record] = made
+
+
+def del_record(content: RecordDict, record: str, key: str, value: Any) -> None:
+    data_of(content).pop(record, None)
+
+
+CHANGES = st.tuples(st.sampled_from([set_value, del_value, put_record, del_record]), RECORDS, KEYS, ANY)
+
+
+BREAKS = st.tuples(
+    st.integers(0, 20),
+    st.sampled_from(["value", "bytes", "cut", "header", "shape", "dtype"]),
+    st.integers(0, 10**4),
+    st.one_of(FLOATS, st.integers(0, 255), st.binary(max_size=200), SHAPES, DTYPES),
+)
+
+
+def break_array(bad: RecordDict, fine: RecordDict, number: int, how: str, place: int, value: Any) -> None:
+    """Replace an array by a broken copy of the good one."""
+    if not isinstance(bad.get(ARRAYS), ArrayRecord) or ARRAYS not in fine:
+        return
+    arrays = fine.array_records[ARRAYS]
+    key = list(arrays)[number % len(arrays)]
+    old, data = arrays[key], bytearray(arrays[key].data)
+    dtype, shape = old.dtype, old.shape
+    if how == "value" and isinstance(value, float) and dtype == "float32":
+        values = old.numpy().copy()
+        values.flat[place % values.size] = value
+        data = bytearray(Array(values).data)
+    elif how == "bytes" and isinstance(value, bytes):
+        data = bytearray(value)
+    elif how == "cut":
+        del data[place % len(data) :]
+    elif how == "header" and isinstance(value, int):
+        data[place % min(len(data), 128)] = value
+    elif how == "shape" and isinstance(value, tuple):
+        shape = value
+    elif how == "dtype" and isinstance(value, str):
+        dtype = value
+    data_of(bad[ARRAYS])[key] = Array(dtype, shape, old.stype, bytes(data))
+
+
+@pytest.fixture(scope="module")
+def journal(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> RoundJournal:
+    cfg = make_config("trainer.threshold=val", "model.norm=batch")
+    root = tmp_path_factory.mktemp("fuzz")
+    home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
+    store = Store(home.database_url)
+    data = load_images(cfg.data, cache_dir=home.cache)
+    module = LitClassifier(cfg, num_classes=2)
+    clients = {
+        index: ClientInfo(index, 2, f"site {index}", ["0", "1"], num_examples=7, label_counts=[3, 4], num_val=7)
+        for index in range(2)
+    }
+    return RoundJournal(
+        cfg,
+        store=store,
+        run_id=store.create_run(name="fuzz", training_mode="federated", config={}, seed=0),
+        roster=Roster(clients=clients, nodes={1000: 0, 1001: 1}),
+        contract=Contract.of(arrays_of(module.network), max_examples=1000),
+        module=module,
+        datamodule=ImageDataModule(data, cfg=cfg.data, seed=0),
+        folder=root,
+        progress=Progress(),
+        train_config=ConfigRecord(),
+        say=lambda line: None,
+    )
+
+
+def good(journal: RoundJournal, kind: str) -> RecordDict:
+    stage: Any = "train" if kind == MessageType.TRAIN else "val"
+    counts = np.zeros((2, 1000), dtype=np.int64)
+    counts[0, 0] = 7
+    return reply_content(
+        points=[MetricPoint(stage, "loss", 0.5, epoch=1), MetricPoint(stage, "accuracy", 0.5, epoch=1)],
+        num_examples=7,
+        arrays=arrays_of(journal.module.network) if kind == MessageType.TRAIN else None,
+        thresholds=counts if kind == MessageType.EVALUATE else None,
+    )
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(
+    kind=st.sampled_from([MessageType.TRAIN, MessageType.EVALUATE]),
+    changes=st.lists(CHANGES, max_size=2),
+    breaks=st.lists(BREAKS, max_size=2),
+)
+def test_any_reply_is_accepted_or_refused_and_never_poisons(
+    kind: str, changes: list[Any], breaks: list[Any], journal: RoundJournal
+) -> None:
+    asked = Message(RecordDict(), 1000, kind)
+    asked.metadata.__dict__["_message_id"] = "asked"
+    bad, fine = good(journal, kind), good(journal, kind)
+    for change, *arguments in changes:
+        change(bad, *arguments)
+    for arguments in breaks:
+        break_array(bad, fine, *arguments)
+    replies = [Message(bad, reply_to=asked), Message(fine, reply_to=asked)]
+    journal._clear()
+    accepted = []
+    for client_id, reply in enumerate(replies):
+        try:
+            journal.accept(kind, client_id, reply)
+            accepted.append(client_id)
+        except ReplyRefused:
+            assert client_id == 0
+    journal.finish(kind, Exchange(sent=[0, 1], replied=accepted))
+    assert all(math.isfinite(value) for means in journal._means.values() for value in means.values())
+    if kind == MessageType.TRAIN:
+        strategy = DeterministicFedAvg(
+            nodes=[1000, 1001], eval_nodes=[], seed=0, fraction_train=1, fraction_evaluate=0, min_train=1
+        )
+        strategy._dtypes = journal.contract.dtypes
+        arrays, _ = strategy.aggregate_train(1, [replies[client_id] for client_id in accepted])
+        assert arrays is not None
+        for key, item in arrays.items():
+            assert item.dtype == journal.contract.dtypes[key]
+            assert item.shape == journal.contract.shapes[key]
+            assert np.isfinite(item.numpy()).all()

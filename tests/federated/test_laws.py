@@ -1,0 +1,189 @@
+"""The laws of federated training, held by real training: equality to the last bit, and resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import torch
+from federation_kit import Federate, MakeConfig, digest
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from centralized.train import train
+from federated.client_app import app
+from shared.home import Home
+from shared.tracking.store import Store
+from simulations.local_grid import LocalGrid
+
+PLAIN = ["data=digits", "trainer.optimizer.momentum=0", "federation.num_clients=1", "partition=iid"]
+
+
+def pooled_digest(cfg: Any, *, store: Store, home: Home) -> str:
+    """SHA-256 of the network that centralized training leaves after its last epoch."""
+    run_id = train(cfg, store=store, home=home)
+    path = home.run_dir(run_id) / "checkpoints" / "last.ckpt"
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    prefix = "network."
+    return digest({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        [
+            "model.dropout=0.3",
+            "model.norm=batch",
+            "trainer.scheduler.name=cosine",
+            "trainer.class_weights=balanced",
+            "trainer.label_smoothing=0.1",
+            "data.augment.hflip=0.5",
+            "data.augment.shift=0.1",
+            "data.augment.rotate=10",
+        ],
+        ["trainer.scheduler.name=one_cycle", "trainer.gradient_clip=0.5", "model.norm=group"],
+    ],
+    ids=["plain", "everything", "one-cycle"],
+)
+def test_one_client_with_all_data_equals_centralized_training(
+    overrides: list[str], federate: Federate, make_config: MakeConfig, home: Home, store: Store
+) -> None:
+    cfg = make_config(*PLAIN, "federation.num_rounds=3", "trainer.max_epochs=3", *overrides)
+    assert federate(cfg=cfg).digest() == pooled_digest(cfg, store=store, home=home)
+
+
+def test_another_seed_gives_other_weights(federate: Federate) -> None:
+    assert federate(*PLAIN).digest() != federate(*PLAIN, "seed=7").digest()
+
+
+class ShuffledGrid(LocalGrid):
+    """Replies come from the last client first, and node ids are in another order than the clients."""
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        return super().pull_messages(reversed(list(message_ids)))
+
+    def get_node_ids(self) -> list[int]:
+        return super().get_node_ids()[::-1]
+
+
+def test_the_order_of_replies_and_nodes_changes_nothing(federate: Federate) -> None:
+    settings = [
+        "federation.num_clients=4",
+        "strategy.fraction_train=0.5",
+        "partition=quantity",
+        "model.norm=batch",
+    ]
+    straight = federate(*settings)
+    shuffled = federate(*settings, grid=ShuffledGrid(app, num_clients=4))
+    again = federate(*settings)
+    assert straight.digest() == shuffled.digest() == again.digest()
+    assert [row.sampled for row in straight.rounds] == [row.sampled for row in shuffled.rounds]
+
+
+class Killed(BaseException):
+    """Ends a run at once, as nothing that is caught on the way."""
+
+
+def dies_in_round(number: int, *, at: str) -> ClientApp:
+    """Our ClientApp, until a message of a round arrives."""
+    mortal = ClientApp()
+
+    def guarded(message: Message, context: Context, kind: str) -> Message:
+        if kind == at and message.content.config_records["config"]["server-round"] == number:
+            raise Killed
+        return app(message, context)
+
+    @mortal.query()
+    def query(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    @mortal.train()
+    def train(message: Message, context: Context) -> Message:
+        return guarded(message, context, "train")
+
+    @mortal.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return guarded(message, context, "evaluate")
+
+    return mortal
+
+
+def dies_at_line(start: str) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        if line.startswith(start):
+            raise Killed
+
+    return say
+
+
+RESUMED = [
+    "federation.num_rounds=4",
+    "federation.num_clients=2",
+    "model.dropout=0.2",
+    "trainer.scheduler.name=cosine",
+]
+
+
+@pytest.mark.parametrize(
+    ("death", "overrides"),
+    [
+        ({"client_app": dies_in_round(3, at="train")}, []),
+        (
+            {"client_app": dies_in_round(3, at="evaluate")},
+            ["strategy.fraction_train=0.5", "strategy.min_train=1", "strategy.fraction_evaluate=0.5"],
+        ),
+        ({"say": dies_at_line("round 3/")}, ["trainer.scheduler.name=plateau", "trainer.scheduler.patience=0"]),
+        ({"client_app": dies_in_round(1, at="train")}, ["federation.local_epochs=2"]),
+    ],
+    ids=["training", "evaluating", "before-the-checkpoint", "first-round"],
+)
+def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
+    death: dict[str, Any], overrides: list[str], federate: Federate, make_config: MakeConfig, store: Store
+) -> None:
+    cfg = make_config(*RESUMED, *overrides)
+    whole = federate(cfg=cfg)
+    with pytest.raises(Killed):
+        federate(cfg=cfg, **death)
+    run_id = store.runs()[0].id
+    assert store.run(run_id).status == "failed"
+    done = [row.round for row in store.rounds(run_id)]
+    resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), resume=True)
+    assert resumed.id == run_id
+    assert resumed.row.status == "completed"
+    assert resumed.digest() == whole.digest()
+    assert resumed.digest("best") == whole.digest("best")
+    assert resumed.row.summary["test"] == whole.row.summary["test"]
+    assert [row.round for row in resumed.rounds] == [1, 2, 3, 4]
+    assert [row.round for row in store.server_evaluations(run_id)] == [0, 1, 2, 3, 4]
+    starts = [int(line.split("/")[0].split()[1]) for line in resumed.lines if line.startswith("round ")]
+    assert starts[0] == 0 if not done else starts[0] >= max(done)  # at most one round is done again
+
+    def measured(run: Any) -> list[tuple[Any, ...]]:
+        timed = {"seconds", "reply_seconds"}
+        return sorted(
+            (str(row.client_id), str(row.round), str(row.epoch), row.stage, row.name, row.value)
+            for row in store.metrics(run.id)
+            if row.name not in timed
+        )
+
+    assert measured(resumed) == measured(whole)
+
+
+def test_resuming_a_run_that_lacks_only_the_test_trains_no_more(
+    federate: Federate, make_config: MakeConfig, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise Killed
+
+    cfg = make_config()
+    with monkeypatch.context() as patch:
+        patch.setattr("federated.server_app.record_test", fail)
+        with pytest.raises(Killed):
+            federate(cfg=cfg)
+    run_id = store.runs()[0].id
+    resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), resume=True)
+    assert resumed.row.status == "completed"
+    assert resumed.lines == []
+    assert "accuracy" in resumed.row.summary["test"]

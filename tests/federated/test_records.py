@@ -1,0 +1,88 @@
+"""What is packed comes out the same; sizes are counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from torch import nn
+
+from federated.records import (
+    CONFIG,
+    SERVER_ROUND,
+    TrainOrder,
+    arrays_from_state,
+    arrays_of,
+    reply_content,
+    size_in_bytes,
+    state_of,
+)
+from shared.metrics import MetricPoint
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+
+
+def test_arrays_and_back_keep_values_types_shapes_and_order() -> None:
+    original = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    original(torch.rand(2, 3, 3, 3))  # moves the running statistics and the counter
+    before = original.state_dict()
+    after = state_of(arrays_of(original))
+    assert list(after) == list(before)
+    for key, tensor in before.items():
+        assert after[key].dtype == tensor.dtype
+        assert after[key].shape == tensor.shape
+        assert torch.equal(after[key], tensor)
+    assert after["1.num_batches_tracked"].shape == ()
+
+
+def test_arrays_are_not_views_of_the_network() -> None:
+    original = network()
+    arrays = arrays_of(original)
+    loaded = state_of(arrays)
+    with torch.no_grad():
+        original[0].weight.fill_(7.0)
+    assert not np.any(arrays["0.weight"].numpy() == 7.0)
+    loaded["0.weight"].fill_(8.0)
+    assert not np.any(arrays["0.weight"].numpy() == 8.0)
+
+
+def test_memory_format_does_not_change_the_bytes() -> None:
+    tensor = torch.arange(24.0).view(1, 2, 3, 4)
+    packed = [
+        arrays_from_state({"a": tensor.contiguous(memory_format=layout)})["a"].data
+        for layout in (torch.contiguous_format, torch.channels_last)
+    ]
+    assert packed[0] == packed[1]
+
+
+def test_train_order_survives_the_message() -> None:
+    order = TrainOrder(snapshot='{"ü": 1}', round=3, lr_scale=0.1, class_weights=[0.5, 1.5])
+    message = Message(RecordDict({CONFIG: order.to_record()}), 1, MessageType.TRAIN)
+    assert TrainOrder.from_message(message) == order
+    plain = Message(RecordDict({CONFIG: TrainOrder("{}").to_record()}), 1, MessageType.TRAIN)
+    assert TrainOrder.from_message(plain).class_weights is None
+    assert plain.content.config_records[CONFIG][SERVER_ROUND] == 0
+
+
+def test_snapshot_is_sent_as_bytes_which_flower_does_not_log() -> None:
+    assert isinstance(TrainOrder("{}").to_record()["snapshot"], bytes)
+
+
+def test_sizes() -> None:
+    array = Array(np.zeros(3, dtype=np.float32))
+    content = RecordDict(
+        {
+            "arrays": ArrayRecord({"a": array}),
+            "metrics": MetricRecord({"ab": 1, "c": [1.0, 2.0]}),  # 2 + 8, 1 + 16
+            "config": ConfigRecord({"d": "üx", "e": b"xyz", "f": []}),  # 1 + 3, 1 + 3, 1
+        }
+    )
+    assert size_in_bytes(content) == len(array.data) + 10 + 17 + 4 + 4 + 1
+
+
+def test_reply_without_arrays_has_no_array_record() -> None:
+    content = reply_content(points=[MetricPoint("val", "loss", 0.5)], num_examples=4)
+    assert not content.array_records
+    assert content.metric_records["metrics"] == {"num-examples": 4}

@@ -1,0 +1,134 @@
+"""Augmentation and normalisation, by pixels that are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from shared.config import AugmentConfig
+from shared.data.augment import RandomAffinePerImage, build_transform
+
+OFF = {"hflip": 0.0, "shift": 0.0, "rotate": 0.0, "scale": 0.0}
+
+
+@pytest.fixture
+def batch():
+    """64 different images, [64, 1, 8, 8], float32."""
+    return torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def affine(**changes):
+    return RandomAffinePerImage(AugmentConfig(**{**OFF, **changes}))
+
+
+def theta_of(batch, **changes):
+    torch.manual_seed(0)
+    return affine(**changes).make_params([batch])["theta"]
+
+
+def test_all_zero_is_the_identity(batch):
+    torch.testing.assert_close(affine()(batch), batch, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 2), (-3, 1)])
+def test_a_shift_by_whole_pixels_is_exact(batch, right, down):
+    # theta leads from output to input, in units of half the image (4 pixels): what moves right comes from the left.
+    theta = torch.tensor([[1.0, 0.0, -right / 4], [0.0, 1.0, -down / 4]]).expand(64, 2, 3)
+    moved = affine().transform(batch, {"theta": theta})
+    expected = torch.zeros_like(batch)
+    for y in range(8):
+        for x in range(8):
+            if 0 <= y - down < 8 and 0 <= x - right < 8:
+                expected[:, :, y, x] = batch[:, :, y - down, x - right]
+    torch.testing.assert_close(moved, expected, rtol=0, atol=1e-6)
+
+
+def test_a_quarter_turn_is_exact(batch):
+    theta = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]).expand(64, 2, 3)
+    torch.testing.assert_close(
+        affine().transform(batch, {"theta": theta}), torch.rot90(batch, 1, (2, 3)), rtol=0, atol=1e-6
+    )
+
+
+def test_a_flip_that_is_certain(batch):
+    torch.testing.assert_close(affine(hflip=1.0)(batch), batch.flip(3), rtol=0, atol=1e-6)
+
+
+def test_half_of_the_images_are_flipped(batch):
+    torch.manual_seed(0)
+    flipped = affine(hflip=0.5)(batch)
+    per_image = [
+        torch.allclose(one, image.flip(2), atol=1e-6) for one, image in zip(flipped, batch, strict=True)
+    ]
+    untouched = [torch.allclose(one, image, atol=1e-6) for one, image in zip(flipped, batch, strict=True)]
+    assert all(a != b for a, b in zip(per_image, untouched, strict=True))
+    assert 16 < sum(per_image) < 48
+
+
+def test_shifts_stay_in_their_range_and_differ_between_images(batch):
+    theta = theta_of(batch, shift=0.25)
+    assert (theta[:, :, :2] == torch.eye(2)).all()
+    shift = theta[:, :, 2]  # the image is 2 wide here
+    assert shift.abs().max() <= 0.5
+    assert shift.abs().max() > 0.4
+    assert len(shift[:, 0].unique()) == 64
+    assert not torch.equal(shift[:, 0], shift[:, 1])
+
+
+def test_angles_and_scales_stay_in_their_range(batch):
+    theta = theta_of(batch, rotate=30.0, scale=0.1)
+    angle = torch.atan2(theta[:, 1, 0], theta[:, 0, 0]).rad2deg()
+    zoom = 1 / theta[:, 0, :2].norm(dim=1)
+    assert 25 < angle.abs().max() <= 30 + 1e-4
+    assert 0.9 - 1e-5 <= zoom.min() < 0.92
+    assert 1.08 < zoom.max() <= 1.1 + 1e-5
+    assert len(angle.unique()) == len(zoom.unique()) == 64
+    # One draw for each: the matrix is a rotation times a scale.
+    torch.testing.assert_close(theta[:, 0, 0], theta[:, 1, 1])
+    torch.testing.assert_close(theta[:, 0, 1], -theta[:, 1, 0])
+
+
+def test_the_draw_is_torch_s_seed_alone(batch):
+    first, again = theta_of(batch, rotate=10.0), theta_of(batch, rotate=10.0)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, affine(rotate=10.0).make_params([batch])["theta"])
+
+
+def test_normalisation(make_config):
+    data = make_config("data.mean=[0.2]", "data.std=[0.4]").data
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 1, 8, 8).contiguous()
+    for train in (True, False):
+        result = build_transform(data, train=train)(images)
+        assert result.dtype == torch.float32
+        assert result.is_contiguous(memory_format=torch.channels_last)
+        np.testing.assert_allclose(result[:, 0, 0, 0], [-0.5, 0.0, 2.0], atol=1e-6)
+    assert images.unique().tolist() == [0, 51, 255]  # the memory-mapped pixels are not written to
+
+
+def test_normalisation_by_channel(make_config):
+    data = make_config("data.channels=3", "data.mean=[0,0.5,1]", "data.std=[1,0.5,0.25]").data
+    result = build_transform(data, train=False)(torch.full((2, 3, 8, 8), 255, dtype=torch.uint8))
+    np.testing.assert_allclose(result[1, :, 3, 3], [1.0, 1.0, 0.0], atol=1e-6)
+    one = make_config("data.channels=3", "data.mean=[0.5]", "data.std=[0.5]").data
+    assert (build_transform(one, train=False)(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)) == -1).all()
+
+
+def test_only_training_is_augmented(make_config, batch):
+    data = make_config("data.augment.rotate=20", "data.augment.shift=0.1").data
+    images = (batch * 255).to(torch.uint8)
+    train, evaluation = build_transform(data, train=True), build_transform(data, train=False)
+    assert torch.equal(evaluation(images), evaluation(images))
+    assert not torch.equal(train(images), evaluation(images))
+    assert not torch.equal(train(images), train(images))
+
+
+def test_what_comes_from_outside_is_black(make_config):
+    data = make_config("data.augment.rotate=45").data
+    torch.manual_seed(1)
+    white = build_transform(data, train=True)(torch.full((16, 1, 8, 8), 255, dtype=torch.uint8))
+    assert white.min() == -1.0  # black, normalised
+    assert white[:, :, 3:5, 3:5].min() == pytest.approx(1.0)
+    assert math.isfinite(white.sum())
