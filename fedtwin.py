@@ -19,7 +19,7 @@ HYDRA_APPS = {
 
 def main() -> None:
     """Run a subcommand; the exit status is 0 only if it did what was asked."""
-    # Threads that wait for work sleep: spinning ones take a busy machine's cores from each other, ten times slower.
+    # Threads that wait sleep: spinning ones take a busy machine's cores from each other, and all get slow.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:]
     if arguments and arguments[0] in HYDRA_APPS:

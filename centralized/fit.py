@@ -119,6 +119,7 @@ def fit(
         callbacks=[*callbacks, *extra_callbacks],
         root=folder,
         environment=environment,
+        limit_val_batches=1.0 if datamodule.num_examples("val") else 0,  # 0: Lightning does not look for rows
         enable_checkpointing=True,
         enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
     )
@@ -151,3 +152,5 @@ def _set_threads(cfg: Config, trainer: L.Trainer) -> None:
         torch.set_num_threads(cfg.trainer.num_threads)
     elif trainer.num_devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.num_devices))
+    elif cfg.model.name == "cnn":
+        torch.set_num_threads(1)  # its layers are too small to share: more threads only wait for each other

@@ -13,7 +13,9 @@ import numpy.typing as npt
 import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from lightning.pytorch.callbacks import Callback
 
+from federated.proximal import ProximalTerm
 from federated.records import (
     ARRAYS,
     CLIENT,
@@ -136,11 +138,14 @@ def train(message: Message, context: Context) -> Message:
     datamodule = _datamodule(order, context)
     module = _module(cfg, message, datamodule, order=order, client_id=client_id)
     buffer = PointBuffer()
+    callbacks: list[Callback] = [MetricsCollector(buffer, round=order.round, client_id=client_id)]
+    if order.proximal_mu:
+        callbacks.append(ProximalTerm(order.proximal_mu))
     with _threads(cfg.federation.client_cpus):
         trainer = build_trainer(
             cfg.trainer,
             max_epochs=cfg.federation.local_epochs,
-            callbacks=[MetricsCollector(buffer, round=order.round, client_id=client_id)],
+            callbacks=callbacks,
             limit_val_batches=0,  # the evaluate message judges the aggregated model on the validation rows
         )
         trainer.fit(module, datamodule=datamodule)

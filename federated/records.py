@@ -35,12 +35,15 @@ class TrainOrder:
         Factor on the learning rate.
     class_weights : list of float or None
         Weights of the classes in the training loss.
+    proximal_mu : float
+        Of FedProx, whose strategy of Flower's adds it; 0 for all others.
     """
 
     snapshot: str
     round: int = 0
     lr_scale: float = 1.0
     class_weights: list[float] | None = None
+    proximal_mu: float = 0.0
 
     def to_record(self) -> ConfigRecord:
         """Pack it.
@@ -76,6 +79,7 @@ class TrainOrder:
             round=cast(int, record[SERVER_ROUND]),
             lr_scale=cast(float, record[LR_SCALE]),
             class_weights=cast("list[float] | None", record.get("class-weights")),
+            proximal_mu=cast(float, record.get("proximal-mu", 0.0)),
         )
 
 

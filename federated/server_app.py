@@ -29,6 +29,8 @@ from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
 
+STRATEGY_SETTINGS = {"name", "fraction_train", "fraction_evaluate", "min_train"}  # all others are Flower's
+
 app = ServerApp()
 
 
@@ -173,6 +175,7 @@ class _Rounds:
             fraction_evaluate=cfg.strategy.fraction_evaluate,
             min_train=cfg.strategy.min_train,
             round_offset=done,
+            **cfg.strategy.model_dump(exclude=STRATEGY_SETTINGS),
         )
 
         def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:

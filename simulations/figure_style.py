@@ -150,6 +150,7 @@ def shade_scale(fig: Figure, mesh: QuadMesh, axes: Axes | Sequence[Axes], *, nam
     bar.set_label(name, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
+    assert bar.solids is not None
     bar.solids.set_edgecolor("face")  # no seams between the steps
 
 

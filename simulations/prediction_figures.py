@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import roc_curve
 
 from simulations.figure_style import LINES, calm, colour_of, plain, shade_scale, shaded, state
 from simulations.gap_table import format_value
@@ -89,6 +88,8 @@ def macro_roc(pred: Predictions) -> tuple[Floats, Floats]:
         the same false positive rate, and the area below it is the macro AUROC. Classes without an example,
         or without any other, are left out. Empty if nothing is defined.
     """
+    from sklearn.metrics import roc_curve  # a second to import, which most figures do without
+
     num_classes = pred.probabilities.shape[1]
     curves = []
     for k in range(num_classes) if num_classes > 2 else (1,):

@@ -18,6 +18,7 @@ from simulations.report_html import figure_html, gap_html, table_html
 from simulations.report_tables import DataTable, client_summary_table, flatten
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_UNFOLDED = 12  # rows; longer tables start folded
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,10 @@ def _figures(figures: Sequence[ReportFigure]) -> str:
 def _clients_section(report: Report) -> str:
     parts = [table_html(client_summary_table(report.clients))] if report.clients else []
     if report.label_counts is not None:
-        parts.append(table_html(report.label_counts))
+        counts = table_html(report.label_counts)
+        few = len(report.label_counts.rows) <= _UNFOLDED
+        summary = f"<summary>{escape(report.label_counts.caption)}</summary>"
+        parts.append(counts if few else f"<details>{summary}{counts}</details>")
     return "".join(parts)
 
 

@@ -57,7 +57,7 @@ def gap_html(rows: Sequence[GapRow]) -> str:
         values = [row.pooled, row.federated, *([row.local] if with_local else [])]
         better = "↑" if row.better == "higher" else "↓"
         body.append(
-            f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))} '
+            f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))}&nbsp;'
             f'<span title="{row.better} is better">{better}</span></th>'
             f"{''.join(_interval(value) for value in values)}{_interval(row.gap, signed=True)}"
             f'<td class="nowrap {row.verdict}">{MARKS[row.verdict]}</td></tr>'

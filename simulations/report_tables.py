@@ -102,7 +102,7 @@ def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
     -------
     DataTable
     """
-    rows = [[name, value] for name, value in values.items()]
+    rows: list[list[Cell]] = [[name, value] for name, value in values.items()]
     return DataTable(f"{capital(metric_name(metric))} of each client", ["client", metric_name(metric)], rows)
 
 

@@ -84,8 +84,8 @@ def train_twins(cfg: Config, *, store: Store, home: Home, parent_id: int, board:
 def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
     """The configuration of one seed's twins.
 
-    Early stopping is off and the pooled twin trains for num_rounds x local_epochs x fraction_train epochs, so that
-    both see the same number of examples.
+    Early stopping is off and the pooled twin trains for num_rounds x local_epochs x fraction_train epochs, so
+    that both see the same number of examples.
 
     Parameters
     ----------

@@ -2,5 +2,13 @@
 
 from federated.strategy.deterministic import Deterministic
 from federated.strategy.fedavg import DeterministicFedAvg
+from federated.strategy.fedmedian import DeterministicFedMedian
+from federated.strategy.fedprox import DeterministicFedProx
+from federated.strategy.fedtrimmedavg import DeterministicFedTrimmedAvg
 
-STRATEGIES: dict[str, type[Deterministic]] = {"fedavg": DeterministicFedAvg}
+STRATEGIES: dict[str, type[Deterministic]] = {
+    "fedavg": DeterministicFedAvg,
+    "fedmedian": DeterministicFedMedian,
+    "fedprox": DeterministicFedProx,
+    "fedtrimmedavg": DeterministicFedTrimmedAvg,
+}

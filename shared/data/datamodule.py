@@ -180,15 +180,14 @@ class ImageDataModule(L.LightningDataModule):
         )
         return BatchLoader(self.data, rows, batch_size=self.cfg.batch_size, sampler=sampler)
 
-    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+    def val_dataloader(self) -> BatchLoader:
         """Validation batches, in order.
 
         Returns
         -------
         BatchLoader
-            Or an empty list, by which Lightning skips validation, if there are no rows.
         """
-        return self.eval_loader("val") if len(self.rows["val"]) else []
+        return self.eval_loader("val")
 
     def test_dataloader(self) -> BatchLoader:
         """Test batches, in order.

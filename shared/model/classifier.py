@@ -163,7 +163,8 @@ class LitClassifier(L.LightningModule):
             return optimizer  # a plateau of a federated run is seen by the server, which sends lr_scale
         if schedule.name == "plateau":
             plateau = ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+            monitor = "val/loss" if self.trainer.enable_validation else "train/loss"
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": monitor}}
         # Asking for all steps of this fit makes Lightning count the batches, which it has not done by now.
         steps = int(self.trainer.estimated_stepping_batches) // (self.trainer.max_epochs or 1)
 

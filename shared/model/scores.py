@@ -241,12 +241,13 @@ def best_threshold(counts: npt.NDArray[np.int64]) -> float:
     Returns
     -------
     float
-        In thousandths.
+        In thousandths, above 0 and below 1.
     """
     negatives, positives = counts
     below = np.concatenate([[0], np.cumsum(negatives)])  # class 0, rightly not above the threshold
     above = np.concatenate([np.cumsum(positives[::-1])[::-1], [0]])  # class 1, rightly above it
-    candidates = np.flatnonzero(below + above == (below + above).max())
+    right = (below + above)[1:-1]
+    candidates = 1 + np.flatnonzero(right == right.max())
     runs = np.split(candidates, np.flatnonzero(np.diff(candidates) > 1) + 1)
     middles = [float(run[0] + run[-1]) / 2 for run in runs]
     nearest = min(middles, key=lambda middle: abs(middle - THRESHOLD_BINS / 2))

@@ -25,7 +25,7 @@ def build_trainer(
     callbacks: Sequence[Callback],
     root: Path | None = None,
     environment: ClusterEnvironment | None = None,
-    **flags: bool | int,
+    **flags: bool | float,
 ) -> L.Trainer:
     """A Trainer without what we do not use: no logger, no sanity check, no sampler of its own.
 
@@ -38,7 +38,7 @@ def build_trainer(
         Where Lightning may write.
     environment : ClusterEnvironment, optional
         How the processes of several devices find each other; without it there must be one device.
-    **flags : bool or int
+    **flags : bool or float
         Of Lightning's Trainer; checkpoints and the progress bar are off by default.
 
     Returns

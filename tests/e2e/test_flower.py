@@ -81,7 +81,14 @@ def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
     overrides = "overrides=\"partition=iid federation.num_rounds=1 trainer.optimizer.lr=0.02 name='by hand'\""
     try:
         done = subprocess.run(
-            [str(Path(sys.executable).parent / "flwr"), "run", str(REPOSITORY), "--stream", "--run-config", overrides],
+            [
+                str(Path(sys.executable).parent / "flwr"),
+                "run",
+                str(REPOSITORY),
+                "--stream",
+                "--run-config",
+                overrides,
+            ],
             env=env,
             cwd=tmp_path,
             capture_output=True,
@@ -119,7 +126,11 @@ def test_a_killed_server_app_is_found_and_the_run_resumes(
     rounds = "federation.num_rounds=6"
     command = [sys.executable, "-m", "fedtwin", "federated", rounds, *SMALL[1:]]
     child = subprocess.Popen(
-        command, env={**environment, "PYTHONPATH": str(REPOSITORY)}, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        command,
+        env={**environment, "PYTHONPATH": str(REPOSITORY)},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     database = home / "fedtwin.db"
     try:

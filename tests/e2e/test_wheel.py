@@ -18,7 +18,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which the wheel was unpacked, as an installer does."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(REPOSITORY)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(REPOSITORY),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = folder.glob("fedtwin-*.whl")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from torch import nn
 
+from federated.guard import Contract, check_reply
+from federated.reading import read_points, read_thresholds
 from federated.records import (
     CONFIG,
     SERVER_ROUND,
@@ -86,3 +90,32 @@ def test_reply_without_arrays_has_no_array_record() -> None:
     content = reply_content(points=[MetricPoint("val", "loss", 0.5)], num_examples=4)
     assert not content.array_records
     assert content.metric_records["metrics"] == {"num-examples": 4}
+
+
+def over_the_wire(content: RecordDict) -> RecordDict:
+    """To bytes and back, as Flower does it."""
+    contents = {key: item.deflate() for key, item in get_all_nested_objects(content).items()}
+    inflated = inflate_object_from_contents(content.object_id, contents)
+    assert isinstance(inflated, RecordDict)
+    return inflated
+
+
+def test_flowers_wire_keeps_what_the_contract_asks_for() -> None:
+    arrays = arrays_of(network())
+    counts = np.zeros((2, 1000), dtype=np.int64)
+    counts[1, 3] = 4
+    content = over_the_wire(
+        reply_content(
+            points=[MetricPoint("val", "loss", 0.1 + 0.2, num_examples=4)],
+            num_examples=4,
+            arrays=arrays,
+            thresholds=counts,
+        )
+    )
+    check_reply(content, contract=Contract.of(arrays, max_examples=10), announced=4, trained=True)
+    assert content.array_records["arrays"] == arrays
+    (point,) = read_points(content, stage="val", round=1, client_id=0)
+    assert (point.name, point.value, point.epoch, point.num_examples) == ("loss", 0.1 + 0.2, None, 4)
+    assert np.array_equal(read_thresholds(content, num_examples=4), counts)
+    empty = over_the_wire(reply_content(points=[], num_examples=4))
+    assert read_points(empty, stage="val", round=1, client_id=0) == []

@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
-from flwr.serverapp.strategy import FedAdam, FedAvgM, FedMedian, FedProx, FedTrimmedAvg
+from flwr.serverapp.strategy import FedAdam, FedAvgM
+from torch import nn
 
+from federated.proximal import ProximalTerm
 from federated.records import ARRAYS, METRICS, NUM_EXAMPLES, SERVER_ROUND
 from federated.strategy import STRATEGIES
 from federated.strategy.deterministic import Deterministic, sample
 from federated.strategy.fedavg import DeterministicFedAvg
+from federated.strategy.fedmedian import DeterministicFedMedian
+from federated.strategy.fedprox import DeterministicFedProx
+from federated.strategy.fedtrimmedavg import DeterministicFedTrimmedAvg
 from simulations.local_grid import LocalGrid
 
 NODES = [30, 10, 20]  # by client
@@ -162,19 +168,7 @@ def test_sampling_and_evaluation_draw_apart(grid: LocalGrid) -> None:
     assert evaluated(one, grid) != sorted(message.metadata.dst_node_id for message in configured(one, grid))
 
 
-class Prox(Deterministic, FedProx):
-    pass
-
-
 class Adam(Deterministic, FedAdam):
-    pass
-
-
-class Median(Deterministic, FedMedian):
-    pass
-
-
-class Trimmed(Deterministic, FedTrimmedAvg):
     pass
 
 
@@ -185,9 +179,9 @@ class Momentum(Deterministic, FedAvgM):
 @pytest.mark.parametrize(
     ("kind", "settings", "expected"),
     [
-        (Prox, {"proximal_mu": 0.5}, 4.0),  # (1 + 2 + 9) / 3
-        (Median, {}, 2.0),
-        (Trimmed, {"beta": 0.34}, 2.0),  # one off each end
+        (DeterministicFedProx, {"proximal_mu": 0.5}, 4.0),  # (1 + 2 + 9) / 3
+        (DeterministicFedMedian, {}, 2.0),
+        (DeterministicFedTrimmedAvg, {"beta": 0.34}, 2.0),  # one off each end
         (Momentum, {"server_learning_rate": 0.5, "server_momentum": 0.0}, 2.0),  # half the way from 0 to 4
         # Adam's first step from 0: eta_norm m / (sqrt(v) + tau), m = 0.1 x 4, v = 0.01 x 16, server_round 1
         (Adam, {"eta": 0.1, "tau": 0.1}, 0.1 * (1 - 0.99**2) ** 0.5 / (1 - 0.9**2) * 0.4 / 0.5),
@@ -199,7 +193,7 @@ def test_flowers_other_strategies_compose(
     one = strategy(kind, **settings)
     messages = configured(one, grid, arrays=record(0.0, counter=3))
     assert sorted(message.metadata.dst_node_id for message in messages) == sorted(NODES)
-    if kind is Prox:
+    if kind is DeterministicFedProx:
         assert messages[0].content.config_records["config"]["proximal-mu"] == 0.5
     arrays = aggregate(one, *((record(value, counter=3), 1) for value in (1.0, 2.0, 9.0)))
     assert arrays["weight"].numpy() == pytest.approx([expected], rel=1e-6)
@@ -208,5 +202,26 @@ def test_flowers_other_strategies_compose(
     assert arrays["counter"].dtype == "int64"
 
 
-def test_every_strategy_has_the_law_of_weights_or_is_named_here() -> None:
-    assert set(STRATEGIES) == {"fedavg"}
+def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_distance() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, 2.0]]))
+    term: Any = ProximalTerm(0.5)
+    term.on_train_start(None, layer)
+    layer.weight.grad = torch.tensor([[10.0, 20.0]])
+    term.on_before_optimizer_step(None, layer, None)
+    assert layer.weight.grad.tolist() == [[10.0, 20.0]]  # it has not moved yet
+    with torch.no_grad():
+        layer.weight.add_(torch.tensor([[4.0, -2.0]]))
+    term.on_before_optimizer_step(None, layer, None)
+    assert layer.weight.grad.tolist() == [[12.0, 19.0]]
+    assert layer.weight.tolist() == [[5.0, 0.0]]
+
+
+def test_every_strategy_is_named() -> None:
+    assert {
+        "fedavg": DeterministicFedAvg,
+        "fedmedian": DeterministicFedMedian,
+        "fedprox": DeterministicFedProx,
+        "fedtrimmedavg": DeterministicFedTrimmedAvg,
+    } == STRATEGIES

@@ -34,7 +34,9 @@ def collect(two_class_data):
         sink = ListSink()
         datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=cfg.seed, indices=indices)
         module = LitClassifier(cfg, num_classes=2)
-        trainer = build_trainer(cfg.trainer, max_epochs=epochs, callbacks=[MetricsCollector(sink, **more)], **(flags or {}))
+        trainer = build_trainer(
+            cfg.trainer, max_epochs=epochs, callbacks=[MetricsCollector(sink, **more)], **(flags or {})
+        )
         trainer.fit(module, datamodule=datamodule)
         return sink, module, datamodule
 
@@ -43,7 +45,12 @@ def collect(two_class_data):
 
 def test_each_epoch_is_handed_over_when_it_is_known(make_config, collect):
     sink, *_ = collect(make_config())
-    assert [(call[0].stage, call[0].epoch) for call in sink.calls] == [("val", 1), ("train", 1), ("val", 2), ("train", 2)]
+    assert [(call[0].stage, call[0].epoch) for call in sink.calls] == [
+        ("val", 1),
+        ("train", 1),
+        ("val", 2),
+        ("train", 2),
+    ]
     for call in sink.calls:
         stage = call[0].stage
         assert {point.name for point in call} == (METRICS | {"lr", "seconds"} if stage == "train" else METRICS)
@@ -93,10 +100,14 @@ def test_rows_of_one_class(make_config, collect, two_class_data):
     rows = (two_class_data.labels == 0).nonzero()[0]
     sink, *_ = collect(make_config(), indices=rows, epochs=1)
     assert {point.name for point in sink.calls[0]} == METRICS - {"auroc", "average_precision"}
-    assert {point.name for point in sink.calls[1]} == METRICS - {"auroc", "average_precision"} | {"lr", "seconds"}
+    assert {point.name for point in sink.calls[1]} == METRICS - {"auroc", "average_precision"} | {
+        "lr",
+        "seconds",
+    }
     assert all(math.isfinite(point.value) for point in sink.points)
 
 
 def test_no_validation_rows(make_config, collect, two_class_data):
-    sink, *_ = collect(make_config(), indices=two_class_data.indices("train"), epochs=1)
+    train = two_class_data.indices("train")
+    sink, *_ = collect(make_config(), indices=train, epochs=1, flags={"limit_val_batches": 0})
     assert {point.stage for point in sink.points} == {"train"}

@@ -12,7 +12,12 @@ def test_seeds_do_not_change_between_versions():
 
 
 def test_every_part_of_the_path_matters():
-    seeds = {derive_seed(seed, partition, epoch) for seed in range(10) for partition in range(10) for epoch in range(10)}
+    seeds = {
+        derive_seed(seed, partition, epoch)
+        for seed in range(10)
+        for partition in range(10)
+        for epoch in range(10)
+    }
     assert len(seeds) == 1000
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derive_seed(1, 2, 3) != derive_seed(1, 3, 2)

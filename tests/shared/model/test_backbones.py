@@ -37,19 +37,16 @@ def test_the_parameters_of_the_cnn(make_config):
     assert count(network) == (9 * 2 + 2) + (2 * 9 * 4 + 4) + (4 * 2 * 2 * 8 + 8) + (8 * 2 + 2)
 
 
-@pytest.mark.parametrize("stem", ["small", "imagenet"])
+@pytest.mark.parametrize("stem", ["small", "strided", "imagenet"])
 def test_resnet18(make_config, stem):
     cfg = make_config("model=resnet18", f"model.stem={stem}")
     network = build_network(cfg, num_classes=10)
     assert forward(network.eval(), cfg).shape == (2, 10)
     assert network.conv1.in_channels == 1
-    if stem == "small":
-        assert count(network) == RESNET18
-        assert isinstance(network.maxpool, nn.Identity)
-        assert network.layer1(network.conv1(torch.zeros(1, 1, 28, 28))).shape[2:] == (28, 28)
-    else:
-        assert count(network) == RESNET18 + 64 * (49 - 9)
-        assert network.conv1.stride == (2, 2)
+    side = network.layer1(network.maxpool(network.conv1(torch.zeros(1, 1, 32, 32)))).shape[2]
+    assert side == {"small": 32, "strided": 16, "imagenet": 8}[stem]
+    assert count(network) == RESNET18 + (64 * (49 - 9) if stem == "imagenet" else 0)
+    assert isinstance(network.maxpool, nn.Identity) == (stem != "imagenet")
 
 
 def test_resnet18_in_colour_is_torchvision_s(make_config):

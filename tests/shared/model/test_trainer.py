@@ -26,7 +26,8 @@ def test_what_both_modes_train_with(make_config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "override", ["trainer.accelerator=abacus", "trainer.precision=17-true", "trainer.devices=0", "trainer.devices=many"]
+    "override",
+    ["trainer.accelerator=abacus", "trainer.precision=17-true", "trainer.devices=0", "trainer.devices=many"],
 )
 def test_what_cannot_be_had(make_config, override):
     with pytest.raises(ConfigError) as caught:

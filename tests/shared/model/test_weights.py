@@ -108,7 +108,9 @@ def test_a_grey_image_gets_the_response_of_its_rgb_twin(make_config, tmp_path):
     grey = build_network(make_config("model=resnet18", "model.stem=imagenet"), num_classes=2)
     load_weights(grey, tmp_path / "w.pth")
     image = torch.rand(1, 1, 16, 16)
-    torch.testing.assert_close(grey.conv1(image), colour.conv1(image.expand(1, 3, 16, 16)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        grey.conv1(image), colour.conv1(image.expand(1, 3, 16, 16)), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_head_for_the_same_classes_is_loaded(make_config, tmp_path):
@@ -139,7 +141,9 @@ def test_weights_that_do_not_fit_are_named_every_one(cnn, other, tmp_path):
 def test_the_small_stem_does_not_take_the_large_one(make_config, tmp_path):
     torch.save(resnet18(weights=None).state_dict(), tmp_path / "w.pth")
     network = build_network(make_config("model=resnet18"), num_classes=2)
-    with pytest.raises(WeightsError, match=r"conv1.weight: expected shape \(64, 1, 3, 3\), got \(64, 1, 7, 7\)"):
+    with pytest.raises(
+        WeightsError, match=r"conv1.weight: expected shape \(64, 1, 3, 3\), got \(64, 1, 7, 7\)"
+    ):
         load_weights(network, tmp_path / "w.pth")
 
 
@@ -147,7 +151,9 @@ def test_the_small_stem_does_not_take_the_large_one(make_config, tmp_path):
 def test_a_pickle_with_code_in_it_is_refused_and_not_run(cnn, tmp_path, name):
     trap = tmp_path / "trapped"
     torch.save({"conv1.weight": Trap(trap)}, tmp_path / name)
-    with pytest.raises(WeightsError, match=r"cannot be read as weights .*expected .safetensors or a state_dict"):
+    with pytest.raises(
+        WeightsError, match=r"cannot be read as weights .*expected .safetensors or a state_dict"
+    ):
         load_weights(cnn, tmp_path / name)
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Trap(trap)))
     with pytest.raises(WeightsError):

@@ -1,0 +1,11 @@
+"""FedProx (Li et al. 2020, arXiv 1812.06127): Flower's, made deterministic; `proximal` is the clients' half."""
+
+from __future__ import annotations
+
+from flwr.serverapp.strategy import FedProx
+
+from federated.strategy.deterministic import Deterministic
+
+
+class DeterministicFedProx(Deterministic, FedProx):
+    """Federated averaging whose clients are held near the model that they received, by ``proximal_mu``."""

@@ -1,0 +1,11 @@
+"""The trimmed mean (Yin et al. 2018, arXiv 1803.01498): Flower's FedTrimmedAvg, made deterministic."""
+
+from __future__ import annotations
+
+from flwr.serverapp.strategy import FedTrimmedAvg
+
+from federated.strategy.deterministic import Deterministic
+
+
+class DeterministicFedTrimmedAvg(Deterministic, FedTrimmedAvg):
+    """The mean without the share ``beta`` at each end, value by value, whatever the numbers of examples."""

@@ -1,0 +1,47 @@
+"""``fedtwin compare`` as a user types it, with a real `flwr run` inside."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.tracking.store import Store
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_compare_prints_the_gap_and_writes_the_report(fedtwin: Command, home: Path) -> None:
+    done = fedtwin(
+        "compare",
+        "federation.num_rounds=2",
+        "federation.num_clients=2",
+        "compare.local_only=true",
+        "compare.resamples=200",
+    )
+    assert done.returncode == 0, done.stderr
+    for text in ("Federated gap, 95% intervals", "accuracy", "gap", "report", "fedtwin.db"):
+        assert text in done.stdout, text
+    with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
+        parent = store.runs(mode="compare")[0]
+        children = store.children(parent.id)
+    assert {(run.training_mode, run.status) for run in [parent, *children]} == {
+        ("compare", "completed"),
+        ("centralized", "completed"),
+        ("federated", "completed"),
+        ("local", "completed"),
+    }
+    assert len(children) == 4, "pooled, federated, and two clients alone"
+    assert len(parent.summary["gap"]) == 8
+    report = home / "results" / f"compare_{parent.id}" / "report.html"
+    assert "local" in report.read_text()
+
+
+def test_partition_shows_a_table_and_draws_a_figure(fedtwin: Command, home: Path) -> None:
+    done = fedtwin("partition", "partition=pathological", "federation.num_clients=5")
+    assert done.returncode == 0, done.stderr
+    assert "client-4" in done.stdout
+    assert len(list((home / "results").glob("partition_*_pathological_42.png"))) == 1

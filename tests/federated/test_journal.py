@@ -1,0 +1,111 @@
+"""Corners of what is recorded: several local epochs, crashes between two files, the clock of a round."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from federation_kit import Asked, Federate, MakeConfig, toy_app
+from flwr.app import RecordDict
+
+from federated import journal
+from federated.checkpoint import load_checkpoint, save_checkpoint
+from federated.records import POINTS
+from shared.home import Home
+from shared.tracking.store import Store
+
+
+def two_epochs(content: RecordDict, where: Asked) -> RecordDict:
+    """Loss 5 in local epoch 2, then, late, loss 9 in local epoch 1."""
+    if where.kind == "train":
+        content.config_records[POINTS].update(
+            stages=["train"] * 2, names=["loss"] * 2, values=[5.0, 9.0], epochs=[2, 1], counts=[0, 0]
+        )
+    return content
+
+
+def test_the_last_local_epoch_enters_the_aggregate(federate: Federate) -> None:
+    run = federate(client_app=toy_app(reply=two_epochs))
+    assert run.values("loss", stage="train") == {1: 5.0, 2: 5.0}
+    rows = run.rows("loss", stage="train", client_id=0)
+    assert [(row.round, row.epoch, row.value) for row in rows] == [
+        (1, 2, 5.0),
+        (1, 1, 9.0),
+        (2, 2, 5.0),
+        (2, 1, 9.0),
+    ]
+
+
+def test_aggregates_do_not_overflow(federate: Federate) -> None:
+    run = federate(client_app=toy_app(report=lambda where: {"loss": 3.4e38 * (-1) ** where.client_id}))
+    assert run.values("loss", stage="val")[1] == pytest.approx(3.4e38 * (10 - 20 + 30) / 60)
+
+
+class Killed(BaseException):
+    """Nothing catches it on the way."""
+
+
+@pytest.mark.parametrize("at", ["best", "last"])
+def test_a_crash_at_a_checkpoint_loses_one_round_at_most(
+    at: str,
+    federate: Federate,
+    make_config: MakeConfig,
+    store: Store,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def save(path: Path, state: Any, progress: Any) -> None:
+        if path.stem == at and progress.round == 2:
+            raise Killed
+        save_checkpoint(path, state, progress)
+
+    cfg = make_config("federation.num_rounds=3")
+    improving = toy_app(report=lambda where: {"loss": 1 / where.round})
+    whole = federate(cfg=cfg, client_app=improving)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "save_checkpoint", save)
+        with pytest.raises(Killed):
+            federate(cfg=cfg, client_app=improving)
+    run_id = store.runs()[0].id
+    folder = home.run_dir(run_id) / "checkpoints"
+    assert load_checkpoint(folder / "last.safetensors")[1].round == 1
+    assert load_checkpoint(folder / "best.safetensors")[1].round == (1 if at == "best" else 2)
+    resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), client_app=improving, resume=True)
+    assert [line.split()[1] for line in resumed.lines] == ["2/3", "3/3"]
+    assert resumed.digest() == whole.digest()
+    assert resumed.digest("best") == whole.digest("best")
+    assert resumed.values("loss", stage="val") == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}
+
+
+def test_a_round_begins_after_the_evaluation_of_the_one_before(
+    federate: Federate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.3)
+        return predict(*args, **kwargs)
+
+    predict = journal.predict
+    monkeypatch.setattr(journal, "predict", slow)
+    run = federate("federation.num_rounds=1", client_app=toy_app())
+    (row,) = run.rounds
+    first = run.values("loss", stage="test")
+    assert set(first) == {None, 0, 1}
+    before = next(point for point in run.rows("loss", stage="test") if point.round == 0)
+    assert row.began >= before.time
+    assert row.seconds >= 0.3  # with its own evaluation
+
+
+def test_a_failure_in_training_is_told_before_one_in_evaluation(federate: Federate) -> None:
+    def fails(content: RecordDict, where: Asked) -> RecordDict:
+        if where.client_id > 0 and not (where.client_id == 2 and where.kind == "train"):
+            raise RuntimeError(where.kind)
+        return content
+
+    run = federate("federation.num_rounds=1", client_app=toy_app(reply=fails))
+    assert run.rounds[0].failed == {
+        1: "train: error 2: RuntimeError: train",
+        2: "val: error 2: RuntimeError: evaluate",
+    }
+    assert run.rounds[0].replied == [0, 2]

@@ -1,0 +1,305 @@
+"""The model's training: repeatable to the last bit, with the learning rate and the losses that were asked for."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch.nn import functional
+
+from shared.config import SchedulerConfig
+from shared.data.datamodule import ImageDataModule
+from shared.errors import ConfigError, DivergedError, WeightsError
+from shared.model.classifier import LitClassifier, balanced_weights, lr_factor
+from shared.model.trainer import build_trainer
+
+ALL_RANDOM = ("model.dropout=0.3", "data.augment.rotate=10", "data.augment.shift=0.1", "model.norm=batch")
+
+
+class Rates(Callback):
+    """Keeps the learning rate of every step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+@pytest.fixture
+def fit(two_class_data):
+    def run(cfg, *, epochs=2, callbacks=(), partition_id=0, epoch_offset=0, module=None, flags=None, **more):
+        datamodule = ImageDataModule(
+            two_class_data, cfg=cfg.data, seed=cfg.seed, partition_id=partition_id, epoch_offset=epoch_offset
+        )
+        module = module or LitClassifier(
+            cfg, num_classes=2, partition_id=partition_id, epoch_offset=epoch_offset, **more
+        )
+        trainer = build_trainer(
+            cfg.trainer,
+            max_epochs=epochs,
+            callbacks=list(callbacks),
+            **{"limit_val_batches": 0, **(flags or {})},
+        )
+        trainer.fit(module, datamodule=datamodule)
+        return module
+
+    return run
+
+
+def same(one, two):
+    states = one.state_dict(), two.state_dict()
+    return states[0].keys() == states[1].keys() and all(
+        torch.equal(states[0][key], states[1][key]) for key in states[0]
+    )
+
+
+# --- repeatable ---------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_weights(make_config, fit):
+    cfg = make_config(*ALL_RANDOM)
+    torch.manual_seed(1)
+    first = fit(cfg)
+    torch.manual_seed(2)
+    np.random.seed(2)
+    assert same(first, fit(cfg))
+    assert not same(first, fit(make_config(*ALL_RANDOM, "seed=43")))
+    assert not same(first, fit(cfg, partition_id=1))
+
+
+def test_validation_does_not_touch_training(make_config, fit):
+    cfg = make_config(*ALL_RANDOM)
+    assert same(fit(cfg), fit(cfg, flags={"limit_val_batches": 1.0}))
+
+
+def test_rounds_of_one_epoch_equal_one_long_training(make_config, fit):
+    # Plain SGD and a schedule over the whole: what a federation of one client does.
+    cfg = make_config(
+        *ALL_RANDOM, "trainer.optimizer.momentum=0", "trainer.scheduler.name=cosine", "trainer.max_epochs=3"
+    )
+    whole = fit(cfg, epochs=3)
+    state = None
+    for number in range(3):
+        module = LitClassifier(cfg, num_classes=2, total_epochs=3, epoch_offset=number)
+        if state is not None:
+            module.network.load_state_dict(state)
+        fit(cfg, epochs=1, epoch_offset=number, module=module)
+        state = module.network.state_dict()
+    assert same(whole, module)
+
+
+def test_nothing_but_the_network_is_in_the_state(make_config):
+    module = LitClassifier(make_config(), num_classes=2, class_weights=[1.0, 2.0])
+    assert {key.split(".")[0] for key in module.state_dict()} == {"network"}
+
+
+# --- learning rate ------------------------------------------------------------------------------------
+
+
+def schedule(name, warmup=0.25):
+    return SchedulerConfig(name=name, warmup=warmup, patience=3, factor=0.1)
+
+
+def test_cosine_by_hand():
+    values = [lr_factor(schedule("cosine"), progress) for progress in (0, 0.25, 0.5, 1, 1.5)]
+    assert values == pytest.approx([1, (1 + math.sqrt(0.5)) / 2, 0.5, 0, 0], abs=1e-12)
+
+
+def test_one_cycle_by_hand():
+    values = [lr_factor(schedule("one_cycle"), progress) for progress in (0, 0.125, 0.25, 0.625, 1, 2)]
+    assert values == pytest.approx([0.04, 0.52, 1, (1 + 1e-5) / 2, 1e-5, 1e-5], abs=1e-9)
+    assert lr_factor(schedule("one_cycle", warmup=0.5), 0.5) == 1.0
+
+
+@pytest.mark.parametrize("name", ["cosine", "one_cycle"])
+def test_the_optimiser_follows_the_formula(make_config, fit, name):
+    cfg = make_config(f"trainer.scheduler.name={name}", "trainer.optimizer.lr=0.02", "trainer.max_epochs=3")
+    rates = Rates()
+    fit(cfg, epochs=3, callbacks=[rates])
+    expected = [0.02 * lr_factor(cfg.trainer.scheduler, step / 9) for step in range(9)]  # 3 batches an epoch
+    assert rates.seen == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["cosine", "one_cycle"])
+def test_a_round_starts_where_the_last_one_ended(make_config, fit, name):
+    cfg = make_config(f"trainer.scheduler.name={name}", "trainer.optimizer.lr=0.02")
+    seen = []
+    for number in range(3):
+        rates = Rates()
+        fit(cfg, epochs=2, callbacks=[rates], epoch_offset=2 * number, total_epochs=6)
+        seen += rates.seen
+    assert seen == pytest.approx([0.02 * lr_factor(cfg.trainer.scheduler, step / 18) for step in range(18)])
+
+
+def test_no_schedule(make_config, fit):
+    rates = Rates()
+    fit(make_config("trainer.optimizer.lr=0.02"), callbacks=[rates])
+    assert rates.seen == [0.02] * 6
+
+
+def test_a_plateau_lowers_the_rate(make_config, fit):
+    # A rate that changes next to nothing: val/loss stays, and after `patience` epochs without a better one the rate falls.
+    cfg = make_config(
+        "trainer.optimizer.lr=1e-6",
+        "trainer.scheduler.name=plateau",
+        "trainer.scheduler.patience=1",
+        "trainer.scheduler.factor=0.5",
+    )
+    rates = Rates()
+    fit(cfg, epochs=4, callbacks=[rates], flags={"limit_val_batches": 1.0})
+    assert rates.seen[::3] == pytest.approx([1e-6, 1e-6, 1e-6, 5e-7], rel=1e-6)
+
+
+def test_a_plateau_without_validation_rows_follows_the_training_loss(make_config, fit):
+    cfg = make_config(
+        "trainer.optimizer.lr=1e-6",
+        "trainer.scheduler.name=plateau",
+        "trainer.scheduler.patience=0",
+        "trainer.scheduler.factor=0.5",
+    )
+    rates = Rates()
+    fit(cfg, epochs=3, callbacks=[rates])
+    assert rates.seen[::3] == pytest.approx([1e-6, 1e-6, 5e-7], rel=1e-6)
+
+
+def test_a_plateau_that_the_server_has_seen(make_config, fit):
+    cfg = make_config("trainer.optimizer.lr=0.02", "trainer.scheduler.name=plateau")
+    rates = Rates()
+    fit(cfg, epochs=2, callbacks=[rates], total_epochs=4, lr_scale=0.25)
+    assert rates.seen == [0.005] * 6
+
+
+# --- optimiser ----------------------------------------------------------------------------------------
+
+
+def test_one_step_of_sgd_by_hand(make_config, two_class_data, fit):
+    sgd = ("trainer.optimizer.lr=0.05", "trainer.optimizer.momentum=0", "trainer.optimizer.weight_decay=0.1")
+    cfg = make_config("data.batch_size=200", *sgd)
+    start = LitClassifier(cfg, num_classes=2)
+    datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=cfg.seed)
+    rows = datamodule.rows["train"]
+    images = datamodule.eval_transform(torch.from_numpy(two_class_data.images[rows]))
+    functional.cross_entropy(start(images), torch.from_numpy(two_class_data.labels[rows])).backward()
+    expected = {
+        name: parameter - 0.05 * (parameter.grad + 0.1 * parameter)
+        for name, parameter in start.network.named_parameters()
+    }
+    fitted = fit(cfg, epochs=1)
+    for name, parameter in fitted.network.named_parameters():
+        torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_adamw(make_config):
+    cfg = make_config(
+        "trainer.optimizer.name=adamw", "trainer.optimizer.lr=0.05", "trainer.optimizer.weight_decay=0.01"
+    )
+    optimizer = LitClassifier(cfg, num_classes=2).configure_optimizers()
+    assert type(optimizer) is torch.optim.AdamW
+    assert optimizer.defaults["lr"] == 0.05
+    assert optimizer.defaults["weight_decay"] == 0.01
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_frozen_stages_do_not_move_at_all(make_config, fit, norm):
+    cfg = make_config(
+        "model=resnet18",
+        "model.finetune_stages=1",
+        f"model.norm={norm}",
+        "model.dropout=0.2",
+        "trainer.optimizer.weight_decay=0.1",
+    )
+    before = LitClassifier(cfg, num_classes=2).network.state_dict()
+    after = fit(cfg, flags={"limit_val_batches": 1.0, "limit_train_batches": 2}).network.state_dict()
+    moved = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert moved == {"layer4", "fc"}
+
+
+# --- loss ---------------------------------------------------------------------------------------------
+
+
+def test_balanced_weights_by_hand():
+    assert balanced_weights([30, 10]) == pytest.approx([40 / 60, 40 / 20])
+    assert balanced_weights([5, 5]) == [1.0, 1.0]
+    assert balanced_weights([6, 0, 2]) == pytest.approx([8 / 12, 0, 8 / 4])
+    counts = [7, 13, 29]
+    weights = balanced_weights(counts)
+    assert sum(weight * count for weight, count in zip(weights, counts, strict=True)) == pytest.approx(
+        sum(counts)
+    )
+
+
+def test_weights_and_smoothing_are_in_the_training_loss_alone(make_config, two_class_data):
+    seen = {}
+    for weights, smoothing in (((1.0, 1.0), 0.0), ((3.0, 0.5), 0.2)):
+        cfg = make_config(
+            "data.batch_size=200", f"trainer.label_smoothing={smoothing}", "trainer.optimizer.lr=1e-30"
+        )
+        module = LitClassifier(cfg, num_classes=2, class_weights=weights)
+        datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=1)
+        trainer = build_trainer(cfg.trainer, max_epochs=1, callbacks=[])
+        trainer.fit(module, datamodule=datamodule)
+        rows = datamodule.rows["train"]
+        with torch.no_grad():
+            logits = module(datamodule.eval_transform(torch.from_numpy(two_class_data.images[rows])))
+        expected = functional.cross_entropy(
+            logits,
+            torch.from_numpy(two_class_data.labels[rows]),
+            weight=torch.tensor(weights),
+            label_smoothing=smoothing,
+        )
+        assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(float(expected), rel=1e-5)
+        seen[smoothing] = float(trainer.callback_metrics["val/loss"])
+    assert seen[0.0] == pytest.approx(seen[0.2])
+
+
+def test_a_training_that_diverges_says_so(make_config, fit):
+    with pytest.raises(
+        DivergedError, match=r"train/loss is (nan|inf) in epoch 1: .* trainer.optimizer.lr \(now 1000000.0\)"
+    ):
+        fit(make_config("trainer.optimizer.lr=1e6"), epochs=5)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+def test_other_precisions(make_config, fit, precision):
+    cfg = make_config(f"trainer.precision={precision}", "model.norm=batch", "trainer.class_weights=balanced")
+    plain = fit(make_config("model.norm=batch"), class_weights=[1.0, 1.2])
+    module = fit(cfg, flags={"limit_val_batches": 1.0}, class_weights=[1.0, 1.2]).float()
+    for one, two in zip(module.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0.5, atol=0.05)
+
+
+# --- settings -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("monitor", ["val/foo", "test/accuracy", "loss", "train/lr"])
+def test_a_monitor_that_is_not_measured(make_config, monitor):
+    with pytest.raises(ConfigError) as caught:
+        LitClassifier(make_config(f"trainer.monitor={monitor}"), num_classes=2)
+    text = str(caught.value)
+    assert f"trainer.monitor={monitor} is not measured" in text
+    assert all(name in text for name in ("train/loss", "val/recall", "val/auroc", "val/calibration_error"))
+
+
+@pytest.mark.parametrize("threshold", ["val", "0.3"])
+def test_a_threshold_is_for_two_classes(make_config, threshold):
+    cfg = make_config(f"trainer.threshold={threshold}")
+    LitClassifier(cfg, num_classes=2)
+    with pytest.raises(ConfigError, match=f"trainer.threshold={threshold} is for 2 classes, got 3"):
+        LitClassifier(cfg, num_classes=3)
+
+
+def test_nesterov_without_momentum(make_config):
+    cfg = make_config("trainer.optimizer.nesterov=true", "trainer.optimizer.momentum=0")
+    with pytest.raises(
+        ConfigError, match="trainer.optimizer.nesterov=true needs trainer.optimizer.momentum above 0"
+    ):
+        LitClassifier(cfg, num_classes=2)
+
+
+def test_weights_that_are_not_there(make_config, tmp_path):
+    with pytest.raises(WeightsError, match="there is no file"):
+        LitClassifier(make_config(f"model.weights={tmp_path / 'none.pt'}"), num_classes=2)
