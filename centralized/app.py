@@ -19,14 +19,14 @@ def main(overrides: DictConfig) -> None:
         Composed by Hydra from ``conf/`` and the command line.
     """
     with report_errors():
-        from rich.console import Console  # this and what follows: not needed for --help and --cfg
+        cfg = from_hydra(overrides)
+        from rich.console import Console  # this and what follows: not needed for --help, --cfg and mistakes
 
         from centralized.train import train
         from shared.home import open_home
         from shared.tracking.show import run_view
         from shared.tracking.store import Store
 
-        cfg = from_hydra(overrides)
         home = open_home(cfg.tracking)
         with Store(home.database_url) as store:
             run_id = train(cfg, store=store, home=home)

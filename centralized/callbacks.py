@@ -25,6 +25,8 @@ from shared.errors import ConfigError
 from shared.metrics import MetricSink
 from shared.model.scores import NEEDS_EVERY_CLASS
 
+WHEN: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+
 
 def build_callbacks(
     cfg: Config, *, datamodule: ImageDataModule, sink: MetricSink, folder: Path
@@ -56,17 +58,19 @@ def build_callbacks(
     callbacks.append(MetricsCollector(sink))
     stopping = cfg.trainer.early_stopping
     if stopping.enabled and measured:
-        callbacks.append(Patience(monitor, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta))
-    callbacks.append(
-        ModelCheckpoint(
-            folder,
-            filename="best",
-            monitor=monitor if measured else None,
-            mode=mode,
-            save_last=True,
-            enable_version_counter=False,
+        callbacks.append(
+            Patience(
+                monitor,
+                mode=mode,
+                patience=stopping.patience,
+                min_delta=stopping.min_delta,
+                check_on_train_epoch_end=True,
+            )
         )
-    )
+    callbacks += [
+        Checkpoint(folder, filename="best", monitor=monitor if measured else None, mode=mode, **WHEN),
+        Checkpoint(folder, filename="last", **WHEN),  # after the best, so that it knows which that is
+    ]
     if cfg.trainer.progress:
         callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines(monitor))
     return callbacks
@@ -87,6 +91,25 @@ def stop_reason(callbacks: Sequence[Callback]) -> str | None:
     if stopping is None or not stopping.stopped_epoch or stopping.stopping_reason_message is None:
         return None
     return stopping.stopping_reason_message.removesuffix(" Signaling Trainer to stop.")
+
+
+class Checkpoint(ModelCheckpoint):
+    """Lightning's, for a run that may begin with the checkpoint of another one."""
+
+    @property
+    def state_key(self) -> str:
+        """Where its state is in a checkpoint."""
+        return f"{type(self).__qualname__}-{self.filename}"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over which model was the best, but not from another run: its file is not here.
+
+        Parameters
+        ----------
+        state_dict : dict
+        """
+        if state_dict["dirpath"] == self.dirpath:
+            super().load_state_dict(state_dict)
 
 
 class Patience(EarlyStopping):

@@ -10,7 +10,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 
 from federated.records import ARRAYS, METRICS, NUM_EXAMPLES
-from shared.errors import ReplyRefused, bullet_list
+from shared.errors import ReplyRefused
 
 _HEADER_BYTES = 2**16  # NumPy's are far smaller
 
@@ -75,7 +75,8 @@ def check_reply(content: RecordDict, *, contract: Contract, announced: int, trai
     _expect(content.array_records, [ARRAYS] if trained else [], kind="ArrayRecord")
     _check_count(content.metric_records[METRICS], contract, announced=announced)
     if trained and (problems := _array_problems(content.array_records[ARRAYS], contract)):
-        raise ReplyRefused("its arrays do not fit the global model:\n" + bullet_list(problems, limit=10))
+        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ReplyRefused(f"its arrays do not fit the global model: {'; '.join(problems[:10])}{more}")
 
 
 def _expect(records: Mapping[str, object], names: list[str], *, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""Starts a simulation as Flower must be started: its own SuperLink, bounded waits, and no exit code believed."""
+"""Starts a simulation as Flower must be started: its own SuperLink, bounded waits, no exit code believed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from pathlib import Path
 from shared.config import Config
 from shared.errors import FederationError
 from shared.home import Home
+from shared.tracking.export import write_results
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 
@@ -80,6 +80,7 @@ def launch(
     except BaseException as error:
         store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise
+    write_results(store, run_id, home.results)  # the ServerApp may have been ended while it wrote them
     return run_id
 
 
@@ -131,7 +132,8 @@ class _SuperLink:
 
     def __enter__(self) -> _SuperLink:
         (self.folder / "config.toml").write_text(
-            f'[superlink]\ndefault = "fedtwin"\n\n[superlink.fedtwin]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
+            '[superlink]\ndefault = "fedtwin"\n\n'
+            f'[superlink.fedtwin]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
         )
         command = [_tool("flower-superlink"), "--insecure", "--simulation", "--isolation", "subprocess"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
@@ -195,7 +197,7 @@ class _SuperLink:
             )
         except subprocess.TimeoutExpired:
             raise FederationError(
-                f"`flwr run` did not return within {federation.start_timeout_s:g} s (federation.start_timeout_s)"
+                f"`flwr run` took more than {federation.start_timeout_s:g} s (federation.start_timeout_s)"
             ) from None
         answer = _last_json(done.stdout)
         if not answer.get("success"):
@@ -246,10 +248,9 @@ class _SuperLink:
         while time.monotonic() < deadline:
             if not self.alive():
                 raise FederationError(f"Flower's SuperLink ended at its start:\n{self.log_tail()}")
-            with suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2) as answer:
-                    if answer.status == 200:
-                        return
+            with suppress(OSError):  # of which urllib's own error is one
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2).close()
+                return
             time.sleep(0.1)
         raise FederationError(f"Flower's SuperLink was not ready within {timeout:g} s:\n{self.log_tail()}")
 

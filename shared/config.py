@@ -199,10 +199,24 @@ class PartitionConfig(Section):
 class StrategyConfig(Section):
     """How the server samples clients and aggregates."""
 
-    name: Literal["fedavg"]
+    name: Literal["fedavg", "fedmedian"]
     fraction_train: Annotated[float, Field(gt=0.0, le=1.0)]
     fraction_evaluate: Share
     min_train: Positive
+
+
+class FedProxConfig(StrategyConfig):
+    """FedAvg with clients that are held near the model they received."""
+
+    name: Literal["fedprox"]  # type: ignore[assignment]
+    proximal_mu: Annotated[float, Field(ge=0.0)]
+
+
+class FedTrimmedAvgConfig(StrategyConfig):
+    """The mean of each weight without its largest and smallest values."""
+
+    name: Literal["fedtrimmedavg"]  # type: ignore[assignment]
+    beta: Annotated[float, Field(ge=0.0, lt=0.5)]
 
 
 class FederationConfig(Section):
@@ -250,17 +264,19 @@ class Config(Section):
     model: Annotated[CnnConfig | ResNetConfig, Field(discriminator="name")]
     trainer: TrainerConfig
     partition: PartitionConfig
-    strategy: StrategyConfig
+    strategy: Annotated[StrategyConfig | FedProxConfig | FedTrimmedAvgConfig, Field(discriminator="name")]
     federation: FederationConfig
     compare: CompareConfig
     tracking: TrackingConfig
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        if self.federation.min_replies > self.federation.num_clients:
+        clients, strategy = self.federation.num_clients, self.strategy
+        sampled = min(clients, max(int(clients * strategy.fraction_train), strategy.min_train))
+        if self.federation.min_replies > sampled:
             raise ValueError(
-                f"federation.min_replies={self.federation.min_replies} can never be met by "
-                f"federation.num_clients={self.federation.num_clients}"
+                f"federation.min_replies={self.federation.min_replies} can never be met: {sampled} of "
+                f"{clients} clients train in a round (strategy.fraction_train, strategy.min_train)"
             )
         return self
 
@@ -370,7 +386,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
 def _problems(error: ValidationError) -> list[str]:
     problems = []
     for item in error.errors():
-        place = ".".join(str(part) for part in item["loc"] if part not in ("cnn", *RESNETS))
+        place = ".".join(str(part) for part in item["loc"] if part not in _TAGS)
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "value_error":
             problems.append(message)
@@ -379,4 +395,5 @@ def _problems(error: ValidationError) -> list[str]:
     return problems
 
 
-RESNETS = ("resnet18", "resnet34", "resnet50")
+# Names of variants, which pydantic puts into the place of an error.
+_TAGS = {"cnn", "resnet18", "resnet34", "resnet50", "fedavg", "fedmedian", "fedprox", "fedtrimmedavg"}

@@ -1,4 +1,4 @@
-"""What is kept of a tested model: its predictions, its metrics and its confusion matrix, the same in both modes."""
+"""What is kept of a tested model, the same in both modes: predictions, metrics, confusion matrix."""
 
 from __future__ import annotations
 

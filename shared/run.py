@@ -28,8 +28,8 @@ def tracked_run(store: Store, cfg: Config, *, mode: str, resume: bool = False) -
     Yields
     ------
     int
-        The run's id. A block that ends normally leaves ``completed`` (unless it ended the run itself), Ctrl-C and
-        SIGTERM leave ``stopped``, any other exception leaves ``failed`` with its text.
+        The run's id. A block that ends normally leaves ``completed`` (unless it ended the run itself),
+        Ctrl-C and SIGTERM leave ``stopped``, any other exception leaves ``failed`` with its text.
     """
     run_id = cfg.tracking.run_id
     if run_id is None:

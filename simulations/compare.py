@@ -9,6 +9,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.config import Config
@@ -17,8 +18,8 @@ from shared.home import Home
 from shared.progress import Board
 from shared.run import tracked_run
 from shared.tracking.store import Store
-from simulations.collect import read_predictions
-from simulations.gap import GapRow, compare_gap
+from simulations.collect import client_values, read_predictions
+from simulations.gap import GapRow, compare_gap, per_client_summary
 from simulations.gap_table import gap_table, summary_sentence
 from simulations.results import Comparison, cost_rows, write_results
 from simulations.twins import Twins, train_twins
@@ -56,7 +57,9 @@ def compare(cfg: Config, *, store: Store, home: Home, command: str = "fedtwin co
     console.print(gap_table(rows))
     console.print(cost_table(twins, store=store))
     console.print(summary_sentence(rows, num_clients=cfg.federation.num_clients))
+    clients = clients_summary(twins, store=store)
     for name, value in (
+        ("clients", f"validation accuracy: {clients}"),
         ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
         ("database", home.database_url if home.database_url.startswith("sqlite") else "PostgreSQL"),
         ("report", str(report)),
@@ -88,6 +91,28 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
         resamples=cfg.compare.resamples,
         seed=cfg.seed,
         groups=None if data.groups is None else data.groups[data.indices("test")],
+    )
+
+
+def clients_summary(twins: Twins, *, store: Store) -> str:
+    """How the last global model's validation accuracy spreads over the clients of the first seed.
+
+    Parameters
+    ----------
+    twins : Twins
+    store : Store
+
+    Returns
+    -------
+    str
+    """
+    values = client_values(store, twins.federated[0], metric="accuracy")
+    if not values:
+        return "no client has validation rows"
+    spread = per_client_summary(values)
+    return (
+        f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
+        f"best {spread.best:.3f} ({escape(spread.best_name)}), spread {spread.spread:.3f}"
     )
 
 

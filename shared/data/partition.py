@@ -79,8 +79,6 @@ def partition(
     assert groups is None or len(groups) == len(labels), len(labels)
     assert set(np.unique(splits)) <= {"train", "val", "test"}, np.unique(splits)
     assert len(labels) == 0 or 0 <= labels.min() <= labels.max() < len(classes), np.unique(labels)
-    if cfg.seed < 0:
-        raise PartitionError(f"partition.seed must be 0 or more, got {cfg.seed}")
     if cfg.name == "natural":
         rows = np.flatnonzero(splits != "test").astype(np.int64)
         owner = natural(

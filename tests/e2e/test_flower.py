@@ -1,4 +1,4 @@
-"""A real SuperLink, `flwr run` and Ray: the commands end as they say, and give the weights of the local grid."""
+"""A real SuperLink, `flwr run` and Ray: the commands end as they say, with the weights of the local grid."""
 
 from __future__ import annotations
 

@@ -56,6 +56,7 @@ def test_the_wheel_holds_settings_migrations_and_the_flower_app(site: Path) -> N
         "conf/data/digits.yaml",
         "shared/tracking/migrations/env.py",
         "federated/flower_app.toml",
+        "simulations/report.css",
         "fedtwin.py",
     ):
         assert (site / name).is_file(), name

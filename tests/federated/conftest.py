@@ -30,6 +30,7 @@ SMALL = [
     "federation.num_rounds=2",
     "federation.local_epochs=1",
     "trainer.monitor=val/loss",
+    "trainer.accelerator=cpu",
     "trainer.progress=false",
 ]
 

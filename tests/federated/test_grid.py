@@ -145,9 +145,9 @@ class Late(LocalGrid):
 def test_a_reply_that_is_not_there_by_the_deadline_is_missing() -> None:
     clerk = Clerk()
     began = time.monotonic()
-    assert send(Late(echo(), num_clients=3), clerk, timeout=0.2) == [1001, 1000]
-    assert time.monotonic() - began < 3
-    assert clerk.exchange.failed == {1: "no reply within 0.2 s"}
+    assert send(Late(echo(), num_clients=3), clerk, timeout=1.0) == [1001, 1000]
+    assert 1 <= time.monotonic() - began < 5
+    assert clerk.exchange.failed == {1: "no reply within 1 s"}
     assert 1 not in clerk.exchange.seconds
 
 
@@ -201,15 +201,15 @@ class Unreadable(LocalGrid):
 
 def test_a_reply_that_flower_cannot_read_does_not_end_the_run() -> None:
     clerk, inner = Clerk(), Unreadable()
-    assert send(inner, clerk, timeout=0.3) == [1001]  # the first message is for client 0
-    assert set(clerk.exchange.failed.values()) == {"no reply within 0.3 s"}
+    assert send(inner, clerk, timeout=1.0) == [1001]  # the first message is for client 0
+    assert set(clerk.exchange.failed.values()) == {"no reply within 1 s"}
     assert set(inner.pulls[1:]) == {1}
     again = Clerk()
     grid = RoundGrid(inner, clients=NODES, handler=again)
     grid._one_by_one = True
     messages = [Message(RecordDict(), node, MessageType.TRAIN) for node in NODES]
-    assert len(grid.send_and_receive(messages, timeout=0.3)) == 2  # alone, it harms nobody
-    assert again.exchange.failed == {1: "no reply within 0.3 s"}
+    assert len(grid.send_and_receive(messages, timeout=1.0)) == 2  # alone, it harms nobody
+    assert again.exchange.failed == {1: "no reply within 1 s"}
 
 
 def test_a_lost_connection_is_an_error() -> None:

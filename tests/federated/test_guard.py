@@ -187,7 +187,13 @@ def test_an_evaluate_reply_holds_no_arrays() -> None:
         check_evaluation(reply())
 
 
+def test_many_problems_are_counted() -> None:
+    more = {f"key{number}": np.ones(1) for number in range(15)}
+    with pytest.raises(ReplyRefused, match=r"key9 is not an array of the model; and 5 more$"):
+        check(reply(**more))
+
+
 def test_all_problems_of_a_reply_are_named() -> None:
     content = reply(weight=weight(np.nan), more=np.ones(1))
-    with pytest.raises(ReplyRefused, match=r"more is not an array of the model\n.*weight has 1"):
+    with pytest.raises(ReplyRefused, match=r"more is not an array of the model; weight has 1"):
         check(content)

@@ -389,7 +389,7 @@ def good(journal: RoundJournal, kind: str) -> RecordDict:
 
 
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

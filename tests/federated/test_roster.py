@@ -22,8 +22,16 @@ from simulations.local_grid import LocalGrid
 
 @pytest.fixture
 def meet(make_config: MakeConfig) -> Callable[..., Roster]:
-    def run(client_app: ClientApp, *, nodes: int = 3, lines: list[str] | None = None, **configs: Any) -> Roster:
-        cfg = make_config("federation.connect_timeout_s=0.3", "federation.max_examples=1000")
+    def run(
+        client_app: ClientApp,
+        *,
+        nodes: int = 3,
+        timeout_s: float = 20,
+        lines: list[str] | None = None,
+        **configs: Any,
+    ) -> Roster:
+        cfg = make_config("federation.max_examples=1000")
+        cfg = cfg.replace("federation", connect_timeout_s=timeout_s)
         grid = LocalGrid(client_app, num_clients=nodes, **configs)
         say = (lambda line: None) if lines is None else lines.append
         return connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=say)
@@ -45,7 +53,7 @@ def test_clients_are_sorted_and_described(meet: Callable[..., Roster]) -> None:
 def test_the_wrong_number_of_nodes(nodes: int, meet: Callable[..., Roster]) -> None:
     lines: list[str] = []
     with pytest.raises(FederationError) as caught:
-        meet(toy_app(range(10, 90, 10)), nodes=nodes, lines=lines)
+        meet(toy_app(range(10, 90, 10)), nodes=nodes, lines=lines, timeout_s=0.3)
     assert f"expected 3 clients (federation.num_clients), {nodes} came" in str(caught.value)
     assert "--federation-config 'num-supernodes=3'" in str(caught.value)
     assert lines == (["2 of 3 clients are there"] if nodes == 2 else [])
@@ -106,7 +114,7 @@ def test_nodes_that_do_not_answer_are_named(
 ) -> None:
     monkeypatch.setattr(LocalGrid, "pull_messages", lambda self, message_ids: [])
     with pytest.raises(FederationError, match=r"every node: no reply within 0\.3 s"):
-        meet(toy_app())
+        meet(toy_app(), timeout_s=0.3)
 
 
 def test_garbage_is_not_a_description(meet: Callable[..., Roster]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -55,8 +54,7 @@ def test_an_interrupt_stops_the_run(make_config, store, error):
 def test_sigterm_is_an_interrupt_within_the_block_alone(make_config, store):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), tracked_run(store, make_config(), mode="centralized") as run_id:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
+        signal.raise_signal(signal.SIGTERM)
     assert store.run(run_id).status == "stopped"
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -1,4 +1,4 @@
-"""A comparison, from finished runs to figures and report: with the real trainers, and Flower's apps in one process."""
+"""A comparison, from finished runs to figures and report, with Flower's apps in one process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simulations.collect import client_values, cost, history, read_predictions
 from simulations.compare import cost_table, measure_gap
 from simulations.local_grid import LocalGrid
 from simulations.results import Comparison, cost_rows, write_results
-from simulations.twins import Twins, for_seed, share_out
+from simulations.twins import Twins, for_seed
 
 CLIENTS = 3
 

@@ -33,8 +33,8 @@ def test_all_zero_is_the_identity(batch):
 
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 2), (-3, 1)])
 def test_a_shift_by_whole_pixels_is_exact(batch, right, down):
-    # theta leads from output to input, in units of half the image, 4 pixels: what moves right comes from the left,
-    # and what comes from outside is the pixel at the edge.
+    # theta leads from output to input, in units of half the image, 4 pixels: what moves right comes from the
+    # left, and what comes from outside is the pixel at the edge.
     theta = torch.tensor([[1.0, 0.0, -right / 4], [0.0, 1.0, -down / 4]]).expand(64, 2, 3)
     moved = affine().transform(batch, {"theta": theta})
     place = torch.arange(8)

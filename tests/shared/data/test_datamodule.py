@@ -170,5 +170,5 @@ def test_several_devices_share_the_rows(size, batch_size, world):
 
 def test_more_devices_than_rows():
     assert _even_bounds(0, batch_size=4, world=2) == []
-    with pytest.raises(ConfigError, match="trainer.devices=4 cannot share 3 rows"):
+    with pytest.raises(ConfigError, match=r"trainer.devices=4 cannot share 3 rows"):
         _even_bounds(3, batch_size=4, world=4)

@@ -1,4 +1,4 @@
-"""The model's training: repeatable to the last bit, with the learning rate and the losses that were asked for."""
+"""The model's training: repeatable to the last bit, with the learning rate and the loss that were asked for."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_no_schedule(make_config, fit):
 
 
 def test_a_plateau_lowers_the_rate(make_config, fit):
-    # A rate that changes next to nothing: val/loss stays, and after `patience` epochs without a better one the rate falls.
+    # A rate that changes next to nothing: val/loss stays, and after one epoch more than the patience it falls.
     cfg = make_config(
         "trainer.optimizer.lr=1e-6",
         "trainer.scheduler.name=plateau",
@@ -295,7 +295,7 @@ def test_a_threshold_is_for_two_classes(make_config, threshold):
 def test_nesterov_without_momentum(make_config):
     cfg = make_config("trainer.optimizer.nesterov=true", "trainer.optimizer.momentum=0")
     with pytest.raises(
-        ConfigError, match="trainer.optimizer.nesterov=true needs trainer.optimizer.momentum above 0"
+        ConfigError, match=r"trainer.optimizer.nesterov=true needs trainer.optimizer.momentum above 0"
     ):
         LitClassifier(cfg, num_classes=2)
 

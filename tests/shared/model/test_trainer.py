@@ -38,7 +38,7 @@ def test_what_cannot_be_had(make_config, override):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu(make_config):
-    with pytest.raises(ConfigError, match="trainer.accelerator=gpu"):
+    with pytest.raises(ConfigError, match=r"trainer.accelerator=gpu"):
         build_trainer(make_config("trainer.accelerator=gpu").trainer, max_epochs=1, callbacks=[])
     assert evaluation_device(make_config("trainer.accelerator=auto").trainer).type == "cpu"
 

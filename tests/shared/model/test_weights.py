@@ -183,7 +183,7 @@ def test_files_that_hold_something_else(cnn, tmp_path, content):
 @pytest.mark.parametrize("content", [{}, {"state_dict": 5}, {3: torch.zeros(1)}, {"conv1.weight": 1}])
 def test_dictionaries_without_our_weights(cnn, tmp_path, content):
     torch.save(content, tmp_path / "w.pt")
-    with pytest.raises(WeightsError, match="conv1.weight is missing in the file"):
+    with pytest.raises(WeightsError, match=r"conv1.weight is missing in the file"):
         load_weights(cnn, tmp_path / "w.pt")
 
 
