@@ -197,8 +197,17 @@ class LitClassifier(L.LightningModule):
                 f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
             )
         values = compute(self.metrics, torch.cat(logits).softmax(dim=1), truth)
-        named = {f"{stage}/{name}": value for name, value in {"loss": loss, **values}.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+        for name, value in {"loss": loss, **values}.items():
+            shown = name in ("loss", "accuracy")
+            self.log(
+                f"{stage}/{name}",
+                value,
+                on_step=False,
+                on_epoch=True,
+                batch_size=1,
+                sync_dist=True,
+                prog_bar=shown,
+            )
 
 
 def lr_factor(schedule: SchedulerConfig, progress: float) -> float:

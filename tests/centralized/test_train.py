@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from centralized.fit import CHECKPOINTS
-from centralized.train import Subset, train
+from centralized.train import Subset
 from shared.data.datamodule import ImageDataModule
 from shared.data.images import load_images
-from shared.errors import ConfigError, DivergedError, TrackingError, WeightsError
+from shared.errors import ConfigError, DivergedError
 from shared.model.classifier import LitClassifier
 from shared.model.scores import best_threshold, build_metrics, predict, score, threshold_counts
 
@@ -32,33 +32,8 @@ RANDOM = (
 )
 
 
-@pytest.fixture
-def run(make_config, home, store):
-    """Train, and give the run row and the checkpoint of a name."""
-
-    def start(*overrides, cfg=None, **more):
-        run_id = train(cfg or make_config(*overrides), store=store, home=home, **more)
-        return store.run(run_id)
-
-    return start
-
-
-@pytest.fixture
-def checkpoint(home):
-    def load(run, name="last"):
-        return torch.load(home.run_dir(run.id) / CHECKPOINTS / f"{name}.ckpt", weights_only=True)
-
-    return load
-
-
 def same(one, two):
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
-
-
-def failed(store, error, *, says):
-    assert says in str(error.value)
-    run = store.runs()[0]
-    assert (run.status, run.error) == ("failed", f"{type(error.value).__name__}: {error.value}")
 
 
 # --- the whole ----------------------------------------------------------------------------------------
@@ -178,7 +153,7 @@ def test_no_validation_rows(run, make_config, home, capsys, overrides):
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_validation_rows_of_one_class(run, make_config, home, store, label):
+def test_validation_rows_of_one_class(run, make_config, home, store, label, assert_failed):
     data = load_images(make_config().data, cache_dir=home.cache)
     val = data.indices("val")
     indices = np.concatenate([data.indices("train"), val[data.labels[val] == label]])
@@ -188,11 +163,8 @@ def test_validation_rows_of_one_class(run, make_config, home, store, label):
     assert names == METRICS - {"auroc", "average_precision"}
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/auroc", subset=subset)
-    failed(
-        store,
-        error,
-        says=f"trainer.monitor=val/auroc is not defined: no val row is of class {data.classes[1 - label]}",
-    )
+    absent = data.classes[1 - label]
+    assert_failed(error, says=f"trainer.monitor=val/auroc is not defined: no val row is of class {absent}")
 
 
 # --- early ends ---------------------------------------------------------------------------------------
@@ -210,122 +182,20 @@ def test_early_stopping_says_why(run):
     assert "Signaling" not in row.stop_reason
 
 
-def test_a_training_that_diverges_fails_its_run(run, store):
+def test_a_training_that_diverges_fails_its_run(run, assert_failed):
     with pytest.raises(DivergedError) as error:
         run("trainer.optimizer.lr=1e6")
-    failed(store, error, says="the training diverged; lower trainer.optimizer.lr")
+    assert_failed(error, says="the training diverged; lower trainer.optimizer.lr")
 
 
-def test_an_unknown_monitor_fails_before_anything_is_trained(run, store):
+def test_an_unknown_monitor_fails_before_anything_is_trained(run, store, assert_failed):
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/foo")
-    failed(store, error, says="choose one of train/loss, train/accuracy")
+    assert_failed(error, says="choose one of train/loss, train/accuracy")
     assert store.metrics(store.runs()[0].id) == []
 
 
-def test_a_threshold_for_many_classes(run, store):
+def test_a_threshold_for_many_classes(run, assert_failed):
     with pytest.raises(ConfigError) as error:
         run("data=digits", "trainer.threshold=val")
-    failed(store, error, says="trainer.threshold=val is for 2 classes, got 10")
-
-
-# --- going on -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "more", [(), ("trainer.ema_decay=0.8",), ("trainer.scheduler.name=plateau", "trainer.optimizer.name=adamw")]
-)
-def test_a_new_run_from_a_checkpoint_equals_one_that_was_not_interrupted(run, home, store, checkpoint, more):
-    whole = run(*RANDOM, *more)
-
-    class Pulled(Exception):
-        pass
-
-    from lightning.pytorch.callbacks import Callback
-
-    class PullThePlug(Callback):
-        def on_train_epoch_start(self, trainer, pl_module):
-            if trainer.current_epoch == 2:
-                raise Pulled
-
-    with pytest.raises(Pulled):
-        run(*RANDOM, *more, extra_callbacks=[PullThePlug()])
-    broken = store.runs()[0]
-    assert (broken.status, checkpoint(broken)["epoch"]) == ("failed", 1)
-    last = home.run_dir(broken.id) / CHECKPOINTS / "last.ckpt"
-    resumed = run(*RANDOM, *more, f"resume={last}")
-    assert resumed.id != broken.id
-    assert same(checkpoint(resumed)["state_dict"], checkpoint(whole)["state_dict"])
-    assert resumed.summary["test"] == whole.summary["test"]
-    assert {point.epoch for point in store.metrics(resumed.id) if point.stage == "train"} == {3, 4}
-
-
-def test_the_same_run_goes_on(run, make_config, home, store, checkpoint):
-    from lightning.pytorch.callbacks import Callback
-
-    class Interrupt(Callback):
-        def on_train_epoch_start(self, trainer, pl_module):
-            if trainer.current_epoch == 2:
-                raise KeyboardInterrupt
-
-    whole = run(*RANDOM)
-    with pytest.raises(KeyboardInterrupt):
-        run(*RANDOM, extra_callbacks=[Interrupt()])
-    stopped = store.runs()[0]
-    assert (stopped.status, stopped.stop_reason) == ("stopped", "interrupted by the user")
-    cfg = make_config(*RANDOM).replace("tracking", run_id=stopped.id)
-    with pytest.raises(TrackingError, match="is stopped already"):
-        run(cfg=cfg)
-    resumed = run(cfg=cfg, resume=True)
-    assert (resumed.id, resumed.status, resumed.stop_reason) == (stopped.id, "completed", None)
-    assert same(checkpoint(resumed)["state_dict"], checkpoint(whole)["state_dict"])
-    values = {
-        run_id: {(p.stage, p.epoch, p.name): p.value for p in store.metrics(run_id) if p.name != "seconds"}
-        for run_id in (whole.id, resumed.id)
-    }
-    assert values[whole.id] == values[resumed.id]
-    # Only the test was missing: nothing is left to train, and the best model of before is still known.
-    again = run(cfg=cfg, resume=True)
-    assert again.summary["test"] == resumed.summary["test"]
-
-
-def test_a_run_without_a_checkpoint_begins_again(run, make_config, store):
-    prepared = store.create_run(name="x", training_mode="centralized", config={}, seed=42)
-    store.finish_run(prepared, "stopped")
-    row = run(cfg=make_config().replace("tracking", run_id=prepared), resume=True)
-    assert (row.id, row.status) == (prepared, "completed")
-
-
-def test_more_patience_helps_a_run_that_had_none_left(run, home):
-    base = ("trainer.early_stopping.min_delta=0.9", "trainer.max_epochs=9")
-    first = run(*base, "trainer.early_stopping.patience=2")
-    assert first.summary["test_epoch"] <= 3
-    last = home.run_dir(first.id) / CHECKPOINTS / "last.ckpt"
-    second = run(*base, "trainer.early_stopping.patience=4", f"resume={last}")
-    assert "in the last 4 records" in second.stop_reason
-
-
-def test_checkpoints_that_cannot_be_gone_on_with(run, home, store, tmp_path):
-    first = run()
-    last = home.run_dir(first.id) / CHECKPOINTS / "last.ckpt"
-    with pytest.raises(ConfigError) as error:
-        run(f"resume={last}")
-    failed(store, error, says="has 2 epochs behind it, trainer.max_epochs=2 leaves none to go")
-    with pytest.raises(ConfigError) as error:
-        run(f"resume={last}", "trainer.max_epochs=3", "trainer.optimizer.lr=0.7", "model.hidden=9", "seed=1")
-    failed(store, error, says="trainer.optimizer.lr: 0.01 there, 0.7 now")
-    assert all(
-        text in str(error.value)
-        for text in ("seed: 42 there, 1 now", "network.hidden.bias: shape (8,) there, (9,) now")
-    )
-    torch.save(torch.load(last, weights_only=True)["state_dict"], tmp_path / "weights.pt")
-    with pytest.raises(ConfigError) as error:
-        run(f"resume={tmp_path / 'weights.pt'}")
-    failed(store, error, says="is not a checkpoint of a centralized run")
-    for path, says in (
-        (tmp_path / "none.ckpt", "there is no file"),
-        (home.root / "fedtwin.db", "cannot be read as weights"),
-    ):
-        with pytest.raises(WeightsError) as error:
-            run(f"resume={path}")
-        failed(store, error, says=says)
+    assert_failed(error, says="trainer.threshold=val is for 2 classes, got 10")

@@ -190,7 +190,10 @@ def test_experiment(name, two_classes, cache_dir):
         (["data.std=[0]"], "data.std must be above 0, got [0.0]"),
         (["data.mean=[0.1,0.2]"], "data.mean must have 1 or 1 values, got 2"),
         (["data.val_fraction=0.5", "data.test_fraction=0.5"], "must be below 1"),
-        (["federation.min_replies=5"], "federation.min_replies=5 can never be met: 4 of 4 clients train in a round"),
+        (
+            ["federation.min_replies=5"],
+            "federation.min_replies=5 can never be met: 4 of 4 clients train",
+        ),
         (["strategy.fraction_train=0"], "strategy.fraction_train: "),
         (["trainer.threshold=1"], "trainer.threshold"),
         (["a=b=c"], "a=b=c"),

@@ -111,6 +111,17 @@ def test_confusion_by_hand():
     assert matrix.dtype == np.int64
 
 
+def test_a_probability_at_the_threshold_is_not_above_it():
+    scores = binary([0.5, 0.5, 0.7], [0, 1, 1])
+    assert confusion(scores).tolist() == [[1, 0], [1, 1]]
+    assert score(scores)["recall"] == 0.5
+    assert confusion(scores, threshold=0.7).tolist() == [
+        [1, 0],
+        [2, 0],
+    ]  # 0.7 in 32 bits, as torchmetrics has it
+    assert score(scores, threshold=0.7)["recall"] == 0.0
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_a_missing_class_leaves_out_what_is_not_defined(label):
     values = score(binary([0.3, 0.6, 0.9], [label] * 3))

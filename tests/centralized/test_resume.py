@@ -1,0 +1,122 @@
+"""Going on from a checkpoint: to the last bit as if nothing had happened, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from centralized.fit import CHECKPOINTS
+from shared.errors import ConfigError, TrackingError, WeightsError
+
+RANDOM = (
+    "model.dropout=0.3",
+    "model.norm=batch",
+    "data.augment.rotate=10",
+    "trainer.scheduler.name=cosine",
+    "trainer.optimizer.lr=0.02",
+    "trainer.max_epochs=4",
+    "trainer.early_stopping.enabled=false",
+    "trainer.test_model=last",
+)
+
+
+class Pulled(Exception):
+    """The plug."""
+
+
+class Raise(Callback):
+    """Ends a training at the start of its third epoch."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 2:
+            raise self.error
+
+
+def same(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("trainer.ema_decay=0.8",), ("trainer.scheduler.name=plateau", "trainer.optimizer.name=adamw")]
+)
+def test_a_new_run_from_a_checkpoint_equals_one_that_was_not_interrupted(run, home, store, checkpoint, more):
+    whole = run(*RANDOM, *more)
+
+    with pytest.raises(Pulled):
+        run(*RANDOM, *more, extra_callbacks=[Raise(Pulled)])
+    broken = store.runs()[0]
+    assert (broken.status, checkpoint(broken)["epoch"]) == ("failed", 1)
+    last = home.run_dir(broken.id) / CHECKPOINTS / "last.ckpt"
+    resumed = run(*RANDOM, *more, f"resume={last}")
+    assert resumed.id != broken.id
+    assert same(checkpoint(resumed)["state_dict"], checkpoint(whole)["state_dict"])
+    assert resumed.summary["test"] == whole.summary["test"]
+    assert {point.epoch for point in store.metrics(resumed.id) if point.stage == "train"} == {3, 4}
+
+
+def test_the_same_run_goes_on(run, make_config, home, store, checkpoint):
+    whole = run(*RANDOM)
+    with pytest.raises(KeyboardInterrupt):
+        run(*RANDOM, extra_callbacks=[Raise(KeyboardInterrupt)])
+    stopped = store.runs()[0]
+    assert (stopped.status, stopped.stop_reason) == ("stopped", "interrupted by the user")
+    cfg = make_config(*RANDOM).replace("tracking", run_id=stopped.id)
+    with pytest.raises(TrackingError, match="is stopped already"):
+        run(cfg=cfg)
+    resumed = run(cfg=cfg, resume=True)
+    assert (resumed.id, resumed.status, resumed.stop_reason) == (stopped.id, "completed", None)
+    assert same(checkpoint(resumed)["state_dict"], checkpoint(whole)["state_dict"])
+    values = {
+        run_id: {(p.stage, p.epoch, p.name): p.value for p in store.metrics(run_id) if p.name != "seconds"}
+        for run_id in (whole.id, resumed.id)
+    }
+    assert values[whole.id] == values[resumed.id]
+    # Only the test was missing: nothing is left to train, and the best model of before is still known.
+    again = run(cfg=cfg, resume=True)
+    assert again.summary["test"] == resumed.summary["test"]
+
+
+def test_a_run_without_a_checkpoint_begins_again(run, make_config, store):
+    prepared = store.create_run(name="x", training_mode="centralized", config={}, seed=42)
+    store.finish_run(prepared, "stopped")
+    row = run(cfg=make_config().replace("tracking", run_id=prepared), resume=True)
+    assert (row.id, row.status) == (prepared, "completed")
+
+
+def test_more_patience_helps_a_run_that_had_none_left(run, home):
+    base = ("trainer.early_stopping.min_delta=0.9", "trainer.max_epochs=9")
+    first = run(*base, "trainer.early_stopping.patience=2")
+    assert first.summary["test_epoch"] <= 3
+    last = home.run_dir(first.id) / CHECKPOINTS / "last.ckpt"
+    second = run(*base, "trainer.early_stopping.patience=4", f"resume={last}")
+    assert "in the last 4 records" in second.stop_reason
+
+
+def test_checkpoints_that_cannot_be_gone_on_with(run, home, tmp_path, assert_failed):
+    first = run()
+    last = home.run_dir(first.id) / CHECKPOINTS / "last.ckpt"
+    with pytest.raises(ConfigError) as error:
+        run(f"resume={last}")
+    assert_failed(error, says="has 2 epochs behind it, trainer.max_epochs=2 leaves none to go")
+    with pytest.raises(ConfigError) as error:
+        run(f"resume={last}", "trainer.max_epochs=3", "trainer.optimizer.lr=0.7", "model.hidden=9", "seed=1")
+    assert_failed(error, says="trainer.optimizer.lr: 0.01 there, 0.7 now")
+    assert all(
+        text in str(error.value)
+        for text in ("seed: 42 there, 1 now", "network.hidden.bias: shape (8,) there, (9,) now")
+    )
+    torch.save(torch.load(last, weights_only=True)["state_dict"], tmp_path / "weights.pt")
+    with pytest.raises(ConfigError) as error:
+        run(f"resume={tmp_path / 'weights.pt'}")
+    assert_failed(error, says="is not a checkpoint of a centralized run")
+    for path, says in (
+        (tmp_path / "none.ckpt", "there is no file"),
+        (home.root / "fedtwin.db", "cannot be read as weights"),
+    ):
+        with pytest.raises(WeightsError) as error:
+            run(f"resume={path}")
+        assert_failed(error, says=says)
