@@ -73,10 +73,7 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
     elif run.training_mode == "centralized":
         from centralized.train import train
 
-        last = home.run_dir(run.id) / "checkpoints" / "last.ckpt"
-        if last.is_file():
-            cfg = cfg.replace("", resume=str(last))
-        train(cfg, store=store, home=home)
+        train(cfg, store=store, home=home, resume=True)
     else:
         raise TrackingError(
             f"run {run.id} is a {run.training_mode} run; only centralized and federated ones resume"

@@ -34,7 +34,8 @@ class Predictions:
     labels : ndarray [N], int64
         From 0.
     threshold : float
-        Two classes only: class 1 is predicted where its probability is at least this.
+        Two classes only: class 1 is predicted where its probability is above this, in 32 bits, as torchmetrics
+        does.
     """
 
     probabilities: Floats
@@ -54,7 +55,7 @@ class Predictions:
         ndarray [N], int64
         """
         if self.probabilities.shape[1] == 2:
-            return (self.probabilities[:, 1] >= self.threshold).astype(np.int64)
+            return (self.probabilities[:, 1].astype(np.float32) > np.float32(self.threshold)).astype(np.int64)
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 

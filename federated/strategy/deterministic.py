@@ -12,6 +12,9 @@ from flwr.serverapp.strategy import FedAvg
 
 from shared.seeding import derive_seed
 
+# Where a partition's number stands in the seed of its row order; no federation has so many partitions.
+_SAMPLE_TRAIN, _SAMPLE_EVALUATE = 2**31 + 1, 2**31 + 2
+
 
 class Deterministic(FedAvg):
     """A mixin, named before one of Flower's strategies, which still does the aggregation.
@@ -75,7 +78,9 @@ class Deterministic(FedAvg):
         """
         self._dtypes = {key: array.dtype for key, array in arrays.items()}
         real_round = server_round + self.round_offset
-        chosen = sample(self.nodes, count=self.train_count, seed=derive_seed(self.seed, 1, real_round))
+        chosen = sample(
+            self.nodes, count=self.train_count, seed=derive_seed(self.seed, _SAMPLE_TRAIN, real_round)
+        )
         return super().configure_train(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
 
     def configure_evaluate(
@@ -96,7 +101,9 @@ class Deterministic(FedAvg):
         iterable of Message
         """
         real_round = server_round + self.round_offset
-        chosen = sample(self.eval_nodes, count=self.eval_count, seed=derive_seed(self.seed, 2, real_round))
+        chosen = sample(
+            self.eval_nodes, count=self.eval_count, seed=derive_seed(self.seed, _SAMPLE_EVALUATE, real_round)
+        )
         if not chosen:
             return []
         return super().configure_evaluate(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))

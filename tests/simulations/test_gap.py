@@ -66,9 +66,12 @@ def test_one_tied_score_is_half_a_win() -> None:
     assert values["average_precision"] == pytest.approx(0.5)
 
 
-def test_threshold_is_reached_not_passed() -> None:
-    assert binary([0.7, 0.69], [1, 0], threshold=0.7).predicted().tolist() == [1, 0]
-    assert metric_values(binary([0.7, 0.69], [1, 0], threshold=0.7))["accuracy"] == 1.0
+def test_threshold_is_passed_not_reached() -> None:
+    """As in torchmetrics, and so in the metrics that a run stores."""
+    assert binary([0.71, 0.7], [1, 0], threshold=0.7).predicted().tolist() == [1, 0]
+    assert metric_values(binary([0.71, 0.7], [1, 0], threshold=0.7))["accuracy"] == 1.0
+    expected = tm.binary_accuracy(torch.tensor([0.71, 0.7]), torch.tensor([1, 0]), threshold=0.7)
+    assert expected == 1.0
 
 
 def test_three_classes_by_hand() -> None:
@@ -138,7 +141,7 @@ def test_weights_equal_sklearn(ties: bool) -> None:
         y, p = pred.labels, pred.probabilities[:, 1]
         assert values["auroc"][row] == pytest.approx(roc_auc_score(y, p, sample_weight=w))
         assert values["average_precision"][row] == pytest.approx(average_precision_score(y, p, sample_weight=w))
-        assert values["f1"][row] == pytest.approx(f1_score(y, p >= 0.5, sample_weight=w))
+        assert values["f1"][row] == pytest.approx(f1_score(y, p > 0.5, sample_weight=w))
         assert values["loss"][row] == pytest.approx(log_loss(y, p, sample_weight=w))
 
 
