@@ -95,4 +95,12 @@ def _test(
     if cfg.trainer.threshold == "val" and datamodule.num_examples("val"):
         threshold = best_threshold(threshold_counts(predict(module.network, datamodule, "val", device=device)))
     scores = predict(module.network, datamodule, "test", device=device)
-    record_test(store, run_id, scores, threshold=threshold, folder=folder, test_epoch=checkpoint["epoch"] + 1)
+    record_test(
+        store,
+        run_id,
+        scores,
+        threshold=threshold,
+        folder=folder,
+        test_epoch=checkpoint["epoch"] + 1,
+        skipped_images=datamodule.data.skipped,
+    )

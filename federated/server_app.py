@@ -214,6 +214,7 @@ class _Rounds:
             threshold=progress.threshold,
             folder=self.folder,
             test_round=progress.round,
+            skipped_images=self.datamodule.data.skipped,
         )
 
 

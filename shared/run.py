@@ -44,7 +44,7 @@ def tracked_run(store: Store, cfg: Config, *, mode: str, resume: bool = False) -
     else:
         store.claim_run(run_id, config=cfg.snapshot(), resume=resume)
     try:
-        with _sigterm_as_interrupt():
+        with sigterm_as_interrupt():
             yield run_id
     except (KeyboardInterrupt, SystemExit):
         store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
@@ -56,7 +56,13 @@ def tracked_run(store: Store, cfg: Config, *, mode: str, resume: bool = False) -
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Within the block, SIGTERM (of systemd, Slurm, ``docker stop``) does what Ctrl-C does.
+
+    Yields
+    ------
+    None
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signal handlers belong to the main thread, whose owner decides
         return

@@ -8,6 +8,7 @@ from argparse import Namespace
 
 from rich.console import Console
 
+from federated.superlink import sweep
 from shared.config import validate
 from shared.errors import TrackingError
 from shared.home import Home, open_home
@@ -31,6 +32,7 @@ def run_command(options: Namespace) -> None:
     home = open_home()
     with Store(home.database_url) as store:
         store.close_orphans()
+        sweep(store, home=home)
         COMMANDS[options.command](options, store, home)
 
 

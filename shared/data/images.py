@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,11 @@ def load_images(cfg: DataConfig, *, cache_dir: Path, progress: bool = False) -> 
         classes=notes.classes,
         patients=notes.patients,
     )
+    if bad and progress:
+        print(
+            f"{len(bad)} rows are skipped, their images cannot be read (data.on_bad_image=skip)",
+            file=sys.stderr,
+        )
     return ImageData(images, notes.labels, notes.classes, splits, notes.groups, notes.others, key, len(bad))
 
 

@@ -63,6 +63,8 @@ def make_splits(
     rows = np.flatnonzero(splits == "train")
     if not len(rows):
         raise SplitError(f"no row is given to train, only to {sorted(set(splits.tolist()))}")
+    if given is not None:
+        _check_known(splits, labels, classes)
     fractions = {"val": val_fraction, "test": test_fraction}
     missing = [side for side in ("val", "test") if side not in splits]
     if not missing:
@@ -89,6 +91,15 @@ def make_splits(
         f"no way was found to have every class on each of {', '.join(sides)} with no patient on two of them; "
         "patients with several labels tie the sides together"
     )
+
+
+def _check_known(splits: npt.NDArray[np.str_], labels: Ints, classes: Sequence[str] | None) -> None:
+    problems = []
+    for number in np.setdiff1d(labels, labels[splits == "train"]):
+        name = classes[number] if classes else str(number)
+        problems.append(f"class {name!r} has {np.sum(labels == number)} rows, none of them in train")
+    if problems:
+        raise SplitError("the given split has classes that train does not have:\n" + bullet_list(problems))
 
 
 def _check_apart(splits: npt.NDArray[np.str_], groups: Ints, patients: Sequence[str] | None) -> None:

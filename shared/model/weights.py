@@ -85,9 +85,10 @@ def read_file(path: str | Path) -> dict[str, Any]:
             return dict(load_file(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file may hold anything, and torch documents no list of what it then raises
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Not torch's own text, which advises to read the file in a way that runs code in it.
         raise WeightsError(
-            f"{path} cannot be read as weights ({reason}); expected .safetensors or a state_dict saved by torch"
+            f"{path} cannot be read as weights ({type(error).__name__}); expected .safetensors, or a "
+            "checkpoint or state_dict that holds tensors and plain values alone"
         ) from None
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} must hold a state_dict, got {type(loaded).__name__}")

@@ -157,6 +157,30 @@ def test_a_killed_server_app_is_found_and_the_run_resumes(
     assert _weights(home / "runs" / str(run.id)) == _weights(home / "runs" / str(run.id + 1))
 
 
+def test_sigterm_stops_the_federation_as_ctrl_c_does(
+    environment: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "fedtwin", "federated", "federation.num_rounds=500", *SMALL[1:]]
+    child = subprocess.Popen(
+        command,
+        env={**environment, "PYTHONPATH": str(REPOSITORY)},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _wait_for_round(home / "fedtwin.db", 1, child=child)
+        child.terminate()
+        child.communicate(timeout=120)
+    finally:
+        child.kill()
+    assert child.returncode == 130
+    assert not _flower_processes(home)
+    assert not list(home.glob("flower-*"))
+    with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
+        assert store.runs()[0].status == "stopped"
+
+
 def _wait_for_round(database: Path, number: int, *, child: subprocess.Popen[str]) -> int:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:

@@ -57,7 +57,13 @@ def test_patients_stay_together_and_shares_stay_close() -> None:
 
 def test_a_split_that_is_given_whole_is_kept() -> None:
     given = np.array(["test", "train", "val", "train"])
-    assert split([0, 1, 0, 1], given=given).tolist() == given.tolist()
+    assert split([1, 1, 0, 0], given=given).tolist() == given.tolist()
+
+
+def test_a_given_split_with_a_class_that_train_does_not_have_is_refused() -> None:
+    given = np.array(["train", "train", "val", "test", "test"])
+    with pytest.raises(SplitError, match=r"class '2' has 2 rows, none of them in train"):
+        split([0, 1, 1, 2, 2], given=given)
 
 
 @pytest.mark.parametrize(("there", "taken", "rows"), [("test", "val", 15), ("val", "test", 20)])

@@ -1,0 +1,254 @@
+"""One SuperLink for one simulation: started, watched, ended with all that it started; `launch` uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from shared.config import Config
+from shared.errors import FederationError, TrackingError
+from shared.home import Home
+from shared.tracking.store import Store
+
+PACKAGES = ("shared", "federated", "centralized", "conf")
+_FOLDERS, _OWNER = "flower-", "owner.json"
+_LOG_LINES = 15
+
+
+def sweep(store: Store, *, home: Home) -> None:
+    """End what a killed command left: its SuperLink, once the run is over, and its folder.
+
+    Parameters
+    ----------
+    store : Store
+    home : Home
+    """
+    for folder in home.root.glob(f"{_FOLDERS}*/"):
+        try:
+            owner = json.loads((folder / _OWNER).read_text())
+        except (OSError, ValueError):
+            continue  # just being made, or not ours
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(owner["pid"]).create_time() == owner["started"]:
+                continue
+        with suppress(TrackingError):
+            if not store.run(owner["run_id"]).finished:
+                continue  # the command is gone, but its federation goes on to its end
+        _kill_stragglers(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def app_folder(home: Home) -> Path:
+    """The folder that ``flwr run`` takes: the checkout, or a copy of the installed packages.
+
+    Parameters
+    ----------
+    home : Home
+
+    Returns
+    -------
+    Path
+        Holds ``pyproject.toml`` and our packages.
+    """
+    source = Path(__file__).resolve().parents[1]
+    if (source / "pyproject.toml").is_file():
+        return source
+    target = home.root / "flower-app"
+    with tempfile.TemporaryDirectory(dir=home.root) as folder:
+        staged = Path(folder) / "app"
+        for package in PACKAGES:
+            shutil.copytree(source / package, staged / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copyfile(source / "federated" / "flower_app.toml", staged / "pyproject.toml")
+        shutil.rmtree(target, ignore_errors=True)
+        staged.replace(target)
+    return target
+
+
+class SuperLink:
+    """A SuperLink of one run alone, ended with the block.
+
+    Parameters
+    ----------
+    cfg : Config
+    home : Home
+    run_id : int
+    """
+
+    def __init__(self, cfg: Config, *, home: Home, run_id: int) -> None:
+        self.cfg, self.home, self.run_id = cfg, home, run_id
+        self.folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=home.root))
+        self.log = self.folder / "superlink.log"
+        self.port = _free_port()
+        self.env = self._environment()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> SuperLink:
+        owner = {"pid": os.getpid(), "started": psutil.Process().create_time(), "run_id": self.run_id}
+        (self.folder / _OWNER).write_text(json.dumps(owner))
+        (self.folder / "config.toml").write_text(
+            '[superlink]\ndefault = "fedtwin"\n\n'
+            f'[superlink.fedtwin]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
+        )
+        command = [_tool("flower-superlink"), "--insecure", "--simulation", "--isolation", "subprocess"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        command += [
+            "--control-api-address",
+            f"127.0.0.1:{_free_port()}",
+            "--disable-runtime-dependency-installation",
+        ]
+        # A folder of its own: Ray's actors import from the SuperLink's folder before the app's.
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            self._wait_until_healthy()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self.process is not None
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, kind)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=10)
+                break
+        _kill_stragglers(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def submit(self, *, resume: bool) -> None:
+        """Hand the run to the SuperLink.
+
+        Parameters
+        ----------
+        resume : bool
+
+        Raises
+        ------
+        FederationError
+        """
+        federation = self.cfg.federation
+        command = [_tool("flwr"), "run", str(app_folder(self.home)), "fedtwin", "--format", "json"]
+        command += ["--run-config", f"run-id={self.run_id} resume={'true' if resume else 'false'}"]
+        command += [
+            "--federation-config",
+            f"num-supernodes={federation.num_clients} client-resources-num-cpus={federation.client_cpus} "
+            f"client-resources-num-gpus={federation.client_gpus}",
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                env=self.env,
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                timeout=federation.start_timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise FederationError(
+                f"`flwr run` took more than {federation.start_timeout_s:g} s (federation.start_timeout_s)"
+            ) from None
+        answer = _last_json(done.stdout)
+        if not answer.get("success"):
+            raise FederationError(
+                f"`flwr run` did not start the run:\n{(done.stdout + done.stderr).strip()[-3000:]}"
+            )
+
+    def alive(self) -> bool:
+        """Whether the SuperLink still runs.
+
+        Returns
+        -------
+        bool
+        """
+        return self.process is not None and self.process.poll() is None
+
+    def log_tail(self) -> str:
+        """The end of what Flower wrote.
+
+        Returns
+        -------
+        str
+        """
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_LINES:])
+
+    def _environment(self) -> dict[str, str]:
+        env = {
+            **os.environ,
+            "FLWR_HOME": str(self.folder),
+            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+            "RAY_prestart_worker_first_driver": "0",
+            "RAY_DISABLE_IMPORT_WARNING": "1",
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            "FEDTWIN_HOME": str(self.home.root),
+            "FEDTWIN_DATABASE_URL": self.home.database_url,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # imports take three times as long without bytecode
+        return env
+
+    def _wait_until_healthy(self) -> None:
+        timeout = self.cfg.federation.start_timeout_s
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise FederationError(f"Flower's SuperLink ended at its start:\n{self.log_tail()}")
+            with suppress(OSError):  # of which urllib's own error is one
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2).close()
+                return
+            time.sleep(0.1)
+        raise FederationError(f"Flower's SuperLink was not ready within {timeout:g} s:\n{self.log_tail()}")
+
+
+def _tool(name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if found is None:
+        raise FederationError(f"the command {name} is not installed; pip install 'flwr[simulation]'")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _last_json(text: str) -> dict[str, object]:
+    start = text.find("{")
+    try:
+        answer = json.loads(text[start:]) if start >= 0 else {}
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _kill_stragglers(folder: Path) -> None:
+    # What Flower and Ray start has the SuperLink's folder as its own, or carries it as FLWR_HOME.
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid == os.getpid():
+                continue
+            if process.cwd() == str(folder) or process.environ().get("FLWR_HOME") == str(folder):
+                process.kill()
