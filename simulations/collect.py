@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from shared.errors import TrackingError
 from shared.evaluation import PREDICTIONS
 from shared.home import Home
+from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
 from simulations.gap import Predictions
 
@@ -80,9 +82,10 @@ def history(store: Store, run_id: int, *, stage: str, metric: str) -> History:
     list of (examples, value)
     """
     federated = store.run(run_id).training_mode == "federated"
-    seen = _examples_seen(store, run_id)
+    rows = store.metrics(run_id)
+    seen = _examples_seen(rows, federated=federated)
     points = []
-    for row in store.metrics(run_id):
+    for row in rows:
         step = row.round if federated else row.epoch
         if row.client_id is None and row.stage == stage and row.name == metric and step is not None:
             points.append((float(seen.get(step, 0)), row.value))
@@ -125,20 +128,20 @@ def cost(store: Store, run_id: int) -> Cost:
     -------
     Cost
     """
-    rounds = store.rounds(run_id)
+    run, rounds = store.run(run_id), store.rounds(run_id)
+    seen = _examples_seen(store.metrics(run_id), federated=run.training_mode == "federated")
     return Cost(
         run_id=run_id,
-        seconds=store.run(run_id).seconds,
-        examples=max(_examples_seen(store, run_id).values(), default=0),
+        seconds=run.seconds,
+        examples=max(seen.values(), default=0),
         bytes_down=sum(row.bytes_down for row in rounds),
         bytes_up=sum(row.bytes_up for row in rounds),
     )
 
 
-def _examples_seen(store: Store, run_id: int) -> dict[int, int]:
-    federated = store.run(run_id).training_mode == "federated"
+def _examples_seen(rows: Sequence[MetricRow], *, federated: bool) -> dict[int, int]:
     at: dict[int, int] = {0: 0} if federated else {}
-    for row in store.metrics(run_id):
+    for row in rows:
         if row.stage != "train" or row.name != "loss" or (federated and row.client_id is None):
             continue
         step = row.round if federated else row.epoch
