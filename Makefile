@@ -10,9 +10,12 @@ unexport PYTHONDONTWRITEBYTECODE
 TEST_ENV := OMP_NUM_THREADS=1
 COMPILE := import flwr.serverapp, flwr.clientapp, flwr.simulation.app, ray, torch, torch._dynamo, torchvision, \
 	lightning, torchmetrics.classification, sklearn.datasets, matplotlib.figure, pandas, sqlalchemy, alembic.command, \
-	pydantic, hydra, psycopg, rich.progress
+	pydantic, hydra, psycopg, rich.progress, fastapi, uvicorn, websockets.asyncio.client
 
-.PHONY: help setup demo test test-all test-slow lint format check wheel clean
+DATA ?=
+BENCH ?=
+
+.PHONY: help setup demo deploy-demo bench test test-all test-slow lint format check wheel clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,6 +24,13 @@ setup: $(VENV)/.ready  ## install everything into .venv
 
 demo: $(VENV)/.ready  ## train the twins on the built-in digits and print the federated gap
 	$(BIN)/fedtwin compare
+
+bench: $(VENV)/.ready  ## time training beside others: make bench DATA=pneumoniamnist.npz [BENCH="--workloads W"]
+	@test -n "$(DATA)" || { echo "name PneumoniaMNIST's file: make bench DATA=pneumoniamnist.npz" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.speed --data "$(DATA)" $(BENCH)
+
+deploy-demo: $(VENV)/.ready  ## a server and 3 sites with TLS and keys, on this machine: DATA=a ZIP, folder or .npz
+	$(BIN)/fedtwin deploy demo --data "$(DATA)"
 
 test: $(VENV)/.ready  ## run the tests (without the slow ones)
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS)

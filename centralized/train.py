@@ -65,6 +65,7 @@ def train(
         if resume and last.is_file():
             cfg = cfg.replace("", resume=str(last))
         datamodule = load(cfg, home=home, subset=subset)
+        store.update_run(run_id, summary={"classes": list(datamodule.data.classes)})
         module, stop_reason = fit(
             cfg,
             datamodule=datamodule,

@@ -27,7 +27,7 @@ def main(overrides: DictConfig) -> None:
         from shared.tracking.show import run_view
         from shared.tracking.store import Store
 
-        cfg = from_hydra(overrides)
+        cfg = from_hydra(overrides).replace("federation", engine="flower")
         home = open_home(cfg.tracking)
         with Store(home.database_url) as store:
             with Board(enabled=cfg.trainer.progress) as board:

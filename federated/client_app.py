@@ -15,6 +15,8 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from lightning.pytorch.callbacks import Callback
 
+from federated.outgoing import only_allowed
+from federated.own_data import own_data
 from federated.proximal import ProximalTerm
 from federated.records import (
     ARRAYS,
@@ -30,17 +32,18 @@ from shared.collector import MetricsCollector
 from shared.config import Config, validate
 from shared.data.datamodule import ImageDataModule
 from shared.data.images import ImageData, load_images
-from shared.data.partition import partition
+from shared.data.partition import partition_images
 from shared.errors import DataError, FederationError, FedtwinError
 from shared.home import open_home
 from shared.metrics import MetricPoint
 from shared.model.classifier import LitClassifier
+from shared.model.lean import lean_trainer
 from shared.model.scores import predict, score, threshold_counts
-from shared.model.trainer import build_trainer, evaluation_device
+from shared.model.trainer import evaluation_device
 
 OWN_DATA = "data-path"  # of the node config
 
-app = ClientApp()
+app = ClientApp(mods=[only_allowed])
 
 
 class PointBuffer:
@@ -103,11 +106,11 @@ def describe(message: Message, context: Context) -> Message:
     -------
     Message
     """
-    datamodule = _datamodule(TrainOrder.from_message(message), context)
+    datamodule = _datamodule(TrainOrder.from_message(message), context, whole=True)
     client_id, num_partitions = _place(context)
     info = ClientInfo(
         client_id=client_id,
-        num_partitions=num_partitions,
+        num_partitions=0 if OWN_DATA in context.node_config else num_partitions,  # a share of nothing
         name=str(context.node_config.get("site", f"client-{client_id}")),
         classes=list(datamodule.data.classes),
         num_examples=datamodule.num_examples("train"),
@@ -142,13 +145,9 @@ def train(message: Message, context: Context) -> Message:
     if order.proximal_mu:
         callbacks.append(ProximalTerm(order.proximal_mu))
     with _threads(cfg.federation.client_cpus):
-        trainer = build_trainer(
-            cfg.trainer,
-            max_epochs=cfg.federation.local_epochs,
-            callbacks=callbacks,
-            limit_val_batches=0,  # the evaluate message judges the aggregated model on the validation rows
+        lean_trainer(cfg.trainer).fit(
+            module, datamodule=datamodule, max_epochs=cfg.federation.local_epochs, callbacks=callbacks
         )
-        trainer.fit(module, datamodule=datamodule)
     content = reply_content(
         points=buffer.points,
         num_examples=datamodule.num_examples("train"),
@@ -193,9 +192,8 @@ def _module(
     cfg: Config, message: Message, datamodule: ImageDataModule, *, order: TrainOrder, client_id: int
 ) -> LitClassifier:
     federation = cfg.federation
-    module = LitClassifier(
-        cfg,
-        num_classes=len(datamodule.data.classes),
+    module = _classifier(order.snapshot, len(datamodule.data.classes))
+    module.place(
         partition_id=client_id,
         total_epochs=federation.num_rounds * federation.local_epochs,
         epoch_offset=max(order.round - 1, 0) * federation.local_epochs,
@@ -206,7 +204,7 @@ def _module(
     return module
 
 
-def _datamodule(order: TrainOrder, context: Context) -> ImageDataModule:
+def _datamodule(order: TrainOrder, context: Context, *, whole: bool = False) -> ImageDataModule:
     cfg = _config(order.snapshot)
     client_id, num_partitions = _place(context)
     own_path = context.node_config.get(OWN_DATA)
@@ -222,6 +220,7 @@ def _datamodule(order: TrainOrder, context: Context) -> ImageDataModule:
         indices=indices,
         partition_id=client_id,
         epoch_offset=max(order.round - 1, 0) * cfg.federation.local_epochs,
+        parts=1 if whole else cfg.federation.rounds_per_epoch,
     )
 
 
@@ -245,25 +244,22 @@ def _config(snapshot: str) -> Config:
 
 
 @lru_cache(maxsize=2)
+def _classifier(snapshot: str, num_classes: int) -> LitClassifier:
+    return LitClassifier(_config(snapshot), num_classes=num_classes)
+
+
+@lru_cache(maxsize=2)
 def _shares(snapshot: str, num_partitions: int) -> tuple[ImageData, list[npt.NDArray[np.int64]]]:
     cfg = _config(snapshot)
     data = _load(snapshot, None)
-    return data, partition(
-        cfg.partition,
-        num_partitions=num_partitions,
-        labels=data.labels,
-        splits=data.splits,
-        groups=data.groups,
-        columns=data.columns,
-        classes=data.classes,
-    )
+    return data, partition_images(data, cfg=cfg.partition, num_partitions=num_partitions)
 
 
 @lru_cache(maxsize=2)
 def _load(snapshot: str, path: str | None) -> ImageData:
     cfg = _config(snapshot)
     if path is not None:
-        cfg = cfg.replace("data", path=path)
+        return load_images(own_data(cfg, path=path).data, cache_dir=open_home().cache, sides=("train", "val"))
     return load_images(cfg.data, cache_dir=open_home().cache)
 
 

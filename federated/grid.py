@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -66,6 +66,10 @@ class ReplyHandler(Protocol):
         """
         ...
 
+    def idle(self) -> None:
+        """Record what was put aside: nothing has come in the last poll."""
+        ...
+
     def finish(self, message_type: str, exchange: Exchange) -> None:
         """Record what happened to all messages of one send.
 
@@ -83,7 +87,7 @@ class RoundGrid(Grid):
     Parameters
     ----------
     grid : Grid
-        Flower's.
+        Flower's, or one that has a method ``wait``, which sleeps for so many seconds or until there is a reply.
     clients : dict of int to int
         Node id to client id.
     handler : ReplyHandler
@@ -92,6 +96,7 @@ class RoundGrid(Grid):
     def __init__(self, grid: Grid, *, clients: dict[int, int], handler: ReplyHandler) -> None:
         self.inner, self.clients, self.handler = grid, clients, handler
         self._one_by_one = False
+        self._wait: Callable[[float], None] = getattr(grid, "wait", time.sleep)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages, wait for their replies, and let the handler judge each as it arrives.
@@ -138,8 +143,9 @@ class RoundGrid(Grid):
                 else:
                     exchange.failed[client_id] = printable(reason)
             pause = 0.005 if replies else min(pause * 1.5, 0.25)
-            if waiting:
-                time.sleep(pause)
+            if waiting and not replies:
+                self.handler.idle()
+                self._wait(pause)
         for client_id in waiting.values():
             exchange.failed[client_id] = f"no reply within {timeout:g} s"
         exchange.replied = sorted(accepted)

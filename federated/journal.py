@@ -21,13 +21,15 @@ from federated.records import LR_SCALE, ClientInfo, state_of
 from federated.roster import Roster
 from federated.selection import judge_round
 from shared.config import Config
-from shared.data.datamodule import ImageDataModule
+from shared.data.datamodule import ImageDataModule, part_size
 from shared.errors import DivergedError, QuorumError, bullet_list
 from shared.metrics import MetricPoint, Stage
 from shared.model.classifier import LitClassifier
 from shared.model.scores import best_threshold, confusion, predict, score
 from shared.model.trainer import evaluation_device
 from shared.tracking.store import Store
+
+WRITE_EVERY_S = 0.1
 
 
 class StopFederation(Exception):
@@ -83,6 +85,8 @@ class RoundJournal:
         self._means: dict[str, dict[str, float]]
         self._exchanges: dict[str, Exchange]
         self._thresholds: npt.NDArray[np.int64] | None
+        self._unwritten: list[MetricPoint] = []
+        self._written = 0.0
         self._clear()
 
     @property
@@ -91,7 +95,7 @@ class RoundJournal:
         return self.progress.round + 1
 
     def accept(self, message_type: str, client_id: int, reply: Message) -> None:
-        """Check a reply and write its points.
+        """Check a reply and write its points, with those of the others that came within a tenth of a second.
 
         Parameters
         ----------
@@ -104,7 +108,7 @@ class RoundJournal:
         ReplyRefused
         """
         stage, info = _stage(message_type), self.roster.clients[client_id]
-        announced = _weight(info, stage)
+        announced = self._weight(info, stage)
         check_reply(reply.content, contract=self.contract, announced=announced, trained=stage == "train")
         points = read_points(reply.content, stage=stage, round=self.round, client_id=client_id)
         if stage == "val" and self.cfg.trainer.threshold == "val":
@@ -112,7 +116,18 @@ class RoundJournal:
             self._thresholds = counts if self._thresholds is None else self._thresholds + counts
         # Nothing of a reply is kept before all of it has passed.
         self._points[stage][client_id] = points
-        self.sink.add(points)
+        self._unwritten += points
+        self.idle()
+
+    def idle(self) -> None:
+        """Write the points that wait, unless some were written just now: a transaction costs milliseconds."""
+        if self._unwritten and time.monotonic() - self._written >= WRITE_EVERY_S:
+            self._write_points()
+
+    def _write_points(self) -> None:
+        self.sink.add(self._unwritten)
+        self._unwritten = []
+        self._written = time.monotonic()
 
     def finish(self, message_type: str, exchange: Exchange) -> None:
         """Write the aggregates of one send, and hold the quorum.
@@ -128,7 +143,8 @@ class RoundJournal:
         """
         stage = _stage(message_type)
         self._exchanges[stage] = exchange
-        self.sink.add(self._traffic(stage, exchange))
+        self._unwritten += self._traffic(stage, exchange)
+        self._write_points()
         for client_id, reason in exchange.failed.items():
             first = reason.partition("\n")[0]
             self.say(f"round {self.round}: {self.roster.clients[client_id].name} left out ({stage}): {first}")
@@ -229,7 +245,7 @@ class RoundJournal:
         return reason
 
     def _aggregate(self, stage: Stage) -> list[MetricPoint]:
-        weights = {client_id: _weight(info, stage) for client_id, info in self.roster.clients.items()}
+        weights = {client_id: self._weight(info, stage) for client_id, info in self.roster.clients.items()}
         last: dict[str, dict[int, float]] = defaultdict(dict)
         for client_id, points in sorted(self._points[stage].items()):
             for point in sorted(points, key=lambda point: point.epoch or 0):  # the last local epoch stays
@@ -241,6 +257,12 @@ class RoundJournal:
             result.append(MetricPoint(stage=stage, name=name, value=mean, round=self.round, num_examples=total))
         self._means[stage] = {point.name: point.value for point in result}
         return result
+
+    def _weight(self, info: ClientInfo, stage: Stage) -> int:
+        if stage == "val":
+            return info.num_val
+        parts = self.cfg.federation.rounds_per_epoch
+        return part_size(info.num_examples, epoch=self.progress.round, parts=parts)
 
     def _traffic(self, stage: Stage, exchange: Exchange) -> list[MetricPoint]:
         columns: dict[str, Mapping[int, float]] = {
@@ -286,10 +308,6 @@ class RoundJournal:
 
 def _stage(message_type: str) -> Stage:
     return "train" if message_type == MessageType.TRAIN else "val"
-
-
-def _weight(info: ClientInfo, stage: Stage) -> int:
-    return info.num_examples if stage == "train" else info.num_val
 
 
 def _shown(test: dict[str, float], val: dict[str, float]) -> str:

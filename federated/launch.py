@@ -1,12 +1,12 @@
-"""Starts a simulation as Flower must be started: its own SuperLink, bounded waits, no exit code believed."""
+"""Starts a federation, on a `SuperLink` or a `Connection`, with bounded waits and no exit code believed."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from federated.connection import Connection
 from federated.superlink import SuperLink, sweep
 from shared.config import Config
 from shared.errors import FederationError
@@ -25,7 +25,7 @@ def launch(
     resume_run: int | None = None,
     on_poll: Callable[[int], None] = lambda run_id: None,
 ) -> int:
-    """Run a federation with ``flwr run`` and wait for its end.
+    """Run a federation with ``flwr run``, simulated or among real sites, and wait for its end.
 
     Parameters
     ----------
@@ -49,20 +49,12 @@ def launch(
     """
     sweep(store, home=home)
     if resume_run is None:
-        run_id = store.create_run(
-            name=cfg.name,
-            training_mode="federated",
-            config=_with_absolute_paths(cfg).snapshot(),
-            seed=cfg.seed,
-            description=cfg.description,
-            parent_id=cfg.tracking.parent_id,
-            status="pending",
-        )
+        run_id = prepare_run(cfg, store=store)
     else:
         run_id = resume_run
         store.claim_run(run_id, resume=True)
     try:
-        with sigterm_as_interrupt(), SuperLink(cfg, home=home, run_id=run_id) as superlink:
+        with sigterm_as_interrupt(), _superlink(cfg, home=home, run_id=run_id) as superlink:
             superlink.submit(resume=resume_run is not None)
             _wait(store, run_id, superlink=superlink, on_poll=on_poll)
     except KeyboardInterrupt:
@@ -75,16 +67,39 @@ def launch(
     return run_id
 
 
-def _with_absolute_paths(cfg: Config) -> Config:
-    # Flower's processes work in another folder.
-    if cfg.data.path is not None:
-        cfg = cfg.replace("data", path=str(Path(cfg.data.path).expanduser().absolute()))
-    if cfg.model.weights is not None:
-        cfg = cfg.replace("model", weights=str(Path(cfg.model.weights).expanduser().absolute()))
-    return cfg
+def prepare_run(cfg: Config, *, store: Store) -> int:
+    """A row for a federated run that somebody else, such as the ServerApp, will claim.
+
+    Parameters
+    ----------
+    cfg : Config
+    store : Store
+
+    Returns
+    -------
+    int
+        The run's id; its status is pending.
+    """
+    return store.create_run(
+        name=cfg.name,
+        training_mode="federated",
+        config=cfg.snapshot(),
+        seed=cfg.seed,
+        description=cfg.description,
+        parent_id=cfg.tracking.parent_id,
+        status="pending",
+    )
 
 
-def _wait(store: Store, run_id: int, *, superlink: SuperLink, on_poll: Callable[[int], None]) -> None:
+def _superlink(cfg: Config, *, home: Home, run_id: int) -> SuperLink | Connection:
+    if cfg.federation.kit is None:
+        return SuperLink(cfg, home=home, run_id=run_id)
+    return Connection(cfg, home=home, run_id=run_id)
+
+
+def _wait(
+    store: Store, run_id: int, *, superlink: SuperLink | Connection, on_poll: Callable[[int], None]
+) -> None:
     claimed_by = time.monotonic() + superlink.cfg.federation.start_timeout_s
     while True:
         run = store.run(run_id)

@@ -52,7 +52,17 @@ class Roster:
         Returns
         -------
         list of int
+
+        Raises
+        ------
+        FederationError
+            A site keeps them to itself.
         """
+        if silent := [info.name for info in self.clients.values() if not info.label_counts]:
+            raise FederationError(
+                f"{', '.join(silent)} let no label_counts out, and trainer.class_weights=balanced needs them "
+                f"of every site; set trainer.class_weights=none, or ask them (may_leave.counts in site.yaml)"
+            )
         return [sum(counts) for counts in zip(*(c.label_counts for c in self.clients.values()), strict=True)]
 
 
@@ -109,7 +119,8 @@ class _Reception:
 
     def accept(self, message_type: str, client_id: int, reply: Message) -> None:
         info, expected = read_info(reply), self.cfg.num_clients
-        if info.num_partitions != expected or info.client_id >= expected:
+        # A site with its own data is a share of nothing: its number only has to be its own.
+        if info.num_partitions and (info.num_partitions != expected or info.client_id >= expected):
             raise ReplyRefused(
                 f"it is partition {info.client_id} of {info.num_partitions}, expected one of {expected} "
                 f"(federation.num_clients), counted from 0"
@@ -121,12 +132,18 @@ class _Reception:
                 f"its classes are {info.classes}, the server's {self.classes}; "
                 f"set data.classes, so that all number the labels alike"
             )
-        if not 1 <= info.num_examples <= self.cfg.max_examples:
+        parts = self.cfg.rounds_per_epoch
+        fewest = 1 if parts == 1 else 2 * parts  # two for every round: BatchNorm cannot train on one
+        if not fewest <= info.num_examples <= self.cfg.max_examples:
             raise ReplyRefused(
-                f"it has {info.num_examples} training rows, "
-                f"expected 1 to {self.cfg.max_examples} (federation.max_examples)"
+                f"it has {info.num_examples} training rows, expected {fewest} to {self.cfg.max_examples} "
+                f"(federation.max_examples)"
+                + (f", two for each of federation.rounds_per_epoch={parts}" if parts > 1 else "")
             )
         self.infos[client_id] = info
+
+    def idle(self) -> None:
+        pass
 
     def finish(self, message_type: str, exchange: Exchange) -> None:
         self.problems = exchange.failed
@@ -144,7 +161,8 @@ def _wait_for_nodes(grid: Grid, cfg: FederationConfig, *, say: Callable[[str], N
     if len(nodes) != expected:
         raise FederationError(
             f"expected {expected} clients (federation.num_clients), {len(nodes)} came within {timeout:g} s; "
-            f"in a simulation start as many nodes: --federation-config 'num-supernodes={expected}'"
+            f"in a simulation start as many nodes: --federation-config 'num-supernodes={expected}'; "
+            f"at a site `fedtwin deploy check` says what keeps it away"
         )
     return nodes
 

@@ -52,7 +52,7 @@ def main(grid: Grid, context: Context) -> None:
             cfg = validate(store.run(run_id).config).replace("tracking", run_id=run_id)
         else:
             overrides = shlex.split(str(run_config.get("overrides", "")))
-            cfg = compose(overrides)
+            cfg = compose(overrides).replace("federation", engine="flower")
             if not any(text.startswith("federation.num_clients=") for text in overrides):
                 cfg = cfg.replace("federation", num_clients=max(1, len(list(grid.get_node_ids()))))
         serve(grid, cfg, store=store, home=home, resume=bool(run_config.get("resume", False)))
@@ -93,7 +93,9 @@ def serve(
     """
     with tracked_run(store, cfg, mode="federated", resume=resume) as run_id:
         snapshot = json.dumps(cfg.snapshot())
-        datamodule = ImageDataModule(load_images(cfg.data, cache_dir=home.cache), cfg=cfg.data, seed=cfg.seed)
+        data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
+        datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
+        store.update_run(run_id, summary={"classes": list(datamodule.data.classes)})
         roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
         _write_clients(store, run_id, roster)
         rounds = _Rounds(

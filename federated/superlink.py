@@ -8,15 +8,16 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from federated.flower import environment, tool
 from shared.config import Config
 from shared.errors import FederationError, TrackingError
 from shared.home import Home
@@ -76,6 +77,51 @@ def app_folder(home: Home) -> Path:
     return target
 
 
+def flwr_run(
+    app: Path,
+    *,
+    run_id: int,
+    resume: bool,
+    more: Sequence[str] = (),
+    env: Mapping[str, str],
+    cwd: Path,
+    timeout: float,
+) -> None:
+    """Hand a run to the SuperLink that Flower's configuration calls ``fedtwin``.
+
+    Parameters
+    ----------
+    app : Path
+        From `app_folder`.
+    run_id : int
+        Of a row that was prepared.
+    resume : bool
+    more : sequence of str
+        Further options of ``flwr run``.
+    env : mapping of str to str
+        ``FLWR_HOME`` among it.
+    cwd : Path
+    timeout : float
+        Seconds.
+
+    Raises
+    ------
+    FederationError
+    """
+    run_config = f"run-id={run_id} resume={'true' if resume else 'false'}"
+    command = [tool("flwr"), "run", str(app), "fedtwin", "--format", "json", "--run-config", run_config, *more]
+    try:
+        done = subprocess.run(
+            command, env=env, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise FederationError(f"`flwr run` took more than {timeout:g} s (federation.start_timeout_s)") from None
+    if not _last_json(done.stdout).get("success"):
+        raise FederationError(
+            f"`flwr run` did not start the run:\n{(done.stdout + done.stderr).strip()[-3000:]}"
+        )
+
+
 class SuperLink:
     """A SuperLink of one run alone, ended with the block.
 
@@ -101,7 +147,7 @@ class SuperLink:
             '[superlink]\ndefault = "fedtwin"\n\n'
             f'[superlink.fedtwin]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
         )
-        command = [_tool("flower-superlink"), "--insecure", "--simulation", "--isolation", "subprocess"]
+        command = [tool("flower-superlink"), "--insecure", "--simulation", "--isolation", "subprocess"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += [
             "--control-api-address",
@@ -143,32 +189,19 @@ class SuperLink:
         FederationError
         """
         federation = self.cfg.federation
-        command = [_tool("flwr"), "run", str(app_folder(self.home)), "fedtwin", "--format", "json"]
-        command += ["--run-config", f"run-id={self.run_id} resume={'true' if resume else 'false'}"]
-        command += [
-            "--federation-config",
+        size = (
             f"num-supernodes={federation.num_clients} client-resources-num-cpus={federation.client_cpus} "
-            f"client-resources-num-gpus={federation.client_gpus}",
-        ]
-        try:
-            done = subprocess.run(
-                command,
-                env=self.env,
-                cwd=self.folder,
-                capture_output=True,
-                text=True,
-                timeout=federation.start_timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise FederationError(
-                f"`flwr run` took more than {federation.start_timeout_s:g} s (federation.start_timeout_s)"
-            ) from None
-        answer = _last_json(done.stdout)
-        if not answer.get("success"):
-            raise FederationError(
-                f"`flwr run` did not start the run:\n{(done.stdout + done.stderr).strip()[-3000:]}"
-            )
+            f"client-resources-num-gpus={federation.client_gpus}"
+        )
+        flwr_run(
+            app_folder(self.home),
+            run_id=self.run_id,
+            resume=resume,
+            more=["--federation-config", size],
+            env=self.env,
+            cwd=self.folder,
+            timeout=federation.start_timeout_s,
+        )
 
     def alive(self) -> bool:
         """Whether the SuperLink still runs.
@@ -190,22 +223,16 @@ class SuperLink:
         return "\n".join(lines[-_LOG_LINES:])
 
     def _environment(self) -> dict[str, str]:
-        env = {
-            **os.environ,
-            "FLWR_HOME": str(self.folder),
-            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-            "FLWR_TELEMETRY_ENABLED": "0",
-            "FLWR_DISABLE_UPDATE_CHECK": "1",
-            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
-            "RAY_prestart_worker_first_driver": "0",
-            "RAY_DISABLE_IMPORT_WARNING": "1",
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-            "FEDTWIN_HOME": str(self.home.root),
-            "FEDTWIN_DATABASE_URL": self.home.database_url,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        }
-        env.pop("PYTHONDONTWRITEBYTECODE", None)  # imports take three times as long without bytecode
-        return env
+        return environment(
+            {
+                "FLWR_HOME": str(self.folder),
+                "RAY_prestart_worker_first_driver": "0",
+                "RAY_DISABLE_IMPORT_WARNING": "1",
+                "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+                "FEDTWIN_HOME": str(self.home.root),
+                "FEDTWIN_DATABASE_URL": self.home.database_url,
+            }
+        )
 
     def _wait_until_healthy(self) -> None:
         timeout = self.cfg.federation.start_timeout_s
@@ -218,14 +245,6 @@ class SuperLink:
                 return
             time.sleep(0.1)
         raise FederationError(f"Flower's SuperLink was not ready within {timeout:g} s:\n{self.log_tail()}")
-
-
-def _tool(name: str) -> str:
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if found is None:
-        raise FederationError(f"the command {name} is not installed; pip install 'flwr[simulation]'")
-    return found
 
 
 def _free_port() -> int:

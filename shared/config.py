@@ -73,6 +73,7 @@ class DataConfig(Section):
     decode_workers: Positive | None
     batch_size: Positive
     eval_batch_size: Positive
+    standardize: Literal["dataset", "image"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augment: AugmentConfig
@@ -84,6 +85,12 @@ class DataConfig(Section):
                 raise ValueError(f"data.{name} must have 1 or {self.channels} values, got {len(values)}")
         if any(value <= 0 for value in self.std):
             raise ValueError(f"data.std must be above 0, got {list(self.std)}")
+        undone = [name for name in ("contrast", "brightness") if getattr(self.augment, name)]
+        if self.standardize == "image" and undone:
+            raise ValueError(
+                f"data.augment.{undone[0]} has no effect with data.standardize=image, which takes contrast and "
+                f"brightness out of every image; set it to 0"
+            )
         if self.val_fraction + self.test_fraction >= 1.0:
             raise ValueError("data.val_fraction + data.test_fraction must be below 1")
         if self.source in ("zip", "folder", "classes", "npz") and not self.path:
@@ -149,6 +156,7 @@ class TrainerConfig(Section):
     optimizer: OptimizerConfig
     scheduler: SchedulerConfig
     class_weights: Literal["none", "balanced"]
+    logit_adjustment: Annotated[float, Field(ge=0.0, le=10.0)]
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
     gradient_clip: Annotated[float, Field(gt=0.0)] | None
     ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None
@@ -225,6 +233,7 @@ class FederationConfig(Section):
     num_clients: Positive
     num_rounds: Positive
     local_epochs: Positive
+    rounds_per_epoch: Positive = 1
     min_replies: Positive
     round_timeout_s: Annotated[float, Field(gt=0.0)]
     connect_timeout_s: Annotated[float, Field(gt=0.0)]
@@ -233,6 +242,26 @@ class FederationConfig(Section):
     client_cpus: Positive
     client_gpus: Annotated[float, Field(ge=0.0)]
     start_timeout_s: Annotated[float, Field(gt=0.0)]
+    # Runs that were stored before these two came had Flower's engine.
+    engine: Literal["local", "flower"] = "flower"
+    workers: Positive | None = None
+    kit: str | None = None  # runs that were stored before there were deployments have none
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FederationConfig:
+        if self.kit is not None and self.engine == "local":
+            raise ValueError(f"federation.kit={self.kit} needs federation.engine=flower: real sites use Flower")
+        if self.rounds_per_epoch > 1 and self.local_epochs > 1:
+            raise ValueError(
+                f"federation.rounds_per_epoch={self.rounds_per_epoch} needs federation.local_epochs=1, got "
+                f"{self.local_epochs}"
+            )
+        if self.num_rounds % self.rounds_per_epoch:
+            raise ValueError(
+                f"federation.num_rounds={self.num_rounds} must be a multiple of "
+                f"federation.rounds_per_epoch={self.rounds_per_epoch}: every row is seen as often as any other"
+            )
+        return self
 
 
 class CompareConfig(Section):
@@ -343,6 +372,7 @@ def from_hydra(cfg: DictConfig) -> Config:
     Returns
     -------
     Config
+        Its paths are absolute.
 
     Raises
     ------
@@ -353,6 +383,9 @@ def from_hydra(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(f"the configuration is not complete: {str(error).splitlines()[0]}") from None
     assert isinstance(values, dict)
+    for section, name in _PATHS:  # a run may go on in another folder, and Flower's processes work in others
+        if values[section].get(name) is not None:
+            values[section][name] = str(Path(str(values[section][name])).expanduser().absolute())
     return validate({str(key): value for key, value in values.items()})
 
 
@@ -394,6 +427,8 @@ def _problems(error: ValidationError) -> list[str]:
             problems.append(f"{place}: {message}, got {item['input']!r}")
     return problems
 
+
+_PATHS = (("data", "path"), ("model", "weights"), ("federation", "kit"))
 
 # Names of variants, which pydantic puts into the place of an error.
 _TAGS = {"cnn", "resnet18", "resnet34", "resnet50", "fedavg", "fedmedian", "fedprox", "fedtrimmedavg"}

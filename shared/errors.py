@@ -61,6 +61,10 @@ class ReplyRefused(FederationError):
     """A client's reply breaks the contract (NaN, wrong shape, wrong key, bad count ...)."""
 
 
+class DeployError(FedtwinError):
+    """A kit of a deployment cannot be made, read or started, or a site's own file is not valid."""
+
+
 def bullet_list(problems: Sequence[str], *, limit: int = 50) -> str:
     """Join problems one a line, and count those beyond ``limit``.
 

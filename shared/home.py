@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.config import TrackingConfig
+from shared.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,21 @@ def open_home(tracking: TrackingConfig | None = None) -> Home:
     -------
     Home
         Its folder exists.
+
+    Raises
+    ------
+    ConfigError
+        The folder cannot be made.
     """
     given = tracking.home if tracking else None
     xdg = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     root = Path(given or os.environ.get("FEDTWIN_HOME") or Path(xdg) / "fedtwin").expanduser().absolute()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the home folder {root} cannot be made: {error.strerror}; "
+            f"set FEDTWIN_HOME to a folder that you may write to"
+        ) from None
     url = (tracking.database_url if tracking else None) or os.environ.get("FEDTWIN_DATABASE_URL")
     return Home(root=root, database_url=url or f"sqlite:///{root / 'fedtwin.db'}")

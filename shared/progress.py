@@ -88,7 +88,7 @@ class Board:
             Takes the run's id, and looks.
         """
         update = self.task(name, total=total)
-        update(0, "starting Flower")
+        update(0, "starting")
 
         def look(run_id: int) -> None:
             evaluations = store.server_evaluations(run_id)

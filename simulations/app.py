@@ -25,12 +25,13 @@ def main(settings: DictConfig) -> None:
         from shared.home import open_home  # this and what follows: not needed for --help and --cfg
         from shared.tracking.store import Store
         from simulations.compare import compare
+        from simulations.simulate import open_engine
 
         cfg = from_hydra(settings)
         home = open_home(cfg.tracking)
-        with Store(home.database_url) as store:
-            typed = HydraConfig.get().overrides.task
-            compare(cfg, store=store, home=home, command=shlex.join(["fedtwin", "compare", *typed]))
+        command = shlex.join(["fedtwin", "compare", *HydraConfig.get().overrides.task])
+        with open_engine(cfg) as engine, Store(home.database_url) as store:
+            compare(cfg, engine=engine, store=store, home=home, command=command)
 
 
 if __name__ == "__main__":

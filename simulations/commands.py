@@ -69,9 +69,10 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
         raise TrackingError(f"run {run.id} is still {run.status}, in process {run.pid} on {run.host}")
     cfg = validate(run.config).replace("tracking", run_id=run.id)
     if run.training_mode == "federated":
-        from federated.launch import launch
+        from simulations.simulate import federate, open_engine
 
-        launch(cfg, store=store, home=home, resume_run=run.id)
+        with open_engine(cfg) as engine:
+            federate(cfg, engine=engine, store=store, home=home, resume_run=run.id)
     elif run.training_mode == "centralized":
         from centralized.train import train
 

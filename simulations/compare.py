@@ -19,18 +19,23 @@ from shared.progress import Board
 from shared.run import tracked_run
 from shared.tracking.store import Store
 from simulations.collect import client_values, read_predictions
+from simulations.engine import LocalEngine
 from simulations.gap import GapRow, compare_gap, per_client_summary
 from simulations.gap_table import gap_table, summary_sentence
 from simulations.results import Comparison, cost_rows, write_results
 from simulations.twins import Twins, train_twins
 
 
-def compare(cfg: Config, *, store: Store, home: Home, command: str = "fedtwin compare") -> int:
+def compare(
+    cfg: Config, *, engine: LocalEngine | None, store: Store, home: Home, command: str = "fedtwin compare"
+) -> int:
     """Train pooled and federated twins, and print and store what federation costs.
 
     Parameters
     ----------
     cfg : Config
+    engine : LocalEngine or None
+        Of the federated twins.
     store : Store
     home : Home
     command : str
@@ -48,7 +53,7 @@ def compare(cfg: Config, *, store: Store, home: Home, command: str = "fedtwin co
     console = Console()
     with tracked_run(store, cfg, mode="compare") as run_id:
         with Board(enabled=cfg.trainer.progress) as board:
-            twins = train_twins(cfg, store=store, home=home, parent_id=run_id, board=board)
+            twins = train_twins(cfg, engine=engine, store=store, home=home, parent_id=run_id, board=board)
         rows = measure_gap(cfg, twins, home=home)
         folder = home.results / f"compare_{run_id}"
         store.update_run(run_id, summary=_summary(twins, rows, folder=folder))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Iterable, Mapping
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
-from flwr.supercore.task_identity import TaskIdentity
 
-SERVER_NODE_ID = 1
-CLIENT_APP_RAISED = 2  # Flower's code for a ClientApp that raised
+from simulations.nodes import answer, node_contexts
 
 
 class LocalGrid(Grid):
-    """Nodes without SuperLink, network and Ray: for tests, and for runs that should start at once.
+    """Nodes without SuperLink, network and Ray, in this process; `LocalEngine` has more processes.
 
     Parameters
     ----------
@@ -34,23 +31,8 @@ class LocalGrid(Grid):
         num_clients: int,
         node_configs: Mapping[int, Mapping[str, str | int]] | None = None,
     ) -> None:
-        # Flower's runtime says which task a process works on, and its Message asks; here it is this process.
-        TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, SERVER_NODE_ID, 1
         self.client_app = client_app
-        self.contexts = {
-            1000 + index: Context(
-                run_id=1,
-                node_id=1000 + index,
-                node_config={
-                    "partition-id": index,
-                    "num-partitions": num_clients,
-                    **(node_configs or {}).get(index, {}),
-                },
-                state=RecordDict(),
-                run_config={},
-            )
-            for index in range(num_clients)
-        }
+        self.contexts = node_contexts(num_clients, node_configs)
         self._queue: dict[str, Message] = {}
         self._count = 0
 
@@ -80,9 +62,7 @@ class LocalGrid(Grid):
             self._count += 1
             message_id = f"message-{self._count}"
             # A copy, as on the wire: a strategy may send one RecordDict to many nodes.
-            own = Message(
-                copy.deepcopy(message.content), message.metadata.dst_node_id, message.metadata.message_type
-            )
+            own = Message(_copied(message.content), message.metadata.dst_node_id, message.metadata.message_type)
             own.metadata.__dict__["_message_id"] = message_id
             self._queue[message_id] = own
             ids.append(message_id)
@@ -123,14 +103,7 @@ class LocalGrid(Grid):
         return [reply for message_id in ids for reply in self.pull_messages([message_id])]
 
     def _run(self, message: Message) -> Message:
-        context = self.contexts[message.metadata.dst_node_id]
-        try:
-            reply = self.client_app(message=message, context=context)
-            assert isinstance(reply, Message), f"a ClientApp returned {type(reply).__name__}"
-            return reply
-        except Exception as error:  # whatever a ClientApp raises becomes an error reply, as in Flower
-            reason = "".join(traceback.format_exception_only(error))
-            return Message(Error(CLIENT_APP_RAISED, reason), reply_to=message)
+        return answer(self.client_app, message, self.contexts[message.metadata.dst_node_id])
 
     @property
     def run(self) -> Run:
@@ -148,3 +121,13 @@ class LocalGrid(Grid):
     def create_message(self, *args: object, **kwargs: object) -> Message:
         """Not used: messages are made by their constructor, as Flower advises."""
         raise NotImplementedError
+
+
+def _copied(content: RecordDict) -> RecordDict:
+    # The bytes of an array cannot change, and may be many.
+    return RecordDict(
+        {
+            name: ArrayRecord(dict(record)) if isinstance(record, ArrayRecord) else copy.deepcopy(record)
+            for name, record in content.items()
+        }
+    )

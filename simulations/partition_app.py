@@ -22,15 +22,14 @@ def main(overrides: DictConfig) -> None:
         from rich.console import Console  # this and what follows: not needed for --help and --cfg
 
         from shared.data.images import load_images
-        from shared.data.partition import counts_table, label_counts
+        from shared.data.partition import counts_table, label_counts, partition_images
         from shared.home import open_home
         from simulations.figures import label_distribution, save
-        from simulations.twins import share_out
 
         cfg = from_hydra(overrides)
         home = open_home(cfg.tracking)
         data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
-        parts = share_out(cfg, data)
+        parts = partition_images(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
         counts = label_counts(parts, labels=data.labels, splits=data.splits, num_classes=len(data.classes))
         names = [f"client-{index}" for index in range(len(parts))]
         console = Console()

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import lightning as L
-import numpy as np
-import numpy.typing as npt
 from lightning.pytorch.callbacks import Callback
 
 from centralized.train import Subset, train
-from federated.launch import launch
 from shared.config import Config
-from shared.data.images import ImageData, load_images
-from shared.data.partition import partition
+from shared.data.images import load_images
+from shared.data.partition import partition_images
 from shared.home import Home
 from shared.progress import Board
 from shared.tracking.store import Store
+from simulations.engine import LocalEngine
+from simulations.simulate import federate
 
 
 @dataclass
@@ -39,12 +38,16 @@ class Twins:
     local: list[list[int]] = field(default_factory=list)
 
 
-def train_twins(cfg: Config, *, store: Store, home: Home, parent_id: int, board: Board) -> Twins:
+def train_twins(
+    cfg: Config, *, engine: LocalEngine | None, store: Store, home: Home, parent_id: int, board: Board
+) -> Twins:
     """Train all twins, on the same data, split and seed, for the same number of examples.
 
     Parameters
     ----------
     cfg : Config
+    engine : LocalEngine or None
+        Of the federated twins.
     store : Store
     home : Home
     parent_id : int
@@ -62,9 +65,9 @@ def train_twins(cfg: Config, *, store: Store, home: Home, parent_id: int, board:
         suffix = f" (seed {seed})" if len(twins.seeds) > 1 else ""
         twins.pooled.append(_train(own, store=store, home=home, board=board, label=f"pooled{suffix}"))
         follow = board.follow_rounds(store, f"federated{suffix}", total=own.federation.num_rounds)
-        twins.federated.append(launch(own, store=store, home=home, on_poll=follow))
+        twins.federated.append(federate(own, engine=engine, store=store, home=home, on_poll=follow))
         if cfg.compare.local_only:
-            parts = share_out(own, data)
+            parts = partition_images(data, cfg=own.partition, num_partitions=own.federation.num_clients)
             twins.local.append(
                 [
                     _train(
@@ -84,8 +87,8 @@ def train_twins(cfg: Config, *, store: Store, home: Home, parent_id: int, board:
 def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
     """The configuration of one seed's twins.
 
-    Early stopping is off and the pooled twin trains for num_rounds x local_epochs x fraction_train epochs, so
-    that both see the same number of examples.
+    Early stopping is off and the pooled twin trains for num_rounds x local_epochs / rounds_per_epoch x
+    fraction_train epochs, so that both see the same number of examples.
 
     Parameters
     ----------
@@ -98,7 +101,8 @@ def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
     Config
     """
     federation = cfg.federation
-    epochs = max(1, round(federation.num_rounds * federation.local_epochs * cfg.strategy.fraction_train))
+    passes = federation.num_rounds * federation.local_epochs / federation.rounds_per_epoch
+    epochs = max(1, round(passes * cfg.strategy.fraction_train))
     stopping = {**cfg.trainer.early_stopping.model_dump(), "enabled": False}
     cfg = cfg.replace("trainer", max_epochs=epochs, early_stopping=stopping, progress=False)
     cfg = cfg.replace("federation", early_stopping=False)
@@ -106,29 +110,6 @@ def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
         cfg = cfg.replace("partition", seed=seed)
     cfg = cfg.replace("tracking", parent_id=parent_id, run_id=None)
     return cfg.replace("", seed=seed)
-
-
-def share_out(cfg: Config, data: ImageData) -> list[npt.NDArray[np.int64]]:
-    """The clients' rows.
-
-    Parameters
-    ----------
-    cfg : Config
-    data : ImageData
-
-    Returns
-    -------
-    list of ndarray [n], int64
-    """
-    return partition(
-        cfg.partition,
-        num_partitions=cfg.federation.num_clients,
-        labels=data.labels,
-        splits=data.splits,
-        groups=data.groups,
-        columns=data.columns,
-        classes=data.classes,
-    )
 
 
 class _EpochProgress(Callback):

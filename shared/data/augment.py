@@ -12,6 +12,8 @@ from torchvision.transforms import v2
 
 from shared.config import AugmentConfig, DataConfig
 
+SMALLEST_STD = 1e-3  # added to the deviation of an image, of pixels in [0, 1]: a quarter of a grey level
+
 
 class RandomAffinePerImage(v2.Transform):
     """Flip, shift, rotate and scale each image of a batch by its own random draw, in one resampling.
@@ -116,6 +118,27 @@ class RandomIntensityPerImage(v2.Transform):
         return (inpt - mean) * factor + mean + offset
 
 
+class StandardizePerImage(v2.Transform):
+    """Give each image mean 0 and standard deviation 1, whatever its exposure and contrast were."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Standardise a batch.
+
+        Parameters
+        ----------
+        inpt : Tensor [B, C, H, W], float32 in [0, 1]
+        params : dict
+            Not used: nothing is drawn.
+
+        Returns
+        -------
+        Tensor [B, C, H, W], float32
+            An image of one colour becomes 0.
+        """
+        std, mean = torch.std_mean(inpt, dim=(1, 2, 3), keepdim=True, correction=0)
+        return (inpt - mean) / (std + SMALLEST_STD)
+
+
 def build_transform(cfg: DataConfig, *, train: bool) -> v2.Transform:
     """The transform of a batch of images.
 
@@ -136,8 +159,11 @@ def build_transform(cfg: DataConfig, *, train: bool) -> v2.Transform:
         steps.append(RandomAffinePerImage(augment))
     if train and (augment.contrast or augment.brightness):
         steps.append(RandomIntensityPerImage(augment))
-    mean, std = (list(values) * (cfg.channels // len(values)) for values in (cfg.mean, cfg.std))
-    steps.append(v2.Normalize(mean=mean, std=std, inplace=True))
+    if cfg.standardize == "image":
+        steps.append(StandardizePerImage())
+    else:
+        mean, std = (list(values) * (cfg.channels // len(values)) for values in (cfg.mean, cfg.std))
+        steps.append(v2.Normalize(mean=mean, std=std, inplace=True))
     steps.append(_ChannelsLast())
     return v2.Compose(steps)
 

@@ -31,11 +31,15 @@ class EpochSampler:
     seed, partition_id : int
     epoch_offset : int
         Epochs that came before this fit: of earlier rounds.
+    parts : int
+        Epochs that share one pass over the rows, each with a part of it.
     """
 
-    def __init__(self, size: int, *, seed: int, partition_id: int, epoch_offset: int) -> None:
+    def __init__(
+        self, size: int, *, seed: int, partition_id: int, epoch_offset: int = 0, parts: int = 1
+    ) -> None:
         self.size, self.seed, self.partition_id = size, seed, partition_id
-        self.epoch_offset = epoch_offset
+        self.epoch_offset, self.parts = epoch_offset, parts
         self.epoch = epoch_offset
 
     def set_epoch(self, epoch: int) -> None:
@@ -48,16 +52,40 @@ class EpochSampler:
         """
         self.epoch = self.epoch_offset + epoch
 
+    def __len__(self) -> int:
+        return part_size(self.size, epoch=self.epoch, parts=self.parts)
+
     def order(self) -> npt.NDArray[np.int64]:
-        """A permutation of ``range(size)``.
+        """A permutation of ``range(size)``, or the part of it that the epoch takes.
 
         Returns
         -------
-        ndarray [size], int64
+        ndarray [len(self)], int64
         """
-        return np.random.default_rng(derive_seed(self.seed, self.partition_id, self.epoch)).permutation(
-            self.size
-        )
+        whole, part = divmod(self.epoch, self.parts)
+        rows = np.random.default_rng(derive_seed(self.seed, self.partition_id, whole)).permutation(self.size)
+        return rows[self.size * part // self.parts :][: len(self)]
+
+
+def part_size(size: int, *, epoch: int, parts: int) -> int:
+    """Rows of an epoch, where several share one pass over all rows.
+
+    Parameters
+    ----------
+    size : int
+        All rows.
+    epoch : int
+        From 0.
+    parts : int
+        Epochs that share a pass.
+
+    Returns
+    -------
+    int
+        They differ by one at most, and those of a pass add up to ``size``.
+    """
+    part = epoch % parts
+    return size * (part + 1) // parts - size * part // parts
 
 
 class BatchLoader:
@@ -97,7 +125,7 @@ class BatchLoader:
 
     def _bounds(self) -> list[tuple[int, int]]:
         rank, world = _rank_and_world()
-        size = len(self.rows)
+        size = len(self.rows if self.sampler is None else self.sampler)
         if world > 1:
             return _even_bounds(size, batch_size=self.batch_size, world=world)[rank::world]
         edges = [*range(0, size, self.batch_size), size]
@@ -121,6 +149,8 @@ class ImageDataModule(L.LightningDataModule):
         Enters the order of the training rows.
     epoch_offset : int
         Epochs before this fit, so that round 2 does not repeat the order of round 1.
+    parts : int
+        Epochs that share one pass over the training rows.
     """
 
     def __init__(
@@ -132,16 +162,17 @@ class ImageDataModule(L.LightningDataModule):
         indices: npt.NDArray[np.int64] | None = None,
         partition_id: int = 0,
         epoch_offset: int = 0,
+        parts: int = 1,
     ) -> None:
         super().__init__()
         self.data, self.cfg, self.seed, self.partition_id = data, cfg, seed, partition_id
-        self.epoch_offset = epoch_offset
+        self.epoch_offset, self.parts = epoch_offset, parts
         self.rows = {stage: _rows(data, stage, indices) for stage in ("train", "val", "test")}
         self.train_transform = build_transform(cfg, train=True)
         self.eval_transform = build_transform(cfg, train=False)
 
     def num_examples(self, stage: str) -> int:
-        """Rows of a stage.
+        """Rows of a stage; of training, those of the first epoch of the fit.
 
         Parameters
         ----------
@@ -151,7 +182,8 @@ class ImageDataModule(L.LightningDataModule):
         -------
         int
         """
-        return len(self.rows[stage])
+        size = len(self.rows[stage])
+        return part_size(size, epoch=self.epoch_offset, parts=self.parts) if stage == "train" else size
 
     def label_counts(self, stage: str = "train") -> list[int]:
         """Rows of each class.
@@ -176,7 +208,11 @@ class ImageDataModule(L.LightningDataModule):
         """
         rows = self.rows["train"]
         sampler = EpochSampler(
-            len(rows), seed=self.seed, partition_id=self.partition_id, epoch_offset=self.epoch_offset
+            len(rows),
+            seed=self.seed,
+            partition_id=self.partition_id,
+            epoch_offset=self.epoch_offset,
+            parts=self.parts,
         )
         return BatchLoader(self.data, rows, batch_size=self.cfg.batch_size, sampler=sampler)
 

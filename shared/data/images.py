@@ -19,7 +19,7 @@ from shared.data.cache import drop_entry, open_entry, remember_digest
 from shared.data.files import Content
 from shared.data.progress import progress_bar
 from shared.data.source import Source, open_source
-from shared.data.split import make_splits
+from shared.data.split import SIDES, make_splits
 from shared.data.table import Table, annotate
 from shared.errors import DataError, ImageDecodeError, bullet_list
 
@@ -76,7 +76,9 @@ class ImageData:
         return np.flatnonzero(self.splits == split)
 
 
-def load_images(cfg: DataConfig, *, cache_dir: Path, progress: bool = False) -> ImageData:
+def load_images(
+    cfg: DataConfig, *, cache_dir: Path, progress: bool = False, sides: Sequence[str] = SIDES
+) -> ImageData:
     """Load images, decoding them if that was not done before.
 
     Any number of processes may call this at the same time; one of them decodes.
@@ -88,6 +90,8 @@ def load_images(cfg: DataConfig, *, cache_dir: Path, progress: bool = False) -> 
         The only place that is written to.
     progress : bool
         Draw a bar on stderr while decoding.
+    sides : sequence of str
+        What the rows are for, see `shared.data.split.make_splits`.
 
     Returns
     -------
@@ -125,6 +129,7 @@ def load_images(cfg: DataConfig, *, cache_dir: Path, progress: bool = False) -> 
         seed=cfg.split_seed,
         classes=notes.classes,
         patients=notes.patients,
+        sides=sides,
     )
     if bad and progress:
         print(

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.config import PartitionConfig
+from shared.data.images import ImageData
 from shared.data.partition_natural import natural
 from shared.data.partition_pathological import pathological
 from shared.data.partition_schemes import dirichlet, iid, quantity, stratified
@@ -24,6 +25,7 @@ __all__ = [
     "label_counts",
     "natural",
     "partition",
+    "partition_images",
     "pathological",
     "quantity",
     "stratified",
@@ -95,6 +97,34 @@ def partition(
     order = np.argsort(owner, kind="stable")
     ends = np.cumsum(np.bincount(owner, minlength=num_partitions))
     return list(np.split(rows[order], ends[:-1]))
+
+
+def partition_images(data: ImageData, *, cfg: PartitionConfig, num_partitions: int) -> list[Ints]:
+    """Share out the rows of loaded images, see `partition`.
+
+    Parameters
+    ----------
+    data : ImageData
+    cfg : PartitionConfig
+    num_partitions : int
+
+    Returns
+    -------
+    list of NDArray [n], int64
+
+    Raises
+    ------
+    PartitionError
+    """
+    return partition(
+        cfg,
+        num_partitions=num_partitions,
+        labels=data.labels,
+        splits=data.splits,
+        groups=data.groups,
+        columns=data.columns,
+        classes=data.classes,
+    )
 
 
 def label_counts(

@@ -27,6 +27,7 @@ def make_splits(
     seed: int,
     classes: Sequence[str] | None = None,
     patients: Sequence[str] | None = None,
+    sides: Sequence[str] = SIDES,
 ) -> npt.NDArray[np.str_]:
     """Put every row on one side.
 
@@ -45,6 +46,9 @@ def make_splits(
     seed : int
     classes, patients : sequence of str, optional
         Names by number, for messages.
+    sides : sequence of str
+        What the rows are for. Without ``test`` (a site of a deployment) none are put there; ``test`` alone (a
+        server) lets rows that are given to test stand without any to train.
 
     Returns
     -------
@@ -62,11 +66,14 @@ def make_splits(
         _check_apart(splits, groups, patients)
     rows = np.flatnonzero(splits == "train")
     if not len(rows):
+        if tuple(sides) == ("test",) and "test" in splits:
+            return splits
         raise SplitError(f"no row is given to train, only to {sorted(set(splits.tolist()))}")
     if given is not None:
         _check_known(splits, labels, classes)
     fractions = {"val": val_fraction, "test": test_fraction}
-    missing = [side for side in ("val", "test") if side not in splits]
+    unused = {"test"} - set(sides)
+    missing = [side for side in ("val", "test") if side not in splits and side not in unused]
     if not missing:
         return splits
     shares = np.array([fractions[side] * len(labels) / len(rows) for side in missing])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from shared.config import Config, SchedulerConfig
+from shared.data.datamodule import ImageDataModule
 from shared.errors import ConfigError, DivergedError
 from shared.model.backbones import build_network, frozen_modules
 from shared.model.scores import build_metrics, compute, sum_over_devices
@@ -58,17 +59,45 @@ class LitClassifier(L.LightningModule):
     ) -> None:
         super().__init__()
         _check_settings(cfg, num_classes)
-        self.cfg, self.num_classes, self.partition_id = cfg, num_classes, partition_id
-        self.total_epochs = total_epochs or cfg.trainer.max_epochs
-        self.epoch_offset, self.lr_scale = epoch_offset, lr_scale
-        self.federated = total_epochs is not None
+        self.cfg, self.num_classes = cfg, num_classes
         self.network = build_network(cfg, num_classes=num_classes)
         self.metrics = build_metrics(num_classes)
         # Not persistent: a buffer of the loss must not enter the state_dict, where it would be averaged.
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.class_weights: Tensor | None
-        self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("class_weights", None, persistent=False)
+        self.log_prior: Tensor | None
+        self.register_buffer("log_prior", None, persistent=False)
         self._answers: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.place(
+            partition_id=partition_id,
+            total_epochs=total_epochs,
+            epoch_offset=epoch_offset,
+            lr_scale=lr_scale,
+            class_weights=class_weights,
+        )
+
+    def place(
+        self,
+        *,
+        partition_id: int,
+        total_epochs: int | None,
+        epoch_offset: int,
+        lr_scale: float,
+        class_weights: Sequence[float] | None,
+    ) -> None:
+        """Say where the next fit stands: whose rows, and which part of the whole training.
+
+        Parameters
+        ----------
+        partition_id, total_epochs, epoch_offset, lr_scale, class_weights
+            As for a new module, which is slower to make than to place anew.
+        """
+        self.partition_id = partition_id
+        self.total_epochs = total_epochs or self.cfg.trainer.max_epochs
+        self.epoch_offset, self.lr_scale = epoch_offset, lr_scale
+        self.federated = total_epochs is not None
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.class_weights = weights if weights is None else weights.to(self.device)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch.
@@ -84,9 +113,17 @@ class LitClassifier(L.LightningModule):
         logits: Tensor = self.network(images.to(self.dtype))  # its own where precision=bf16-true and the like
         return logits.float()
 
+    def on_fit_start(self) -> None:
+        """Take the shares of the classes from the rows that this fit trains on."""
+        if self.cfg.trainer.logit_adjustment:
+            counts = cast(ImageDataModule, self.trainer.datamodule).label_counts()  # type: ignore[attr-defined]
+            # One row more of each class: a client may have none of some.
+            shares = (torch.tensor(counts, dtype=torch.float64) + 1) / (sum(counts) + len(counts))
+            self.log_prior = (self.cfg.trainer.logit_adjustment * shares.log()).float().to(self.device)
+
     def on_train_epoch_start(self) -> None:
         """Seed dropout and augmentation by (seed, partition, epoch); keep frozen parts as they are."""
-        place = (self.partition_id, self.epoch_offset + self.current_epoch)
+        place = (self.partition_id, self.epoch_offset + self.trainer.current_epoch)
         several = self.trainer.world_size > 1  # each device draws its own
         torch.manual_seed(derive_seed(self.cfg.seed, *place, *((self.global_rank,) if several else ())))
         for module in frozen_modules(self.network, self.cfg.model):
@@ -110,7 +147,10 @@ class LitClassifier(L.LightningModule):
         logits = self(images)
         weight = None if self.class_weights is None else self.class_weights.float()
         loss = functional.cross_entropy(
-            logits, labels, weight=weight, label_smoothing=self.cfg.trainer.label_smoothing
+            logits if self.log_prior is None else logits + self.log_prior,
+            labels,
+            weight=weight,
+            label_smoothing=self.cfg.trainer.label_smoothing,
         )
         self._answers.append((logits.detach(), labels, loss.detach() * len(labels)))
         if self.trainer.is_last_batch:
@@ -193,7 +233,7 @@ class LitClassifier(L.LightningModule):
         loss = float(summed[0] / summed[1])
         if not math.isfinite(loss):
             raise DivergedError(
-                f"{stage}/loss is {loss} in epoch {self.current_epoch + 1}: the training diverged; "
+                f"{stage}/loss is {loss} in epoch {self.trainer.current_epoch + 1}: the training diverged; "
                 f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
             )
         values = compute(self.metrics, torch.cat(logits).softmax(dim=1), truth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,13 @@ def score(scores: Scores, *, threshold: float = 0.5) -> dict[str, float]:
     num_classes = scores.probabilities.shape[1]
     picked = scores.probabilities.gather(1, scores.labels[:, None]).clamp_min(1e-12)
     values = {"loss": float(-picked.log().mean())}
-    values.update(compute(build_metrics(num_classes, threshold=threshold), scores.probabilities, scores.labels))
+    values.update(compute(_kept_metrics(num_classes, threshold), scores.probabilities, scores.labels))
     return values
+
+
+@lru_cache(maxsize=4)
+def _kept_metrics(num_classes: int, threshold: float) -> MetricCollection:
+    return build_metrics(num_classes, threshold=threshold)  # `compute` leaves them as they were when new
 
 
 def compute(metrics: MetricCollection, probabilities: Tensor, labels: Tensor) -> dict[str, float]:

@@ -20,6 +20,13 @@ from shared.tracking import migrations
 from shared.tracking.rows import json_ready
 
 LOCK_TIMEOUT_S = 30
+# A peer that is gone is noticed within a minute, and a firewall does not forget a connection that only listens.
+POSTGRESQL_OPTIONS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 MIGRATION_LOCK = 0x66656474  # any number that other users of the same PostgreSQL server are unlikely to lock
 
 
@@ -50,6 +57,7 @@ class Database:
         self._lock = threading.Lock()
         self._engine: sa.Engine | None = None
         self._current = False
+        self._file: tuple[int, int] | None = None
         _close_before_fork(self)
 
     @contextmanager
@@ -84,6 +92,25 @@ class Database:
         with self._connect(writing=True) as connection:
             yield connection
 
+    def connect_apart(self) -> Any:
+        """Open a connection of the driver's that is not of the pool, for what lasts.
+
+        Returns
+        -------
+        sqlite3.Connection or psycopg.Connection
+            In no transaction. To be closed by the caller, who does not fork meanwhile.
+
+        Raises
+        ------
+        TrackingError
+            The database cannot be reached or used.
+        """
+        with self._named_errors():
+            connection = self._open().connect()
+            driver = connection.connection.driver_connection
+            connection.detach()
+            return driver
+
     def close(self) -> None:
         """Close all connections that are not in use; a later call opens new ones."""
         engine, self._engine = self._engine, None
@@ -97,17 +124,48 @@ class Database:
             with engine.connect().execution_options(writing=writing) as connection, connection.begin():
                 yield connection
 
+    def file_id(self) -> tuple[int, int] | None:
+        """Which file the database is in now.
+
+        Returns
+        -------
+        tuple of int, or None
+            Device and inode; None if there is no such file, and for PostgreSQL.
+        """
+        if not self.is_sqlite:
+            return None
+        try:
+            status = Path(str(self._url.database)).stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     def _open(self) -> sa.Engine:
         engine = self._engine
-        if engine is not None and self._current:
+        if engine is not None and self._current and self._file == self.file_id():
             return engine
         with self._lock:
+            self._leave_another_file()
             if self._engine is None:
                 self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
             if not self._current:
                 self._migrate(self._engine)
                 self._current = True
+                self._file = self.file_id()
             return self._engine
+
+    def _leave_another_file(self) -> None:
+        # Open connections would go on with a file that nobody else can see, and new ones would make a new one.
+        found = self.file_id()
+        if self._file is None or found == self._file:
+            return
+        self.close()
+        self._current = False
+        if found is None:
+            raise TrackingError(
+                f"the tracking database {self.shown} is gone: its file was removed or moved while it was in "
+                f"use; put it back, or start again"
+            )
 
     def _migrate(self, engine: sa.Engine) -> None:
         with engine.connect() as connection, connection.begin():
@@ -132,8 +190,8 @@ class Database:
             yield
         except (sa.exc.IntegrityError, sa.exc.DataError):
             raise  # a row that breaks the schema is our own bug
-        except sa.exc.DBAPIError as error:
-            cause = self._without_password(" ".join(str(error.orig).split()))
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:  # the latter: all connections are in use
+            cause = self._without_password(" ".join(str(getattr(error, "orig", error)).split()))
             raise TrackingError(
                 f"cannot use the tracking database {self.shown}: {cause}; {self._advice()}"
             ) from None
@@ -167,7 +225,7 @@ def _parse(url: str) -> URL:
 
 
 def _postgresql(url: URL) -> sa.Engine:
-    options = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+    options = {name: value for name, value in POSTGRESQL_OPTIONS.items() if name not in url.query}
     return sa.create_engine(
         url, pool_pre_ping=True, hide_parameters=True, json_serializer=_to_json, connect_args=options
     )

@@ -7,23 +7,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import TrackingError
-from shared.tracking.engine import Database
+from shared.tracking.points import AGGREGATE, Points
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow
 from shared.tracking.tables import client, round_, run, run_metrics, server_evaluation
 
-AGGREGATE = run_metrics.c.client_id.is_(None)
 
-
-class Queries:
+class Queries(Points):
     """Reads runs and what belongs to them.
 
     Parameters
     ----------
     database : Database
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def run(self, run_id: int) -> RunRow:
         """One run.
@@ -41,10 +36,24 @@ class Queries:
         TrackingError
             There is no such run.
         """
-        rows = self._select(sa.select(run).where(run.c.id == run_id))
-        if not rows:
+        found = self.find(run_id)
+        if found is None:
             raise self._no_run(run_id)
-        return RunRow(**rows[0]._mapping)
+        return found
+
+    def find(self, run_id: int) -> RunRow | None:
+        """One run, if there is such a run.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        RunRow or None
+        """
+        rows = self._select(sa.select(run).where(run.c.id == run_id))
+        return RunRow(**rows[0]._mapping) if rows else None
 
     def runs(
         self,
@@ -103,6 +112,22 @@ class Queries:
         query = sa.select(run_metrics).where(run_metrics.c.run_id == run_id, run_metrics.c.id > after)
         return [MetricRow(*row) for row in self._select(query.order_by(run_metrics.c.id).limit(limit))]
 
+    def cursor(self, run_id: int) -> int:
+        """The id of a run's newest value.
+
+        Parameters
+        ----------
+        run_id : int
+
+        Returns
+        -------
+        int
+            0 if it has none.
+        """
+        newest = sa.select(sa.func.max(run_metrics.c.id)).where(run_metrics.c.run_id == run_id)
+        ((found,),) = self._select(newest)
+        return found or 0
+
     def latest(self, run_id: int) -> list[MetricRow]:
         """The last value of each metric, of each client and of the aggregate.
 
@@ -139,36 +164,40 @@ class Queries:
         with self._database.read() as connection:
             return best_values(connection, run_id)
 
-    def server_evaluations(self, run_id: int) -> list[ServerEvaluationRow]:
+    def server_evaluations(self, run_id: int, *, since: int = 0) -> list[ServerEvaluationRow]:
         """Evaluations of the global model on the server's data, by round.
 
         Parameters
         ----------
         run_id : int
+        since : int
+            The first round that is wanted.
 
         Returns
         -------
         list of ServerEvaluationRow
         """
         rows = []
-        for row in self._of_run(server_evaluation, run_id, by="round"):
+        for row in self._of_run(server_evaluation, run_id, by="round", since=since):
             row["metrics"] = {name: float(value) for name, value in row["metrics"].items()}
             rows.append(ServerEvaluationRow(**row))
         return rows
 
-    def rounds(self, run_id: int) -> list[RoundRow]:
+    def rounds(self, run_id: int, *, since: int = 0) -> list[RoundRow]:
         """Server rounds, by number.
 
         Parameters
         ----------
         run_id : int
+        since : int
+            The first round that is wanted.
 
         Returns
         -------
         list of RoundRow
         """
         rows = []
-        for row in self._of_run(round_, run_id, by="round"):
+        for row in self._of_run(round_, run_id, by="round", since=since):
             row["failed"] = {int(client_id): reason for client_id, reason in row["failed"].items()}
             rows.append(RoundRow(**row))
         return rows
@@ -186,13 +215,9 @@ class Queries:
         """
         return [ClientRow(**row) for row in self._of_run(client, run_id, by="client_id")]
 
-    def _of_run(self, table: sa.Table, run_id: int, *, by: str) -> list[dict[str, Any]]:
-        query = sa.select(table).where(table.c.run_id == run_id).order_by(table.c[by])
+    def _of_run(self, table: sa.Table, run_id: int, *, by: str, since: int = 0) -> list[dict[str, Any]]:
+        query = sa.select(table).where(table.c.run_id == run_id, table.c[by] >= since).order_by(table.c[by])
         return [dict(row._mapping) for row in self._select(query)]
-
-    def _select(self, query: sa.Select[Any]) -> list[Any]:
-        with self._database.read() as connection:
-            return list(connection.execute(query))
 
     def _no_run(self, run_id: int) -> TrackingError:
         return TrackingError(

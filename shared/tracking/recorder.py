@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.tracking.changes import CHANNEL
 from shared.tracking.queries import Queries
 from shared.tracking.rows import ClientLike
 from shared.tracking.tables import client, round_, run, run_metrics, server_evaluation
@@ -50,6 +51,7 @@ class Recorder(Queries):
         with self._database.write() as connection:
             # Ids are the cursor of `metrics`: a run has one writer at a time, so that they appear in order.
             self._lock_run(connection, run_id)
+            self._announce(connection, run_id)
             return _insert_points(connection, run_id, points)
 
     def sink(self, run_id: int) -> MetricSink:
@@ -188,7 +190,13 @@ class Recorder(Queries):
         statement = insert.on_conflict_do_update(index_elements=keys, set_=others)
         with self._database.write() as connection:
             self._lock_run(connection, run_id)
+            self._announce(connection, run_id)
             connection.execute(statement, [{"run_id": run_id, **row} for row in rows])
+
+    def _announce(self, connection: sa.Connection, run_id: int) -> None:
+        # Told when the transaction is committed to whoever listens; nobody has to.
+        if not self._database.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_notify(CHANNEL, str(run_id))))
 
     def _lock_run(self, connection: sa.Connection, run_id: int) -> Any:
         # SQLite has locked the whole file already; its dialect leaves FOR UPDATE out.

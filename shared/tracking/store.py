@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import TrackingError
+from shared.tracking.changes import Changes
 from shared.tracking.engine import Database
 from shared.tracking.process import Owner, is_gone, owner
 from shared.tracking.queries import best_values
@@ -58,6 +59,21 @@ class Store(Recorder):
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         self._database.close()
+
+    def changes(self, *, poll_s: float = 0.1) -> Changes:
+        """What notices that any process has written to this database.
+
+        Parameters
+        ----------
+        poll_s : float, seconds
+            How often it looks, where it cannot be told.
+
+        Returns
+        -------
+        Changes
+            To be closed by the caller.
+        """
+        return Changes(self._database, poll_s=poll_s)
 
     def create_run(
         self,
@@ -112,7 +128,8 @@ class Store(Recorder):
             if parent_id is not None:
                 self._lock_run(connection, parent_id)
             key = connection.execute(sa.insert(run).values(row)).inserted_primary_key
-        assert key is not None
+            assert key is not None
+            self._announce(connection, key[0])
         return int(key[0])
 
     def claim_run(self, run_id: int, *, config: Mapping[str, Any] | None = None, resume: bool = False) -> None:
@@ -142,6 +159,7 @@ class Store(Recorder):
             if config is not None:
                 changes["config"] = config
             connection.execute(sa.update(run).where(run.c.id == run_id).values(changes))
+            self._announce(connection, run_id)
 
     def set_owner(self, run_id: int, pid: int) -> None:
         """Give a run that is not finished to another process of this machine, such as the child that runs it.
@@ -154,6 +172,7 @@ class Store(Recorder):
         mine = (run.c.id == run_id) & run.c.status.in_(UNFINISHED)
         with self._database.write() as connection:
             connection.execute(sa.update(run).where(mine).values(asdict(owner(pid))))
+            self._announce(connection, run_id)
 
     def finish_run(
         self, run_id: int, status: str, *, error: str | None = None, stop_reason: str | None = None
@@ -223,6 +242,7 @@ class Store(Recorder):
         with self._database.write() as connection:
             merged = {**self._lock_run(connection, run_id).summary, **summary}
             connection.execute(sa.update(run).where(run.c.id == run_id).values(summary=merged))
+            self._announce(connection, run_id)
 
     def _is_gone(self, row: Any, *, here: Owner) -> bool:
         if row.boot_id != here.boot_id:
@@ -232,6 +252,7 @@ class Store(Recorder):
     def _end(self, connection: sa.Connection, row: Any, **changes: Any) -> None:
         changes["summary"] = {**row.summary, "best": best_values(connection, row.id)}
         connection.execute(sa.update(run).where(run.c.id == row.id).values(changes))
+        self._announce(connection, row.id)
 
 
 def _last_sign(connection: sa.Connection, row: Any) -> datetime:

@@ -46,6 +46,7 @@ def test_what_a_run_leaves(run, store, home, checkpoint):
     expected = {("val", epoch): len(METRICS) for epoch in (1, 2, 3)}
     expected |= {("train", epoch): len(METRICS) + 2 for epoch in (1, 2, 3)}  # and lr, seconds
     assert counts == expected | {("test", None): len(METRICS)}
+    assert row.summary["classes"] == ["0", "1"]
     assert row.summary["test"].keys() == METRICS
     assert np.sum(row.summary["confusion"]) == 30
     folder = home.run_dir(row.id)
@@ -182,10 +183,11 @@ def test_early_stopping_says_why(run):
     assert "Signaling" not in row.stop_reason
 
 
-def test_a_training_that_diverges_fails_its_run(run, assert_failed):
+def test_a_training_that_diverges_fails_its_run(run, store, assert_failed):
     with pytest.raises(DivergedError) as error:
         run("trainer.optimizer.lr=1e6")
     assert_failed(error, says="the training diverged; lower trainer.optimizer.lr")
+    assert store.runs()[0].summary["classes"] == ["0", "1"]  # known from the start, for whoever watches
 
 
 def test_an_unknown_monitor_fails_before_anything_is_trained(run, store, assert_failed):

@@ -50,6 +50,15 @@ def write_batches(url: str, run_id: str, client_id: str) -> None:
             assert store.add_metrics(int(run_id), points) == 30
 
 
+def write_sizes(url: str, run_id: str, client_id: str, size: str) -> None:
+    """Two thousand points, ``size`` of them in a transaction."""
+    with Store(url) as store:
+        for first in range(0, 2000, int(size)):
+            rounds = range(first, first + int(size))
+            points = [point(round=number, client_id=int(client_id)) for number in rounds]
+            assert store.add_metrics(int(run_id), points) == int(size)
+
+
 def write_and_acknowledge(url: str, run_id: str) -> None:
     with Store(url) as store:
         for batch in range(1_000_000):

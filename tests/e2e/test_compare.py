@@ -1,4 +1,4 @@
-"""``fedtwin compare`` as a user types it, with a real `flwr run` inside."""
+"""``fedtwin compare`` as a user types it, with our processes and with a real `flwr run` inside."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_compare_prints_the_gap_and_writes_the_report(fedtwin: Command, home: Path) -> None:
+@pytest.mark.parametrize("engine", ["local", "flower"])
+def test_compare_prints_the_gap_and_writes_the_report(engine: str, fedtwin: Command, home: Path) -> None:
     done = fedtwin(
         "compare",
+        f"federation.engine={engine}",
         "federation.num_rounds=2",
         "federation.num_clients=2",
         "compare.local_only=true",

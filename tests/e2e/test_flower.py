@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from round_kit import wait_for_round
 
 from federated.checkpoint import load_checkpoint
 from federated.client_app import app
@@ -64,6 +64,8 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
             LocalGrid(app, num_clients=3), validate(run.config), store=store, home=local, say=lambda line: None
         )
     assert _weights(local.run_dir(again)) == _weights(home / "runs" / str(run.id))
+    assert fedtwin("simulate", *SMALL).returncode == 0
+    assert _weights(home / "runs" / str(run.id + 1)) == _weights(home / "runs" / str(run.id))
 
 
 def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
@@ -134,7 +136,7 @@ def test_a_killed_server_app_is_found_and_the_run_resumes(
     )
     database = home / "fedtwin.db"
     try:
-        pid = _wait_for_round(database, 2, child=child)
+        pid = wait_for_round(database, 2, child=child).pid
         os.kill(pid, signal.SIGKILL)
         _, errors = child.communicate(timeout=120)
     finally:
@@ -169,7 +171,7 @@ def test_sigterm_stops_the_federation_as_ctrl_c_does(
         text=True,
     )
     try:
-        _wait_for_round(home / "fedtwin.db", 1, child=child)
+        wait_for_round(home / "fedtwin.db", 1, child=child)
         child.terminate()
         child.communicate(timeout=120)
     finally:
@@ -179,19 +181,6 @@ def test_sigterm_stops_the_federation_as_ctrl_c_does(
     assert not list(home.glob("flower-*"))
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
         assert store.runs()[0].status == "stopped"
-
-
-def _wait_for_round(database: Path, number: int, *, child: subprocess.Popen[str]) -> int:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        assert child.poll() is None, child.stderr.read() if child.stderr else ""
-        if database.exists():
-            with Store(f"sqlite:///{database}") as store:
-                runs = store.runs()
-                if runs and any(row.round >= number for row in store.rounds(runs[0].id)):
-                    return runs[0].pid
-        time.sleep(0.1)
-    raise AssertionError(f"round {number} was not reached")
 
 
 def test_json_of_a_run_is_readable_by_a_program(fedtwin: Command) -> None:

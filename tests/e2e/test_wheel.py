@@ -58,9 +58,29 @@ def test_the_wheel_holds_settings_migrations_and_the_flower_app(site: Path) -> N
         "federated/flower_app.toml",
         "simulations/report.css",
         "fedtwin.py",
+        "service/static/index.html",
+        "service/static/app.css",
+        "service/static/js/main.js",
+        "service/stream.schema.json",
+        "federated/deploy/templates/nginx.conf.j2",
     ):
         assert (site / name).is_file(), name
     assert not (site / "tests").exists()
+
+
+def test_the_page_is_served_from_the_wheel(site: Path, tmp_path: Path) -> None:
+    code = "from service.pages import find_assets; print(find_assets().get('index.html').body.decode())"
+    page = _run(site, tmp_path, "-c", code)
+    assert page.returncode == 0, page.stderr
+    assert page.stdout.strip() == (REPOSITORY / "service" / "static" / "index.html").read_text().strip()
+
+
+def test_kits_are_made_from_the_wheel(site: Path, tmp_path: Path) -> None:
+    plan = "name: x\nserver: {address: 127.0.0.1}\nsites: [{name: a}, {name: b}]\n"
+    (tmp_path / "federation.yaml").write_text(plan)
+    made = _run(site, tmp_path, "-m", "fedtwin", "deploy", "init", "federation.yaml")
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "x" / "sites" / "b" / "start.sh").is_file()
 
 
 def test_both_modes_run_from_the_wheel(site: Path, tmp_path: Path) -> None:

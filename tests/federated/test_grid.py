@@ -43,6 +43,9 @@ class Clerk:
         if client_id in self.refused:
             raise ReplyRefused(f"no \x1b[2J client {client_id}")
 
+    def idle(self) -> None:
+        self.idled = True
+
     def finish(self, message_type: str, exchange: Exchange) -> None:
         assert message_type == MessageType.TRAIN
         self.exchange, self.finished = exchange, self.finished + 1

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from federation_kit import Asked, Federate, MakeConfig, toy_app
-from flwr.app import RecordDict
+from flwr.app import Message, RecordDict
 
 from federated import journal
 from federated.checkpoint import load_checkpoint, save_checkpoint
 from federated.records import POINTS
 from shared.home import Home
 from shared.tracking.store import Store
+from simulations.local_grid import LocalGrid
 
 
 def two_epochs(content: RecordDict, where: Asked) -> RecordDict:
@@ -109,3 +111,36 @@ def test_a_failure_in_training_is_told_before_one_in_evaluation(federate: Federa
         2: "val: error 2: RuntimeError: evaluate",
     }
     assert run.rounds[0].replied == [0, 2]
+
+
+class OneWaits(LocalGrid):
+    """The last client answers only when the rows of the others can be read in the database."""
+
+    def __init__(self, store: Store, *, num_clients: int) -> None:
+        super().__init__(toy_app(), num_clients=num_clients)
+        self.store, self.others = store, num_clients - 1
+        self.deadline = time.monotonic() + 30
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        waiting = list(message_ids)
+        if len(waiting) == 1:
+            kind = {"train": "train", "evaluate": "val"}.get(self._queue[waiting[0]].metadata.message_type)
+            rows = self.store.metrics(self.store.runs()[0].id) if kind else []
+            late = {row.client_id for row in rows if row.stage == kind and row.name == "loss"}
+            if kind and len(late) < self.others and time.monotonic() < self.deadline:
+                return []
+        return super().pull_messages(waiting)
+
+
+def test_replies_are_written_while_others_are_waited_for(federate: Federate, store: Store) -> None:
+    grid = OneWaits(store, num_clients=3)
+    run = federate("federation.num_rounds=1", grid=grid)
+    assert time.monotonic() < grid.deadline
+    assert [
+        row.client_id for row in run.store.metrics(run.id) if row.name == "loss" and row.stage == "val"
+    ] == [
+        0,
+        1,
+        2,
+        None,
+    ]

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from federation_kit import Federate, MakeConfig, digest
+from federation_kit import Federate, MakeConfig, Run, digest
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from centralized.train import train
 from federated.client_app import app
 from shared.home import Home
+from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
+from simulations.engine import LocalEngine
 from simulations.local_grid import LocalGrid
 
 PLAIN = ["data=digits", "trainer.optimizer.momentum=0", "federation.num_clients=1", "partition=iid"]
@@ -44,14 +46,41 @@ def pooled_digest(cfg: Any, *, store: Store, home: Home) -> str:
             "data.augment.rotate=10",
         ],
         ["trainer.scheduler.name=one_cycle", "trainer.gradient_clip=0.5", "model.norm=group"],
+        ["trainer.logit_adjustment=1", "data.standardize=image"],
     ],
-    ids=["plain", "everything", "one-cycle"],
+    ids=["plain", "everything", "one-cycle", "adjusted"],
 )
 def test_one_client_with_all_data_equals_centralized_training(
     overrides: list[str], federate: Federate, make_config: MakeConfig, home: Home, store: Store
 ) -> None:
     cfg = make_config(*PLAIN, "federation.num_rounds=3", "trainer.max_epochs=3", *overrides)
     assert federate(cfg=cfg).digest() == pooled_digest(cfg, store=store, home=home)
+
+
+def test_rounds_that_share_a_pass_are_the_pass(
+    federate: Federate, make_config: MakeConfig, home: Home, store: Store
+) -> None:
+    # Of 120 rows in batches of 20 each half is three whole batches, and plain SGD carries nothing over.
+    plain = [*PLAIN[1:], "data.batch_size=20", "trainer.max_epochs=2"]
+    cfg = make_config(*plain, "federation.num_rounds=4", "federation.rounds_per_epoch=2")
+    run = federate(cfg=cfg)
+    assert run.digest() == pooled_digest(cfg, store=store, home=home)
+    assert [row.num_examples for row in run.rows("loss", stage="train", client_id=0)] == [60] * 4
+    whole = federate(cfg=cfg.replace("federation", num_rounds=2, rounds_per_epoch=1))
+    assert run.digest() == whole.digest()
+
+
+def test_rounds_that_share_a_pass_see_every_row_once(federate: Federate) -> None:
+    settings = ["federation.num_rounds=3", "federation.rounds_per_epoch=3", "partition=quantity"]
+    run = federate(*settings, "federation.num_clients=3")
+    for client in store_clients(run):
+        seen = [row.num_examples for row in run.rows("loss", stage="train", client_id=client.client_id)]
+        assert sum(seen) == client.num_examples
+        assert max(seen) - min(seen) <= 1
+
+
+def store_clients(run: Run) -> list[ClientRow]:
+    return list(run.store.clients(run.id))
 
 
 def test_another_seed_gives_other_weights(federate: Federate) -> None:
@@ -80,6 +109,15 @@ def test_the_order_of_replies_and_nodes_changes_nothing(federate: Federate) -> N
     again = federate(*settings)
     assert straight.digest() == shuffled.digest() == again.digest()
     assert [row.sampled for row in straight.rounds] == [row.sampled for row in shuffled.rounds]
+
+
+def test_processes_of_the_local_engine_give_the_weights_of_one_process(federate: Federate) -> None:
+    settings = ["federation.num_clients=5", "partition=quantity", "model.norm=batch", "model.dropout=0.2"]
+    alone = federate(*settings)
+    with LocalEngine(num_clients=5, workers=2) as engine:
+        parallel = federate(*settings, grid=engine)
+    assert parallel.digest() == alone.digest()
+    assert parallel.digest("best") == alone.digest("best")
 
 
 class Killed(BaseException):

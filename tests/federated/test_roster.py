@@ -136,3 +136,17 @@ def test_partition_errors_of_real_clients(make_config: MakeConfig, home: Home) -
     text = str(caught.value)
     assert text.count("need 300 training rows, got 120") == 1
     assert "Traceback" not in text
+
+
+def test_sites_with_their_own_data_only_need_numbers_of_their_own(meet: Callable[..., Roster]) -> None:
+    numbers = {0: 4, 1: 0, 2: 17}
+    roster = meet(toy_app(info=lambda v: {**v, "num_partitions": 0, "client_id": numbers[v["client_id"]]}))
+    assert list(roster.clients) == [0, 4, 17]
+    with pytest.raises(FederationError, match="is partition 4, and so is node"):
+        meet(toy_app(info=lambda values: {**values, "num_partitions": 0, "client_id": 4}))
+
+
+def test_label_counts_that_a_site_keeps_are_named_when_they_are_needed(meet: Callable[..., Roster]) -> None:
+    roster = meet(toy_app(info=lambda values: {**values, "label_counts": []}))
+    with pytest.raises(FederationError, match="site 0, site 1, site 2 let no label_counts out"):
+        roster.label_counts()

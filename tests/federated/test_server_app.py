@@ -39,6 +39,7 @@ def test_what_a_run_records(federate: Federate, make_config: MakeConfig) -> None
     assert run.row.stop_reason is None
     assert run.row.training_mode == "federated"
     assert run.row.config == make_config().snapshot()
+    assert run.row.summary["classes"] == ["0", "1"]
     assert [(row.client_id, row.node_id, row.name) for row in run.store.clients(run.id)] == [
         (0, "1000", "site 0"),
         (1, "1001", "site 1"),
@@ -251,6 +252,7 @@ def test_if_all_clients_raise_the_run_fails(federate: Federate, store: Store) ->
         federate(client_app=toy_app(reply=raising))
     row = failed_run(store)
     assert row.error.startswith("QuorumError: round 1")
+    assert row.summary["classes"] == ["0", "1"]  # known from the start, for whoever watches
     assert "site 2: error 2: RuntimeError: no luck for 2" in row.error
     (round_row,) = store.rounds(row.id)
     assert round_row.failed == {k: f"train: error 2: RuntimeError: no luck for {k}" for k in range(3)}

@@ -188,12 +188,25 @@ def test_experiment(name, two_classes, cache_dir):
         (["model=resnet18", "model.finetune_stages=5"], "model.finetune_stages: "),
         (["model.norm=layer"], "model.norm: Input should be 'none', 'batch' or 'group', got 'layer'"),
         (["data.std=[0]"], "data.std must be above 0, got [0.0]"),
+        (
+            ["data.standardize=image", "data.augment.contrast=0.2"],
+            "data.augment.contrast has no effect with data.standardize=image",
+        ),
         (["data.mean=[0.1,0.2]"], "data.mean must have 1 or 1 values, got 2"),
         (["data.val_fraction=0.5", "data.test_fraction=0.5"], "must be below 1"),
         (
             ["federation.min_replies=5"],
             "federation.min_replies=5 can never be met: 4 of 4 clients train",
         ),
+        (
+            ["federation.rounds_per_epoch=2", "federation.local_epochs=3"],
+            "federation.rounds_per_epoch=2 needs federation.local_epochs=1, got 3",
+        ),
+        (
+            ["federation.rounds_per_epoch=4", "federation.local_epochs=1"],
+            "federation.num_rounds=10 must be a multiple of federation.rounds_per_epoch=4",
+        ),
+        (["federation.engine=ray"], "federation.engine: Input should be 'local' or 'flower', got 'ray'"),
         (["strategy.fraction_train=0"], "strategy.fraction_train: "),
         (["trainer.threshold=1"], "trainer.threshold"),
         (["a=b=c"], "a=b=c"),
@@ -225,6 +238,25 @@ def test_a_snapshot_is_json_without_secrets_and_is_valid_again():
     again = validate(json.loads(text))
     assert again.snapshot() == snapshot
     assert again.tracking.database_url is None
+
+
+def test_paths_are_those_of_the_folder_where_they_were_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    overrides = ["data=npz", "data.path=x.npz", "model.weights='~/w.safetensors'"]
+    cfg = compose([*overrides, "federation=deployment", "federation.kit=kits/server"])
+    assert cfg.data.path == str(tmp_path / "x.npz")
+    assert cfg.model.weights == "/home/me/w.safetensors"
+    assert cfg.federation.kit == str(tmp_path / "kits" / "server")
+    assert (compose().data.path, compose().model.weights, compose().federation.kit) == (None, None, None)
+
+
+def test_a_snapshot_from_before_there_were_engines_is_flowers():
+    snapshot = compose().snapshot()
+    for name in ("engine", "workers", "rounds_per_epoch"):
+        del snapshot["federation"][name]
+    federation = validate(snapshot).federation
+    assert (federation.engine, federation.workers, federation.rounds_per_epoch) == ("flower", None, 1)
 
 
 def test_a_snapshot_of_every_model_is_valid_again():

@@ -6,7 +6,8 @@ import pytest
 from flwr.app import Context, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from simulations.local_grid import CLIENT_APP_RAISED, LocalGrid
+from simulations.local_grid import LocalGrid
+from simulations.nodes import CLIENT_APP_RAISED
 
 app = ClientApp()
 

@@ -112,6 +112,26 @@ def test_normalisation_by_channel(make_config):
     assert (build_transform(one, train=False)(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)) == -1).all()
 
 
+def test_each_image_is_standardised_by_itself(make_config):
+    # Pixels 0 and 51 in equal numbers: mean 0.1, deviation 0.1; 0 and 255: mean 0.5, deviation 0.5.
+    rows = torch.tensor([[0, 51], [0, 255], [7, 7]], dtype=torch.uint8)
+    images = rows.view(3, 1, 1, 2).expand(3, 1, 8, 2).repeat(1, 1, 1, 4)
+    data = make_config("data.standardize=image").data
+    for train in (True, False):
+        result = build_transform(data, train=train)(images)
+        assert result.is_contiguous(memory_format=torch.channels_last)
+        expected = [[-0.1 / 0.101, 0.1 / 0.101], [-0.5 / 0.501, 0.5 / 0.501], [0.0, 0.0]]
+        np.testing.assert_allclose(result[:, 0, 5, :2], expected, atol=1e-6)
+
+
+def test_standardised_images_do_not_depend_on_exposure(make_config, batch):
+    data = make_config("data.standardize=image").data
+    bright = (batch * 100 + 100).to(torch.uint8)
+    dark = (bright - 100).to(torch.uint8)
+    transform = build_transform(data, train=False)
+    torch.testing.assert_close(transform(bright), transform(dark), rtol=0, atol=1e-5)
+
+
 def test_only_training_is_augmented(make_config, batch):
     data = make_config("data.augment.rotate=20", "data.augment.shift=0.1").data
     images = (batch * 255).to(torch.uint8)

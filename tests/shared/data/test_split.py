@@ -170,3 +170,25 @@ def test_without_patients_no_class_is_off_by_more_than_a_row_or_two(
         for size, count in zip(sizes, found[side], strict=True):
             assert count >= 1
             assert abs(count - size * share) <= 2
+
+
+def test_a_site_keeps_no_test_rows() -> None:
+    labels = np.repeat([0, 1], [100, 20])
+    assert counts(split(labels, sides=("train", "val")), labels) == {
+        "train": [85, 17],
+        "val": [15, 3],
+        "test": [0, 0],
+    }
+    given = np.where(np.arange(120) % 4 == 0, "val", "train")
+    assert np.array_equal(split(labels, given=given, sides=("train", "val")), given)
+
+
+def test_a_server_may_have_test_rows_alone() -> None:
+    labels, given = np.tile([0, 1], 10), np.full(20, "test")
+    assert np.array_equal(split(labels, given=given, sides=("test",)), given)
+    with pytest.raises(SplitError, match="no row is given to train"):
+        split(labels, given=given)
+    with pytest.raises(SplitError, match="no row is given to train"):
+        split(labels, given=np.full(20, "val"), sides=("test",))
+    # With rows to train, it sees the same split as everybody else.
+    assert np.array_equal(split(labels, sides=("test",)), split(labels))

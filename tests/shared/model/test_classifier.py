@@ -145,6 +145,25 @@ def test_weights_and_smoothing_are_in_the_training_loss_alone(make_config, two_c
     assert seen[0.0] == pytest.approx(seen[0.2])
 
 
+def test_the_logits_are_adjusted_by_the_shares_of_the_rows_trained_on(make_config, two_class_data):
+    changes = ("data.batch_size=200", "trainer.logit_adjustment=0.5", "trainer.optimizer.lr=1e-30")
+    cfg = make_config(*changes)
+    # 3 rows of class 0 and 5 of class 1, as a client may have them: with one more of each, 4 and 6 of 10.
+    labels = two_class_data.labels
+    train = two_class_data.indices("train")
+    few = np.concatenate([train[labels[train] == 0][:3], train[labels[train] == 1][:5]])
+    datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=1, indices=few)
+    module = LitClassifier(cfg, num_classes=2)
+    trainer = build_trainer(cfg.trainer, max_epochs=1, callbacks=[], limit_val_batches=0)
+    trainer.fit(module, datamodule=datamodule)
+    with torch.no_grad():
+        logits = module(datamodule.eval_transform(torch.from_numpy(two_class_data.images[few])))
+    adjusted = logits + 0.5 * torch.tensor([0.4, 0.6]).log()
+    expected = functional.cross_entropy(adjusted, torch.from_numpy(labels[few]))
+    assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(float(expected), rel=1e-5)
+    assert {key.split(".")[0] for key in module.state_dict()} == {"network"}
+
+
 def test_a_training_that_diverges_says_so(make_config, fit):
     with pytest.raises(
         DivergedError, match=r"train/loss is (nan|inf) in epoch 1: .* trainer.optimizer.lr \(now 1000000.0\)"

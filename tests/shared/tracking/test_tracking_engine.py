@@ -14,6 +14,10 @@ from shared.errors import TrackingError
 from shared.tracking.store import Store
 
 
+def new_run(store, name="one"):
+    return store.create_run(name=name, training_mode="centralized", config={}, seed=1)
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -81,6 +85,38 @@ def test_a_relative_file_stays_where_it_is(tmp_path, monkeypatch):
     assert (tmp_path / "x.db").is_file()
     assert store.runs() == []  # a closed store opens again
     store.close()
+
+
+def test_a_file_that_is_taken_away_is_not_made_anew(tmp_path):
+    path = tmp_path / "x.db"
+    with Store(f"sqlite:///{path}") as store:
+        run_id = new_run(store)
+        moved = path.rename(tmp_path / "away.db")
+        for suffix in ("-wal", "-shm"):
+            (tmp_path / f"x.db{suffix}").rename(tmp_path / f"away.db{suffix}")
+        for _ in range(2):
+            with pytest.raises(TrackingError, match=r"is gone: its file was removed or moved .* put it back"):
+                store.runs()
+        assert not path.exists()
+        with pytest.raises(TrackingError, match="is gone"):
+            store.update_run(run_id, summary={"lost": True})
+        moved.rename(path)
+        for suffix in ("-wal", "-shm"):
+            found = tmp_path / f"away.db{suffix}"
+            if found.exists():
+                found.rename(tmp_path / f"x.db{suffix}")
+        assert [row.id for row in store.runs()] == [run_id]
+
+
+def test_another_file_in_its_place_is_what_counts(tmp_path):
+    path = tmp_path / "x.db"
+    with Store(f"sqlite:///{path}") as store:
+        new_run(store)
+        for old in tmp_path.iterdir():
+            old.unlink()
+        with Store(f"sqlite:///{path}") as other:
+            new_run(other, name="the other")
+        assert [row.name for row in store.runs()] == ["the other"]
 
 
 def test_sqlite_is_durable_and_shared(tmp_path):

@@ -1,0 +1,1 @@
+"""What a training costs, ours beside others: `python -m benchmarks.speed`; see docs/performance.md."""

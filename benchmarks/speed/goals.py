@@ -1,0 +1,163 @@
+"""The goals: how a figure of ours must compare with another system's, and whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.speed.sample import Sample
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An upper limit on a ratio.
+
+    Attributes
+    ----------
+    against, system : str
+        Whose figure is the divisor, and whose is divided.
+    figure : str
+        Of a `Sample`.
+    title : str
+    limits : dict of str to float
+        By workload.
+    """
+
+    against: str
+    system: str
+    figure: str
+    title: str
+    limits: dict[str, float]
+
+
+GOALS = (
+    Goal("bare", "local", "round_cpu", "CPU seconds a round", {"W": 0.75, "W3": 1.00}),
+    Goal("bare", "local", "cpu", "whole process CPU", {"W": 1.25, "W3": 1.25}),
+    Goal("bare", "centralized", "round_cpu", "CPU seconds an epoch", {"W": 0.75}),
+    Goal("bare2", "local", "round_wall", "wall of a round", {"W": 0.80, "W3": 1.00}),
+    Goal("bare2", "local", "wall", "whole wall", {"W": 1.20, "W3": 1.20}),
+    Goal("pfl", "local", "wall", "whole wall", {"W": 0.70, "W3": 0.90}),
+    Goal("quickstart", "flwr", "round_cpu", "CPU seconds a round", {"W": 0.70, "W3": 0.70}),
+    Goal("quickstart", "flwr", "wall", "whole wall", {"W": 0.80, "W3": 0.80}),
+    Goal("quickstart", "local", "memory", "peak memory", {"W": 0.50, "W3": 0.50}),
+)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median with the range that it comes from."""
+
+    median: float
+    least: float
+    most: float
+    count: int
+
+    @staticmethod
+    def of(values: Iterable[float | None]) -> Spread | None:
+        """Of measured values.
+
+        Parameters
+        ----------
+        values : iterable of float or None
+
+        Returns
+        -------
+        Spread or None
+            None if nothing was measured.
+        """
+        known = [value for value in values if value is not None]
+        return Spread(median(known), min(known), max(known), len(known)) if known else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A goal on one workload, and what was measured.
+
+    Attributes
+    ----------
+    goal : Goal
+    workload : str
+    limit : float
+    ratio : Spread or None
+        None if one of the two was not measured.
+    """
+
+    goal: Goal
+    workload: str
+    limit: float
+    ratio: Spread | None
+
+    @property
+    def word(self) -> str:
+        """``pass``, ``fail`` or ``not measured``."""
+        if self.ratio is None:
+            return "not measured"
+        return "pass" if self.ratio.median <= self.limit else "fail"
+
+
+def spread(samples: Sequence[Sample], *, workload: str, system: str, figure: str) -> Spread | None:
+    """A figure over the counted runs.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    workload, system, figure : str
+
+    Returns
+    -------
+    Spread or None
+    """
+    return Spread.of(_by_run(samples, workload, system, figure).values())
+
+
+def ratio(samples: Sequence[Sample], *, workload: str, system: str, against: str, figure: str) -> Spread | None:
+    """A figure over another system's, run by run: the runs of one number were made one after the other.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    workload, system, against, figure : str
+
+    Returns
+    -------
+    Spread or None
+        The median of the ratios, which is not the ratio of the medians.
+    """
+    above = _by_run(samples, workload, system, figure)
+    below = _by_run(samples, workload, against, figure)
+    return Spread.of(above[run] / below[run] for run in sorted(above.keys() & below.keys()) if below[run] > 0)
+
+
+def judge(samples: Sequence[Sample], *, workloads: Iterable[str]) -> list[Verdict]:
+    """All goals on the workloads that were measured.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    workloads : iterable of str
+
+    Returns
+    -------
+    list of Verdict
+    """
+    return [
+        Verdict(
+            goal,
+            workload,
+            goal.limits[workload],
+            ratio(samples, workload=workload, system=goal.system, against=goal.against, figure=goal.figure),
+        )
+        for goal in GOALS
+        for workload in workloads
+        if workload in goal.limits
+    ]
+
+
+def _by_run(samples: Sequence[Sample], workload: str, system: str, figure: str) -> dict[int, float]:
+    found = {}
+    for sample in samples:
+        value = getattr(sample, figure)
+        if sample.counted and (sample.workload, sample.system) == (workload, system) and value is not None:
+            found[sample.run] = value
+    return found

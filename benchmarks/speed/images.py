@@ -1,0 +1,37 @@
+"""The file of images of a workload: the one that was given, or one with repeated rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.speed.workloads import Workload
+
+
+def data_of(workload: Workload, *, data: Path, folder: Path) -> Path:
+    """The file of images of a workload.
+
+    Parameters
+    ----------
+    workload : Workload
+    data : Path
+        In MedMNIST's layout.
+    folder : Path
+        Takes a file with repeated training rows, if the workload wants more than there are.
+
+    Returns
+    -------
+    Path
+        Absolute.
+    """
+    if workload.images is None:
+        return data.absolute()
+    wanted, path = workload.clients * workload.images, (folder / f"{workload.name}.npz").absolute()
+    with np.load(data) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    rows = np.arange(wanted) % len(arrays["train_labels"])
+    for name in ("train_images", "train_labels"):
+        arrays[name] = arrays[name][rows]
+    np.savez(path, **arrays)
+    return path

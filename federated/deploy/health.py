@@ -1,0 +1,47 @@
+"""`healthy`: whether what a kit runs is up, asked on its own machine; the health check of containers."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from federated.deploy.plan import host_port
+from federated.deploy.server import LOOPBACK, SERVER_FILE, ServerKit
+from federated.deploy.site import SITE_FILE, read_site
+from federated.deploy.start import superlink_answers
+
+
+def healthy(kit: Path) -> tuple[bool, str]:
+    """Ask what a kit runs.
+
+    Parameters
+    ----------
+    kit : Path
+
+    Returns
+    -------
+    tuple of bool and str
+        And a sentence.
+
+    Raises
+    ------
+    DeployError
+        It is no kit.
+    """
+    if (kit / SERVER_FILE).is_file():
+        server = ServerKit(kit)
+        if not superlink_answers(server):
+            return False, f"the SuperLink at {server.control_address} does not answer"
+        if not _open(*server.way_in):
+            return False, f"nginx does not listen on {host_port(*server.way_in)}"
+        return True, "the SuperLink and nginx are up"
+    port = read_site(kit / SITE_FILE).node_port
+    return (True, "the SuperNode is up") if _open(LOOPBACK, port) else (False, f"no SuperNode on port {port}")
+
+
+def _open(host: str, port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection((host, port), timeout=5).close()
+        return True
+    return False

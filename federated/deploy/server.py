@@ -1,0 +1,87 @@
+"""`ServerFile`: the ``server.yaml`` of the server's kit: its addresses and ports, and where its files are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from federated.deploy.plan import Address, Port, SiteName, host_port
+from federated.deploy.yamlfile import read_yaml
+from shared.config import Section
+
+SERVER_FILE, CONNECTION = "server.yaml", "fedtwin"
+LOOPBACK, EVERY_ADDRESS = "127.0.0.1", "0.0.0.0"
+
+
+def state_folder(kit: Path) -> Path:
+    """Where a kit's processes write: beside its files, or where ``FEDTWIN_STATE`` says (as in a container).
+
+    Parameters
+    ----------
+    kit : Path
+
+    Returns
+    -------
+    Path
+    """
+    return Path(os.environ.get("FEDTWIN_STATE") or kit / "state").absolute()
+
+
+class ServerFile(Section):
+    """What the server's kit is started with."""
+
+    name: SiteName
+    address: Address
+    listen: Address = EVERY_ADDRESS
+    port: Port
+    superlink_port: Port
+    num_sites: Annotated[int, Field(ge=1)]
+
+
+class ServerKit:
+    """The files of a server's kit, and what is made from them at each start.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    DeployError
+        It is not a server's kit.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.settings = read_yaml(self.folder / SERVER_FILE, model=ServerFile)
+        self.ca = self.folder / "tls" / "ca.crt"
+        self.nodes = self.folder / "nodes"
+        self.flower_home = self.folder / "flower"
+        self.state = state_folder(self.folder)
+
+    @property
+    def control_address(self) -> str:
+        """Where `flwr run` finds the SuperLink: on this machine only."""
+        return host_port(LOOPBACK, self.settings.superlink_port)
+
+    @property
+    def way_in(self) -> tuple[str, int]:
+        """Address and port at which this machine reaches nginx."""
+        own = {EVERY_ADDRESS: LOOPBACK, "::": "::1"}
+        return own.get(self.settings.listen, self.settings.listen), self.settings.port
+
+    def connection(self) -> str:
+        """Flower's ``config.toml``, by which `flwr run` finds the SuperLink.
+
+        Returns
+        -------
+        str
+            With the absolute path of the authority's certificate, so that a kit that was moved still works.
+        """
+        return (
+            f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
+            f'address = "{self.control_address}"\nroot-certificates = "{self.ca}"\n'
+        )

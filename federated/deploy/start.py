@@ -1,0 +1,177 @@
+"""Starts what a kit is for: a site's SuperNode, or a server's SuperLink and nginx, under a `Supervisor`."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from federated.deploy.kit_files import make_folder, write_private
+from federated.deploy.node_key import read_private_key
+from federated.deploy.nodes import register
+from federated.deploy.server import LOOPBACK, SERVER_FILE, ServerKit, state_folder
+from federated.deploy.site import CA_FILE, KEY_FILE, SITE_FILE, read_site
+from federated.deploy.supervisor import Program, Supervisor
+from federated.flower import environment, tool
+from shared.errors import DeployError
+from shared.home import open_home
+from shared.run import sigterm_as_interrupt
+
+Say = Callable[[str], None]
+_NGINX_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx")
+
+
+def start(kit: Path) -> None:
+    """Run a kit until Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    kit : Path
+        The folder of a site's kit or of the server's.
+
+    Raises
+    ------
+    DeployError
+        It is neither, or it cannot be started as it is.
+    KeyboardInterrupt
+        A signal came, and everything that was started has ended.
+    """
+    kit = kit.absolute()
+    if (kit / SERVER_FILE).is_file():
+        server = ServerKit(kit)
+        programs, duty = server_programs(server), _Registrar(server).tick
+    elif (kit / SITE_FILE).is_file():
+        programs, duty = site_programs(kit), _nothing
+    else:
+        raise DeployError(f"{kit} is no kit: it has neither {SERVER_FILE} nor {SITE_FILE}; name its folder")
+    with sigterm_as_interrupt(), Supervisor(programs) as supervisor:
+        while True:
+            supervisor.tick()
+            duty()
+            time.sleep(0.25)
+
+
+def site_programs(kit: Path) -> list[Program]:
+    """What runs at a site.
+
+    Parameters
+    ----------
+    kit : Path
+        Absolute.
+
+    Returns
+    -------
+    list of Program
+
+    Raises
+    ------
+    DeployError
+    """
+    site = read_site(kit / SITE_FILE)
+    node_config = site.node_config(site_file=kit / SITE_FILE)
+    read_private_key(kit / KEY_FILE)
+    state = make_folder(state_folder(kit))
+    command = [tool("flower-supernode"), "--root-certificates", str(kit / CA_FILE), "--superlink", site.server]
+    command += ["--auth-supernode-private-key", str(kit / KEY_FILE), "--node-config", node_config]
+    command += ["--host", LOOPBACK, "--port", str(site.node_port)]
+    home = {"FLWR_HOME": str(make_folder(state / "flower")), "FEDTWIN_HOME": str(make_folder(state / "home"))}
+    # Decoded images lie in the home: it belongs to this site alone, and no database is used.
+    env = {name: value for name, value in environment(home).items() if name != "FEDTWIN_DATABASE_URL"}
+    return [Program("supernode", command, env, state / "log" / "supernode.log")]
+
+
+def server_programs(kit: ServerKit) -> list[Program]:
+    """What runs on the server.
+
+    Parameters
+    ----------
+    kit : ServerKit
+
+    Returns
+    -------
+    list of Program
+
+    Raises
+    ------
+    DeployError
+        nginx is not installed.
+    """
+    nginx = shutil.which("nginx") or next((place for place in _NGINX_PLACES if Path(place).exists()), None)
+    if nginx is None:
+        raise DeployError(
+            "nginx is not installed, and without it sites cannot be let in safely: apt install nginx-light"
+        )
+    make_folder(kit.state / "nginx")
+    write_private(kit.flower_home / "config.toml", kit.connection())  # the kit may have been moved
+    home, tls = open_home(), kit.folder / "tls"
+    env = environment(
+        {
+            "FLWR_HOME": str(kit.flower_home),
+            "FEDTWIN_HOME": str(home.root),
+            "FEDTWIN_DATABASE_URL": home.database_url,
+        }
+    )
+    superlink = [tool("flower-superlink"), "--ssl-ca-certfile", str(kit.ca)]
+    superlink += ["--ssl-certfile", str(tls / "server.crt"), "--ssl-keyfile", str(tls / "server.key")]
+    superlink += ["--enable-supernode-auth", "--disable-runtime-dependency-installation"]
+    superlink += ["--host", LOOPBACK, "--port", str(kit.settings.superlink_port)]
+    superlink += ["--database", str(kit.state / "superlink.db")]
+    proxy = [nginx, "-e", "stderr", "-p", f"{kit.state}/", "-c", str(kit.folder / "nginx.conf")]
+    return [
+        Program("superlink", superlink, env, kit.state / "log" / "superlink.log"),
+        Program("nginx", proxy, env, kit.state / "log" / "nginx.log"),
+    ]
+
+
+def superlink_answers(kit: ServerKit) -> bool:
+    """Whether the SuperLink of a kit is up.
+
+    Parameters
+    ----------
+    kit : ServerKit
+
+    Returns
+    -------
+    bool
+    """
+    with suppress(OSError):
+        context = ssl.create_default_context(cafile=str(kit.ca))
+        urllib.request.urlopen(f"https://{kit.control_address}/health", timeout=5, context=context).close()
+        return True
+    return False
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Registrar:
+    """Brings the SuperLink's keys in line with the kit's, at the start and whenever the kit's change."""
+
+    def __init__(self, kit: ServerKit, say: Say = lambda line: print(line, flush=True)) -> None:
+        self.kit, self.say = kit, say
+        self.known: list[tuple[str, int]] | None = None
+        self.due = 0.0
+
+    def tick(self) -> None:
+        if time.monotonic() < self.due:
+            return
+        self.due = time.monotonic() + 1.0
+        keys = [(path.name, path.stat().st_mtime_ns) for path in sorted(self.kit.nodes.glob("*.pub"))]
+        if keys == self.known or not superlink_answers(self.kit):
+            return
+        try:
+            changes = register(self.kit)
+        except DeployError as error:
+            self.due = time.monotonic() + 10.0
+            self.say(str(error))
+            return
+        self.known = keys
+        self.say(
+            f"ready: {len(keys)} keys of sites; registered {', '.join(changes.added) or 'none'}, "
+            f"taken back {', '.join(changes.removed) or 'none'}"
+        )

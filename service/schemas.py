@@ -1,0 +1,191 @@
+"""The shapes of runs and rows in JSON, as pydantic models; `chart_schemas` has those of the charts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NotFinite = Literal["nan", "inf", "-inf"]
+TrainingMode = Literal["centralized", "federated", "local", "compare"]
+Status = Literal["pending", "running", "completed", "failed", "stopped"]
+Stage = Literal["train", "val", "test"]
+Unit = Literal["round", "epoch"]
+Role = Literal["pooled", "federated", "local"]
+
+
+class Shape(BaseModel):
+    """A JSON object without further keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Row(Shape):
+    """One measured value."""
+
+    id: int = Field(description="Grows within a run: the cursor of the stream.")
+    client_id: int | None = Field(description="null: the whole model, or its aggregate over the clients.")
+    round: int | None
+    epoch: int | None
+    stage: Stage
+    name: str
+    value: float | None = Field(description="null where it is not finite.")
+    not_finite: NotFinite | None = Field(default=None, description="Only there where value is null.")
+    num_examples: int | None
+    time: datetime
+
+
+class Progress(Shape):
+    """How far a run has come."""
+
+    unit: Unit
+    done: int
+    total: int | None
+
+
+class Monitor(Shape):
+    """The metric that chooses the best model."""
+
+    key: str = Field(examples=["val/accuracy"])
+    mode: Literal["min", "max"]
+
+
+class Best(Shape):
+    """The best value of the monitored metric so far."""
+
+    key: str
+    value: float | None
+
+
+class RunSummary(Shape):
+    """One run, as a list shows it."""
+
+    id: int
+    name: str
+    description: str
+    training_mode: TrainingMode
+    status: Status
+    seed: int
+    parent_id: int | None = Field(description="The comparison that it belongs to.")
+    started: datetime
+    ended: datetime | None
+    seconds: float = Field(description="From start to end, or until now.")
+    error: str | None
+    stop_reason: str | None
+    host: str
+    data: str | None
+    model: str | None
+    strategy: str | None = Field(description="null unless federated.")
+    progress: Progress | None = Field(description="null for a comparison.")
+    planned_runs: int | None = Field(description="How many runs a comparison will have; null for other runs.")
+    monitor: Monitor
+    best: Best | None
+    sparkline: list[float | None] = Field(description="The monitored metric, at most 60 values.")
+    last_event: datetime | None = Field(description="Time of the newest metric.")
+
+
+class RoundRecord(Shape):
+    """One server round."""
+
+    round: int
+    began: datetime
+    ended: datetime
+    sampled: list[int] = Field(description="Client ids.")
+    replied: list[int]
+    failed: dict[int, str] = Field(description="Reasons by client id.")
+    bytes_down: int
+    bytes_up: int
+    seconds: float
+
+
+class Evaluation(Shape):
+    """The global model on the server's held-out data."""
+
+    round: int
+    loss: float | None = Field(description="null where it is not finite.")
+    metrics: dict[str, float | None] = Field(description="null where they are not finite.")
+    not_finite: dict[str, NotFinite] | None = Field(
+        default=None, description="Which loss or metric was what; only there where one is null."
+    )
+    confusion: list[list[int]] | None = Field(description="confusion[true][predicted]")
+    true_positives: int | None
+    true_negatives: int | None
+    false_positives: int | None
+    false_negatives: int | None
+    num_examples: int
+
+
+class Client(Shape):
+    """One participant of a federated run."""
+
+    client_id: int
+    node_id: str
+    name: str
+    num_examples: int
+    label_counts: list[int] = Field(description="Training examples of each class.")
+
+
+class Member(Shape):
+    """One run of a comparison."""
+
+    id: int
+    role: Role
+    seed: int
+    client_id: int | None = Field(description="Of a client that trained alone.")
+    status: Status
+    name: str
+
+
+class Family(Shape):
+    """The runs of one comparison, or a run alone."""
+
+    parent: int | None
+    members: list[Member]
+
+
+class Download(Shape):
+    """A file of a run."""
+
+    kind: Literal["csv", "json", "parquet", "report", "figure"]
+    name: str
+    url: str
+
+
+class RunDetail(RunSummary):
+    """One run with all that does not grow with every batch."""
+
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    classes: list[str] | None
+    clients: list[Client]
+    rounds: list[RoundRecord]
+    evaluations: list[Evaluation]
+    family: Family
+    latest: list[Row] = Field(description="The newest value of each metric, of each client and aggregated.")
+    cursor: int = Field(description="The highest id in latest.")
+    downloads: list[Download]
+
+
+class Runs(Shape):
+    """A page of the list of runs."""
+
+    runs: list[RunSummary]
+    next: int | None = Field(description="Pass it as `before` for the next page; null at the end.")
+
+
+class Rows(Shape):
+    """Rows of a run after a cursor."""
+
+    rows: list[Row]
+    cursor: int = Field(description="Pass it as `after` to go on, here or on the stream.")
+    more: bool
+
+
+class Health(Shape):
+    """Whether the server can read its database."""
+
+    status: Literal["ok"]
+    version: str
+    database: Literal["sqlite", "postgresql"]
+    time: datetime

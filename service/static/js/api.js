@@ -1,0 +1,69 @@
+/** The REST calls of the page: JSON in, problem details (RFC 9457) out as `ApiError`. */
+
+/** What the server, or the way to it, refused; `title` and `detail` are text to show. `status` 0: no answer at all. */
+export class ApiError extends Error {
+  constructor({ status, title, detail }) {
+    super(detail ? `${title}: ${detail}` : title);
+    this.name = "ApiError";
+    this.status = status;
+    this.title = title;
+    this.detail = detail;
+  }
+}
+
+/**
+ * The object at `path`, which begins with `/api`.
+ *
+ * @param {string} path
+ * @param {{signal?: AbortSignal}} [options]
+ * @returns {Promise<object>}
+ * @throws {ApiError} for an answer that is not 2xx, or none. An abort by `signal` throws its own `AbortError`
+ *   (`isAbort` tells).
+ */
+export async function getJSON(path, { signal } = {}) {
+  let response;
+  try {
+    response = await fetch(path, { signal, headers: { Accept: "application/json" }, credentials: "same-origin" });
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError({ status: 0, title: "No answer from the server", detail: "Is `fedtwin serve` still running?" });
+  }
+  if (!response.ok) throw await problem(response);
+  try {
+    return await response.json();
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError({ status: response.status, title: "The answer is not JSON", detail: path });
+  }
+}
+
+/** Whether `error` only says that the caller gave up. */
+export function isAbort(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** `path` with the query `params`; null, undefined and empty values are left out. */
+export function withQuery(path, params) {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(params)) {
+    // An array is written with commas.
+    if (value !== null && value !== undefined && String(value) !== "") query.set(key, String(value));
+  }
+  const text = query.toString().replaceAll("%2C", ",");
+  return text ? `${path}?${text}` : path;
+}
+
+async function problem(response) {
+  let body = {};
+  try {
+    body = await response.json();
+  } catch {
+    // A proxy in between may answer with something that is not a problem: the status alone has to do.
+  }
+  const title = typeof body.title === "string" ? body.title : `The server answered ${response.status}`;
+  return new ApiError({
+    status: response.status,
+    title,
+    detail: typeof body.detail === "string" ? body.detail : response.statusText,
+  });
+}

@@ -1,0 +1,82 @@
+/** The final test values of both twins with the gap's interval, drawn and in numbers; `hero` shows it. */
+
+import { h, replace, s, setText } from "../dom.js";
+import { capital, higherIsBetter, metricName, number } from "../format.js";
+import { verdict } from "./words.js";
+
+const WIDTH = 84;
+const PAD = 5;
+const HEIGHT = 16;
+const NOTE = "Gap: pooled minus federated with its 95 % interval; the chosen models on the same test set. "
+  + "↑ ↓: the better direction.";
+const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal" };
+
+/**
+ * A panel with one row a metric; hidden while no final value is known.
+ *
+ * @param {{level: number}} options level of its heading
+ * @returns {{element: HTMLElement, update: (comparison: object) => void}}
+ */
+export function finalPanel({ level }) {
+  const body = h("tbody");
+  const local = h("th", { scope: "col", class: "numeric", text: "Local only" });
+  const heads = [h("th", { scope: "col", text: "Metric" }), h("th", { scope: "col", class: "numeric", text: "Pooled" }),
+    h("th", { scope: "col", class: "numeric", text: "Federated" }), local,
+    h("th", { scope: "col", class: "numeric", text: "Gap" }),
+    h("th", { scope: "col" }, h("span", { class: "visually-hidden", text: "Picture" }))];
+  const note = h("p", { class: "note" });
+  const frame = h("div", { class: "table-frame", role: "region", "aria-label": "Final test values", tabindex: "0" },
+    h("table", { class: "data final" }, h("caption", { class: "visually-hidden", text: "Final test values" }),
+      h("thead", {}, h("tr", {}, heads)), body));
+  const element = h("section", { class: "panel final-panel", hidden: true },
+    h(`h${level}`, { text: "Final test values" }), frame, note);
+  let drawn = "";
+
+  return {
+    element,
+    update({ final, metric }) {
+      const rows = final ?? [];
+      element.hidden = rows.length === 0;
+      const key = JSON.stringify([rows, metric]);
+      if (key === drawn) return;
+      drawn = key;
+      const ends = rows.filter(drawable).flatMap((row) => [row.gap, row.low, row.high]);
+      const scale = { low: Math.min(0, ...ends), high: Math.max(0, ...ends) };
+      const withLocal = rows.some((row) => Number.isFinite(row.local));
+      local.hidden = !withLocal;
+      element.classList.toggle("with-local", withLocal);
+      replace(body, rows.map((row) => finalRow(row, { chosen: row.metric === metric, scale, withLocal })));
+      setText(note, NOTE);
+    },
+  };
+}
+
+function finalRow(row, { chosen, scale, withLocal }) {
+  const { metric, pooled, federated, gap, low, high } = row;
+  const word = verdict(metric, row);
+  const arrow = higherIsBetter(metric) ? "↑" : "↓";
+  const known = Number.isFinite(low) && Number.isFinite(high);
+  const interval = known ? `[${number(low, { signed: true })}, ${number(high, { signed: true })}]` : "";
+  return h("tr", { class: chosen ? "chosen" : null },
+    h("th", { scope: "row", text: `${capital(metricName(metric))}\u00a0${arrow}` }),
+    h("td", { class: "numeric", text: number(pooled) }),
+    h("td", { class: "numeric", text: number(federated) }),
+    withLocal ? h("td", { class: "numeric", text: number(row.local) }) : null,
+    h("td", { class: "numeric" }, h("span", { class: `verdict ${word}`, text: SIGNS[word] }), " ",
+      h("b", { text: number(gap, { signed: true }) }), h("span", { class: "range", text: interval })),
+    h("td", {}, drawable(row) ? intervalPicture(row, scale) : null));
+}
+
+/** The loss has no bound: on the scale of all others, its interval would squeeze theirs. */
+function drawable({ metric, gap, low, high }) {
+  return metric !== "loss" && [gap, low, high].every(Number.isFinite);
+}
+
+function intervalPicture({ gap, low, high }, scale) {
+  const x = (value) => (PAD + ((value - scale.low) / (scale.high - scale.low || 1)) * (WIDTH - 2 * PAD)).toFixed(1);
+  const middle = HEIGHT / 2;
+  return s("svg", { class: "interval", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true", focusable: "false" },
+    s("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: HEIGHT }),
+    s("line", { class: "range", x1: x(low), x2: x(high), y1: middle, y2: middle }),
+    s("circle", { class: "point", cx: x(gap), cy: middle, r: 3.5 }));
+}

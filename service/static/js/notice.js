@@ -1,0 +1,45 @@
+/** Panels of text in the place of data: what went wrong, what is being loaded, and what to do next. */
+
+import { ApiError } from "./api.js";
+import { h } from "./dom.js";
+
+/**
+ * What went wrong, as text, with a button that tries again.
+ *
+ * @param {Error} error an `ApiError`'s title and detail are shown as they are
+ * @param {{retry?: () => void}} [options]
+ */
+export function errorPanel(error, { retry = null } = {}) {
+  const title = error instanceof ApiError ? error.title : "The page could not be drawn";
+  const detail = error instanceof ApiError ? error.detail : error.message;
+  return h("div", { class: "notice bad", role: "alert" },
+    h("p", {}, h("strong", { text: title })),
+    detail && h("p", { text: detail }),
+    retry && h("button", { class: "button", type: "button", text: "Try again", on: { click: retry } }));
+}
+
+/** A placeholder that keeps the place while data is on its way. */
+export function loadingPanel(text = "Loading…") {
+  return h("p", { class: "notice loading", text });
+}
+
+/**
+ * A shell command that a click copies.
+ *
+ * @param {string} command
+ * @param {string} what what it does, in a few words
+ */
+export function commandLine(command, what) {
+  const button = h("button", { class: "button small", type: "button", text: "Copy", "aria-label": `Copy: ${command}`,
+    on: { click: async () => {
+      try {
+        await navigator.clipboard.writeText(command);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Not allowed"; // clipboards need HTTPS or this machine's own address
+      }
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    } } });
+  return h("div", { class: "command" }, h("span", { class: "muted", text: what }),
+    h("div", { class: "command-line" }, h("code", { text: command }), button));
+}

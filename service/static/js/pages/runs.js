@@ -1,0 +1,186 @@
+/** The runs list: what runs, how far, how good; search, filters and a selection to compare, all in the address. */
+
+import { announce } from "../announce.js";
+import { isAbort, withQuery } from "../api.js";
+import { choiceGroup } from "../controls.js";
+import { h, replace, setText, throttle } from "../dom.js";
+import { modeName, plural } from "../format.js";
+import { commandLine, errorPanel, loadingPanel } from "../notice.js";
+import { setParams } from "../router.js";
+import { runsTable } from "../runs/table.js";
+
+const LIMIT = 50;
+const LONGEST_SEARCH = 200;
+const MODES = [["", "All"], ["compare", "Comparisons"], ["federated", "Federated"], ["centralized", "Pooled"],
+  ["local", "Local only"]];
+const STATUSES = ["running", "pending", "completed", "failed", "stopped"];
+
+/**
+ * Mount the list.
+ *
+ * @param {HTMLElement} root
+ * @param {{params: object, getJSON: Function, openStream: Function}} context
+ * @returns {() => void} unmount
+ */
+export function mount(root, { params, getJSON, openStream }) {
+  const known = (value, choices) => (choices.includes(value) ? value : ""); // an address may come from anywhere
+  const filters = { q: (params.q ?? "").slice(0, LONGEST_SEARCH), mode: known(params.mode, MODES.map(([mode]) => mode)),
+    status: known(params.status, STATUSES) };
+  const selected = new Set((params.select ?? "").split(",").map(Number).filter(Boolean));
+  const runs = new Map();
+  let next = null;
+  let request = null;
+  let asked = false; // whether any answer has come
+  let gone = false;
+
+  const summary = h("p", { class: "page-summary" });
+  const search = h("input", { type: "search", class: "search", value: filters.q, maxlength: LONGEST_SEARCH, placeholder: "Name, data, model, id",
+    "aria-label": "Search runs", autocomplete: "off", spellcheck: "false",
+    on: { input: () => filterSoon("q", search.value.trim()) } });
+  const modes = choiceGroup({ legend: "Mode", name: "mode", choices: MODES, value: filters.mode,
+    onChoose: (value) => filter("mode", value) });
+  const status = h("select", { class: "select", "aria-label": "Status",
+    on: { change: () => filter("status", status.value) } },
+    h("option", { value: "", text: "Any status" }),
+    STATUSES.map((one) => h("option", { value: one, text: one })));
+  status.value = filters.status;
+  const table = runsTable({ onSelect: select });
+  const place = h("div", { class: "runs-place" }, loadingPanel("Loading runs…"));
+  const older = h("button", { class: "button", type: "button", text: "Show older runs", hidden: true,
+    on: { click: () => load({ more: true }) } });
+  const chosen = h("strong");
+  const compare = h("a", { class: "button primary", text: "Compare" });
+  const tray = h("div", { class: "tray", role: "region", "aria-label": "Selection", hidden: true }, chosen,
+    h("span", { class: "tray-end" },
+      h("button", { class: "button", type: "button", text: "Clear", on: { click: clear } }), compare));
+  replace(root,
+    h("div", { class: "page-head" }, h("h1", { text: "Runs" }), summary),
+    h("div", { class: "filters", role: "search" }, search, modes.element, status),
+    place, h("div", { class: "runs-foot" }, older), tray);
+
+  const soon = throttle(draw, 100);
+  const again = throttle(() => {
+    if (older.disabled) setTimeout(again, 1000); // an answer is on its way already
+    else load();
+  }, 1000);
+  let typing = null;
+
+  function filter(key, value) {
+    filters[key] = value;
+    setParams({ [key]: value });
+    runs.clear();
+    asked = false;
+    load();
+  }
+
+  function filterSoon(key, value) {
+    clearTimeout(typing);
+    typing = setTimeout(() => filter(key, value), 180);
+  }
+
+  function select(id, on) {
+    if (on) selected.add(id);
+    else selected.delete(id);
+    setParams({ select: [...selected].join(",") });
+    draw();
+  }
+
+  function clear() {
+    selected.clear();
+    setParams({ select: null });
+    draw();
+  }
+
+  async function load({ more = false } = {}) {
+    if (gone) return;
+    request?.abort();
+    request = new AbortController();
+    const { signal } = request;
+    older.disabled = true;
+    const query = { ...filters, limit: LIMIT, before: more ? next : null };
+    try {
+      const answer = await getJSON(withQuery("/api/runs", query), { signal });
+      const known = runs.size;
+      for (const run of answer.runs) runs.set(run.id, run);
+      // A first page read again must not forget that older ones are already shown.
+      if (more || known <= answer.runs.length) next = answer.next;
+      asked = true;
+      draw();
+    } catch (error) {
+      if (isAbort(error)) return;
+      if (runs.size === 0) replace(place, errorPanel(error, { retry: () => load() }));
+    } finally {
+      if (!signal.aborted) older.disabled = false;
+    }
+  }
+
+  function draw() {
+    if (!asked) return;
+    const training = (run) => run.status === "running" && run.training_mode !== "compare";
+    const running = [...runs.values()].filter(training).length;
+    const filtered = Boolean(filters.q || filters.mode || filters.status);
+    document.title = running ? `${running} running · fedtwin` : "Runs · fedtwin";
+    if (runs.size === 0) replace(place, filtered ? nothingFound() : nothingYet());
+    else {
+      table.update([...runs.values()], selected);
+      if (table.element.parentNode !== place) replace(place, table.element);
+    }
+    const words = [running && `${running} running`, `${plural(runs.size, "run")}${next === null ? "" : " shown"}`];
+    setText(summary, runs.size === 0 ? "" : words.filter(Boolean).join(", "));
+    older.hidden = next === null || runs.size === 0;
+    tray.hidden = selected.size === 0;
+    setText(chosen, selected.size === 1 ? "1 run selected: select one more" : `${selected.size} runs selected`);
+    compare.hidden = selected.size < 2;
+    compare.href = `/compare?runs=${[...selected].join(",")}`;
+  }
+
+  function nothingFound() {
+    const words = [filters.q && `“${filters.q}”`, filters.mode && modeName(filters.mode), filters.status];
+    return h("div", { class: "notice" }, h("p", { text: `No run matches ${words.filter(Boolean).join(", ")}.` }),
+      h("button", { class: "button", type: "button", text: "Show all runs", on: { click: () => {
+        Object.assign(filters, { q: "", mode: "", status: "" });
+        search.value = status.value = "";
+        modes.set("");
+        setParams(filters);
+        load();
+      } } }));
+  }
+
+  function take(messages) {
+    const changes = messages.filter((message) => message.type === "run_status").map((message) => message.run);
+    for (const run of changes) {
+      const before = runs.get(run.id)?.status;
+      if (before === "running" && run.status !== "running") announce(`Run ${run.id}, ${run.name}: ${run.status}.`);
+      if (runs.has(run.id) || (!filters.q && matches(run))) runs.set(run.id, run);
+      else if (filters.q && matches(run)) again(); // only the server knows what a search finds
+    }
+    if (changes.length) soon();
+  }
+
+  const matches = (run) => (!filters.mode || run.training_mode === filters.mode)
+    && (!filters.status || run.status === filters.status);
+
+  let lost = false;
+  const stream = openStream("/ws/runs", { onMessages: take, onState: (state) => {
+    if (state === "live" && lost) again(); // what happened in between was not streamed
+    if (state === "live" || state === "waiting") lost = state === "waiting";
+  } });
+  load();
+
+  return () => {
+    gone = true;
+    stream.close();
+    request?.abort();
+    clearTimeout(typing);
+    soon.cancel();
+    again.cancel();
+  };
+}
+
+function nothingYet() {
+  return h("div", { class: "notice start" }, h("h2", { text: "No run yet" }),
+    h("p", { text: "Start one in a terminal; it appears here by itself and moves while it trains." }),
+    commandLine("make demo", "Both twins on real handwritten digits, offline:"),
+    commandLine("fedtwin compare partition=dirichlet 'compare.seeds=[1,2,3]'", "A comparison over three seeds:"),
+    commandLine("fedtwin federated federation.num_clients=10 federation.num_rounds=20", "One federated run:"));
+}

@@ -1,0 +1,150 @@
+/** Loss and metrics of the whole model, one chart a metric with all its stages; `axes` says over what. */
+
+import { makeChart } from "../charts.js";
+import { choiceGroup } from "../controls.js";
+import { h, replace, s } from "../dom.js";
+import * as format from "../format.js";
+import { setParams } from "../router.js";
+import { roleOf } from "../theme.js";
+import { stageStroke, stageStyle } from "./stages.js";
+
+const STAGES = ["train", "val", "test"];
+const FIRST = ["loss", "accuracy", "auroc", "average_precision", "f1", "precision", "recall", "calibration_error"];
+const LAST = ["lr", "seconds"];
+const ROOM = 0.02; // beyond the ends of a share
+const NEVER = new Set(["bytes_down", "bytes_up", "reply_seconds"]);
+
+/**
+ * @param {object} model
+ * @param {{axes: object}} parts
+ * @returns {{element: HTMLElement, update: (changes: object) => void, destroy: () => void}}
+ */
+export function curvesSection(model, { axes }) {
+  const charts = new Map();
+  const grid = h("div", { class: "run-grid" });
+  const legend = h("ul", { class: "run-legend", "aria-label": "Lines" });
+  const empty = h("p", { class: "muted", text: "No curve yet: the first rows come with the first epoch." });
+  const controls = h("div", { class: "run-controls" }, axisChoice(axes), legend);
+  const element = h("div", {}, controls, empty, grid);
+
+  function arrange() {
+    const names = metricNames(model);
+    empty.hidden = names.length > 0;
+    controls.hidden = !empty.hidden;
+    const stages = STAGES.filter((stage) => names.some((name) => model.curve(stage, name)));
+    replace(legend, stages.map((stage) => h("li", {},
+      s("svg", { class: `run-line ${stage} ${roleOf(model.run.training_mode)}`, viewBox: "0 0 24 8", "aria-hidden": "true" },
+        s("path", { d: "M1 4H23", "stroke-dasharray": stageStroke(stage) })),
+      format.capital(format.stageName(stage)))),
+    model.finals.size > 0 && h("li", {}, h("span", { "aria-hidden": "true", text: "★" }), "Test of the chosen model"));
+    if (names.join() === [...charts.keys()].join()) return;
+    for (const name of names) if (!charts.has(name)) charts.set(name, metricChart(model, name, axes));
+    const ordered = names.map((name) => [name, charts.get(name)]);
+    charts.clear();
+    ordered.forEach(([name, chart]) => charts.set(name, chart));
+    replace(grid, ordered.map(([, chart]) => chart.element));
+  }
+
+  axes.listen(() => charts.forEach((chart) => chart.update()));
+  arrange();
+  return {
+    element,
+    update(changes) {
+      if (!changes.metrics.size && !changes.run) return;
+      arrange();
+      for (const [name, chart] of charts) {
+        if (changes.run || STAGES.some((stage) => changes.metrics.has(`${stage}/${name}`))) chart.update();
+      }
+    },
+    destroy() {
+      charts.forEach((chart) => chart.destroy());
+    },
+  };
+}
+
+function metricNames(model) {
+  const names = new Set(model.metricKeys().map((key) => key.slice(key.indexOf("/") + 1)));
+  const rank = (name) => {
+    if (FIRST.includes(name)) return FIRST.indexOf(name);
+    return FIRST.length + 1 + LAST.indexOf(name);
+  };
+  return [...names].filter((name) => !NEVER.has(name)).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en-US"));
+}
+
+function metricChart(model, name, axes) {
+  const curves = () => STAGES.map((stage) => model.curve(stage, name)).filter(Boolean);
+  const final = () => (model.finals.has(`test/${name}`) ? model.finals.get(`test/${name}`) : null);
+
+  function draw(colours) {
+    const role = roleOf(model.run.training_mode);
+    const data = curves().map((series) => {
+      const { color, dash, symbol } = stageStyle(series.stage, { role, colours });
+      const few = series.length <= 30;
+      return {
+        type: "scatter", mode: few ? "lines+markers" : "lines", name: format.capital(format.stageName(series.stage)),
+        x: axes.of(series), y: series.y.slice(), connectgaps: false, line: { color, dash, width: 2 },
+        marker: { color, symbol, size: 5 }, hovertemplate: "%{y:.4~f}",
+      };
+    });
+    const tested = testedPoint(model, axes);
+    if (final() !== null && tested !== null) {
+      data.push({
+        type: "scatter", mode: "markers", name: "Test of the chosen model", x: [tested], y: [final()],
+        marker: { symbol: "star", size: 13, color: colours.text, line: { color: colours.background, width: 1 } },
+        hovertemplate: "%{y:.4~f}",
+      });
+    }
+    return { data, layout: { hovermode: "x unified", margin: { l: 54, b: 44 }, // that adapt would draw every chart twice
+      xaxis: { ...axes.layout(), automargin: false }, yaxis: { ...rangeOf(name, curves()), automargin: false } } };
+  }
+
+  function table() {
+    const steps = [...new Set(curves().flatMap((series) => series.x))].sort((a, b) => a - b);
+    const unit = format.capital(model.unit);
+    const values = (step) => curves().map((series) => series.at(step)?.value ?? null);
+    return {
+      columns: [{ label: unit, numeric: true }, ...curves().map((series) => ({
+        label: format.capital(format.stageName(series.stage)), numeric: true }))],
+      rows: steps.map((step) => [step, ...values(step)]),
+    };
+  }
+
+  function summary() {
+    const now = curves().map((series) => `${format.stageName(series.stage)} ${format.number(series.last())}`);
+    if (final() !== null) now.push(`chosen model ${format.number(final())}`);
+    return now.join(" · ");
+  }
+
+  function caption() {
+    const thinned = curves().some((series) => series.thinned);
+    return thinned ? `${summary()}. Thinned out; minima and maxima stay.` : summary();
+  }
+
+  return makeChart({ title: format.capital(format.metricName(name)), height: 230, caption, draw, table,
+    summary: () => `Last values: ${summary()}.` });
+}
+
+/** Plotly's own range would be far too wide for a small constant, and would leave [0, 1], which a share cannot. */
+function rangeOf(name, curves) {
+  const [low, high] = format.isShare(name) ? [-ROOM, 1 + ROOM] : [-Infinity, Infinity];
+  const values = new Set(curves.flatMap((series) => series.y).filter((value) => value !== null));
+  const [value] = values;
+  if (values.size !== 1 || value === 0) return low === -ROOM ? { autorangeoptions: { clipmin: low, clipmax: high } } : {};
+  const half = Math.abs(value) / 2;
+  return { range: [Math.max(low, value - half), Math.min(high, value + half)], tickformat: "~g" };
+}
+
+/** Where on the axis the tested model stands, or null. */
+function testedPoint(model, axes) {
+  const step = model.run.summary?.test_round ?? model.run.summary?.test_epoch ?? null;
+  return step === null ? null : axes.at(step);
+}
+
+/** The choice of the x-axis, kept in the URL as `x`. */
+function axisChoice(axes) {
+  return choiceGroup({ legend: "Over", legendShown: true, name: "run-axis", choices: axes.options, value: axes.chosen,
+    onChoose: (key) => {
+      setParams({ x: key === "step" ? null : key });
+      axes.choose(key);
+    } }).element;
+}

@@ -1,0 +1,160 @@
+/** How good the tested model is, and at which threshold; while a federated run goes on, its last central evaluation. */
+
+import { h, replace, setAttribute, setText } from "../dom.js";
+import * as format from "../format.js";
+import { params, setParams } from "../router.js";
+import { classNames, confusionChart } from "./confusion.js";
+import { operatingPoint, predictionCharts } from "./predictions.js";
+
+const RATES = [["accuracy", "Accuracy"], ["recall", "Recall (sensitivity)"], ["specificity", "Specificity"],
+  ["precision", "Precision"], ["f1", "F1"]];
+
+/**
+ * @param {object} model
+ * @param {{fetchJSON: (path: string) => Promise<object>}} parts
+ * @returns {{element: HTMLElement, update: (changes: object) => void, destroy: () => void}}
+ */
+export function evaluationSection(model, { fetchJSON }) {
+  const note = h("p", { class: "muted" });
+  const sweepPlace = h("div");
+  const grid = h("div", { class: "run-grid" });
+  let charts = [];
+  let shown = null; // what the charts stand for: "round", "summary", "predictions" or nothing
+  let asked = false;
+
+  function show(kind, next, ...above) {
+    charts.forEach((chart) => chart.destroy());
+    charts = next;
+    shown = kind;
+    replace(sweepPlace, above);
+    replace(grid, charts.map((chart) => chart.element));
+  }
+
+  function showRound() {
+    const newest = lastEvaluation(model);
+    if (!newest) {
+      if (shown) show(null, []);
+      setText(note, "The model is evaluated when the run has come to its first result.");
+      return;
+    }
+    const values = Object.entries(newest.metrics).filter(([, value]) => value !== null)
+      .map(([name, value]) => `${format.metricName(name)} ${format.number(value)}`).join(" · ");
+    setText(note, `The global model after round ${newest.round}, on ${format.plural(newest.num_examples, "test example")} `
+      + `of the server: ${values}. Curves and the threshold come with the test at the end of the run.`);
+    if (!newest.confusion) return;
+    if (shown !== "round") {
+      const title = "Last central evaluation";
+      show("round", [confusionChart(model, () => ({ matrix: lastEvaluation(model).confusion, title }))]);
+    }
+    charts.forEach((chart) => chart.update());
+  }
+
+  function showSummary(why) {
+    const { confusion, test } = model.run.summary;
+    const values = Object.entries(test ?? {}).map(([name, value]) => `${format.metricName(name)} ${format.number(value)}`);
+    setText(note, `${whichModel(model)}: ${values.join(" · ")}. ${why}`);
+    const title = "Confusion matrix of the test";
+    show("summary", confusion ? [confusionChart(model, () => ({ matrix: confusion, title }))] : []);
+  }
+
+  function showPredictions(given) {
+    const several = given.sweep ? "" : " The class with the highest probability is predicted: a threshold, and with it a curve "
+      + "of precision and recall, is for two classes.";
+    setText(note, `${whichModel(model)}, on ${format.plural(given.num_examples, "test example")}.${several}`);
+    if (!given.sweep) {
+      const matrix = { matrix: given.confusion, title: "Confusion matrix" };
+      show("predictions", [confusionChart(model, () => matrix), ...predictionCharts(model, given, () => null)]);
+      return;
+    }
+    const slider = thresholdSlider(model, given, () => charts.forEach((chart) => chart.update()));
+    const matrix = () => {
+      const { tn, fp, fn, tp } = slider.point();
+      return { matrix: [[tn, fp], [fn, tp]], title: "Confusion matrix" };
+    };
+    show("predictions", [confusionChart(model, matrix), ...predictionCharts(model, given, slider.point)], slider.element);
+  }
+
+  async function load() {
+    asked = true;
+    try {
+      showPredictions(await fetchJSON(`/api/runs/${model.id}/predictions`));
+    } catch (error) {
+      showSummary(error.status === 404 ? "Its predictions are not on the server's machine." : `${error.message}.`);
+    }
+  }
+
+  function update(changes = { run: true, evaluations: true }) {
+    const tested = Boolean(model.run.summary?.test) && model.finished;
+    if (!tested) asked = false; // a run that goes on again is tested again
+    if (tested && !asked) load();
+    else if (!tested && (changes.evaluations || changes.run)) showRound();
+  }
+
+  update();
+  return {
+    element: h("div", {}, note, sweepPlace, grid),
+    update,
+    destroy() {
+      charts.forEach((chart) => chart.destroy());
+    },
+  };
+}
+
+/** Whether there is anything to evaluate yet, or will be. */
+export function canEvaluate(model) {
+  return model.evaluations.size > 0 || Boolean(model.run.summary?.test);
+}
+
+function lastEvaluation(model) {
+  let last = null;
+  for (const one of model.evaluations.values()) if (last === null || one.round > last.round) last = one;
+  return last;
+}
+
+function whichModel(model) {
+  const { test_round: round, test_epoch: epoch } = model.run.summary;
+  if (round !== undefined) return `The tested model is that of round ${round}`;
+  return epoch === undefined ? "The tested model" : `The tested model is that of epoch ${epoch}`;
+}
+
+/** The slider over the sweep's thresholds; kept in the URL as `threshold`. */
+function thresholdSlider(model, given, onMove) {
+  const { sweep } = given;
+  const nearest = (value) => sweep.threshold.reduce((best, one, i) =>
+    (Math.abs(one - value) < Math.abs(sweep.threshold[best] - value) ? i : best), 0);
+  const own = nearest(given.threshold);
+  const asked = Number.parseFloat(params().threshold);
+  let place = Number.isFinite(asked) ? nearest(asked) : own;
+  const input = h("input", { type: "range", id: "threshold", min: "0", max: String(sweep.threshold.length - 1), step: "1",
+    value: String(place), on: { input: () => move(Number(input.value)) } });
+  const value = h("output", { class: "run-threshold-value", for: "threshold" });
+  const reset = h("button", { class: "button small", type: "button", on: { click: () => move(own) },
+    text: `The run's own (${format.number(given.threshold, { digits: 2 })})` });
+  const rates = new Map(RATES.map(([key]) => [key, h("dd")]));
+  const element = h("div", { class: "run-threshold" },
+    h("div", { class: "run-threshold-row" }, h("label", { for: "threshold", text: "Threshold" }), input, value, reset),
+    h("p", { class: "muted", text: `“${classNames(model, 2)[1]}” is predicted where its probability is above the `
+      + "threshold. These are the test examples: to choose a threshold, use validation (trainer.threshold=val)." }),
+    h("dl", { class: "run-rates" }, RATES.map(([key, words]) => h("div", {}, h("dt", { text: words }), rates.get(key)))));
+
+  function draw() {
+    const point = operatingPoint(sweep, place);
+    const text = format.number(point.threshold, { digits: 2 });
+    input.value = String(place);
+    const rest = `recall ${format.percent(point.recall)}, specificity ${format.percent(point.specificity)}`;
+    setAttribute(input, "aria-valuetext", `${text}: ${rest}`);
+    setText(value, text);
+    for (const [key, cell] of rates) setText(cell, point[key] === null ? "–" : format.percent(point[key]));
+    reset.disabled = place === own;
+  }
+
+  function move(next) {
+    place = next;
+    setParams({ threshold: place === own ? null : sweep.threshold[place].toFixed(2) });
+    draw();
+    onMove();
+  }
+
+  draw();
+  return { element, point: () => operatingPoint(sweep, place) };
+}

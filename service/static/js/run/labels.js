@@ -1,0 +1,112 @@
+/** How the labels are spread over the clients: stacked bars of counts or shares, and how far each is from the whole. */
+
+import { escaped, makeChart } from "../charts.js";
+import { choiceGroup } from "../controls.js";
+import { h } from "../dom.js";
+import * as format from "../format.js";
+import { params, setParams } from "../router.js";
+import { shortName } from "./names.js";
+
+const ROW = 26; // pixels of a client
+const LEGEND_LINE = 19;
+const MOST_CLASSES = 10; // with a colour of their own
+const PATTERNS = ["", "/", "", "x", "", "\\", "", ".", "", "-"]; // neighbours differ without colour too
+
+/**
+ * @param {object} model
+ * @returns {{element: HTMLElement, update: (changes: object) => void, destroy: () => void}}
+ */
+export function labelsSection(model) {
+  let shown = params().labels === "shares" ? "shares" : "counts";
+  const legendLines = () => Math.floor((model.run.classes?.length ?? 0) / (window.innerWidth < 560 ? 3 : 8));
+  const height = () => 92 + ROW * (model.clients.size + 1) + LEGEND_LINE * legendLines();
+  const chart = makeChart({ title: "Training labels of each client", height, caption: () => said(model),
+    draw: (colours) => draw(model, { colours, shares: shown === "shares" }), table: () => table(model),
+    summary: () => said(model) });
+  const choice = choiceGroup({ legend: "Bars show", legendShown: true, name: "labels", value: shown,
+    choices: [["counts", "Counts"], ["shares", "Shares"]], onChoose: (value) => {
+      shown = value;
+      setParams({ labels: value === "counts" ? null : value });
+      chart.update();
+    } });
+  return {
+    element: h("div", {}, h("div", { class: "run-controls" }, choice.element), chart.element),
+    update(changes) {
+      if (!changes.clients && !changes.run) return;
+      chart.plot.style.height = `${height()}px`;
+      chart.update();
+    },
+    destroy: chart.destroy,
+  };
+}
+
+/** Clients by id, their counts, and the classes' names. */
+function spread(model) {
+  const clients = [...model.clients.values()].sort((a, b) => a.client_id - b.client_id);
+  const total = clients.reduce((sums, { label_counts: counts }) => counts.map((count, i) => count + (sums[i] ?? 0)), []);
+  const classes = total.map((_, i) => model.run.classes?.[i] ?? `class ${i}`);
+  return { clients, classes, total };
+}
+
+function draw(model, { colours, shares }) {
+  const { clients, classes, total } = spread(model);
+  const rows = [...clients.map((client) => [client.name, client.label_counts]), ["all clients", total]];
+  // The counts of all clients would dwarf those of each: they are drawn as shares alone.
+  const drawn = shares ? rows : rows.slice(0, -1);
+  const common = total.map((_, i) => i).sort((a, b) => total[b] - total[a]);
+  const own = new Set(classes.length > MOST_CLASSES ? common.slice(0, MOST_CLASSES - 1) : common);
+  const groups = classes.map((name, i) => [name, [i]]).filter(([, [i]]) => own.has(i));
+  const others = classes.map((_, i) => i).filter((i) => !own.has(i));
+  if (others.length) groups.push([`${others.length} other classes`, others]);
+  const data = groups.map(([name, members], place) => {
+    const counts = drawn.map(([, all]) => members.reduce((sum, i) => sum + all[i], 0));
+    const part = counts.map((count, row) => count / Math.max(1, sumOf(drawn[row][1])));
+    return {
+      type: "bar", orientation: "h", name: escaped(name), width: 0.76,
+      y: drawn.map((_, row) => row), x: shares ? part : counts,
+      marker: { color: colours.clients[place % colours.clients.length], line: { width: 1, color: colours.background },
+        pattern: { shape: PATTERNS[place % PATTERNS.length], fillmode: "overlay", fgcolor: colours.background, size: 7,
+          solidity: 0.16 } },
+      customdata: counts.map((count, row) => [escaped(drawn[row][0]), format.count(count), format.percent(part[row])]),
+      hovertemplate: `%{customdata[0]}: ${escaped(name)} %{customdata[1]} (%{customdata[2]})<extra></extra>`,
+    };
+  });
+  return { data, layout: {
+    barmode: "stack", hovermode: "closest", showlegend: true, dragmode: false,
+    legend: { y: 1, yanchor: "bottom", traceorder: "normal" },
+    xaxis: { title: shares ? "Share of the client's training examples" : "Training examples", fixedrange: true,
+      tickformat: shares ? ".0%" : "~s", range: shares ? [0, 1] : undefined },
+    yaxis: { tickvals: drawn.map((_, row) => row), ticktext: drawn.map(([name]) => escaped(shortName(name))),
+      range: [drawn.length - 0.4, -0.6], fixedrange: true, showgrid: false },
+  } };
+}
+
+function said(model) {
+  const { clients, total } = spread(model);
+  if (!clients.length) return "No client has joined yet.";
+  const far = clients.map((client) => [client.name, distance(client.label_counts, total)]).sort((a, b) => b[1] - a[1]);
+  const average = far.reduce((sum, [, one]) => sum + one, 0) / far.length;
+  return `${format.plural(sumOf(total), "training example")} on ${format.plural(clients.length, "client")}. `
+    + `${far[0][0]} is farthest from the mix of all: ${format.percent(far[0][1], { digits: 0 })} of its labels `
+    + `would have to change; ${format.percent(average, { digits: 0 })} on average.`;
+}
+
+function table(model) {
+  const { clients, classes, total } = spread(model);
+  return {
+    columns: ["Client", { label: "Examples", numeric: true }, ...classes.map((name) => ({ label: name, numeric: true })),
+      { label: "From the mix of all", numeric: true, format: (value) => format.percent(value) }],
+    rows: clients.map(({ name, label_counts: counts }) => [name, sumOf(counts), ...counts, distance(counts, total)]),
+  };
+}
+
+/** Total variation: the share of labels that would have to change to get the mix of all. */
+function distance(counts, total) {
+  const [own, all] = [sumOf(counts), sumOf(total)];
+  if (!own || !all) return 0;
+  return counts.reduce((sum, count, i) => sum + Math.abs(count / own - total[i] / all), 0) / 2;
+}
+
+function sumOf(counts) {
+  return counts.reduce((sum, count) => sum + count, 0);
+}

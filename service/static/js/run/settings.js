@@ -1,0 +1,123 @@
+/** The resolved config of a run: searchable, and beside that of another run with what differs. */
+
+import { selectBox } from "../controls.js";
+import { h, replace, setText } from "../dom.js";
+import * as format from "../format.js";
+import { params, setParams } from "../router.js";
+
+/**
+ * @param {object} model
+ * @param {{fetchJSON: (path: string) => Promise<object>}} parts
+ * @returns {{element: HTMLElement, update: (changes: object) => void, destroy: () => void}}
+ */
+export function settingsSection(model, { fetchJSON }) {
+  const twin = model.run.family.members.find((member) => member.id !== model.id && member.seed === model.run.seed);
+  const usual = String(twin?.id ?? "");
+  const state = { words: params().config ?? "", other: params().with ?? usual, only: params().differences === "1" };
+  let differences = null; // key to the other run's value
+  let request = 0;
+
+  const search = h("input", { type: "search", class: "search", value: state.words, placeholder: "Name or value",
+    "aria-label": "Search the config", autocomplete: "off", spellcheck: "false",
+    on: { input: () => choose({ words: search.value.trim() }) } });
+  const members = selectBox({ legend: "Beside", name: "run-beside", value: state.other,
+    choices: otherRuns(model, state.other), onChoose: (value) => load({ other: value }) });
+  const only = h("input", { type: "checkbox", checked: state.only, on: { change: () => choose({ only: only.checked }) } });
+  const onlyLabel = h("label", { class: "run-check" }, only, " Only what differs");
+  const number = h("input", { class: "search run-id", type: "number", min: "1", "aria-label": "Number of another run",
+    placeholder: "run" });
+  const another = h("form", { class: "run-other", on: { submit: (event) => {
+    event.preventDefault();
+    if (!number.value) return;
+    members.offer(otherRuns(model, number.value));
+    members.set(number.value);
+    load({ other: number.value });
+  } } }, number, h("button", { class: "button small", type: "submit", text: "Put beside" }));
+  const note = h("p", { class: "muted", role: "status" });
+  const head = h("tr");
+  const body = h("tbody");
+  const element = h("div", {}, h("div", { class: "run-controls" }, search, members.element, another, onlyLabel), note,
+    h("div", { class: "table-frame", role: "region", "aria-label": "All settings", tabindex: "0" },
+      h("table", { class: "data run-config" }, h("caption", { class: "visually-hidden", text: "Config of this run" }),
+        h("thead", {}, head), body)));
+
+  function choose(change) {
+    Object.assign(state, change);
+    setParams({ config: state.words, differences: state.only ? "1" : null });
+    draw();
+  }
+
+  async function load(change) {
+    Object.assign(state, change);
+    setParams({ with: state.other === usual ? null : state.other });
+    differences = null;
+    request += 1;
+    const own = request;
+    draw();
+    if (!state.other) return;
+    try {
+      const { rows } = await fetchJSON(`/api/runs/${model.id}/diff?with=${encodeURIComponent(state.other)}`);
+      if (own !== request) return;
+      differences = new Map(rows.map((row) => [row.key, row]));
+      draw();
+    } catch (error) {
+      if (own === request) setText(note, error.message);
+    }
+  }
+
+  function draw() {
+    const beside = differences !== null;
+    onlyLabel.hidden = !beside;
+    const own = new Map(flat(model.run.config));
+    const keys = [...own.keys(), ...[...(differences?.keys() ?? [])].filter((key) => !own.has(key))];
+    const words = state.words.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = keys.map((key) => {
+      const differs = beside && differences.has(key);
+      const here = own.has(key) ? written(own.get(key)) : "–";
+      return { key, differs, here, there: differs ? written(differences.get(key).right) : here };
+    }).filter(({ key, differs, here, there }) => (differs || !beside || !state.only)
+      && words.every((word) => `${key} ${here} ${there}`.toLowerCase().includes(word)));
+    const names = ["Setting", `Run ${model.id}`, ...(beside ? [`Run ${state.other}`] : [])];
+    replace(head, names.map((text) => h("th", { scope: "col", text })));
+    replace(body, rows.map(({ key, differs, here, there }) => h("tr", { class: differs ? "differs" : null },
+      h("th", { scope: "row" }, h("code", { text: key })), h("td", {}, h("code", { text: here })),
+      beside && h("td", {}, h("code", { text: there }), differs && h("span", { class: "run-differs", text: "differs" })))));
+    const shown = `${format.count(rows.length)} of ${format.plural(keys.length, "setting")}`;
+    setText(note, beside ? `${shown}; ${format.plural(differences.size, "difference")} to run ${state.other}.` : `${shown}.`);
+  }
+
+  load({});
+  let drawn = JSON.stringify(model.run.config);
+  return {
+    element,
+    update(changes) {
+      if (!changes.run) return;
+      members.offer(otherRuns(model, state.other));
+      if (JSON.stringify(model.run.config) === drawn) return;
+      drawn = JSON.stringify(model.run.config); // a resumed run may have another
+      load({});
+    },
+    destroy() {
+      request += 1;
+    },
+  };
+}
+
+function otherRuns(model, chosen) {
+  const others = model.run.family.members.filter(({ id }) => id !== model.id).map(({ id, role, seed, client_id: client }) =>
+    [String(id), `run ${id}: ${format.modeName(role)}${client === null ? "" : ` client ${client}`}, seed ${seed}`]);
+  if (chosen && !others.some(([value]) => value === chosen)) others.push([chosen, `run ${chosen}`]);
+  return [["", "nothing"], ...others];
+}
+
+/** A nested config as `[dotted key, value]`. */
+function flat(config, prefix = "") {
+  return Object.entries(config).flatMap(([key, value]) => {
+    const nested = value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 0;
+    return nested ? flat(value, `${prefix}${key}.`) : [[prefix + key, value]];
+  });
+}
+
+function written(value) {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

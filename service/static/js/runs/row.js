@@ -1,0 +1,159 @@
+/** One row of the runs list: built once, then patched in place, so that focus and selection stay while values move. */
+
+import { ago, setAgo } from "../clock.js";
+import { h, replace, s, setAttribute, setText } from "../dom.js";
+import { capital, count, duration, label, metricName, modeName, number, plural } from "../format.js";
+import { commonScale, sparkline } from "../spark.js";
+import { LINES, roleOf } from "../theme.js";
+import { bestGap, shareOf } from "./groups.js";
+
+/** Heads of the columns, in the order of the cells. */
+export const COLUMNS = ["Select", "Run", "Mode", "Status", "Best", "Curve", "Age"];
+
+/**
+ * A row.
+ *
+ * @param {object} options
+ * @param {"alone"|"member"|"comparison"|"absent"} options.kind "absent": a comparison that is not in the list itself
+ * @param {number} options.id
+ * @param {(id: number, on: boolean) => void} options.onSelect
+ * @returns {{element: HTMLElement, update: (run: object|null, group: object, selected: boolean) => void}}
+ */
+export function runRow({ kind, id, onSelect }) {
+  const comparing = kind === "comparison" || kind === "absent";
+  const box = h("input", { type: "checkbox", "aria-label": `Select run ${id} to compare`,
+    on: { change: () => onSelect(id, box.checked) } });
+  const link = h("a", { class: "run-link", href: `/runs/${id}` });
+  const serial = h("span", { class: "run-number", text: kind === "member" ? null : `#${id}` });
+  const about = h("div", { class: "run-about" });
+  const mode = h("span", { class: "mode" });
+  const state = h("span", { class: "status" });
+  const detail = h("span", { class: "status-detail" });
+  const bar = h("div", { class: "bar" }, h("div", { class: "bar-fill" }));
+  const best = h("span", { class: "best-value" });
+  const bestKey = h("span", { class: "best-key" });
+  const curve = h("div", { class: "curve" });
+  const started = ago(null);
+  const pulse = ago(null);
+  const took = h("span");
+  const alive = h("span", { class: "muted" }, "last row ", pulse);
+  // A comparison stands for all its runs, also for those that have yet to begin.
+  const compare = h("a", { class: "button small run-compare", href: `/compare?runs=${id}`, text: "Compare" });
+  const cell = (name, ...children) => h("td", { role: "cell", class: `c-${name}` }, ...children);
+  const element = h("tr", { role: "row", class: `run-row ${kind}` },
+    cell("select", !comparing && h("label", { class: "tick" }, box)),
+    h("th", { role: "rowheader", scope: "row", class: "c-run" },
+      h("div", { class: "run-name" }, link, serial, comparing && compare), about),
+    cell("mode", mode),
+    cell("status", h("div", { class: "status-line" }, state, detail), bar),
+    cell("best", best, bestKey),
+    cell("curve", curve),
+    cell("age", started, took, alive));
+  let drawn = "";
+
+  function update(run, group, selected) {
+    box.checked = selected;
+    element.classList.toggle("selected", selected);
+    setText(link, kind === "member" ? `Run ${id}` : run?.name || `Comparison ${id}`);
+    compare.hidden = group.members.length === 0;
+    setAttribute(compare, "aria-label", `Compare the runs of ${link.textContent}`);
+    setMode(mode, run?.training_mode ?? "compare");
+    setText(about, run ? aboutText(run, kind) : "older, or not among what is filtered");
+    about.title = run?.description ?? "";
+    if (run) setStatus(run, group);
+    setBest(comparing ? bestGap(group.members) : run?.best ?? null);
+    drawCurve(run, group);
+    started.hidden = took.hidden = !run;
+    setAgo(started, run?.started ?? null);
+    alive.hidden = !run?.last_event || run.status !== "running";
+    setAgo(pulse, run?.last_event ?? null);
+    setText(took, run?.ended ? `took ${duration(run.seconds)}` : "");
+  }
+
+  function setBest(shown) {
+    setText(best, number(shown?.value ?? null, { signed: comparing }));
+    best.hidden = comparing && !shown;
+    setText(bestKey, shown ? `${comparing ? "gap, best " : ""}${shortLabel(shown.key)}` : "");
+    bestKey.title = shown ? `${comparing ? "pooled minus federated: " : ""}best ${label(shown.key)}` : "";
+  }
+
+  function setStatus(run, group) {
+    setText(state, run.status);
+    setAttribute(state, "class", `status ${run.status}`);
+    const [text, share] = progressText(run, group);
+    setText(detail, text);
+    bar.hidden = share === null || run.status === "completed";
+    bar.firstChild.style.width = `${(100 * (share ?? 0)).toFixed(1)}%`;
+    bar.dataset.status = run.status;
+    const why = run.error ?? run.stop_reason;
+    setAttribute(detail, "title", why);
+    detail.classList.toggle("wrong", run.status === "failed");
+  }
+
+  function drawCurve(run, group) {
+    const line = (one) => ({ role: roleOf(one.training_mode), values: one.sparkline, share: shareOf(one) });
+    const all = group.members.map(line);
+    const own = comparing ? all.filter((one) => one.role !== "local") : [line(run)];
+    const scale = commonScale(all);
+    const key = JSON.stringify([own, scale]);
+    if (key === drawn) return;
+    drawn = key;
+    const has = own.some((one) => one.values.some((value) => value !== null));
+    const what = comparing ? "pooled and federated" : label(run.monitor.key);
+    replace(curve, has ? sparkline(own, scale, `Curve so far: ${what}`) : null);
+  }
+
+  return { element, update };
+}
+
+function setMode(element, mode) {
+  const role = roleOf(mode);
+  if (element.dataset.mode === mode) return;
+  element.dataset.mode = mode;
+  setAttribute(element, "class", `mode ${role}`);
+  const line = LINES[role] && s("svg", { class: "mode-line", viewBox: "0 0 24 8", "aria-hidden": "true" },
+    s("path", { d: "M1 4H23", "stroke-dasharray": LINES[role].stroke }));
+  replace(element, line, h("span", { text: modeName(mode) }));
+}
+
+function aboutText(run, kind) {
+  const seed = `seed ${run.seed}`;
+  const parts = kind === "member" ? [seed, run.strategy] : kind === "comparison" ? [run.data, run.model]
+    : [run.data, run.model, run.strategy, seed];
+  return [...parts, run.description].filter(Boolean).join(" · ");
+}
+
+function progressText(run, group) {
+  if (run.status === "failed") {
+    return [tellingLine(run.error ?? "no reason was recorded"), run.progress ? shareOf(run) : null];
+  }
+  if (run.training_mode === "compare") {
+    const over = group.members.filter((one) => one.ended).length;
+    const begun = group.members.length;
+    if (run.status === "completed") return [plural(begun, "run"), null];
+    const all = Math.max(begun, run.planned_runs ?? 0); // those that have yet to begin are none of the group's members
+    return [all ? `${over} of ${plural(all, "run")} ended` : "", all ? sumShares(group.members) / all : null];
+  }
+  const { unit, done, total } = run.progress ?? {};
+  if (!unit) return ["", null];
+  if (run.status === "completed") {
+    const early = run.stop_reason && done < total ? ", stopped early" : "";
+    return [`${plural(done, unit)}${early}`, null];
+  }
+  return [total ? `${unit} ${count(done)} of ${count(total)}` : `${unit} ${count(done)}`, shareOf(run)];
+}
+
+function sumShares(members) {
+  return members.reduce((sum, run) => sum + (run.ended ? 1 : shareOf(run)), 0);
+}
+
+/** What happened, of a text that may go on with details; of a traceback, its end. */
+function tellingLine(text) {
+  const lines = text.trim().split("\n");
+  return capital(lines.at(lines[0].startsWith("Traceback") ? -1 : 0));
+}
+
+function shortLabel(key) {
+  const [stage, ...name] = key.split("/");
+  return `${stage} ${metricName(name.join("/"))}`;
+}

@@ -1,0 +1,98 @@
+"""`federate`: one federated run with the engine of its config, our own processes or Flower's simulation."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from federated.launch import launch, prepare_run
+from shared.config import Config
+from shared.home import Home
+from shared.tracking.store import Store
+from simulations.engine import LocalEngine
+
+
+@contextmanager
+def open_engine(cfg: Config) -> Iterator[LocalEngine | None]:
+    """Start the workers of ``federation.engine=local``, and end them with the block.
+
+    To be called before a database or a progress bar is opened: the workers are forked from this process.
+
+    Parameters
+    ----------
+    cfg : Config
+
+    Yields
+    ------
+    LocalEngine or None
+        None for Flower's engine, which has processes of its own.
+    """
+    if cfg.federation.engine == "flower":
+        yield None
+        return
+    with LocalEngine(num_clients=cfg.federation.num_clients, workers=worker_count(cfg)) as engine:
+        yield engine
+
+
+def worker_count(cfg: Config) -> int:
+    """As many processes as cores, and no more than clients that can be asked at once.
+
+    Parameters
+    ----------
+    cfg : Config
+
+    Returns
+    -------
+    int
+    """
+    federation = cfg.federation
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = federation.workers or max(1, cores // federation.client_cpus)
+    return min(wanted, federation.num_clients)
+
+
+def federate(
+    cfg: Config,
+    *,
+    engine: LocalEngine | None,
+    store: Store,
+    home: Home,
+    resume_run: int | None = None,
+    on_poll: Callable[[int], None] = lambda run_id: None,
+) -> int:
+    """Train federated, to the end.
+
+    Parameters
+    ----------
+    cfg : Config
+    engine : LocalEngine or None
+        From `open_engine`.
+    store : Store
+    home : Home
+    resume_run : int, optional
+        A run that goes on after its last complete round.
+    on_poll : callable
+        Called with the run's id from time to time, to show progress.
+
+    Returns
+    -------
+    int
+        The run's id; it is completed.
+
+    Raises
+    ------
+    FedtwinError
+        The run row says why, too.
+    """
+    if engine is None:
+        return launch(cfg, store=store, home=home, resume_run=resume_run, on_poll=on_poll)
+    from federated.server_app import serve
+
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    run_id = prepare_run(cfg, store=store) if resume_run is None else resume_run
+    cfg = cfg.replace("tracking", run_id=run_id)
+    return serve(
+        engine, cfg, store=store, home=home, resume=resume_run is not None, say=lambda line: on_poll(run_id)
+    )

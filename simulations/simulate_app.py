@@ -1,0 +1,40 @@
+"""``fedtwin simulate``: the Hydra app around `simulations.simulate`."""
+
+from __future__ import annotations
+
+import hydra
+from omegaconf import DictConfig
+
+from shared.config import CONF_DIR, from_hydra
+from shared.terminal import report_errors
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def main(settings: DictConfig) -> None:
+    """Train federated, with processes of this machine.
+
+    Parameters
+    ----------
+    settings : DictConfig
+        Composed by Hydra from ``conf/`` and the command line.
+    """
+    with report_errors():
+        from rich.console import Console  # this and what follows: not needed for --help and --cfg
+
+        from shared.home import open_home
+        from shared.progress import Board
+        from shared.tracking.show import run_view
+        from shared.tracking.store import Store
+        from simulations.simulate import federate, open_engine
+
+        cfg = from_hydra(settings)
+        home = open_home(cfg.tracking)
+        with open_engine(cfg) as engine, Store(home.database_url) as store:
+            with Board(enabled=cfg.trainer.progress) as board:
+                follow = board.follow_rounds(store, "federated", total=cfg.federation.num_rounds)
+                run_id = federate(cfg, engine=engine, store=store, home=home, on_poll=follow)
+            Console().print(run_view(store, run_id))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The contract of what lists and charts read: one suite over SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from store_workers import NOON, new_run, point
+
+from shared.tracking.overview import Curve, Marks, _lookup
+from shared.tracking.points import milliseconds
+
+
+def after(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+def add_round(store, run_id, number):
+    times = {"began": NOON, "ended": NOON, "seconds": 1.0}
+    who = {"sampled": [0], "replied": [0], "failed": {}, "bytes_down": 1, "bytes_up": 1}
+    store.add_round(run_id, round=number, **times, **who)
+
+
+# --- lists --------------------------------------------------------------------------------------------
+
+
+def test_a_search_looks_at_names_and_ids(store):
+    def run(name, data=None, model=None, **more):
+        config = {"data": {"name": data}, "model": {"name": model}} if data else {}
+        return new_run(store, name=name, config=config, **more)
+
+    first = run("Twins", "digits", "cnn", training_mode="compare")
+    second = run("50%_done", "chest-xray", "resnet18", description="Ward 7 only\nsecond line")
+    third = run("plain", "digits", "resnet50")
+    fourth = run("empty config")
+
+    def found(text="", **more):
+        return [row.id for row in store.search(text=text, **more)]
+
+    assert found() == [fourth, third, second, first]
+    assert found("twins") == found("TWINS") == [first]
+    assert found("digits") == [third, first]
+    assert found("digits resnet") == [third]
+    assert found("RESNET") == [third, second]
+    assert found("ward second") == [second]
+    assert found("50%_") == [second]
+    assert found("5%d") == found("chest_xray") == []  # neither is a wildcard
+    assert found(str(fourth)) == [fourth]
+    assert found(str(10**30)) == []
+    assert found("\0 \0twins") == [first]
+    assert found("'; DROP TABLE run; --") == found('"') == found("\\") == []
+    assert found(mode="federated", limit=2) == [fourth, third]
+    assert found(before=third) == [second, first]
+    assert found(before=10**30) == found()
+    store.finish_run(third, "completed")
+    assert found(status="completed", text="digits") == [third]
+
+
+def test_a_config_with_odd_text_does_not_break_the_search(store):
+    plain = new_run(store, config={"data": {"name": "digits"}, "seed": 1})
+    odd = [
+        new_run(store, name="odd", config={"data": {"name": "digits", "path": path}})
+        for path in ("/tmp/\udcff", "/tmp/\0", "C:\\users")
+    ]
+    assert {plain, odd[2]} <= {row.id for row in store.search(text="digits")}
+    assert [row.id for row in store.search(text="odd")] == odd[::-1]
+    assert store.search(text="odd")[2].config["data"]["path"] == "/tmp/\udcff"
+
+
+def test_a_run_that_may_be_missing(store):
+    run_id = new_run(store)
+    assert store.find(run_id) == store.run(run_id)
+    assert store.find(run_id + 1) is None
+    assert store.kind == ("sqlite" if store._database.is_sqlite else "postgresql")
+
+
+def test_how_far_runs_have_come(store):
+    federated, pooled, empty = new_run(store), new_run(store, training_mode="centralized"), new_run(store)
+    store.add_metrics(
+        federated,
+        [
+            point(round=0, time=after(1)),
+            point(round=3, epoch=9, client_id=4, time=after(9)),
+            point(round=2, time=after(5)),
+        ],
+    )
+    for number in (0, 1, 2):
+        add_round(store, federated, number)
+    store.add_metrics(
+        pooled, [point(epoch=2, time=after(2)), point(epoch=11), point(stage="test", time=after(3))]
+    )
+    nothing = Marks(last_round=None, last_epoch=None, done_round=None, last_event=None)
+    assert store.marks([federated, pooled, empty, 999]) == {
+        federated: Marks(last_round=3, last_epoch=None, done_round=2, last_event=after(5)),
+        pooled: Marks(last_round=None, last_epoch=11, done_round=None, last_event=after(3)),
+        empty: nothing,
+    }
+    assert store.marks([]) == {}
+
+
+def test_curves_of_many_runs(store):
+    federated, pooled = new_run(store), new_run(store, training_mode="centralized")
+    store.add_metrics(
+        federated,
+        [
+            *(point(number / 8, round=number) for number in (1, 2, 3, 5, 6, 7)),
+            point(math.nan, round=4),
+            *(point(0.9, round=number, client_id=0) for number in range(8)),
+            *(point(0.8, round=number, epoch=1) for number in range(8)),
+            point(0.7, round=2, stage="train"),
+            point(0.6, round=2, name="f1"),
+        ],
+    )
+    store.add_metrics(pooled, [point(number / 4, epoch=number) for number in (1, 2, 3)])
+    store.add_metrics(pooled, [point(0.95, stage="test")])
+
+    def curve(run_id, unit, last, **more):
+        return Curve(
+            **{"run_id": run_id, "unit": unit, "stage": "val", "name": "accuracy", "last": last, **more}
+        )
+
+    both = [curve(federated, "round", 7), curve(pooled, "epoch", 3)]
+    assert store.curves(both) == {
+        federated: [0.125, 0.25, 0.375, 0.625, 0.75, 0.875],
+        pooled: [0.25, 0.5, 0.75],
+    }
+    assert store.curves([curve(federated, "round", 7, stride=3)]) == {federated: [0.375, 0.75, 0.875]}
+    assert store.curves(
+        [curve(federated, "round", 7, name="f1"), curve(pooled, "epoch", 3, stage="train")]
+    ) == {
+        federated: [0.6],
+        pooled: [],
+    }
+    assert store.curves([curve(federated, "round", 0, stride=1)]) == {federated: []}
+    assert store.curves([]) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_curves_are_looked_up_in_the_index(store):
+    wanted = [Curve(run_id=1, unit="round", stage="val", name="loss", last=9)]
+    with store._database.read() as connection:
+        text = str(_lookup(wanted).compile(connection, compile_kwargs={"literal_binds": True}))
+        plan = [row[3] for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
+    (search,) = [line for line in plan if "run_metrics" in line]
+    index = "SEARCH run_metrics USING INDEX run_metrics_one_value"
+    assert search == f"{index} (run_id=? AND <expr>=? AND <expr>=? AND <expr>=? AND stage=? AND name=?)"
+
+
+# --- charts -------------------------------------------------------------------------------------------
+
+
+def test_many_points_as_tuples(store):
+    run_id, other = new_run(store), new_run(store)
+    store.add_metrics(run_id, [point(0.5, round=1, client_id=2, epoch=3, num_examples=7)])
+    store.add_metrics(other, [point(0.1, round=1)])
+    store.add_metrics(run_id, [point(math.nan, round=1), point(-math.inf, round=2, stage="train", name="loss")])
+
+    def rows(**given):
+        found = store.points(run_id, **given)
+        assert found.cursor == store.metrics(run_id)[-1].id
+        return {(*row[:7], milliseconds(row[7])) for row in found.rows}
+
+    noon = 1767355200123  # 2 January 2026, 12:00:00.123456 UTC
+    of_client = (2, 1, 3, "val", "accuracy", 0.5, 7, noon)
+    aggregate = (None, 1, None, "val", "accuracy", None, None, noon)
+    loss = (None, 2, None, "train", "loss", -math.inf, None, noon)
+    assert rows() == {of_client, aggregate, loss}
+    assert rows(clients=False) == {aggregate, loss}
+    assert rows(stage="val") == rows(name="accuracy") == {of_client, aggregate}
+    assert rows(stage="train", name="accuracy") == set()
+    nothing = store.points(new_run(store))
+    assert (nothing.cursor, list(nothing.rows)) == (0, [])
+
+
+def test_examples_by_step(store):
+    federated, pooled = new_run(store), new_run(store, training_mode="centralized")
+    trained = {"stage": "train", "name": "loss"}
+    store.add_metrics(
+        federated,
+        [
+            *(point(round=1, client_id=0, epoch=epoch, num_examples=30, **trained) for epoch in (1, 2)),
+            point(round=1, client_id=1, epoch=1, num_examples=10, **trained),
+            point(round=2, client_id=1, epoch=1, num_examples=10, **trained),
+            point(round=3, client_id=1, epoch=1, **trained),
+            point(round=1, num_examples=40, **trained),
+            point(round=1, client_id=0, epoch=1, num_examples=99, stage="train", name="accuracy"),
+            point(round=1, client_id=0, num_examples=99, name="loss"),
+        ],
+    )
+    store.add_metrics(pooled, [point(epoch=epoch, num_examples=97, **trained) for epoch in (1, 2)])
+    assert store.examples_by_step(federated, unit="round") == {1: 70, 2: 10, 3: 0}
+    assert store.examples_by_step(pooled, unit="epoch") == {1: 97, 2: 97}
+    assert all(type(count) is int for count in store.examples_by_step(federated, unit="round").values())
+
+
+def test_times_by_step(store):
+    run_id = new_run(store)
+    store.add_metrics(
+        run_id,
+        [
+            point(round=1, time=after(5)),
+            point(round=1, stage="train", time=after(3)),
+            point(round=1, client_id=0, time=after(99)),
+            point(round=2, time=after(8)),
+            point(stage="test", time=after(9)),
+        ],
+    )
+    assert store.times_by_step(run_id, unit="round") == {1: after(5), 2: after(8)}
+    assert store.times_by_step(run_id, unit="epoch") == {}
+
+
+def test_names_of_metrics(store):
+    run_id = new_run(store)
+    named = [point(round=number, name=name) for number in (1, 2) for name in ("loss", "accuracy")]
+    others = [
+        point(round=1, client_id=0, name="f1"),
+        point(name="auroc"),
+        point(round=1, stage="test", name="recall"),
+    ]
+    store.add_metrics(run_id, [*named, *others])
+    assert store.metric_names(run_id, stage="val", unit="round") == ["accuracy", "loss"]
+    assert store.metric_names(run_id, stage="test", unit="round") == ["recall"]
+    assert store.metric_names(run_id, stage="val", unit="epoch") == []

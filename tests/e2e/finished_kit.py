@@ -1,0 +1,122 @@
+"""A home of finished runs for the tests of the page, made once a session: a plugin of pytest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flwr.app import RecordDict
+from page_kit import Server
+
+from federated.client_app import app
+from federated.server_app import serve
+from shared.config import Config
+from shared.errors import QuorumError
+from shared.home import Home
+from shared.tracking.store import Store
+from simulations import twins
+from simulations.compare import compare
+from simulations.local_grid import LocalGrid
+from tests.federated.federation_kit import Asked, toy_app
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A home of finished runs, and a server on it.
+
+    Attributes
+    ----------
+    url : str
+    database_url : str
+    compare : int
+        Two seeds, with local-only runs.
+    pooled, federated : int
+        Its first twins.
+    hostile : int
+        A failed federated run whose name, clients and errors are markup.
+    """
+
+    url: str
+    database_url: str
+    compare: int
+    pooled: int
+    federated: int
+    hostile: int
+
+    @property
+    def comparison(self) -> str:
+        """The address of the comparison's picture."""
+        with Store(self.database_url) as store:
+            ids = ",".join(str(run.id) for run in store.children(self.compare))
+        return f"{self.url}/compare?runs={ids}&metric=accuracy"
+
+
+TWINS = [
+    "partition=stratified",
+    "federation.num_clients=3",
+    "federation.num_rounds=3",
+    "federation.local_epochs=1",
+    "compare.seeds=[1,2]",
+    "compare.local_only=true",
+    "compare.resamples=100",
+    "data.batch_size=8",
+    "trainer.optimizer.lr=0.05",
+]
+IMAGE = '<img src="x" onerror="alert(1)">'
+BOLD = "<b>bold</b>"  # short enough to be drawn whole
+LINK = f'<a href="https://example.invalid/">here</a> {BOLD}'
+LONG = "W" * 200
+SCRIPT = "<script>alert(2)</script>"
+
+
+@pytest.fixture(scope="session")
+def finished(
+    make_config: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory, cache_dir: Path
+) -> Iterator[Finished]:
+    """Real runs of both modes: a real comparison, but with a grid of this process as its engine."""
+    root = tmp_path_factory.mktemp("finished") / "home"
+    root.mkdir()
+    (root / "cache").symlink_to(cache_dir)
+    home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
+
+    def federate(cfg: Config, *, engine: None, store: Store, home: Home, on_poll: object) -> int:
+        return serve(LocalGrid(app, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
+
+    with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
+        patch.setenv("FEDTWIN_HOME", str(root))
+        patch.delenv("FEDTWIN_DATABASE_URL", raising=False)
+        patch.setattr(logging.getLogger("flwr"), "disabled", True)
+        patch.setattr(twins, "federate", federate)
+        parent = compare(make_config(*TWINS), engine=None, store=store, home=home)
+        made = {run.training_mode: run.id for run in reversed(store.children(parent))}
+        hostile = _run_hostile(make_config(*TWINS), store=store, home=home)
+    server = Server(root)
+    server.start()
+    yield Finished(
+        url=server.url,
+        database_url=home.database_url,
+        compare=parent,
+        pooled=made["centralized"],
+        federated=made["federated"],
+        hostile=hostile,
+    )
+    server.stop()
+
+
+def _run_hostile(cfg: Config, *, store: Store, home: Home) -> int:
+    """One client fails in the first round, all in the second; whatever they say is markup."""
+    names = [IMAGE, BOLD, LONG]
+
+    def reply(content: RecordDict, asked: Asked) -> RecordDict:
+        if asked.kind == "train" and (asked.round == 2 or asked.client_id == 0):
+            raise RuntimeError(f"client {asked.client_id} {SCRIPT}")
+        return content
+
+    toy = toy_app(reply=reply, info=lambda values: {**values, "name": names[values["client_id"]]})
+    cfg = cfg.replace("", name=LINK, description=IMAGE)
+    with pytest.raises(QuorumError):
+        serve(LocalGrid(toy, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
+    return store.runs()[0].id

@@ -1,0 +1,246 @@
+"""What the comparison's page says about runs whose curves are known by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from shared.config import Config
+
+if TYPE_CHECKING:
+    from page_kit import Open, Server, Visit
+
+pytest_plugins = ["page_kit"]
+Make = Callable[..., Config]
+ACCURACY = "val/accuracy"
+
+
+def compare(seen: Visit, ids: list[int], query: str = "") -> None:
+    """Open the comparison of some runs in a page that is open already."""
+    base = seen.page.url.split("/", 3)
+    seen.page.goto(f"{base[0]}//{base[2]}/compare?runs={','.join(map(str, ids))}{query}")
+
+
+def traces(seen: Visit, title: str) -> dict[str, dict[str, Any]]:
+    """What Plotly was given, by name."""
+    plot = seen.chart(title).locator(".plot")
+    given = plot.evaluate("(plot) => plot.data.map(({name, x, y, yaxis}) => ({name, x, y, yaxis}))")
+    return {trace["name"]: trace for trace in given}
+
+
+def sentence(seen: Visit) -> Any:
+    return seen.page.locator(".hero-sentence")
+
+
+def notes(seen: Visit) -> Any:
+    return seen.page.locator(".hero-picture figcaption")
+
+
+def test_runs_of_other_data_have_no_gap(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        cfg = make_config("seed=1")
+        other = cfg.replace("data", split_seed=7)
+        one = add_run(store, cfg, "centralized", {ACCURACY: [0.5, 0.9]})
+        two = add_run(store, other, "federated", {ACCURACY: [0.4, 0.7]})
+    seen = visit(f"{live.url}/compare?runs={one},{two}")
+    expect(sentence(seen)).to_have_text(
+        "Latest validation accuracy: pooled 0.900, federated 0.700. There is no gap: the runs are tested "
+        f"on different data (data.split_seed is 0 in run {one}, 7 in run {two})."
+    )
+    assert "Gap" not in traces(seen, "Accuracy (validation)")
+    expect(notes(seen)).to_contain_text("No gap: the runs are tested on different data")
+
+
+def test_runs_of_other_settings_are_lines_of_their_own(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        ids = []
+        for strategy, reached in (("fedavg", 0.8), ("fedprox", 0.7)):
+            for seed in (1, 2):
+                cfg = make_config(f"strategy={strategy}", f"seed={seed}")
+                parent = store.create_run(name="c", training_mode="compare", config={}, seed=1)
+                ids.append(add_run(store, cfg, "centralized", {ACCURACY: [0.5, 0.9]}, parent_id=parent))
+                ids.append(add_run(store, cfg, "federated", {ACCURACY: [0.5, reached]}, parent_id=parent))
+    seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}")
+    buttons = seen.page.locator(".hero-legend button")
+    expect(buttons).to_have_text(
+        [
+            "Pooled, mean of 4 runs0.900",
+            "Federated (strategy.name=fedavg), mean of 2 runs0.800",
+            "Federated (strategy.name=fedprox), mean of 2 runs0.700",
+        ]
+    )
+    found = traces(seen, "Accuracy (validation)")
+    for strategy, reached in (("fedavg", 0.8), ("fedprox", 0.7)):
+        line = found[f"Federated (strategy.name={strategy}), mean of 2 runs"]
+        assert line["y"] == pytest.approx([0.5, reached])
+        assert found[f"Gap (strategy.name={strategy})"]["y"] == pytest.approx([0, 0.9 - reached])
+    expect(sentence(seen)).to_contain_text(
+        "the federated model (strategy.name=fedavg) is 0.100 below the pooled one"
+    )
+    expect(sentence(seen)).to_contain_text(
+        "the federated model (strategy.name=fedprox) is 0.200 below the pooled one"
+    )
+    buttons.nth(2).click()
+    seen.until(lambda: "hide=federated-2" in seen.page.url, "the group in the address")
+    seen.until(
+        lambda: not any("fedprox" in name for name in traces(seen, "Accuracy (validation)")),
+        "neither its lines nor its gap",
+    )
+    assert [name for name in traces(seen, "Accuracy (validation)") if "fedavg" in name]
+
+
+def test_a_pair_that_differs_in_more_is_named(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        cfg = make_config("seed=1")
+        one = add_run(store, cfg, "centralized", {ACCURACY: [0.9]})
+        two = add_run(store, cfg.replace("model", hidden=7), "federated", {ACCURACY: [0.7]})
+    seen = visit(f"{live.url}/compare?runs={one},{two}")
+    expect(notes(seen)).to_contain_text(
+        "Not twins: the runs of a pair also differ in other settings (model.hidden is"
+    )
+
+
+def test_two_seeds_are_thin_lines_and_no_band(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        ids = []
+        for seed, reached in ((1, 0.8), (2, 0.7), (3, 0.75)):
+            cfg = make_config(f"seed={seed}")
+            ids.append(add_run(store, cfg, "centralized", {ACCURACY: [0.5, 0.9]}))
+            ids.append(add_run(store, cfg, "federated", {ACCURACY: [0.5, reached]}))
+    seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids[:4]))}")
+    found = traces(seen, "Accuracy (validation)")
+    assert found["Gap, seed 1"]["y"] == pytest.approx([0, 0.1])
+    assert found["Gap, seed 2"]["y"] == pytest.approx([0, 0.2])
+    assert "low" not in found
+    expect(notes(seen)).to_contain_text("No band: 2 seeds are too few for an interval")
+    expect(sentence(seen)).to_have_text(
+        "At 200 examples seen, the federated model is 0.150 below the pooled one in validation accuracy."
+    )
+    compare(seen, ids)
+    seen.until(lambda: "low" in traces(seen, "Accuracy (validation)"), "the band")
+    expect(sentence(seen)).to_contain_text("In brackets: 95 % t interval over 3 seeds, on validation.")
+
+
+def test_no_difference_is_called_equal(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        ids = []
+        for seed in (1, 2, 3):
+            cfg = make_config(f"seed={seed}")
+            ids += [add_run(store, cfg, mode, {ACCURACY: [0.1, 0.7]}) for mode in ("centralized", "federated")]
+    seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}")
+    expect(sentence(seen)).to_have_text(
+        "At 200 examples seen, the federated model is equal to the pooled one in validation accuracy."
+    )
+
+
+def twins(store: Any, make_config: Make, *, seeds: int = 1, local: bool = False, **tests: Any) -> list[int]:
+    """Finished twins with a macro F1 beside their accuracy."""
+    from curves_kit import add_run
+
+    ids = []
+    for seed in range(1, seeds + 1):
+        cfg = make_config(f"seed={seed}")
+        for mode, reached in (("centralized", 0.9), ("federated", 0.7)) + ((("local", 0.95),) if local else ()):
+            curves = {ACCURACY: [0.5, reached], "val/f1": [0.4, reached - 0.1]}
+            ids.append(add_run(store, cfg, mode, curves, test=tests.get(mode)))
+    return ids
+
+
+def test_what_cannot_be_compared_on_validation_is_said(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import store_of
+
+    with store_of(live) as store:
+        ids = twins(store, make_config, local=True)
+        tested = twins(store, make_config, centralized={"f1": 0.85}, federated={"f1": 0.8})
+    seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}")
+    expect(notes(seen)).to_contain_text("Local only: each client is validated on its own rows")
+    expect(notes(seen)).not_to_contain_text("mean over the clients")
+    compare(seen, ids[:2])
+    expect(sentence(seen)).to_contain_text("0.200 [")
+    expect(notes(seen)).not_to_contain_text("its own rows")
+    compare(seen, ids[:2], "&metric=f1")
+    expect(notes(seen)).to_contain_text("On validation the federated F1 is a mean over the clients")
+    expect(sentence(seen)).to_contain_text(
+        "Latest validation F1: pooled 0.800, federated 0.600. These cannot be compared"
+    )
+    compare(seen, tested, "&metric=f1")
+    expect(sentence(seen)).to_contain_text(
+        "In the final test the federated model is 0.050 below the pooled one in F1."
+    )
+
+
+def test_there_is_no_yet_after_the_end(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import store_of
+
+    with store_of(live) as store:
+        ids = twins(store, make_config, seeds=2, centralized={"accuracy": 0.9}, federated={"accuracy": 0.8})
+    seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}&stage=test")
+    expect(notes(seen)).to_contain_text("No gap: a pooled model is tested once, at its end")
+    expect(sentence(seen)).to_contain_text(
+        "In the final test the federated model is 0.100 below the pooled one in accuracy, as a mean of 2 seeds."
+    )
+
+
+def test_the_axis_of_a_share_stays_within_its_range(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        ids = [
+            add_run(store, make_config("seed=1"), mode, {ACCURACY: [1.0, 1.0]})
+            for mode in ("centralized", "federated")
+        ]
+    seen = visit(f"{live.url}/compare?runs={ids[0]},{ids[1]}")
+    plot = seen.chart("Accuracy (validation)").locator(".plot")
+    low, high = plot.evaluate("(plot) => plot._fullLayout.yaxis.range")
+    assert -0.03 < low < 1 < high < 1.03
+    seen = visit(f"{live.url}/runs/{ids[0]}")
+    low, high = seen.chart("Accuracy").locator(".plot").evaluate("(plot) => plot._fullLayout.yaxis.range")
+    assert 0 < low < 1 < high < 1.03
+
+
+def test_an_address_that_makes_no_sense_is_no_error(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import store_of
+
+    with store_of(live) as store:
+        ids = twins(store, make_config)
+    seen = visit(f"{live.url}/compare?runs={ids[0]},{ids[1]}&metric=foo&stage=foo&over=foo&hide=foo")
+    expect(sentence(seen)).to_contain_text("in validation accuracy")
+    seen.until(lambda: "metric=" not in seen.page.url, "the address without it")
+
+
+def test_the_list_counts_the_runs_that_will_come(live: Server, visit: Open, make_config: Make) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        cfg = make_config("compare.seeds=[1,2]", "compare.local_only=true", "federation.num_clients=4")
+        parent = store.create_run(name="c", training_mode="compare", config=cfg.snapshot(), seed=1)
+        add_run(store, cfg, "centralized", {ACCURACY: [0.5]}, parent_id=parent)
+        seen = visit(f"{live.url}/?status=foo&mode=bar")  # of an address that makes no sense
+        expect(seen.page.locator(".status-detail").first).to_have_text("1 of 12 runs ended")
+        expect(seen.page.get_by_role("combobox", name="Status")).to_have_value("")
+        store.finish_run(parent, "stopped")
+
+
+def test_only_runs_that_have_come_to_a_value_are_in_a_mean(
+    live: Server, visit: Open, make_config: Make
+) -> None:
+    from curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        ids = [add_run(store, make_config("seed=1"), "federated", {ACCURACY: [0.5]})]
+        ids.append(add_run(store, make_config("seed=2"), "federated", {}))
+        seen = visit(f"{live.url}/compare?runs={ids[0]},{ids[1]}")
+        expect(seen.page.locator(".hero-legend button")).to_have_text("Federated0.500")

@@ -1,0 +1,122 @@
+"""Small runs whose numbers are known by hand, and the REST API alone on a real uvicorn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from server_kit import serving
+
+from service import problems
+from service.api import build_router
+from shared.home import Home
+from shared.metrics import MetricPoint
+from shared.tracking.rows import ClientRow, RunRow
+from shared.tracking.store import Store
+
+NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
+CONFIG = {
+    "name": "digits-cnn",
+    "seed": 7,
+    "data": {"name": "digits"},
+    "model": {"name": "cnn"},
+    "trainer": {"max_epochs": 4, "monitor": None, "mode": None, "optimizer": {"lr": 0.01}},
+    "strategy": {"name": "fedavg"},
+    "federation": {"num_rounds": 3},
+}
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def point(value: float, **changes: Any) -> MetricPoint:
+    return MetricPoint(**{"stage": "val", "name": "accuracy", "value": value, "time": NOON, **changes})
+
+
+def new_run(store: Store, **changes: Any) -> RunRow:
+    given = {"name": "digits-cnn", "training_mode": "centralized", "config": CONFIG, "seed": 7}
+    return store.run(store.create_run(**{**given, **changes}))
+
+
+def pooled_run(store: Store, *values: float, examples: int = 100, **changes: Any) -> RunRow:
+    """A pooled run of one epoch a value: ``examples`` training examples an epoch, 50 to validate on."""
+    run = new_run(store, **changes)
+    points = []
+    for epoch, value in enumerate(values, 1):
+        at = {"epoch": epoch, "time": run.started + timedelta(seconds=10 * epoch)}
+        points.append(point(value, num_examples=50, **at))
+        points.append(point(1.0, stage="train", name="loss", num_examples=examples, **at))
+    store.add_metrics(run.id, points)
+    return run
+
+
+def federated_run(store: Store, *values: float, examples: int = 100, **changes: Any) -> RunRow:
+    """A federated run of one round a value: two clients train ``examples`` / 2 each, 50 rows to validate on.
+
+    Each round takes 20 seconds and sends 3,000 bytes down and 1,000 up.
+    """
+    run = new_run(store, **{"training_mode": "federated", **changes})
+    points = []
+    for number, value in enumerate(values, 1):
+        at = {"round": number, "time": run.started + timedelta(seconds=20 * number)}
+        trained = {"stage": "train", "name": "loss", "num_examples": examples // 2, "epoch": 1}
+        points += [point(1.0, client_id=client_id, **trained, **at) for client_id in (0, 1)]
+        points.append(point(value, num_examples=50, **at))
+        add_round(store, run.id, number)
+    store.add_metrics(run.id, points)
+    return run
+
+
+def add_round(store: Store, run_id: int, number: int) -> None:
+    store.add_round(
+        run_id,
+        round=number,
+        began=after(20 * number - 20),
+        ended=after(20 * number),
+        sampled=[0, 1],
+        replied=[0],
+        failed={1: "train: <b>late</b>"},
+        bytes_down=3000,
+        bytes_up=1000,
+        seconds=20.0,
+    )
+
+
+def clients(run_id: int) -> list[ClientRow]:
+    return [ClientRow(run_id, number, str(1000 + number), f"site {number}", 50, [20, 30]) for number in (0, 1)]
+
+
+def is_json(value: Any) -> bool:
+    """Whether a value survives JSON, in which there is no NaN."""
+    return json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+def build_app(store: Store, home: Home) -> FastAPI:
+    """The REST API alone, with one route more that fails."""
+    app = FastAPI(version="1.2.3")
+    app.state.store, app.state.settings = store, SimpleNamespace(home=home)
+    problems.install(app)
+    app.include_router(build_router())
+
+    @app.get("/api/fails")
+    def fails() -> None:
+        raise RuntimeError("postgresql://me:secret@db.example/fedtwin")
+
+    return app
+
+
+@contextmanager
+def asking(store: Store, home: Home) -> Iterator[httpx.Client]:
+    """A server, and a client of it."""
+    with (
+        serving(build_app(store, home)) as port,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client,
+    ):
+        yield client

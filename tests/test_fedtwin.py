@@ -1,0 +1,24 @@
+"""The ``fedtwin`` command line: what reaches the modules behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedtwin import parse
+
+TOKEN = "-VbDslwfDxHvf16w-WfjLnrp6SvfzJFK"  # one random token in 64 begins with a dash
+
+
+@pytest.mark.parametrize("given", [["--token", TOKEN], [f"--token={TOKEN}"]])
+@pytest.mark.parametrize("command", [["serve"], ["watch", "3"]])
+def test_a_token_may_begin_with_a_dash(command, given):
+    options = parse([*command, *given])
+    assert options.token == TOKEN
+    assert options.command == command[0]
+
+
+def test_a_missing_token_is_still_an_error(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(["serve", "--token"])
+    assert caught.value.code == 2
+    assert "argument --token: expected one argument" in capsys.readouterr().err
