@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flwr.app import Message
+from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -33,6 +34,12 @@ class Exchange:
         Clients whose reply was accepted.
     failed : dict of int to str
         Client id to reason: an error, a refusal, or no reply in time.
+    absent : dict of int to str
+        Client id to why it was not even asked.
+    asked_again : dict of int to int
+        Client id to how often its message was repeated, because no answer came.
+    late : dict of int to float
+        Client id to the seconds from an earlier send to its reply, which came past the deadline: dropped.
     bytes_down, bytes_up : dict of int to int
         Client id to bytes.
     seconds : dict of int to float
@@ -42,9 +49,23 @@ class Exchange:
     sent: list[int] = field(default_factory=list)
     replied: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
+    absent: dict[int, str] = field(default_factory=dict)
+    asked_again: dict[int, int] = field(default_factory=dict)
+    late: dict[int, float] = field(default_factory=dict)
     bytes_down: dict[int, int] = field(default_factory=dict)
     bytes_up: dict[int, int] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class _Question:
+    """A message that waits for its answer."""
+
+    message: Message
+    client_id: int
+    asked: float  # seconds of the monotonic clock, as all times here
+    due: float  # when it is asked again
+    patience: float
 
 
 class ReplyHandler(Protocol):
@@ -82,7 +103,11 @@ class ReplyHandler(Protocol):
 
 
 class RoundGrid(Grid):
-    """Flower's grid, with prompt polling, a deadline, and a handler that may refuse replies.
+    """Flower's grid, with prompt polling, a deadline, questions asked again, and a handler that judges replies.
+
+    Flower gives a message to its node once: what a cut connection swallows, or a node that is killed, is lost.
+    So a node that does not answer is asked again, after twice the time that the slowest answer of this kind has
+    taken, and each time the wait doubles. The first answer counts: clients answer alike every time.
 
     Parameters
     ----------
@@ -91,12 +116,21 @@ class RoundGrid(Grid):
     clients : dict of int to int
         Node id to client id.
     handler : ReplyHandler
+    ask_again_s : float, optional
+        The shortest wait before a question is repeated; None: never.
     """
 
-    def __init__(self, grid: Grid, *, clients: dict[int, int], handler: ReplyHandler) -> None:
-        self.inner, self.clients, self.handler = grid, clients, handler
+    def __init__(
+        self, grid: Grid, *, clients: dict[int, int], handler: ReplyHandler, ask_again_s: float | None = None
+    ) -> None:
+        self.inner, self.clients, self.handler, self.ask_again_s = grid, clients, handler, ask_again_s
         self._one_by_one = False
         self._wait: Callable[[float], None] = getattr(grid, "wait", time.sleep)
+        self._slowest: dict[str, float] = {}  # kind of message to seconds
+        self._missed: dict[
+            str, tuple[int, float]
+        ] = {}  # message id to client and time, if the deadline came first
+        self._behind: set[int] = set()  # clients that have missed this round's training
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages, wait for their replies, and let the handler judge each as it arrives.
@@ -116,41 +150,96 @@ class RoundGrid(Grid):
         outgoing = sorted(messages, key=lambda message: self.clients[message.metadata.dst_node_id])
         if not outgoing:
             return []
-        exchange, began = Exchange(), time.monotonic()
-        waiting: dict[str, int] = {}
-        for message in outgoing:
-            client_id = self.clients[message.metadata.dst_node_id]
-            exchange.sent.append(client_id)
-            exchange.bytes_down[client_id] = size_in_bytes(message.content)
-            pushed = list(self.inner.push_messages([message]))
-            if pushed and pushed[0]:
-                waiting[pushed[0]] = client_id
-            else:
-                exchange.failed[client_id] = "Flower did not take the message: the node is no longer there"
-        kind = outgoing[0].metadata.message_type
+        exchange, began, kind = Exchange(), time.monotonic(), outgoing[0].metadata.message_type
+        waiting = self._send(outgoing, exchange)
         accepted: dict[int, Message] = {}
         pause = 0.005
         while waiting and (timeout is None or time.monotonic() - began < timeout):
-            replies = self._pull(waiting)
+            replies = self._pull([*waiting, *self._missed])
             for reply in replies:
-                if reply.metadata.reply_to_message_id not in waiting:
-                    continue  # nobody was asked, or it has answered already: the first reply counts
-                client_id = waiting.pop(reply.metadata.reply_to_message_id)
-                exchange.seconds[client_id] = time.monotonic() - began
+                question = waiting.get(reply.metadata.reply_to_message_id)
+                if question is None:
+                    self._note_late(reply, exchange)
+                    continue
+                client_id = question.client_id
+                waiting = {id_: other for id_, other in waiting.items() if other is not question}
+                exchange.seconds[client_id] = time.monotonic() - question.asked
                 reason = self._judge(kind, client_id, reply, exchange)
                 if reason is None:
                     accepted[client_id] = reply
+                    self._slowest[kind] = max(self._slowest.get(kind, 0.0), exchange.seconds[client_id])
                 else:
                     exchange.failed[client_id] = printable(reason)
             pause = 0.005 if replies else min(pause * 1.5, 0.25)
             if waiting and not replies:
+                waiting |= self._repeat(waiting, exchange)
                 self.handler.idle()
                 self._wait(pause)
-        for client_id in waiting.values():
-            exchange.failed[client_id] = f"no reply within {timeout:g} s"
+        for question in waiting.values():
+            exchange.failed[question.client_id] = f"no reply within {timeout:g} s"
+        self._missed |= {id_: (question.client_id, question.asked) for id_, question in waiting.items()}
+        if kind == MessageType.TRAIN:
+            self._behind = {question.client_id for question in waiting.values()}
         exchange.replied = sorted(accepted)
         self.handler.finish(kind, exchange)
         return [accepted[client_id] for client_id in exchange.replied]
+
+    def _send(self, messages: Sequence[Message], exchange: Exchange) -> dict[str, _Question]:
+        there, now = set(self.inner.get_node_ids()), time.monotonic()
+        waiting = {}
+        for message in messages:
+            kind, node_id = message.metadata.message_type, message.metadata.dst_node_id
+            client_id = self.clients[node_id]
+            if node_id not in there:
+                exchange.absent[client_id] = "is not connected"
+                continue
+            if kind == MessageType.EVALUATE and client_id in self._behind:
+                exchange.absent[client_id] = "still owes its training reply"
+                continue
+            exchange.sent.append(client_id)
+            exchange.bytes_down[client_id] = size_in_bytes(message.content)
+            patience = max(self.ask_again_s or math.inf, 2 * self._slowest.get(kind, 0.0))
+            if message_id := self._push(message):
+                waiting[message_id] = _Question(message, client_id, now, now + patience, patience)
+            else:
+                exchange.failed[client_id] = "Flower did not take the message: the node is no longer there"
+        return waiting
+
+    def _push(self, message: Message) -> str:
+        return next(iter(self.inner.push_messages([message])), "") or ""
+
+    def _repeat(self, waiting: Mapping[str, _Question], exchange: Exchange) -> dict[str, _Question]:
+        now = time.monotonic()
+        due = {question.client_id: question for question in waiting.values() if question.due <= now}
+        there = set(self.inner.get_node_ids()) if due else set()
+        again = {}
+        for question in due.values():
+            metadata = question.message.metadata
+            if metadata.dst_node_id not in there:
+                question.due = now + 1.0  # Flower answers in place of a node that stays away
+                continue
+            copy = Message(
+                question.message.content,
+                metadata.dst_node_id,
+                metadata.message_type,
+                group_id=metadata.group_id,
+            )
+            if message_id := self._push(copy):
+                again[message_id] = question
+                exchange.asked_again[question.client_id] = exchange.asked_again.get(question.client_id, 0) + 1
+                exchange.bytes_down[question.client_id] += size_in_bytes(copy.content)
+            question.patience *= 2
+            question.due = now + question.patience
+        return again
+
+    def _note_late(self, reply: Message, exchange: Exchange) -> None:
+        missed = self._missed.get(reply.metadata.reply_to_message_id)
+        if missed is None:
+            return  # nobody was asked, or it has answered already: the first reply counts
+        self._missed = {id_: other for id_, other in self._missed.items() if other != missed}
+        if reply.has_content():
+            client_id, asked = missed
+            exchange.late[client_id] = time.monotonic() - asked
 
     def _pull(self, waiting: Iterable[str]) -> list[Message]:
         if not self._one_by_one:

@@ -145,12 +145,14 @@ class RoundJournal:
         self._exchanges[stage] = exchange
         self._unwritten += self._traffic(stage, exchange)
         self._write_points()
-        for client_id, reason in exchange.failed.items():
-            first = reason.partition("\n")[0]
-            self.say(f"round {self.round}: {self.roster.clients[client_id].name} left out ({stage}): {first}")
+        for line in self._remarks(stage, exchange):
+            self.say(f"round {self.round}: {line}")
         if stage == "train" and len(exchange.replied) < self.cfg.federation.min_replies:
             self._write_round()
-            reasons = [f"{self.roster.clients[c].name}: {reason}" for c, reason in exchange.failed.items()]
+            reasons = [
+                f"{self.roster.clients[client_id].name}: {reason}"
+                for client_id, reason in (exchange.failed | exchange.absent).items()
+            ]
             raise QuorumError(
                 f"round {self.round}: {len(exchange.replied)} of {len(exchange.sent)} training replies were "
                 f"valid, federation.min_replies is {self.cfg.federation.min_replies}:\n{bullet_list(reasons)}"
@@ -264,11 +266,29 @@ class RoundJournal:
         parts = self.cfg.federation.rounds_per_epoch
         return part_size(info.num_examples, epoch=self.progress.round, parts=parts)
 
+    def _remarks(self, stage: Stage, exchange: Exchange) -> list[str]:
+        def name(client_id: int) -> str:
+            return self.roster.clients[client_id].name
+
+        lines = [f"{name(c)} was asked again, {n} times ({stage})" for c, n in exchange.asked_again.items()]
+        lines += [f"{name(c)} {why}: not asked ({stage})" for c, why in exchange.absent.items()]
+        lines += [
+            f"{name(c)} left out ({stage}): {reason.partition(chr(10))[0]}"
+            for c, reason in exchange.failed.items()
+        ]
+        lines += [
+            f"{name(c)} answered an earlier message after {seconds:.0f} s, past its deadline: dropped"
+            for c, seconds in exchange.late.items()
+        ]
+        return lines
+
     def _traffic(self, stage: Stage, exchange: Exchange) -> list[MetricPoint]:
         columns: dict[str, Mapping[int, float]] = {
             "bytes_down": exchange.bytes_down,
             "bytes_up": exchange.bytes_up,
             "reply_seconds": exchange.seconds,
+            "asked_again": exchange.asked_again,
+            "late_reply_seconds": exchange.late,
         }
         return [
             MetricPoint(stage=stage, name=name, value=float(value), round=self.round, client_id=client_id)

@@ -28,7 +28,8 @@ from shared.metrics import MetricPoint, Stage
 from shared.model.scores import THRESHOLD_BINS
 
 MAX_POINTS = 100_000
-MEASURED_HERE = ("bytes_down", "bytes_up", "reply_seconds")  # by the server, under the client's number
+# By the server, under the client's number.
+MEASURED_HERE = ("bytes_down", "bytes_up", "reply_seconds", "asked_again", "late_reply_seconds")
 _MAX_WHOLE = 2**31 - 1  # what every database takes
 _MAX_VALUE = float(np.finfo(np.float32).max)  # weighted sums of such values cannot overflow
 _NAME = re.compile(r"[A-Za-z0-9_.@/-]{1,100}")

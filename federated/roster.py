@@ -97,7 +97,12 @@ def connect(
     nodes = _wait_for_nodes(grid, cfg.federation, say=say)
     order = RecordDict({CONFIG: TrainOrder(snapshot=snapshot).to_record()})
     reception = _Reception(cfg.federation, classes=classes)
-    asking = RoundGrid(grid, clients={node: node for node in nodes}, handler=reception)
+    asking = RoundGrid(
+        grid,
+        clients={node: node for node in nodes},
+        handler=reception,
+        ask_again_s=cfg.federation.ask_again_s,
+    )
     questions = [Message(order, dst_node_id=node, message_type=MessageType.QUERY) for node in nodes]
     asking.send_and_receive(questions, timeout=cfg.federation.connect_timeout_s)
     if reception.problems:
@@ -146,7 +151,7 @@ class _Reception:
         pass
 
     def finish(self, message_type: str, exchange: Exchange) -> None:
-        self.problems = exchange.failed
+        self.problems = exchange.failed | exchange.absent
 
 
 def _wait_for_nodes(grid: Grid, cfg: FederationConfig, *, say: Callable[[str], None]) -> list[int]:

@@ -187,7 +187,9 @@ class _Rounds:
 
         try:
             strategy.start(
-                grid=RoundGrid(grid, clients=roster.nodes, handler=journal),
+                grid=RoundGrid(
+                    grid, clients=roster.nodes, handler=journal, ask_again_s=cfg.federation.ask_again_s
+                ),
                 initial_arrays=arrays,
                 num_rounds=cfg.federation.num_rounds - done,
                 timeout=cfg.federation.round_timeout_s,

@@ -246,6 +246,7 @@ class FederationConfig(Section):
     engine: Literal["local", "flower"] = "flower"
     workers: Positive | None = None
     kit: str | None = None  # runs that were stored before there were deployments have none
+    ask_again_s: Annotated[float, Field(gt=0.0)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> FederationConfig:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import ssl
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from federated.deploy import warm_call
 from federated.deploy.kit_files import make_folder, write_private
 from federated.deploy.node_key import read_private_key
 from federated.deploy.nodes import register
@@ -22,6 +26,7 @@ from shared.home import open_home
 from shared.run import sigterm_as_interrupt
 
 Say = Callable[[str], None]
+_CLIENTAPP = "flwr-clientapp"  # what Flower starts for a message
 _NGINX_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx")
 
 
@@ -81,7 +86,15 @@ def site_programs(kit: Path) -> list[Program]:
     home = {"FLWR_HOME": str(make_folder(state / "flower")), "FEDTWIN_HOME": str(make_folder(state / "home"))}
     # Decoded images lie in the home: it belongs to this site alone, and no database is used.
     env = {name: value for name, value in environment(home).items() if name != "FEDTWIN_DATABASE_URL"}
-    return [Program("supernode", command, env, state / "log" / "supernode.log")]
+    warm = make_folder(state / "warm")
+    call = [sys.executable, "-IS", str(Path(warm_call.__file__)), str(warm), tool(_CLIENTAPP)]
+    write_private(warm / "bin" / _CLIENTAPP, f'#!/bin/sh\nexec {shlex.join(call)} "$@"\n', runnable=True)
+    node_env = {**env, "PATH": f"{warm / 'bin'}{os.pathsep}{env['PATH']}"}
+    parent = [sys.executable, "-m", "federated.deploy.warm", str(warm)]
+    return [
+        Program("supernode", command, node_env, state / "log" / "supernode.log"),
+        Program("warm", parent, env, state / "log" / "warm.log"),
+    ]
 
 
 def server_programs(kit: ServerKit) -> list[Program]:

@@ -154,6 +154,102 @@ def test_a_reply_that_is_not_there_by_the_deadline_is_missing() -> None:
     assert 1 not in clerk.exchange.seconds
 
 
+def messages_for(kind: str) -> list[Message]:
+    return [Message(RecordDict({"a": MetricRecord({"b": 1})}), node, kind) for node in NODES]
+
+
+class Swallows(LocalGrid):
+    """The first messages to node 1002 are lost on their way, as Flower loses them when a connection is cut."""
+
+    def __init__(self, *, lost: int) -> None:
+        super().__init__(echo(), num_clients=3)
+        self.lost = lost
+        self.pushed: list[int] = []
+        self.gone: set[int] = set()
+
+    def get_node_ids(self) -> list[int]:
+        return [node for node in super().get_node_ids() if node not in self.gone]
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        ids = super().push_messages(messages)
+        for message_id in ids:
+            node = self._queue[message_id].metadata.dst_node_id
+            self.pushed.append(node)
+            if node == 1002 and self.lost:
+                self.lost -= 1
+                del self._queue[message_id]
+        return ids
+
+
+def test_a_message_that_was_lost_is_sent_again_and_its_reply_counts() -> None:
+    clerk, inner = Clerk(), Swallows(lost=2)
+    grid = RoundGrid(inner, clients=NODES, handler=clerk, ask_again_s=0.1)
+    replies = grid.send_and_receive(messages_for(MessageType.TRAIN), timeout=30)
+    assert [reply.metadata.src_node_id for reply in replies] == [1001, 1002, 1000]
+    assert clerk.exchange.asked_again == {1: 2}
+    assert clerk.exchange.bytes_down == {0: 9, 1: 27, 2: 9}
+    assert clerk.exchange.failed == {}
+    assert clerk.exchange.seconds[1] >= 0.3  # 0.1 s, then 0.2 s: the wait doubles
+
+
+def test_without_a_wait_nothing_is_sent_again() -> None:
+    clerk, inner = Clerk(), Swallows(lost=1)
+    assert send(inner, clerk, timeout=1.0) == [1001, 1000]
+    assert inner.pushed == [1001, 1002, 1000]
+
+
+def test_a_node_that_is_away_is_neither_asked_nor_asked_again() -> None:
+    clerk, inner = Clerk(), Swallows(lost=1)
+    grid = RoundGrid(inner, clients=NODES, handler=clerk, ask_again_s=0.1)
+    inner.gone = {1000}
+    assert grid._send(messages_for(MessageType.TRAIN)[:1], clerk.exchange) == {}
+    assert clerk.exchange.absent == {2: "is not connected"}
+    waiting = grid._send(messages_for(MessageType.TRAIN)[2:], clerk.exchange)
+    inner.gone = {1002}
+    time.sleep(0.11)
+    assert grid._repeat(waiting, clerk.exchange) == {}
+    assert clerk.exchange.asked_again == {}
+
+
+def test_a_reply_after_the_deadline_is_dropped_and_recorded_and_its_client_skips_the_evaluation() -> None:
+    class Slow(LocalGrid):
+        busy = True
+
+        def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+            ids = list(message_ids)
+            if self.busy:
+                ids = [
+                    id_ for id_ in ids if self._queue.get(id_) and self._queue[id_].metadata.dst_node_id != 1002
+                ]
+            return super().pull_messages(sorted(ids))  # the oldest first
+
+    app = echo()
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return Message(RecordDict({"node": MetricRecord({"id": context.node_id})}), reply_to=message)
+
+    class Recorder(Clerk):
+        def accept(self, message_type: str, client_id: int, reply: Message) -> None:
+            self.seen.append(client_id)
+
+        def finish(self, message_type: str, exchange: Exchange) -> None:
+            self.exchange = exchange
+
+    clerk, inner = Recorder(), Slow(app, num_clients=3)
+    grid = RoundGrid(inner, clients=NODES, handler=clerk)
+    assert len(grid.send_and_receive(messages_for(MessageType.TRAIN), timeout=0.5)) == 2
+    assert clerk.exchange.failed == {1: "no reply within 0.5 s"}
+    assert len(grid.send_and_receive(messages_for(MessageType.EVALUATE), timeout=30)) == 2
+    assert clerk.exchange.absent == {1: "still owes its training reply"}
+    inner.busy = False
+    replies = grid.send_and_receive(messages_for(MessageType.TRAIN), timeout=30)
+    assert len(replies) == 3  # it is asked anew, and what it owed is not taken for the answer
+    assert set(clerk.exchange.late) == {1}
+    assert clerk.exchange.late[1] >= 0.5
+    assert clerk.seen.count(1) == 1
+
+
 class Gone(LocalGrid):
     """Messages to node 1000 cannot be pushed."""
 

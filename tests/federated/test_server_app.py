@@ -235,7 +235,9 @@ def test_late_replies_are_missing_and_repeated_ones_count_once(federate: Federat
     assert run.row.status == "completed"
     assert run.rounds[0].failed == {2: "train: no reply within 2 s"}
     assert run.values("loss", stage="train") == {1: pytest.approx((10 * 1 + 20 * 2) / 30)}
-    assert run.values("loss", stage="val") == {1: pytest.approx(MEAN)}
+    assert run.values("loss", stage="val") == {
+        1: pytest.approx((10 * 1 + 20 * 2) / 30)
+    }  # not asked: it is still at work
 
 
 def failed_run(store: Store) -> Any:
