@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,7 +51,12 @@ class Progress:
     plateau_stale: int = 0
 
 
-def save_checkpoint(path: Path, state: dict[str, Tensor], progress: Progress) -> None:
+_STRATEGY = "strategy/"  # what the keys of a strategy's arrays begin with; a network's have no slash
+
+
+def save_checkpoint(
+    path: Path, state: dict[str, Tensor], progress: Progress, *, strategy: Mapping[str, Tensor] | None = None
+) -> None:
     """Write a checkpoint: whole and on disk, or not at all.
 
     Parameters
@@ -58,9 +64,12 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], progress: Progress) ->
     path : Path
     state : dict of str to Tensor
     progress : Progress
+    strategy : mapping of str to Tensor, optional
+        What the strategy itself needs to go on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {key: tensor.contiguous() for key, tensor in state.items()}
+    kept = {f"{_STRATEGY}{key}": tensor for key, tensor in (strategy or {}).items()}
+    state = {key: tensor.contiguous() for key, tensor in (state | kept).items()}
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         file.write(save(state, metadata={"progress": json.dumps(asdict(progress))}))
@@ -69,7 +78,7 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], progress: Progress) ->
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, dict[str, Tensor]]:
     """Read a checkpoint.
 
     Parameters
@@ -78,7 +87,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
 
     Returns
     -------
-    tuple of dict and Progress
+    tuple of dict, Progress and dict
+        The global model, where the run stands, and what belongs to the strategy.
 
     Raises
     ------
@@ -88,6 +98,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
     try:
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
-            return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118 - not a dict
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise FederationError(f"no global model to go on from at {path}: {error}") from None
+    strategy = {
+        key.removeprefix(_STRATEGY): tensors.pop(key) for key in list(tensors) if key.startswith(_STRATEGY)
+    }
+    return tensors, progress, strategy

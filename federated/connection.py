@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from federated.deploy.server import ServerKit
-from federated.deploy.start import superlink_answers
-from federated.flower import environment
+from federated.deploy.server import CONNECTION, ServerKit, superlink_answers
+from federated.flower import environment, tool
 from federated.superlink import app_folder, flwr_run
 from shared.config import Config
 from shared.errors import DeployError
 from shared.home import Home
 
 _LOG_LINES = 15
-_PATIENCE = 20  # polls: a SuperLink that is busy, or just being started again, may miss a few
+_ASK_EVERY_S = 5.0
+_PATIENCE_S = (
+    120.0  # a SuperLink that is busy, or just being started again by its supervisor, stays silent a while
+)
 
 
 class Connection:
@@ -38,7 +42,8 @@ class Connection:
         assert cfg.federation.kit
         self.cfg, self.home, self.run_id = cfg, home, run_id
         self.kit = ServerKit(Path(cfg.federation.kit).expanduser())
-        self._polls = self._silent = 0
+        self._flower_run: int | None = None
+        self._asked = self._heard = time.monotonic()
 
     def __enter__(self) -> Connection:
         if not superlink_answers(self.kit):
@@ -48,8 +53,12 @@ class Connection:
             )
         return self
 
-    def __exit__(self, *error: object) -> None:
-        pass
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        # Ctrl-C here stops the run there; sites that still train for it are not waited for.
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and self._flower_run is not None:
+            command = [tool("flwr"), "stop", str(self._flower_run), CONNECTION]
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(command, env=self._env(), capture_output=True, timeout=30, check=False)
 
     def submit(self, *, resume: bool) -> None:
         """Hand the run to the SuperLink.
@@ -62,11 +71,11 @@ class Connection:
         ------
         FederationError
         """
-        flwr_run(
+        self._flower_run = flwr_run(
             app_folder(self.home),
             run_id=self.run_id,
             resume=resume,
-            env=environment({"FLWR_HOME": str(self.kit.flower_home)}),
+            env=self._env(),
             cwd=self.kit.flower_home,
             timeout=self.cfg.federation.start_timeout_s,
         )
@@ -77,12 +86,17 @@ class Connection:
         Returns
         -------
         bool
-            Asked every few seconds; a ServerApp whose SuperLink is gone ends by itself.
+            Asked every few seconds; its supervisor has two minutes to start it again.
         """
-        self._polls += 1
-        if self._polls % _PATIENCE == 0:
-            self._silent = 0 if superlink_answers(self.kit) else self._silent + 1
-        return self._silent < 3
+        now = time.monotonic()
+        if now - self._asked >= _ASK_EVERY_S:
+            self._asked = now
+            if superlink_answers(self.kit):
+                self._heard = now
+        return now - self._heard < _PATIENCE_S
+
+    def _env(self) -> dict[str, str]:
+        return environment({"FLWR_HOME": str(self.kit.flower_home)})
 
     def log_tail(self) -> str:
         """The end of what the SuperLink wrote.

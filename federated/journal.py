@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 
 from federated.checkpoint import Progress, save_checkpoint
@@ -20,6 +21,7 @@ from federated.reading import read_points, read_thresholds
 from federated.records import LR_SCALE, ClientInfo, state_of
 from federated.roster import Roster
 from federated.selection import judge_round
+from federated.strategy.deterministic import Deterministic
 from shared.config import Config
 from shared.data.datamodule import ImageDataModule, part_size
 from shared.errors import DivergedError, QuorumError, bullet_list
@@ -54,6 +56,8 @@ class RoundJournal:
         Of the checkpoints.
     progress : Progress
         Where the run stands; changed in place.
+    strategy : Deterministic
+        Its state is kept with the global model.
     train_config : ConfigRecord
         What the strategy sends with each train message; a plateau lowers its learning rate.
     say : callable
@@ -72,13 +76,14 @@ class RoundJournal:
         datamodule: ImageDataModule,
         folder: Path,
         progress: Progress,
+        strategy: Deterministic,
         train_config: ConfigRecord,
         say: Callable[[str], None],
     ) -> None:
         self.cfg, self.store, self.run_id, self.roster = cfg, store, run_id, roster
         self.contract, self.module, self.datamodule = contract, module, datamodule
         self.folder, self.progress, self.say = folder, progress, say
-        self.train_config = train_config
+        self.strategy, self.train_config = strategy, train_config
         self.sink = store.sink(run_id)
         self.device = evaluation_device(cfg.trainer)
         self._points: dict[str, dict[int, list[MetricPoint]]]
@@ -243,7 +248,8 @@ class RoundJournal:
         state = self.module.network.state_dict()
         if progress.best_round == number:
             save_checkpoint(self.folder / "best.safetensors", state, progress)
-        save_checkpoint(self.folder / "last.safetensors", state, progress)
+        kept = {key: torch.from_numpy(np.asarray(array)) for key, array in self.strategy.state().items()}
+        save_checkpoint(self.folder / "last.safetensors", state, progress, strategy=kept)
         return reason
 
     def _aggregate(self, stage: Stage) -> list[MetricPoint]:

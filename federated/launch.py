@@ -13,8 +13,12 @@ from shared.errors import FederationError
 from shared.home import Home
 from shared.run import sigterm_as_interrupt
 from shared.tracking.export import write_results
-from shared.tracking.rows import RunRow
+from shared.tracking.rows import INTERRUPTED, RunRow
 from shared.tracking.store import Store
+
+_RESUMED_WITHIN_S = (
+    180.0  # the supervisor of a server's kit sees an interrupted run within seconds of its start
+)
 
 
 def launch(
@@ -55,8 +59,12 @@ def launch(
         store.claim_run(run_id, resume=True)
     try:
         with sigterm_as_interrupt(), _superlink(cfg, home=home, run_id=run_id) as superlink:
-            superlink.submit(resume=resume_run is not None)
-            _wait(store, run_id, superlink=superlink, on_poll=on_poll)
+            try:
+                superlink.submit(resume=resume_run is not None)
+                _wait(store, run_id, superlink=superlink, on_poll=on_poll)
+            except KeyboardInterrupt:  # said before the SuperLink ends, and with it the ServerApp
+                store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+                raise
     except KeyboardInterrupt:
         store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
         raise
@@ -101,10 +109,16 @@ def _wait(
     store: Store, run_id: int, *, superlink: SuperLink | Connection, on_poll: Callable[[int], None]
 ) -> None:
     claimed_by = time.monotonic() + superlink.cfg.federation.start_timeout_s
+    lost: float | None = None
     while True:
         run = store.run(run_id)
         on_poll(run_id)
-        if run.finished:
+        if not (run.finished and run.stop_reason == INTERRUPTED and superlink.cfg.federation.kit):
+            lost = None
+        elif lost is None:
+            lost = time.monotonic()
+            print(f"run {run_id} is interrupted ({run.error}); the server's kit goes on with it", flush=True)
+        if run.finished and (lost is None or time.monotonic() - lost > _RESUMED_WITHIN_S):
             return _check_end(run)
         waiting = run.pid == os.getpid()  # the ServerApp takes the row over when it starts
         if waiting and time.monotonic() > claimed_by:

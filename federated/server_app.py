@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
+from torch import Tensor
 
 from federated.checkpoint import Progress, load_checkpoint
+from federated.deploy.server import ServerKit, superlink_answers
 from federated.grid import RoundGrid
 from federated.guard import Contract
 from federated.journal import RoundJournal, StopFederation
@@ -55,7 +58,16 @@ def main(grid: Grid, context: Context) -> None:
             cfg = compose(overrides).replace("federation", engine="flower")
             if not any(text.startswith("federation.num_clients=") for text in overrides):
                 cfg = cfg.replace("federation", num_clients=max(1, len(list(grid.get_node_ids()))))
-        serve(grid, cfg, store=store, home=home, resume=bool(run_config.get("resume", False)))
+        # In a deployment, what ends this process while the SuperLink is gone is not the run's own end.
+        kit = cfg.federation.kit
+        serve(
+            grid,
+            cfg,
+            store=store,
+            home=home,
+            resume=bool(run_config.get("resume", False)),
+            interrupted=lambda error: kit is not None and not superlink_answers(ServerKit(Path(kit))),
+        )
 
 
 def serve(
@@ -65,6 +77,7 @@ def serve(
     store: Store,
     home: Home,
     resume: bool = False,
+    interrupted: Callable[[BaseException], bool] = lambda error: False,
     say: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> int:
     """Run the rounds of one federated training, from the first (or after the last complete one) to the test.
@@ -78,6 +91,8 @@ def serve(
     home : Home
     resume : bool
         Go on with the run in ``tracking.run_id``.
+    interrupted : callable
+        See `tracked_run`.
     say : callable
         Takes a line of progress.
 
@@ -91,7 +106,7 @@ def serve(
     FedtwinError
         The run row ends as failed.
     """
-    with tracked_run(store, cfg, mode="federated", resume=resume) as run_id:
+    with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
         snapshot = json.dumps(cfg.snapshot())
         data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
@@ -145,8 +160,9 @@ class _Rounds:
         """
         cfg, roster = self.cfg, self.roster
         last = self.checkpoints / "last.safetensors"
+        kept: dict[str, Tensor] = {}
         if resume and last.exists():
-            state, self.progress = load_checkpoint(last)
+            state, self.progress, kept = load_checkpoint(last)
             self.module.network.load_state_dict(state)
         done = self.progress.round
         balanced = cfg.trainer.class_weights == "balanced"
@@ -156,6 +172,18 @@ class _Rounds:
             class_weights=balanced_weights(roster.label_counts()) if balanced else None,
         ).to_record()
         arrays = arrays_from_state(self.module.network.state_dict())
+        strategy = STRATEGIES[cfg.strategy.name](
+            nodes=[roster.node_of(client_id) for client_id in roster.clients],
+            eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
+            seed=cfg.seed,
+            fraction_train=cfg.strategy.fraction_train,
+            fraction_evaluate=cfg.strategy.fraction_evaluate,
+            min_train=cfg.strategy.min_train,
+            round_offset=done,
+            buffers=[name for name, _ in self.module.network.named_buffers()],
+            **cfg.strategy.model_dump(exclude=STRATEGY_SETTINGS),
+        )
+        strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
         journal = RoundJournal(
             cfg,
             store=self.store,
@@ -166,18 +194,9 @@ class _Rounds:
             datamodule=self.datamodule,
             folder=self.checkpoints,
             progress=self.progress,
+            strategy=strategy,
             train_config=train_config,
             say=self.say,
-        )
-        strategy = STRATEGIES[cfg.strategy.name](
-            nodes=[roster.node_of(client_id) for client_id in roster.clients],
-            eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
-            seed=cfg.seed,
-            fraction_train=cfg.strategy.fraction_train,
-            fraction_evaluate=cfg.strategy.fraction_evaluate,
-            min_train=cfg.strategy.min_train,
-            round_offset=done,
-            **cfg.strategy.model_dump(exclude=STRATEGY_SETTINGS),
         )
 
         def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
@@ -204,7 +223,7 @@ class _Rounds:
     def test(self) -> None:
         """Test the chosen global model on the server's held-out rows, and record it."""
         best = self.cfg.trainer.test_model == "best"
-        state, progress = load_checkpoint(
+        state, progress, _ = load_checkpoint(
             self.checkpoints / ("best.safetensors" if best else "last.safetensors")
         )
         self.module.network.load_state_dict(state)

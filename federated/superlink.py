@@ -86,7 +86,7 @@ def flwr_run(
     env: Mapping[str, str],
     cwd: Path,
     timeout: float,
-) -> None:
+) -> int:
     """Hand a run to the SuperLink that Flower's configuration calls ``fedtwin``.
 
     Parameters
@@ -104,6 +104,11 @@ def flwr_run(
     timeout : float
         Seconds.
 
+    Returns
+    -------
+    int
+        Flower's own id of the run.
+
     Raises
     ------
     FederationError
@@ -116,10 +121,12 @@ def flwr_run(
         )
     except subprocess.TimeoutExpired:
         raise FederationError(f"`flwr run` took more than {timeout:g} s (federation.start_timeout_s)") from None
-    if not _last_json(done.stdout).get("success"):
+    answer = _last_json(done.stdout)
+    if not answer.get("success") or answer.get("run-id") is None:
         raise FederationError(
             f"`flwr run` did not start the run:\n{(done.stdout + done.stderr).strip()[-3000:]}"
         )
+    return int(str(answer["run-id"]))
 
 
 class SuperLink:

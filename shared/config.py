@@ -220,6 +220,14 @@ class FedProxConfig(StrategyConfig):
     proximal_mu: Annotated[float, Field(ge=0.0)]
 
 
+class FedAvgMConfig(StrategyConfig):
+    """FedAvg with momentum on the server."""
+
+    name: Literal["fedavgm"]  # type: ignore[assignment]
+    server_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    server_learning_rate: Annotated[float, Field(gt=0.0)]
+
+
 class FedTrimmedAvgConfig(StrategyConfig):
     """The mean of each weight without its largest and smallest values."""
 
@@ -294,7 +302,9 @@ class Config(Section):
     model: Annotated[CnnConfig | ResNetConfig, Field(discriminator="name")]
     trainer: TrainerConfig
     partition: PartitionConfig
-    strategy: Annotated[StrategyConfig | FedProxConfig | FedTrimmedAvgConfig, Field(discriminator="name")]
+    strategy: Annotated[
+        StrategyConfig | FedProxConfig | FedAvgMConfig | FedTrimmedAvgConfig, Field(discriminator="name")
+    ]
     federation: FederationConfig
     compare: CompareConfig
     tracking: TrackingConfig

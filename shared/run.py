@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from shared.config import Config
+from shared.tracking.rows import INTERRUPTED
 from shared.tracking.store import Store
 
 
 @contextmanager
-def tracked_run(store: Store, cfg: Config, *, mode: str, resume: bool = False) -> Iterator[int]:
+def tracked_run(
+    store: Store,
+    cfg: Config,
+    *,
+    mode: str,
+    resume: bool = False,
+    interrupted: Callable[[BaseException], bool] = lambda error: False,
+) -> Iterator[int]:
     """Open a run row (or claim the one in ``tracking.run_id``) and end it with the block.
 
     Parameters
@@ -24,12 +32,15 @@ def tracked_run(store: Store, cfg: Config, *, mode: str, resume: bool = False) -
     mode : {"centralized", "federated", "local", "compare"}
     resume : bool
         Whether a run that has ended may be opened again.
+    interrupted : callable
+        Whether an exception says nothing about the run, only that what it stood on is gone.
 
     Yields
     ------
     int
         The run's id. A block that ends normally leaves ``completed`` (unless it ended the run itself),
-        Ctrl-C and SIGTERM leave ``stopped``, any other exception leaves ``failed`` with its text.
+        Ctrl-C and SIGTERM leave ``stopped``, any other exception leaves ``failed`` with its text; an
+        interruption leaves ``failed`` with the stop reason `INTERRUPTED`.
     """
     run_id = cfg.tracking.run_id
     if run_id is None:
@@ -46,11 +57,14 @@ def tracked_run(store: Store, cfg: Config, *, mode: str, resume: bool = False) -
     try:
         with sigterm_as_interrupt():
             yield run_id
-    except (KeyboardInterrupt, SystemExit):
-        store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
-        raise
     except BaseException as error:
-        store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
+        if interrupted(error):
+            text = f"interrupted by {type(error).__name__} {error}".strip()
+            store.finish_run(run_id, "failed", stop_reason=INTERRUPTED, error=text)
+        elif isinstance(error, (KeyboardInterrupt, SystemExit)):
+            store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+        else:
+            store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise
     store.finish_run(run_id, "completed")
 

@@ -41,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         "--decode", action="store_true", help="also read every image, which the first round needs anyway"
     )
     start = actions.add_parser("start", help="run a kit until Ctrl-C, and start again what ends")
+    start.add_argument(
+        "--no-resume",
+        action="store_true",
+        help="on the server: leave interrupted runs to `fedtwin resume`",
+    )
     register = actions.add_parser("register", help="on the server: let the SuperLink know the keys in the kit")
     health = actions.add_parser("health", help="whether what a kit runs is up; for containers")
     demo = actions.add_parser(
@@ -120,7 +125,7 @@ def _start(options: argparse.Namespace) -> int:
     from federated.deploy.start import start
 
     try:
-        start(options.kit)
+        start(options.kit, resume=not options.no_resume)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

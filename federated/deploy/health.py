@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from federated.deploy.plan import host_port
-from federated.deploy.server import LOOPBACK, SERVER_FILE, ServerKit
+from federated.deploy.server import LOOPBACK, SERVER_FILE, ServerKit, superlink_answers
 from federated.deploy.site import SITE_FILE, read_site
-from federated.deploy.start import superlink_answers
 
 
 def healthy(kit: Path) -> tuple[bool, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -85,3 +88,21 @@ class ServerKit:
             f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
             f'address = "{self.control_address}"\nroot-certificates = "{self.ca}"\n'
         )
+
+
+def superlink_answers(kit: ServerKit) -> bool:
+    """Whether the SuperLink of a kit is up.
+
+    Parameters
+    ----------
+    kit : ServerKit
+
+    Returns
+    -------
+    bool
+    """
+    with suppress(OSError):
+        context = ssl.create_default_context(cafile=str(kit.ca))
+        urllib.request.urlopen(f"https://{kit.control_address}/health", timeout=5, context=context).close()
+        return True
+    return False

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import ssl
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from federated.deploy import warm_call
 from federated.deploy.kit_files import make_folder, write_private
 from federated.deploy.node_key import read_private_key
 from federated.deploy.nodes import register
-from federated.deploy.server import LOOPBACK, SERVER_FILE, ServerKit, state_folder
+from federated.deploy.resumer import Resumer
+from federated.deploy.server import LOOPBACK, SERVER_FILE, ServerKit, state_folder, superlink_answers
 from federated.deploy.site import CA_FILE, KEY_FILE, SITE_FILE, read_site
 from federated.deploy.supervisor import Program, Supervisor
 from federated.flower import environment, tool
@@ -30,13 +29,15 @@ _CLIENTAPP = "flwr-clientapp"  # what Flower starts for a message
 _NGINX_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx")
 
 
-def start(kit: Path) -> None:
+def start(kit: Path, *, resume: bool = True) -> None:
     """Run a kit until Ctrl-C or SIGTERM.
 
     Parameters
     ----------
     kit : Path
         The folder of a site's kit or of the server's.
+    resume : bool
+        Whether the server goes on by itself with runs that were interrupted.
 
     Raises
     ------
@@ -46,17 +47,23 @@ def start(kit: Path) -> None:
         A signal came, and everything that was started has ended.
     """
     kit = kit.absolute()
-    if (kit / SERVER_FILE).is_file():
-        server = ServerKit(kit)
-        programs, duty = server_programs(server), _Registrar(server).tick
-    elif (kit / SITE_FILE).is_file():
-        programs, duty = site_programs(kit), _nothing
-    else:
-        raise DeployError(f"{kit} is no kit: it has neither {SERVER_FILE} nor {SITE_FILE}; name its folder")
-    with sigterm_as_interrupt(), Supervisor(programs) as supervisor:
+    with sigterm_as_interrupt(), ExitStack() as stack:
+        duties: list[Callable[[], None]] = []
+        if (kit / SERVER_FILE).is_file():
+            server = ServerKit(kit)
+            programs = server_programs(server)
+            duties.append(_Registrar(server).tick)
+            if resume:
+                duties.append(stack.enter_context(Resumer(server, home=open_home())).tick)
+        elif (kit / SITE_FILE).is_file():
+            programs = site_programs(kit)
+        else:
+            raise DeployError(f"{kit} is no kit: it has neither {SERVER_FILE} nor {SITE_FILE}; name its folder")
+        supervisor = stack.enter_context(Supervisor(programs))
         while True:
             supervisor.tick()
-            duty()
+            for duty in duties:
+                duty()
             time.sleep(0.25)
 
 
@@ -138,28 +145,6 @@ def server_programs(kit: ServerKit) -> list[Program]:
         Program("superlink", superlink, env, kit.state / "log" / "superlink.log"),
         Program("nginx", proxy, env, kit.state / "log" / "nginx.log"),
     ]
-
-
-def superlink_answers(kit: ServerKit) -> bool:
-    """Whether the SuperLink of a kit is up.
-
-    Parameters
-    ----------
-    kit : ServerKit
-
-    Returns
-    -------
-    bool
-    """
-    with suppress(OSError):
-        context = ssl.create_default_context(cafile=str(kit.ca))
-        urllib.request.urlopen(f"https://{kit.control_address}/health", timeout=5, context=context).close()
-        return True
-    return False
-
-
-def _nothing() -> None:
-    pass
 
 
 class _Registrar:

@@ -105,16 +105,18 @@ class Testbed:
         """
         return self.folder / "logs" / f"{name}.log"
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, more: Mapping[str, str] | None = None) -> None:
         """Start a kit by its own script.
 
         Parameters
         ----------
         name : str
+        more : mapping of str to str, optional
+            Further variables.
         """
         script = self.kit(name) / "start.sh"
         self.processes[name] = self.hosts.start(
-            name, ["sh", str(script)], env=self.env(name), log=self.log(name)
+            name, ["sh", str(script)], env={**self.env(name), **(more or {})}, log=self.log(name)
         )
 
     def wait_until_ready(self, *, timeout: float = 180) -> None:
@@ -185,6 +187,34 @@ class Testbed:
         command = self.fedtwin("federated", "federation=deployment", *kit, *overrides)
         return self.hosts.start(SERVER, command, env=self.env(SERVER), log=self.folder / "logs" / "run.log")
 
+    def stop(self, name: str) -> None:
+        """End what a kit runs, as its own machine would.
+
+        Parameters
+        ----------
+        name : str
+        """
+        process = self.processes.pop(name)
+        process.terminate()
+        process.wait(timeout=60)
+
+    def clients(self, name: str) -> list[psutil.Process]:
+        """The processes that work on a message at a site.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        list of Process
+        """
+        found: list[psutil.Process] = []
+        for parent in self.programs(name, "federated.deploy.warm"):
+            with suppress(psutil.Error):
+                found += parent.children()
+        return found
+
     def kill_node(self, name: str) -> None:
         """Kill a site's SuperNode and all it started, as a crash would; its supervisor lives.
 
@@ -192,7 +222,7 @@ class Testbed:
         ----------
         name : str
         """
-        kill_tree(self.programs(name, "flower-supernode"))
+        kill_tree([*self.clients(name), *self.programs(name, "flower-supernode")])
 
     def programs(self, name: str, program: str) -> list[psutil.Process]:
         """The processes of a program that a machine's kit runs.

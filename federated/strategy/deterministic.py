@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
@@ -35,6 +36,8 @@ class Deterministic(FedAvg):
         At least so many train, or all.
     round_offset : int
         Rounds that were done before this start.
+    buffers : sequence of str
+        Keys of the arrays that are not trained.
     **kwargs
         Of Flower's strategy.
     """
@@ -49,6 +52,7 @@ class Deterministic(FedAvg):
         fraction_evaluate: float,
         min_train: int,
         round_offset: int = 0,
+        buffers: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         # Flower sees only the nodes that were sampled here, and takes all of them.
@@ -56,7 +60,7 @@ class Deterministic(FedAvg):
         self.nodes, self.eval_nodes, self.seed = list(nodes), list(eval_nodes), seed
         self.train_count = _count(len(self.nodes), fraction_train, at_least=min_train)
         self.eval_count = _count(len(self.eval_nodes), fraction_evaluate, at_least=int(fraction_evaluate > 0))
-        self.round_offset = round_offset
+        self.round_offset, self.buffers = round_offset, frozenset(buffers)
         self._dtypes: dict[str, str] = {}
 
     def configure_train(
@@ -124,9 +128,39 @@ class Deterministic(FedAvg):
         tuple of ArrayRecord and MetricRecord
         """
         arrays, metrics = super().aggregate_train(server_round + self.round_offset, replies)
-        if arrays is not None:
-            arrays = ArrayRecord({key: _cast(array, self._dtypes[key]) for key, array in arrays.items()})
-        return arrays, metrics
+        return None if arrays is None else self.typed(arrays), metrics
+
+    def typed(self, arrays: ArrayRecord) -> ArrayRecord:
+        """Arrays with the types that they were sent with.
+
+        Parameters
+        ----------
+        arrays : ArrayRecord
+
+        Returns
+        -------
+        ArrayRecord
+        """
+        return ArrayRecord({key: _cast(array, self._dtypes[key]) for key, array in arrays.items()})
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """What the strategy itself must have to go on, beside the global model.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]], *, arrays: ArrayRecord) -> None:
+        """Take up `state` again.
+
+        Parameters
+        ----------
+        state : mapping of str to ndarray
+        arrays : ArrayRecord
+            The global model that it belongs to.
+        """
 
 
 def sample(nodes: Sequence[int], *, count: int, seed: int) -> list[int]:

@@ -60,6 +60,7 @@ class Queries(Points):
         *,
         mode: str | None = None,
         status: str | None = None,
+        stop_reason: str | None = None,
         parent_id: int | None = None,
         limit: int | None = None,
     ) -> list[RunRow]:
@@ -67,7 +68,7 @@ class Queries(Points):
 
         Parameters
         ----------
-        mode, status : str, optional
+        mode, status, stop_reason : str, optional
         parent_id : int, optional
         limit : int, optional
 
@@ -76,7 +77,12 @@ class Queries(Points):
         list of RunRow
         """
         query = sa.select(run).order_by(run.c.id.desc()).limit(limit)
-        wanted = ((run.c.training_mode, mode), (run.c.status, status), (run.c.parent_id, parent_id))
+        wanted = (
+            (run.c.training_mode, mode),
+            (run.c.status, status),
+            (run.c.stop_reason, stop_reason),
+            (run.c.parent_id, parent_id),
+        )
         query = query.where(*(column == value for column, value in wanted if value is not None))
         return [RunRow(**row._mapping) for row in self._select(query)]
 

@@ -19,7 +19,7 @@ from shared.tracking.engine import Database
 from shared.tracking.process import Owner, is_gone, owner
 from shared.tracking.queries import best_values
 from shared.tracking.recorder import Recorder
-from shared.tracking.rows import FINISHED
+from shared.tracking.rows import FINISHED, INTERRUPTED
 from shared.tracking.tables import run, run_metrics
 
 UNFINISHED = ("pending", "running")
@@ -221,7 +221,10 @@ class Store(Recorder):
             for row in connection.execute(candidates.where(run.c.id.in_(gone)).with_for_update()).all():
                 if self._is_gone(row, here=here):  # nobody has claimed it in between
                     text = f"process {row.pid} on {row.host} is gone"
-                    self._end(connection, row, status="failed", error=text, ended=_last_sign(connection, row))
+                    ended = _last_sign(connection, row)
+                    self._end(
+                        connection, row, status="failed", stop_reason=INTERRUPTED, error=text, ended=ended
+                    )
                     closed.append(int(row.id))
         return closed
 

@@ -53,8 +53,8 @@ def open_bed(folder: Path, *, data: dict[str, Path], extra_hosts: tuple[str, ...
         yield Testbed(hosts, folder=folder, data=sites, home=folder / "home")
 
 
-def wait_for(what: str, condition: Callable[[], bool], *, timeout: float) -> None:
+def wait_for(what: str, condition: Callable[[], bool], *, timeout: float, every: float = 0.3) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
-        time.sleep(0.3)
+        time.sleep(every)

@@ -68,8 +68,14 @@ class Federation:
 
     def wait_for_client(self, name: str, *, timeout: float = 300) -> list[psutil.Process]:
         """Wait until a site works on a message."""
-        wait_for(f"{name} works", lambda: bool(self.bed.programs(name, "flwr-clientapp")), timeout=timeout)
-        return self.bed.programs(name, "flwr-clientapp")
+        found: list[psutil.Process] = []
+
+        def works() -> bool:
+            found[:] = self.bed.clients(name)
+            return bool(found)
+
+        wait_for(f"{name} works", works, timeout=timeout, every=0.05)
+        return found
 
     def end(self, *, timeout: float = 900) -> int:
         status = self.process.wait(timeout=timeout)
@@ -125,20 +131,129 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> str:
     return digest(home, run_id)
 
 
+def report(federation: Federation, run_id: int) -> list[RoundRow]:
+    """The rounds, each of which must be there once; printed with what one would want to know."""
+    rounds = federation.rounds(run_id)
+    for row in rounds:
+        print(
+            f"round {row.round}: {row.seconds:.0f} s, sampled {row.sampled}, {row.failed or 'nothing failed'}"
+        )
+    assert [row.round for row in rounds] == list(range(1, len(rounds) + 1))
+    return rounds
+
+
+def values(federation: Federation, run_id: int, name: str) -> list[tuple[int | None, int | None, float]]:
+    with Store(federation.home.database_url) as store:
+        return [(row.round, row.client_id, row.value) for row in store.metrics(run_id) if row.name == name]
+
+
+def needs_hosts(federation: Federation) -> None:
+    if not federation.bed.hosts.isolated:
+        pytest.skip("a link can only be cut between network namespaces, which are not permitted here")
+
+
 def test_a_site_cut_off_for_30_s_loses_nothing_and_the_weights_are_the_simulations(
     federation: Federation, simulated: str
 ) -> None:
+    needs_hosts(federation)
     run_id = federation.begin()
-    if federation.bed.hosts.isolated:
-        federation.wait_for_round(run_id, 1)
-        federation.wait_for_client(NORTH)
-        federation.bed.hosts.set_link(NORTH, up=False)
-        time.sleep(30)
-        federation.bed.hosts.set_link(NORTH, up=True)
+    federation.wait_for_round(run_id, 1)
+    federation.wait_for_client(NORTH)
+    federation.bed.hosts.set_link(NORTH, up=False)
+    time.sleep(30)
+    federation.bed.hosts.set_link(NORTH, up=True)
     assert federation.end() == 0, federation.said()
-    rounds = federation.rounds(run_id)
+    rounds = report(federation, run_id)
     assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
-    print("seconds a round:", [round(row.seconds) for row in rounds])
     assert federation.digest(run_id) == simulated
     with Store(federation.home.database_url) as store:
         assert [client.name for client in store.clients(run_id)] == list(SITES)
+
+
+def test_a_site_cut_off_for_120_s_is_one_error_and_no_round_is_repeated(federation: Federation) -> None:
+    needs_hosts(federation)
+    run_id = federation.begin("federation.num_rounds=18")
+    federation.wait_for_round(run_id, 1)
+    federation.wait_for_client(NORTH)
+    federation.bed.hosts.set_link(NORTH, up=False)
+    time.sleep(120)
+    federation.bed.hosts.set_link(NORTH, up=True)
+    assert federation.end() == 0, federation.said()
+    rounds = report(federation, run_id)
+    assert len(rounds) == 18
+    failures = [(client_id, reason) for row in rounds for client_id, reason in row.failed.items()]
+    assert [client_id for client_id, _ in failures] == [0]
+    assert [0 in row.sampled for row in rounds].count(False) >= 1  # nobody asks a site that is not there
+    assert rounds[-1].replied == [0, 1, 2]  # and it is back
+
+
+def test_a_site_killed_in_training_comes_back_by_its_supervisor(federation: Federation) -> None:
+    run_id = federation.begin("federation.num_rounds=14", "federation.round_timeout_s=20")
+    federation.wait_for_round(run_id, 1)
+    federation.wait_for_client(NORTH)
+    killed = federation.bed.programs(NORTH, "flower-supernode")
+    federation.bed.kill_node(NORTH)
+    assert federation.end() == 0, federation.said()
+    rounds = report(federation, run_id)
+    assert len(rounds) == 14
+    assert 0 in rounds[1].failed  # at the deadline, or before it with Flower's own error
+    assert rounds[1].replied == [1, 2]
+    assert rounds[1].seconds < 45
+    assert rounds[-1].replied == [0, 1, 2]
+    assert not {process.pid for process in killed} & {
+        process.pid for process in federation.bed.programs(NORTH, "flower-supernode")
+    }
+
+
+def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recorded(
+    federation: Federation,
+) -> None:
+    run_id = federation.begin("federation.num_rounds=4", "federation.round_timeout_s=20")
+    federation.wait_for_round(run_id, 1)
+    working = federation.wait_for_client(NORTH)
+    for process in working:
+        process.suspend()
+    time.sleep(30)
+    for process in working:
+        process.resume()
+    assert federation.end() == 0, federation.said()
+    rounds = report(federation, run_id)
+    assert rounds[1].failed == {0: "train: no reply within 20 s"}
+    assert 19 <= rounds[1].seconds < 40
+    ((number, client_id, seconds),) = values(federation, run_id, "late_reply_seconds")
+    assert (number, client_id) == (3, 0)
+    assert 25 < seconds < 60
+    assert [row.replied for row in rounds] == [[0, 1, 2], [1, 2], [0, 1, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("killed", ["flwr-serverapp", "flower-superlink"])
+def test_a_server_killed_in_a_round_goes_on_by_its_supervisor_to_the_same_weights(
+    federation: Federation, simulated: str, killed: str
+) -> None:
+    run_id = federation.begin()
+    federation.wait_for_round(run_id, 1)
+    federation.wait_for_client(NORTH)
+    victims = federation.bed.programs(SERVER, killed)
+    assert victims
+    for process in victims:
+        process.kill()
+    assert federation.end() == 0, federation.said()
+    rounds = report(federation, run_id)
+    assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
+    assert federation.digest(run_id) == simulated
+    assert "going on, try 1" in federation.bed.log(SERVER).read_text()
+
+
+def test_below_the_quorum_the_run_fails_with_its_reason_within_the_deadline(federation: Federation) -> None:
+    run_id = federation.begin("federation.min_replies=3", "federation.round_timeout_s=20")
+    federation.wait_for_round(run_id, 1)
+    federation.wait_for_client(NORTH)
+    began = time.monotonic()
+    federation.bed.kill_node(NORTH)
+    assert federation.end() != 0
+    assert time.monotonic() - began < 60
+    run = federation.run(run_id)
+    assert run.status == "failed"
+    assert run.error is not None
+    assert "2 of 3 training replies were valid, federation.min_replies is 3" in run.error
+    assert "north: no reply within 20 s" in run.error

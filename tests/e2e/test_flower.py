@@ -29,7 +29,7 @@ SMALL = ["federation.num_rounds=2", "federation.local_epochs=1", "federation.num
 
 
 def _weights(folder: Path) -> dict[str, bytes]:
-    state, _ = load_checkpoint(folder / "checkpoints" / "last.safetensors")
+    state, _, _ = load_checkpoint(folder / "checkpoints" / "last.safetensors")
     return {key: tensor.numpy().tobytes() for key, tensor in state.items()}
 
 

@@ -32,11 +32,20 @@ PROGRESS = Progress(
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "new" / "last.safetensors"
     save_checkpoint(path, STATE, PROGRESS)
-    state, progress = load_checkpoint(path)
+    state, progress, _ = load_checkpoint(path)
     assert progress == PROGRESS
     assert {key: tensor.dtype for key, tensor in state.items()} == {key: t.dtype for key, t in STATE.items()}
     assert all(torch.equal(state[key], STATE[key]) for key in STATE)
     assert [file.name for file in path.parent.iterdir()] == ["last.safetensors"]
+
+
+def test_what_belongs_to_the_strategy_is_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    kept = {key: tensor + 1 for key, tensor in STATE.items()}
+    save_checkpoint(path, STATE, PROGRESS, strategy=kept)
+    state, _, strategy = load_checkpoint(path)
+    assert state.keys() == strategy.keys() == STATE.keys()
+    assert all(torch.equal(state[key], STATE[key]) and torch.equal(strategy[key], kept[key]) for key in STATE)
 
 
 def test_a_crash_while_writing_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

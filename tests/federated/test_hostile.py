@@ -371,6 +371,14 @@ def journal(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -
         datamodule=ImageDataModule(data, cfg=cfg.data, seed=0),
         folder=root,
         progress=Progress(),
+        strategy=DeterministicFedAvg(
+            nodes=[1000, 1001],
+            eval_nodes=[1000, 1001],
+            seed=0,
+            fraction_train=1.0,
+            fraction_evaluate=1.0,
+            min_train=1,
+        ),
         train_config=ConfigRecord(),
         say=lambda line: None,
     )

@@ -58,10 +58,10 @@ def test_a_crash_at_a_checkpoint_loses_one_round_at_most(
     home: Home,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def save(path: Path, state: Any, progress: Any) -> None:
+    def save(path: Path, state: Any, progress: Any, **more: Any) -> None:
         if path.stem == at and progress.round == 2:
             raise Killed
-        save_checkpoint(path, state, progress)
+        save_checkpoint(path, state, progress, **more)
 
     cfg = make_config("federation.num_rounds=3")
     improving = toy_app(report=lambda where: {"loss": 1 / where.round})

@@ -174,8 +174,9 @@ RESUMED = [
         ),
         ({"say": dies_at_line("round 3/")}, ["trainer.scheduler.name=plateau", "trainer.scheduler.patience=0"]),
         ({"client_app": dies_in_round(1, at="train")}, ["federation.local_epochs=2"]),
+        ({"client_app": dies_in_round(3, at="train")}, ["strategy=fedavgm", "model.norm=batch"]),
     ],
-    ids=["training", "evaluating", "before-the-checkpoint", "first-round"],
+    ids=["training", "evaluating", "before-the-checkpoint", "first-round", "server-momentum"],
 )
 def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     death: dict[str, Any], overrides: list[str], federate: Federate, make_config: MakeConfig, store: Store

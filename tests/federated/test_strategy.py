@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
-from flwr.serverapp.strategy import FedAdam, FedAvgM
+from flwr.serverapp.strategy import FedAdam
 from torch import nn
 
 from federated.proximal import ProximalTerm
@@ -17,6 +17,7 @@ from federated.records import ARRAYS, METRICS, NUM_EXAMPLES, SERVER_ROUND
 from federated.strategy import STRATEGIES
 from federated.strategy.deterministic import Deterministic, sample
 from federated.strategy.fedavg import DeterministicFedAvg
+from federated.strategy.fedavgm import DeterministicFedAvgM
 from federated.strategy.fedmedian import DeterministicFedMedian
 from federated.strategy.fedprox import DeterministicFedProx
 from federated.strategy.fedtrimmedavg import DeterministicFedTrimmedAvg
@@ -172,17 +173,13 @@ class Adam(Deterministic, FedAdam):
     pass
 
 
-class Momentum(Deterministic, FedAvgM):
-    pass
-
-
 @pytest.mark.parametrize(
     ("kind", "settings", "expected"),
     [
         (DeterministicFedProx, {"proximal_mu": 0.5}, 4.0),  # (1 + 2 + 9) / 3
         (DeterministicFedMedian, {}, 2.0),
         (DeterministicFedTrimmedAvg, {"beta": 0.34}, 2.0),  # one off each end
-        (Momentum, {"server_learning_rate": 0.5, "server_momentum": 0.0}, 2.0),  # half the way from 0 to 4
+        (DeterministicFedAvgM, {"server_learning_rate": 0.5, "server_momentum": 0.0}, 2.0),  # half of 4
         # Adam's first step from 0: eta_norm m / (sqrt(v) + tau), m = 0.1 x 4, v = 0.01 x 16, server_round 1
         (Adam, {"eta": 0.1, "tau": 0.1}, 0.1 * (1 - 0.99**2) ** 0.5 / (1 - 0.9**2) * 0.4 / 0.5),
     ],
@@ -200,6 +197,30 @@ def test_flowers_other_strategies_compose(
     assert arrays["weight"].dtype == "float32"
     assert arrays["counter"].numpy() == 3
     assert arrays["counter"].dtype == "int64"
+
+
+def test_server_momentum_goes_on_after_a_resume_and_leaves_buffers_alone(grid: LocalGrid) -> None:
+    def momentum(**changes: Any) -> Deterministic:
+        settings = {"server_momentum": 0.5, "server_learning_rate": 1.0, "buffers": ["counter"]}
+        return strategy(DeterministicFedAvgM, **settings, **changes)
+
+    def step(one: Deterministic, arrays: ArrayRecord, value: float, counter: int) -> ArrayRecord:
+        configured(one, grid, arrays=arrays)
+        return aggregate(one, (record(value, counter=counter), 1))
+
+    one = momentum()
+    assert one.state() == {}
+    first = step(one, record(0.0), 4.0, 7)
+    assert first["weight"].numpy() == 4.0
+    kept = one.state()
+    assert kept["weight"] == -4.0  # the opposite of a step
+    second = step(one, first, 6.0, 9)
+    assert second["weight"].numpy() == 4.0 + 2.0 + 0.5 * 4.0
+    resumed = momentum(round_offset=1)
+    resumed.restore(kept, arrays=first)
+    again = step(resumed, first, 6.0, 9)
+    assert again["weight"].numpy() == second["weight"].numpy()
+    assert [arrays["counter"].numpy() for arrays in (first, second, again)] == [7, 9, 9]
 
 
 def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_distance() -> None:
@@ -221,6 +242,7 @@ def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_distance
 def test_every_strategy_is_named() -> None:
     assert {
         "fedavg": DeterministicFedAvg,
+        "fedavgm": DeterministicFedAvgM,
         "fedmedian": DeterministicFedMedian,
         "fedprox": DeterministicFedProx,
         "fedtrimmedavg": DeterministicFedTrimmedAvg,

@@ -1,0 +1,85 @@
+"""Server momentum (Hsu et al. 2019, arXiv 1909.06335): Flower's FedAvgM, made deterministic and resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.serverapp.strategy import FedAvg, FedAvgM
+
+from federated.strategy.deterministic import Deterministic
+
+
+class _Average(FedAvg):
+    """Stands behind FedAvgM, and keeps the plain average that it starts from."""
+
+    average: ArrayRecord | None = None
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        self.average = None if arrays is None else ArrayRecord(dict(arrays))
+        return arrays, metrics
+
+
+class DeterministicFedAvgM(Deterministic, FedAvgM, _Average):
+    """A step of SGD with momentum on the server, along what the average of the clients has changed.
+
+    Buffers, such as BatchNorm's statistics, are no weights that could have a momentum: they are averaged.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `Deterministic`, and Flower's ``server_momentum`` and ``server_learning_rate``.
+    """
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Take the step.
+
+        Parameters
+        ----------
+        server_round : int
+            Counted from this start.
+        replies : iterable of Message
+            Sorted by client.
+
+        Returns
+        -------
+        tuple of ArrayRecord and MetricRecord
+        """
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        if arrays is not None and self.average is not None:
+            average = self.typed(self.average)
+            arrays = ArrayRecord({key: average[key] if key in self.buffers else arrays[key] for key in arrays})
+            self.current_arrays = arrays
+        return arrays, metrics
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The momentum of each array.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Empty before the first round.
+        """
+        if self.momentum_vector is None or self.current_arrays is None:
+            return {}
+        return dict(zip(self.current_arrays, self.momentum_vector, strict=True))
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]], *, arrays: ArrayRecord) -> None:
+        """Go on from a kept momentum.
+
+        Parameters
+        ----------
+        state : mapping of str to ndarray
+            From `state`.
+        arrays : ArrayRecord
+            The global model that it belongs to.
+        """
+        if state:
+            self.momentum_vector = [state[key] for key in arrays]
