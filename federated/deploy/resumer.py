@@ -73,7 +73,11 @@ class Resumer:
             tries = tries if before == rounds else 0
             if tries < TRIES and superlink_answers(self.kit):
                 self._tries[run.id] = rounds, tries + 1
-                self._resume(run, rounds=rounds, tries=tries + 1)
+                self.say(
+                    f"run {run.id} was interrupted after round {rounds} ({run.error}): "
+                    f"going on, try {tries + 1} of {TRIES}"
+                )
+                self.process = self._start(run)
                 return
 
     def _mine(self, run: RunRow) -> bool:
@@ -82,14 +86,11 @@ class Resumer:
             return False
         return Path(kit).expanduser().absolute() == self.kit.folder
 
-    def _resume(self, run: RunRow, *, rounds: int, tries: int) -> None:
-        self.say(
-            f"run {run.id} was interrupted after round {rounds} ({run.error}): going on, try {tries} of {TRIES}"
-        )
+    def _start(self, run: RunRow) -> subprocess.Popen[bytes]:
         make_folder(self.log.parent)
         with self.log.open("ab") as log:
             self.log.chmod(PRIVATE)
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "fedtwin", "resume", str(run.id)],
                 cwd=make_folder(self.log.parent / "empty"),
                 stdin=subprocess.DEVNULL,

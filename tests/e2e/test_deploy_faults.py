@@ -6,8 +6,10 @@ Each test prints the times that it saw.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -210,12 +212,17 @@ def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recor
 ) -> None:
     run_id = federation.begin("federation.num_rounds=4", "federation.round_timeout_s=20")
     federation.wait_for_round(run_id, 1)
-    working = federation.wait_for_client(NORTH)
-    for process in working:
-        process.suspend()
-    time.sleep(30)
-    for process in working:
-        process.resume()
+    held: dict[int, psutil.Process] = {}
+    slow_until = time.monotonic() + 30
+    while time.monotonic() < slow_until:
+        for process in federation.bed.clients(NORTH):
+            if process.pid not in held:  # the last round's may still be about to end
+                process.suspend()
+                held[process.pid] = process
+        time.sleep(0.05)
+    for process in held.values():
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
     assert federation.end() == 0, federation.said()
     rounds = report(federation, run_id)
     assert rounds[1].failed == {0: "train: no reply within 20 s"}
@@ -257,3 +264,45 @@ def test_below_the_quorum_the_run_fails_with_its_reason_within_the_deadline(fede
     assert run.error is not None
     assert "2 of 3 training replies were valid, federation.min_replies is 3" in run.error
     assert "north: no reply within 20 s" in run.error
+
+
+@pytest.fixture
+def clock_off(federation: Federation) -> Iterator[Callable[[int], dict[str, str]]]:
+    """Start the northern site anew with a clock that is off by seconds; afterwards it is right again."""
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries and "CI" not in os.environ:
+        pytest.skip("libfaketime is not installed (Debian: apt install faketime)")
+
+    def set_clock(seconds: int) -> dict[str, str]:
+        more = {
+            "LD_PRELOAD": str(libraries[0]),
+            "FAKETIME": f"{seconds:+d}",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        federation.bed.stop(NORTH)
+        federation.bed.start(NORTH, more=more)
+        return more
+
+    yield set_clock
+    federation.bed.stop(NORTH)
+    federation.bed.start(NORTH)
+
+
+def test_a_clock_that_is_off_changes_no_order_and_one_that_is_far_off_is_named(
+    federation: Federation, simulated: str, clock_off: Callable[[int], dict[str, str]]
+) -> None:
+    more = clock_off(-600)
+    checked = federation.bed.run(NORTH, "deploy", "check", str(federation.bed.kit(NORTH)), more=more)
+    assert checked.returncode == 1
+    assert "its signatures would be refused" in " ".join(checked.stdout.split())
+    assert "set-ntp true" in checked.stdout
+    # Flower takes signatures that are up to five minutes old.
+    clock_off(-240)
+    run_id = federation.begin()
+    assert federation.end() == 0, federation.said()
+    rounds = report(federation, run_id)
+    assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
+    assert federation.digest(run_id) == simulated
+    with Store(federation.home.database_url) as store:
+        order = [row.round for row in store.metrics(run_id) if row.stage == "train" and row.round is not None]
+    assert order == sorted(order)

@@ -154,6 +154,23 @@ def test_a_reply_that_is_not_there_by_the_deadline_is_missing() -> None:
     assert 1 not in clerk.exchange.seconds
 
 
+def test_no_pause_between_polls_is_longer_than_a_quarter_of_a_second() -> None:
+    class Patient(Late):
+        def __init__(self) -> None:
+            super().__init__(echo(), num_clients=3)
+            self.pauses: list[float] = []
+
+        def wait(self, seconds: float) -> None:
+            self.pauses.append(seconds)
+            time.sleep(seconds)
+
+    inner = Patient()
+    send(inner, Clerk(), timeout=3.0)
+    assert inner.pauses[0] < 0.02  # prompt at first, then backed off
+    assert max(inner.pauses) == 0.25
+    assert len(inner.pauses) < 30
+
+
 def messages_for(kind: str) -> list[Message]:
     return [Message(RecordDict({"a": MetricRecord({"b": 1})}), node, kind) for node in NODES]
 

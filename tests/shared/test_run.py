@@ -10,6 +10,7 @@ import pytest
 
 from shared.errors import DivergedError, TrackingError
 from shared.run import tracked_run
+from shared.tracking.rows import INTERRUPTED
 
 
 def test_a_run_that_ends_normally(make_config, store):
@@ -49,6 +50,20 @@ def test_an_interrupt_stops_the_run(make_config, store, error):
         raise error
     run = store.run(run_id)
     assert (run.status, run.error, run.stop_reason) == ("stopped", None, "interrupted by the user")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ConnectionError("refused")])
+def test_an_interruption_leaves_a_run_that_can_go_on(make_config, store, error):
+    with (
+        pytest.raises(type(error)),
+        tracked_run(
+            store, make_config(), mode="federated", interrupted=lambda caught: caught is error
+        ) as run_id,
+    ):
+        raise error
+    (run,) = store.runs(status="failed", stop_reason=INTERRUPTED)
+    assert run.id == run_id
+    assert run.error == f"interrupted by {type(error).__name__} {error}".strip()
 
 
 def test_sigterm_is_an_interrupt_within_the_block_alone(make_config, store):
