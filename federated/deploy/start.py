@@ -133,6 +133,7 @@ def server_programs(kit: ServerKit) -> list[Program]:
             "FLWR_HOME": str(kit.flower_home),
             "FEDTWIN_HOME": str(home.root),
             "FEDTWIN_DATABASE_URL": home.database_url,
+            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",  # it starts a ServerApp once a run
         }
     )
     superlink = [tool("flower-superlink"), "--ssl-ca-certfile", str(kit.ca)]
