@@ -12,8 +12,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from federated.deploy.kit_files import PRIVATE, make_folder
 from federated.deploy.server import ServerKit, superlink_answers
+from shared.errors import TrackingError
 from shared.home import Home
 from shared.tracking.rows import INTERRUPTED, RunRow
 from shared.tracking.store import Store
@@ -21,6 +24,7 @@ from shared.tracking.store import Store
 LOOK_EVERY_S = 2.0
 RECENT = timedelta(days=1)  # nobody waits for a run that was interrupted before
 TRIES = 3  # without a new round
+PATIENCE_S = 30.0  # until a database that could not be reached is asked again
 
 
 class Resumer:
@@ -64,10 +68,15 @@ class Resumer:
                 return
             self.say(f"`fedtwin resume` ended with status {status}: {self.log}")
             self.process = None
-        with Store(self.home.database_url) as store:
-            store.close_orphans()
-            lost = store.runs(mode="federated", status="failed", stop_reason=INTERRUPTED)
-            waiting = [(run, len(store.rounds(run.id))) for run in lost if self._mine(run)]
+        try:
+            with Store(self.home.database_url) as store:
+                store.close_orphans()
+                lost = store.runs(mode="federated", status="failed", stop_reason=INTERRUPTED)
+                waiting = [(run, len(store.rounds(run.id))) for run in lost if self._mine(run)]
+        except (TrackingError, SQLAlchemyError) as error:  # the sites are to stay connected all the same
+            self.say(f"cannot look for interrupted runs: {str(error).partition(chr(10))[0]}")
+            self._due = time.monotonic() + PATIENCE_S
+            return
         for run, rounds in waiting:
             before, tries = self._tries.get(run.id, (rounds, 0))
             tries = tries if before == rounds else 0

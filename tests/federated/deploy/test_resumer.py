@@ -107,3 +107,13 @@ def test_without_a_superlink_nothing_is_tried(
     monkeypatch.setattr(resumer, "superlink_answers", lambda kit: False)
     Resumer(kit, home=home, say=lambda line: None).tick()
     assert resumed == []
+
+
+def test_a_database_that_is_not_there_does_not_end_the_server(kit: ServerKit, tmp_path: Path) -> None:
+    said: list[str] = []
+    away = Home(root=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/none")
+    one = Resumer(kit, home=away, say=said.append)
+    one.tick()
+    one.tick()
+    assert len(said) == 1
+    assert said[0].startswith("cannot look for interrupted runs")
