@@ -127,9 +127,8 @@ class RoundGrid(Grid):
         self._one_by_one = False
         self._wait: Callable[[float], None] = getattr(grid, "wait", time.sleep)
         self._slowest: dict[str, float] = {}  # kind of message to seconds
-        self._missed: dict[
-            str, tuple[int, float]
-        ] = {}  # message id to client and time, if the deadline came first
+        # What was not answered by its deadline: message id to client and the time when it was asked.
+        self._missed: dict[str, tuple[int, float]] = {}
         self._behind: set[int] = set()  # clients that have missed this round's training
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
@@ -157,12 +156,13 @@ class RoundGrid(Grid):
         while waiting and (timeout is None or time.monotonic() - began < timeout):
             replies = self._pull([*waiting, *self._missed])
             for reply in replies:
-                question = waiting.get(reply.metadata.reply_to_message_id)
+                question = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if question is None:
                     self._note_late(reply, exchange)
                     continue
                 client_id = question.client_id
-                waiting = {id_: other for id_, other in waiting.items() if other is not question}
+                if client_id in exchange.asked_again:  # its other messages count no more
+                    waiting = {id_: other for id_, other in waiting.items() if other is not question}
                 exchange.seconds[client_id] = time.monotonic() - question.asked
                 reason = self._judge(kind, client_id, reply, exchange)
                 if reason is None:
