@@ -24,7 +24,7 @@ from federated.selection import judge_round
 from federated.strategy.deterministic import Deterministic
 from shared.config import Config
 from shared.data.datamodule import ImageDataModule, part_size
-from shared.errors import DivergedError, QuorumError, bullet_list
+from shared.errors import DivergedError, FederationError, QuorumError, bullet_list
 from shared.metrics import MetricPoint, Stage
 from shared.model.classifier import LitClassifier
 from shared.model.scores import best_threshold, confusion, predict, score
@@ -185,7 +185,11 @@ class RoundJournal:
             By ``trainer.early_stopping``.
         DivergedError
             The model, or what it answers, is no longer a number.
+        FederationError
+            Somebody has ended the run, such as with Ctrl-C after another process went on with it.
         """
+        if (run := self.store.run(self.run_id)).finished:
+            raise FederationError(f"run {run.id} was ended by somebody else: {run.status}")
         number = 0 if before_training else self.round
         values = self._evaluate(arrays, number)
         if before_training:

@@ -63,10 +63,10 @@ def launch(
                 superlink.submit(resume=resume_run is not None)
                 _wait(store, run_id, superlink=superlink, on_poll=on_poll)
             except KeyboardInterrupt:  # said before the SuperLink ends, and with it the ServerApp
-                store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+                _stop(store, run_id)
                 raise
     except KeyboardInterrupt:
-        store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+        _stop(store, run_id)
         raise
     except BaseException as error:
         store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
@@ -129,6 +129,12 @@ def _wait(
             raise FederationError(f"Flower's SuperLink ended before the run did:\n{superlink.log_tail()}")
         store.close_orphans()  # a ServerApp that was killed leaves its row running
         time.sleep(0.25)
+
+
+def _stop(store: Store, run_id: int) -> None:
+    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be gone on with
+        store.claim_run(run_id, resume=True)
+    store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
 
 
 def _check_end(run: RunRow) -> None:

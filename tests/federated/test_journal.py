@@ -14,6 +14,7 @@ from flwr.app import Message, RecordDict
 from federated import journal
 from federated.checkpoint import load_checkpoint, save_checkpoint
 from federated.records import POINTS
+from shared.errors import FederationError
 from shared.home import Home
 from shared.tracking.store import Store
 from simulations.local_grid import LocalGrid
@@ -144,3 +145,17 @@ def test_replies_are_written_while_others_are_waited_for(federate: Federate, sto
         2,
         None,
     ]
+
+
+def test_a_run_that_was_stopped_by_somebody_else_ends_at_the_next_round(
+    federate: Federate, make_config: MakeConfig, store: Store
+) -> None:
+    def stop(line: str) -> None:
+        if line.startswith("round 1/"):
+            store.finish_run(store.runs()[0].id, "stopped", stop_reason="interrupted by the user")
+
+    with pytest.raises(FederationError, match="ended by somebody else: stopped"):
+        federate(cfg=make_config("federation.num_rounds=3"), client_app=toy_app(), say=stop)
+    run = store.runs()[0]
+    assert (run.status, run.stop_reason) == ("stopped", "interrupted by the user")
+    assert [row.round for row in store.rounds(run.id)] == [1]
