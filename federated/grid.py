@@ -155,12 +155,15 @@ class RoundGrid(Grid):
         pause = 0.005
         while waiting and (timeout is None or time.monotonic() - began < timeout):
             replies = self._pull([*waiting, *self._missed])
+            replies.sort(key=lambda reply: reply.metadata.reply_to_message_id in waiting)  # late ones first
             for reply in replies:
                 question = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if question is None:
                     self._note_late(reply, exchange)
                     continue
                 client_id = question.client_id
+                # A node works on one message at a time: what it has not answered by now will not be answered.
+                self._missed = {id_: missed for id_, missed in self._missed.items() if missed[0] != client_id}
                 if client_id in exchange.asked_again:  # its other messages count no more
                     waiting = {id_: other for id_, other in waiting.items() if other is not question}
                 exchange.seconds[client_id] = time.monotonic() - question.asked

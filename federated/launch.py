@@ -61,7 +61,10 @@ def launch(
         with sigterm_as_interrupt(), _superlink(cfg, home=home, run_id=run_id) as superlink:
             try:
                 superlink.submit(resume=resume_run is not None)
-                _wait(store, run_id, superlink=superlink, on_poll=on_poll)
+                # The command that began a run follows it through interruptions; one that resumed it may be the
+                # supervisor's own, which must see that it ends.
+                follow = resume_run is None and cfg.federation.kit is not None
+                _wait(store, run_id, superlink=superlink, on_poll=on_poll, follow=follow)
             except KeyboardInterrupt:  # said before the SuperLink ends, and with it the ServerApp
                 _stop(store, run_id)
                 raise
@@ -106,18 +109,27 @@ def _superlink(cfg: Config, *, home: Home, run_id: int) -> SuperLink | Connectio
 
 
 def _wait(
-    store: Store, run_id: int, *, superlink: SuperLink | Connection, on_poll: Callable[[int], None]
+    store: Store,
+    run_id: int,
+    *,
+    superlink: SuperLink | Connection,
+    on_poll: Callable[[int], None],
+    follow: bool,
 ) -> None:
     claimed_by = time.monotonic() + superlink.cfg.federation.start_timeout_s
     lost: float | None = None
     while True:
         run = store.run(run_id)
         on_poll(run_id)
-        if not (run.finished and run.stop_reason == INTERRUPTED and superlink.cfg.federation.kit):
+        if not (follow and run.finished and run.stop_reason == INTERRUPTED):
             lost = None
         elif lost is None:
             lost = time.monotonic()
-            print(f"run {run_id} is interrupted ({run.error}); the server's kit goes on with it", flush=True)
+            print(
+                f"run {run_id} is interrupted ({run.error}); the server's start.sh goes on with it, or, "
+                f"if it was told --no-resume, `fedtwin resume {run_id}`",
+                flush=True,
+            )
         if run.finished and (lost is None or time.monotonic() - lost > _RESUMED_WITHIN_S):
             return _check_end(run)
         waiting = run.pid == os.getpid()  # the ServerApp takes the row over when it starts

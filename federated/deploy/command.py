@@ -161,13 +161,11 @@ def _demo(options: argparse.Namespace) -> int:
     if options.prepare:
         prepare(options.prepare, data=data, rounds=rounds, address=options.address, overrides=more)
         return 0
-    demo(
-        data=data,
-        rounds=rounds,
-        overrides=more,
-        keep=options.keep,
-        loopback=options.loopback,
-    )
+    try:
+        demo(data=data, rounds=rounds, overrides=more, keep=options.keep, loopback=options.loopback)
+    except KeyboardInterrupt:
+        print("stopped; everything that was started has ended", file=sys.stderr)
+        return 130
     return 0
 
 

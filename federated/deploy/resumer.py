@@ -93,7 +93,7 @@ class Resumer:
         kit = run.config.get("federation", {}).get("kit")
         if kit is None or run.ended is None or datetime.now(UTC) - run.ended > RECENT:
             return False
-        return Path(kit).expanduser().absolute() == self.kit.folder
+        return Path(kit).expanduser().resolve() == self.kit.folder.resolve()
 
     def _start(self, run: RunRow) -> subprocess.Popen[bytes]:
         make_folder(self.log.parent)

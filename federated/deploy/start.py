@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from federated.deploy import warm_call
-from federated.deploy.kit_files import make_folder, write_private
+from federated.deploy.kit_files import PRIVATE, make_folder, write_private
 from federated.deploy.node_key import read_private_key
 from federated.deploy.nodes import register
 from federated.deploy.resumer import Resumer
@@ -47,6 +49,9 @@ def start(kit: Path, *, resume: bool = True) -> None:
         A signal came, and everything that was started has ended.
     """
     kit = kit.absolute()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a script's background job inherits that it is ignored
     with sigterm_as_interrupt(), ExitStack() as stack:
         duties: list[Callable[[], None]] = []
         if (kit / SERVER_FILE).is_file():
@@ -86,6 +91,8 @@ def site_programs(kit: Path) -> list[Program]:
     site = read_site(kit / SITE_FILE)
     node_config = site.node_config(site_file=kit / SITE_FILE)
     read_private_key(kit / KEY_FILE)
+    if (mode := stat.S_IMODE((kit / KEY_FILE).stat().st_mode)) & ~PRIVATE:
+        raise DeployError(f"others may read {kit / KEY_FILE} (mode {mode:o}): chmod 600 {kit / KEY_FILE}")
     state = make_folder(state_folder(kit))
     command = [tool("flower-supernode"), "--root-certificates", str(kit / CA_FILE), "--superlink", site.server]
     command += ["--auth-supernode-private-key", str(kit / KEY_FILE), "--node-config", node_config]

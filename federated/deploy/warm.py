@@ -33,6 +33,7 @@ PACKAGES = (
     "safetensors.torch",
     "rich.progress",
 )
+_PATIENCE_S = 30.0  # with a caller that connects and does not say what it wants
 _OWN = ("federated", "shared", "centralized", "simulations")
 
 
@@ -54,6 +55,7 @@ def main(folder: Path) -> None:
     os.chdir(folder)  # a socket's path is short: so it may lie anywhere
     with socket.socket(socket.AF_UNIX) as listener:
         Path("warm.sock").unlink(missing_ok=True)
+        os.umask(0o077)
         listener.bind("warm.sock")
         listener.listen(16)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the system
@@ -72,9 +74,11 @@ def _run(caller: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with caller:
+        caller.settimeout(_PATIENCE_S)
         _, handles, _, _ = socket.recv_fds(caller, 1, 2)
         with caller.makefile("rb") as stream:
             call = json.loads(stream.read())
+        caller.settimeout(None)
         for number, handle in zip((1, 2), handles, strict=True):
             os.dup2(handle, number)
             os.close(handle)

@@ -67,7 +67,9 @@ def test_only_what_was_interrupted_lately_and_is_of_this_kit_goes_on(
     make_run(of=None)
     make_run(stop_reason=None)  # it failed by itself
     make_run(age=timedelta(days=2))
-    mine = make_run()
+    link = tmp_path / "link"
+    link.symlink_to(kit.folder.parent)
+    mine = make_run(of=link / ".." / link.name / kit.folder.name)  # the same folder, said otherwise
     said: list[str] = []
     Resumer(kit, home=home, say=said.append).tick()
     assert resumed == [mine]
