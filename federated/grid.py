@@ -21,6 +21,8 @@ from shared.errors import ReplyRefused
 # What Flower raises when the bytes of a reply are not what they should be.
 UNREADABLE = (DecodeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
+NOT_CONNECTED = "is not connected"
+
 
 @dataclass
 class Exchange:
@@ -194,7 +196,7 @@ class RoundGrid(Grid):
             kind, node_id = message.metadata.message_type, message.metadata.dst_node_id
             client_id = self.clients[node_id]
             if node_id not in there:
-                exchange.absent[client_id] = "is not connected"
+                exchange.absent[client_id] = NOT_CONNECTED
                 continue
             if kind == MessageType.EVALUATE and client_id in self._behind:
                 exchange.absent[client_id] = "still owes its training reply"

@@ -8,14 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flwr.app import Message, MessageType, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
-from federated.grid import Exchange, RoundGrid
+from federated.grid import NOT_CONNECTED, Exchange, RoundGrid
 from federated.reading import read_info
 from federated.records import CONFIG, ClientInfo, TrainOrder
 from shared import errors
 from shared.config import Config, FederationConfig
 from shared.errors import FederationError, FedtwinError, ReplyRefused, bullet_list
+
+# As `RoundGrid` words what Flower says in place of a node that is gone, and that it was not asked.
+_GONE = (f"error {ErrorCode.NODE_UNAVAILABLE}:", NOT_CONNECTED)
+_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,24 +99,36 @@ def connect(
     FedtwinError
         The clients' own, if all that have one have the same kind, such as `PartitionError`.
     """
-    nodes = _wait_for_nodes(grid, cfg.federation, say=say)
-    order = RecordDict({CONFIG: TrainOrder(snapshot=snapshot).to_record()})
-    reception = _Reception(cfg.federation, classes=classes)
-    asking = RoundGrid(
-        grid,
-        clients={node: node for node in nodes},
-        handler=reception,
-        ask_again_s=cfg.federation.ask_again_s,
-    )
-    questions = [Message(order, dst_node_id=node, message_type=MessageType.QUERY) for node in nodes]
-    asking.send_and_receive(questions, timeout=cfg.federation.connect_timeout_s)
-    if reception.problems:
-        raise _not_ready(reception.problems, nodes=nodes)
+    deadline = time.monotonic() + cfg.federation.connect_timeout_s
+    while True:
+        nodes = _wait_for_nodes(grid, cfg.federation, deadline=deadline, say=say)
+        reception = _ask(grid, cfg.federation, nodes, snapshot=snapshot, classes=classes)
+        # A node that was killed counts as there until its heartbeats have been missed for a while.
+        gone = all(text.startswith(_GONE) for text in reception.problems.values())
+        if not reception.problems:
+            break
+        if not gone or time.monotonic() >= deadline:
+            raise _not_ready(reception.problems, nodes=nodes)
+        say(f"{len(reception.problems)} of {len(nodes)} clients went away; waiting until they are back")
+        time.sleep(_PAUSE_S)
     by_id = {info.client_id: info for info in reception.infos.values()}
     return Roster(
         clients=dict(sorted(by_id.items())),
         nodes={node: info.client_id for node, info in reception.infos.items()},
     )
+
+
+def _ask(
+    grid: Grid, cfg: FederationConfig, nodes: Sequence[int], *, snapshot: str, classes: Sequence[str]
+) -> _Reception:
+    order = RecordDict({CONFIG: TrainOrder(snapshot=snapshot).to_record()})
+    reception = _Reception(cfg, classes=classes)
+    asking = RoundGrid(
+        grid, clients={node: node for node in nodes}, handler=reception, ask_again_s=cfg.ask_again_s
+    )
+    questions = [Message(order, dst_node_id=node, message_type=MessageType.QUERY) for node in nodes]
+    asking.send_and_receive(questions, timeout=cfg.connect_timeout_s)
+    return reception
 
 
 class _Reception:
@@ -154,9 +171,10 @@ class _Reception:
         self.problems = exchange.failed | exchange.absent
 
 
-def _wait_for_nodes(grid: Grid, cfg: FederationConfig, *, say: Callable[[str], None]) -> list[int]:
+def _wait_for_nodes(
+    grid: Grid, cfg: FederationConfig, *, deadline: float, say: Callable[[str], None]
+) -> list[int]:
     expected, timeout = cfg.num_clients, cfg.connect_timeout_s
-    deadline = time.monotonic() + timeout
     told = -1
     while len(nodes := sorted(grid.get_node_ids())) < expected and time.monotonic() < deadline:
         if len(nodes) != told:

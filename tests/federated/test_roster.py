@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from federation_kit import MakeConfig, toy_app
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from federated.client_app import app
@@ -115,6 +115,32 @@ def test_nodes_that_do_not_answer_are_named(
     monkeypatch.setattr(LocalGrid, "pull_messages", lambda self, message_ids: [])
     with pytest.raises(FederationError, match=r"every node: no reply within 0\.3 s"):
         meet(toy_app(), timeout_s=0.3)
+
+
+def test_a_node_that_is_only_just_gone_is_waited_for(make_config: MakeConfig) -> None:
+    class Dying(LocalGrid):
+        """Node 1001 is dead, which Flower says only now; then it is away, and comes back."""
+
+        away: int | None = None
+
+        def _run(self, message: Message) -> Message:
+            if message.metadata.dst_node_id != 1001 or self.away is not None:
+                return super()._run(message)
+            self.away = 3
+            return Message(Error(code=5, reason="Node Unavailable"), reply_to=message)
+
+        def get_node_ids(self) -> list[int]:
+            nodes = super().get_node_ids()
+            if self.away:
+                self.away -= 1
+                nodes.remove(1001)
+            return nodes
+
+    lines: list[str] = []
+    grid = Dying(toy_app(), num_clients=3)
+    roster = connect(grid, make_config(), snapshot="{}", classes=("0", "1"), say=lines.append)
+    assert list(roster.clients) == [0, 1, 2]
+    assert lines == ["1 of 3 clients went away; waiting until they are back", "2 of 3 clients are there"]
 
 
 def test_garbage_is_not_a_description(meet: Callable[..., Roster]) -> None:
