@@ -16,9 +16,8 @@ from shared.home import Home
 
 _LOG_LINES = 15
 _ASK_EVERY_S = 5.0
-_PATIENCE_S = (
-    120.0  # a SuperLink that is busy, or just being started again by its supervisor, stays silent a while
-)
+# A SuperLink that is busy, or just being started again by its supervisor, stays silent for a while.
+_PATIENCE_S = 120.0
 
 
 class Connection:

@@ -49,9 +49,8 @@ def start(kit: Path, *, resume: bool = True) -> None:
         A signal came, and everything that was started has ended.
     """
     kit = kit.absolute()
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a script's background job inherits that it is ignored
+    # A script's background job inherits that it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with sigterm_as_interrupt(), ExitStack() as stack:
         duties: list[Callable[[], None]] = []
         if (kit / SERVER_FILE).is_file():
