@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import cache, reduce
 from operator import getitem
@@ -18,6 +19,8 @@ from shared.home import Home
 from shared.tracking.store import Store
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also by our subprocesses
+# A script's background job ignores Ctrl-C, and so would all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = [
     "data.batch_size=32",
