@@ -16,9 +16,8 @@ from shared.tracking.export import write_results
 from shared.tracking.rows import INTERRUPTED, RunRow
 from shared.tracking.store import Store
 
-_RESUMED_WITHIN_S = (
-    180.0  # the supervisor of a server's kit sees an interrupted run within seconds of its start
-)
+# The supervisor of a server's kit sees an interrupted run within seconds of its own start.
+_RESUMED_WITHIN_S = 180.0
 
 
 def launch(

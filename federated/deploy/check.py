@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from federated.deploy.check_data import check_data
 from federated.deploy.check_network import check_network, days_left
 from federated.deploy.findings import Finding
-from federated.deploy.kit_files import PRIVATE
+from federated.deploy.kit_files import open_to_others
 from federated.deploy.node_key import read_private_key
 from federated.deploy.server import state_folder
 from federated.deploy.site import (
@@ -75,8 +74,7 @@ def _key(kit: Path) -> Finding:
         read_private_key(path)
     except DeployError as error:
         return Finding("key", "failed", str(error), _NEW_KIT)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & ~PRIVATE:
+    if mode := open_to_others(path):
         return Finding("key", "failed", f"others may read {path} (mode {mode:o})", f"chmod 600 {path}")
     return Finding("key", "ok", "this site's key is there, and its owner alone may read it")
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import stat
 import tarfile
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def write_private(path: Path, content: bytes | str, *, runnable: bool = False) -
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def open_to_others(path: Path) -> int | None:
+    """The mode of a secret that more than its owner may use.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    int or None
+        None: all is well.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return mode if mode & ~PRIVATE else None
 
 
 def pack(folder: Path, *, archive: Path) -> str:

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import signal
-import stat
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from federated.deploy import warm_call
-from federated.deploy.kit_files import PRIVATE, make_folder, write_private
+from federated.deploy.kit_files import make_folder, open_to_others, write_private
 from federated.deploy.node_key import read_private_key
 from federated.deploy.nodes import register
 from federated.deploy.resumer import Resumer
@@ -90,7 +89,7 @@ def site_programs(kit: Path) -> list[Program]:
     site = read_site(kit / SITE_FILE)
     node_config = site.node_config(site_file=kit / SITE_FILE)
     read_private_key(kit / KEY_FILE)
-    if (mode := stat.S_IMODE((kit / KEY_FILE).stat().st_mode)) & ~PRIVATE:
+    if mode := open_to_others(kit / KEY_FILE):
         raise DeployError(f"others may read {kit / KEY_FILE} (mode {mode:o}): chmod 600 {kit / KEY_FILE}")
     state = make_folder(state_folder(kit))
     command = [tool("flower-supernode"), "--root-certificates", str(kit / CA_FILE), "--superlink", site.server]
