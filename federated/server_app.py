@@ -12,7 +12,7 @@ from flwr.serverapp import Grid, ServerApp
 from torch import Tensor
 
 from federated.checkpoint import Progress, load_checkpoint
-from federated.deploy.server import ServerKit, superlink_answers
+from federated.deploy.server import ServerKit, interruptions, parents
 from federated.grid import RoundGrid
 from federated.guard import Contract
 from federated.journal import RoundJournal, StopFederation
@@ -58,7 +58,6 @@ def main(grid: Grid, context: Context) -> None:
             cfg = compose(overrides).replace("federation", engine="flower")
             if not any(text.startswith("federation.num_clients=") for text in overrides):
                 cfg = cfg.replace("federation", num_clients=max(1, len(list(grid.get_node_ids()))))
-        # In a deployment, what ends this process while the SuperLink is gone is not the run's own end.
         kit = cfg.federation.kit
         serve(
             grid,
@@ -66,7 +65,7 @@ def main(grid: Grid, context: Context) -> None:
             store=store,
             home=home,
             resume=bool(run_config.get("resume", False)),
-            interrupted=lambda error: kit is not None and not superlink_answers(ServerKit(Path(kit))),
+            interrupted=interruptions(ServerKit(Path(kit)), below=parents()) if kit else lambda error: False,
         )
 
 

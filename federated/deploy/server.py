@@ -1,19 +1,22 @@
-"""`ServerFile`: the ``server.yaml`` of the server's kit: its addresses and ports, and where its files are."""
+"""`ServerKit`: the server's kit: its addresses and ports, its files, and whether what it runs still does."""
 
 from __future__ import annotations
 
 import os
 import ssl
 import urllib.request
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 from pydantic import Field
 
 from federated.deploy.plan import Address, Port, SiteName, host_port
 from federated.deploy.yamlfile import read_yaml
 from shared.config import Section
+from shared.tracking.process import Owner, is_gone, owner
 
 SERVER_FILE, CONNECTION = "server.yaml", "fedtwin"
 LOOPBACK, EVERY_ADDRESS = "127.0.0.1", "0.0.0.0"
@@ -106,3 +109,36 @@ def superlink_answers(kit: ServerKit) -> bool:
         urllib.request.urlopen(f"https://{kit.control_address}/health", timeout=5, context=context).close()
         return True
     return False
+
+
+def parents() -> list[Owner]:
+    """What Flower starts a ServerApp from: its SuperExec, and that one's SuperLink.
+
+    Returns
+    -------
+    list of Owner
+    """
+    return [owner(process.pid) for process in psutil.Process().parents()[:2]]
+
+
+def interruptions(kit: ServerKit, *, below: Sequence[Owner]) -> Callable[[BaseException], bool]:
+    """How a ServerApp of a kit tells the end of its run from the end of what it stands on.
+
+    Parameters
+    ----------
+    kit : ServerKit
+    below : sequence of Owner
+        Its `parents`, as they were when it began.
+
+    Returns
+    -------
+    callable
+        Whether an exception that ended the ServerApp says nothing about the run.
+    """
+
+    def interrupted(error: BaseException) -> bool:
+        # SIGTERM is the machine's: who wants the run stopped tells the SuperLink. And a SuperLink that
+        # answers may already be the next one.
+        return isinstance(error, KeyboardInterrupt) or any(map(is_gone, below)) or not superlink_answers(kit)
+
+    return interrupted

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -233,6 +233,24 @@ def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recor
     assert [row.replied for row in rounds] == [[0, 1, 2], [1, 2], [0, 1, 2], [0, 1, 2]]
 
 
+@contextmanager
+def held_until_the_next_superlink(federation: Federation, apps: list[psutil.Process]) -> Iterator[None]:
+    """A ServerApp that is slow to end must not take the next SuperLink for its own."""
+    for process in apps:
+        process.suspend()
+    yield
+    if apps:
+        kit = str(federation.bed.kit(SERVER))
+        time.sleep(1)  # the dead one does not answer any more
+        wait_for(
+            "the next SuperLink",
+            lambda: federation.bed.run(SERVER, "deploy", "health", kit).returncode == 0,
+            timeout=120,
+        )
+    for process in apps:
+        process.resume()
+
+
 @pytest.mark.parametrize(("killed", "times"), [("flwr-serverapp", 2), ("flower-superlink", 1)])
 def test_a_server_killed_in_a_round_goes_on_by_its_supervisor_to_the_same_weights(
     federation: Federation, simulated: str, killed: str, times: int
@@ -243,8 +261,10 @@ def test_a_server_killed_in_a_round_goes_on_by_its_supervisor_to_the_same_weight
         federation.wait_for_client(NORTH)
         victims = federation.bed.programs(SERVER, killed)
         assert victims
-        for process in victims:
-            process.kill()
+        apps = federation.bed.programs(SERVER, "flwr-serverapp") if killed == "flower-superlink" else []
+        with held_until_the_next_superlink(federation, apps):
+            for process in victims:
+                process.kill()
     assert federation.end() == 0, federation.said()
     rounds = report(federation, run_id)
     assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
