@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from federated.capacity import capacity
 from federated.flower import environment, tool
 from shared.config import Config
 from shared.errors import FederationError, TrackingError
@@ -196,10 +198,15 @@ class SuperLink:
         FederationError
         """
         federation = self.cfg.federation
+        allowed = capacity(self.cfg)
+        if federation.ray_address is None:
+            print(allowed.describe(), file=sys.stderr)
         size = (
-            f"num-supernodes={federation.num_clients} client-resources-num-cpus={federation.client_cpus} "
-            f"client-resources-num-gpus={federation.client_gpus}"
+            f"num-supernodes={federation.num_clients} client-resources-num-cpus={allowed.cpus} "
+            f"client-resources-num-gpus={allowed.gpus}"
         )
+        if federation.workers is not None:
+            size += f" init-args-num-cpus={federation.workers * allowed.cpus}"
         flwr_run(
             app_folder(self.home),
             run_id=self.run_id,
@@ -230,6 +237,7 @@ class SuperLink:
         return "\n".join(lines[-_LOG_LINES:])
 
     def _environment(self) -> dict[str, str]:
+        address = self.cfg.federation.ray_address
         return environment(
             {
                 "FLWR_HOME": str(self.folder),
@@ -238,6 +246,7 @@ class SuperLink:
                 "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
                 "FEDTWIN_HOME": str(self.home.root),
                 "FEDTWIN_DATABASE_URL": self.home.database_url,
+                **({} if address is None else {"RAY_ADDRESS": address}),
             }
         )
 

@@ -172,6 +172,11 @@ class TrainerConfig(Section):
     progress: bool
 
     @property
+    def wants_gpu(self) -> bool:
+        """Whether it trains on a GPU where there is one."""
+        return self.accelerator in ("auto", "gpu", "cuda")
+
+    @property
     def fixed_threshold(self) -> float:
         """The threshold where none is chosen on the validation split."""
         return 0.5 if self.threshold == "val" else self.threshold
@@ -248,11 +253,12 @@ class FederationConfig(Section):
     max_examples: Positive
     early_stopping: bool
     client_cpus: Positive
-    client_gpus: Annotated[float, Field(ge=0.0)]
+    client_gpus: Annotated[float, Field(ge=0.0)] | None
     start_timeout_s: Annotated[float, Field(gt=0.0)]
-    # Runs that were stored before these two came had Flower's engine.
+    # Runs that were stored before these came had Flower's engine.
     engine: Literal["local", "flower"] = "flower"
     workers: Positive | None = None
+    ray_address: str | None = None
     kit: str | None = None  # runs that were stored before there were deployments have none
     ask_again_s: Annotated[float, Field(gt=0.0)] | None = None
 
@@ -260,6 +266,11 @@ class FederationConfig(Section):
     def _consistent(self) -> FederationConfig:
         if self.kit is not None and self.engine == "local":
             raise ValueError(f"federation.kit={self.kit} needs federation.engine=flower: real sites use Flower")
+        if self.ray_address is not None and (self.engine == "local" or self.kit or self.workers):
+            raise ValueError(
+                f"federation.ray_address={self.ray_address} needs federation.engine=flower, and neither "
+                "federation.kit nor federation.workers: the cluster's cores say how many clients train at once"
+            )
         if self.rounds_per_epoch > 1 and self.local_epochs > 1:
             raise ValueError(
                 f"federation.rounds_per_epoch={self.rounds_per_epoch} needs federation.local_epochs=1, got "

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 
+import torch
 from flwr.app import Array, Message
 
 from simulations.local_grid import LocalGrid
@@ -81,8 +82,9 @@ class LocalEngine(LocalGrid):
         self._reader = Reader()
 
     def __enter__(self) -> LocalEngine:
-        # A fork copies locks that other threads hold, for ever; a fork server has no other threads.
-        alone = threading.active_count() == 1
+        # A fork copies locks that other threads hold, for ever, and CUDA does not work in it once this process
+        # has asked for a GPU; a fork server has no other threads and has not asked.
+        alone = threading.active_count() == 1 and not torch.cuda.is_available()
         for _ in range(self.num_workers):
             self._start("fork" if alone else "forkserver")
         return self

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from federated.capacity import capacity
 from federated.launch import launch, prepare_run
 from shared.config import Config
 from shared.home import Home
@@ -32,25 +33,10 @@ def open_engine(cfg: Config) -> Iterator[LocalEngine | None]:
     if cfg.federation.engine == "flower":
         yield None
         return
-    with LocalEngine(num_clients=cfg.federation.num_clients, workers=worker_count(cfg)) as engine:
+    allowed = capacity(cfg)
+    print(allowed.describe(), file=sys.stderr)
+    with LocalEngine(num_clients=cfg.federation.num_clients, workers=allowed.at_once) as engine:
         yield engine
-
-
-def worker_count(cfg: Config) -> int:
-    """As many processes as cores, and no more than clients that can be asked at once.
-
-    Parameters
-    ----------
-    cfg : Config
-
-    Returns
-    -------
-    int
-    """
-    federation = cfg.federation
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = federation.workers or max(1, cores // federation.client_cpus)
-    return min(wanted, federation.num_clients)
 
 
 def federate(

@@ -17,6 +17,7 @@ from shared.config import TrainerConfig
 from shared.data.datamodule import ImageDataModule
 from shared.errors import ConfigError
 from shared.model.classifier import LitClassifier
+from shared.model.trainer import quiet_lightning
 
 
 class LeanTrainer(Fabric):
@@ -42,6 +43,7 @@ class LeanTrainer(Fabric):
     enable_validation = False
 
     def __init__(self, cfg: TrainerConfig) -> None:
+        quiet_lightning()
         self._logged = _Logged()
         asked = f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} trainer.precision="
         try:

@@ -92,7 +92,7 @@ def evaluation_device(cfg: TrainerConfig) -> torch.device:
     -------
     torch.device
     """
-    if cfg.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+    if cfg.wants_gpu and torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("cpu")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 
 from simulations.engine import LocalEngine
@@ -104,6 +106,19 @@ def test_a_worker_that_dies_is_replaced_and_its_message_tried_once_more(
         assert "the client's process ended, twice (signal 9)" in (replies[3].error.reason or "")
     assert (tmp_path / "deaths").read_text() == "x" * times
     assert len(ask(engine, content())) == 5, "the engine goes on"
+
+
+@pytest.mark.parametrize(("gpu", "method"), [(True, "forkserver"), (False, "fork")])
+def test_where_there_is_a_gpu_no_worker_is_forked_from_a_process_that_may_have_asked_for_it(
+    gpu: bool, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods: list[str] = []
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # the tests' own time limit is a thread
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(LocalEngine, "_start", lambda self, method: methods.append(method))
+    with LocalEngine(APP, num_clients=2, workers=2):
+        pass
+    assert methods == [method, method]
 
 
 def test_nothing_is_left_when_it_ends(tmp_path: Path) -> None:

@@ -1,0 +1,220 @@
+"""Train on a GPU in several ways, and print how long an epoch or a round takes, as a table in Markdown.
+
+python -m benchmarks.gpu --data pneumoniamnist.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from benchmarks.speed import machine
+from benchmarks.speed.task import build_model, read_images
+from benchmarks.speed.workloads import WORKLOADS, Workload
+from centralized.train import train
+from shared.config import Config, compose
+from shared.data.datamodule import ImageDataModule
+from shared.data.images import load_images
+from shared.home import Home
+from shared.model.classifier import LitClassifier
+from shared.model.lean import LeanTrainer
+from shared.tracking.store import Store
+from simulations.simulate import federate, open_engine
+
+PASSES = 4  # over all rows; the first is not counted: it warms up
+BATCHES = (32, 256)
+WORKERS = (1, 2, 4, 8)
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to train, on one workload.
+
+    Attributes
+    ----------
+    way : str
+    batch : int
+    precision : str
+    seconds : list of float
+        Of each pass over the training rows.
+    gigabytes : float
+        Of the GPU's memory that all processes held at the end, contexts and caches included.
+    """
+
+    way: str
+    batch: int
+    precision: str
+    seconds: list[float]
+    gigabytes: float
+
+    def markdown(self) -> str:
+        """A line of the table.
+
+        Returns
+        -------
+        str
+        """
+        counted = self.seconds[1:]
+        return (
+            f"| {self.way} | {self.batch} | {self.precision} | {statistics.median(counted):.2f} "
+            f"({min(counted):.2f} to {max(counted):.2f}) | {self.seconds[0]:.1f} | {self.gigabytes:.1f} |"
+        )
+
+
+class Ways:
+    """The ways to train one workload.
+
+    Parameters
+    ----------
+    workload : Workload
+    data : Path
+        PneumoniaMNIST.
+    accelerator : str
+        Lightning's name of the device.
+    home : Home
+        Of runs that are thrown away.
+    """
+
+    def __init__(self, workload: Workload, *, data: Path, accelerator: str, home: Home) -> None:
+        self.workload, self.data, self.home, self.accelerator = workload, data, home, accelerator
+        self.device = torch.device("cpu" if accelerator == "cpu" else "cuda")
+
+    def rows(self) -> Iterator[Row]:
+        """Train in each way, one after the other.
+
+        Yields
+        ------
+        Row
+        """
+        for batch in BATCHES:
+            for precision in PRECISIONS:
+                yield self._row("bare loop, images on the GPU", batch, precision, self._bare)
+                yield self._row("a client's fit", batch, precision, self._fit)
+        yield self._row("`fedtwin centralized`", BATCHES[0], PRECISIONS[0], self._centralized)
+        for workers in WORKERS:
+            yield self._row(
+                f"`fedtwin simulate`, 10 clients, {workers} at once",
+                BATCHES[0],
+                PRECISIONS[0],
+                lambda batch, precision, workers=workers: self._simulate(batch, precision, workers),
+            )
+        # Last: with some versions of torch it raises.
+        yield self._row("a client's fit, `torch.compile`", BATCHES[0], PRECISIONS[0], self._compiled)
+
+    def _row(
+        self, way: str, batch: int, precision: str, measure: Callable[[int, str], tuple[list[float], float]]
+    ) -> Row:
+        seconds, gigabytes = measure(batch, precision)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return Row(way, batch, precision, seconds, gigabytes)
+
+    def _config(self, batch: int, precision: str, *more: str) -> Config:
+        own = [f"data.batch_size={batch}", f"trainer.accelerator={self.accelerator}"]
+        return compose(
+            [*self.workload.overrides(str(self.data)), *own, f"trainer.precision={precision}", *more]
+        )
+
+    def _bare(self, batch: int, precision: str) -> tuple[list[float], float]:
+        images, labels = (tensor.to(self.device) for tensor in read_images(self.data, "train"))
+        model = build_model(self.workload.model).to(self.device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+        def epoch() -> None:
+            for rows in torch.randperm(len(images), device=self.device).split(batch):
+                optimizer.zero_grad()
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=precision != PRECISIONS[0]):
+                    loss = functional.cross_entropy(model(images[rows]), labels[rows])
+                loss.backward()
+                optimizer.step()
+
+        return self._timed(epoch), self._memory()
+
+    def _fit(self, batch: int, precision: str, *, compiled: bool = False) -> tuple[list[float], float]:
+        cfg = self._config(batch, precision)
+        data = load_images(cfg.data, cache_dir=self.home.cache)
+        datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
+        module, trainer = LitClassifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
+        if compiled:
+            module.network.compile()
+        return self._timed(lambda: trainer.fit(module, datamodule=datamodule, max_epochs=1)), self._memory()
+
+    def _compiled(self, batch: int, precision: str) -> tuple[list[float], float]:
+        return self._fit(batch, precision, compiled=True)
+
+    def _centralized(self, batch: int, precision: str) -> tuple[list[float], float]:
+        cfg = self._config(batch, precision, f"trainer.max_epochs={PASSES}", "trainer.progress=false")
+        with Store(self.home.database_url) as store:
+            run_id = train(cfg, store=store, home=self.home)
+            found = [row for row in store.metrics(run_id) if (row.stage, row.name) == ("train", "seconds")]
+            return [row.value for row in found], self._memory()
+
+    def _simulate(self, batch: int, precision: str, workers: int) -> tuple[list[float], float]:
+        more = [f"federation.num_rounds={PASSES}", f"federation.workers={workers}"]
+        cfg = self._config(batch, precision, *more)
+        with open_engine(cfg) as engine, Store(self.home.database_url) as store:
+            run_id = federate(cfg, engine=engine, store=store, home=self.home)
+            return [row.seconds for row in store.rounds(run_id)], self._memory()
+
+    def _timed(self, epoch: Callable[[], None]) -> list[float]:
+        seconds = []
+        for _ in range(PASSES):
+            began = time.perf_counter()
+            epoch()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+        return seconds
+
+    def _memory(self) -> float:
+        if self.device.type == "cpu":
+            return 0.0
+        free, total = torch.cuda.mem_get_info()
+        return (total - free) / 1e9
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print the tables.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Of the command line.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="PneumoniaMNIST's .npz (28 x 28)")
+    parser.add_argument("--workloads", default="W,W2", help="some of W, W2")
+    parser.add_argument("--accelerator", default="gpu", choices=("gpu", "cpu"), help="cpu: to try this program")
+    options = parser.parse_args(arguments)
+    if options.accelerator == "gpu" and not torch.cuda.is_available():
+        parser.error("torch sees no GPU here; --accelerator cpu tries the program without one")
+    torch.set_num_threads(1)
+    device = torch.cuda.get_device_name() if options.accelerator == "gpu" else "no GPU"
+    print(
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {device}, {machine.line(machine.describe())}", flush=True
+    )
+    with tempfile.TemporaryDirectory(prefix="fedtwin-gpu-") as folder:
+        os.environ["FEDTWIN_HOME"] = folder  # of the clients' processes
+        home = Home(root=Path(folder), database_url=f"sqlite:///{folder}/fedtwin.db")
+        for name in options.workloads.split(","):
+            workload = WORKLOADS[name]
+            print(f"\n{name}: {workload.describe()}\n")
+            print("| way | batch | precision | seconds a pass (spread) | first pass | GB of the GPU |")
+            print("|---|---|---|---|---|---|")
+            ways = Ways(workload, data=options.data, accelerator=options.accelerator, home=home)
+            for row in ways.rows():
+                print(row.markdown(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
