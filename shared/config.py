@@ -266,10 +266,10 @@ class FederationConfig(Section):
     def _consistent(self) -> FederationConfig:
         if self.kit is not None and self.engine == "local":
             raise ValueError(f"federation.kit={self.kit} needs federation.engine=flower: real sites use Flower")
-        if self.ray_address is not None and (self.engine == "local" or self.kit or self.workers):
+        if self.ray_address is not None and (self.kit is not None or self.workers is not None):
             raise ValueError(
-                f"federation.ray_address={self.ray_address} needs federation.engine=flower, and neither "
-                "federation.kit nor federation.workers: the cluster's cores say how many clients train at once"
+                f"federation.ray_address={self.ray_address} goes with neither federation.kit nor "
+                "federation.workers: the cluster's cores say how many clients train at once"
             )
         if self.rounds_per_epoch > 1 and self.local_epochs > 1:
             raise ValueError(

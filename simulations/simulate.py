@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from federated.capacity import capacity
 from federated.launch import launch, prepare_run
 from shared.config import Config
+from shared.errors import ConfigError
 from shared.home import Home
 from shared.tracking.store import Store
 from simulations.engine import LocalEngine
@@ -33,6 +34,11 @@ def open_engine(cfg: Config) -> Iterator[LocalEngine | None]:
     if cfg.federation.engine == "flower":
         yield None
         return
+    if cfg.federation.ray_address is not None:
+        raise ConfigError(
+            f"federation.ray_address={cfg.federation.ray_address} needs federation.engine=flower, or "
+            "`fedtwin federated`: the local engine does not use Ray"
+        )
     allowed = capacity(cfg)
     print(allowed.describe(), file=sys.stderr)
     with LocalEngine(num_clients=cfg.federation.num_clients, workers=allowed.at_once) as engine:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -66,6 +71,49 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     assert _weights(local.run_dir(again)) == _weights(home / "runs" / str(run.id))
     assert fedtwin("simulate", *SMALL).returncode == 0
     assert _weights(home / "runs" / str(run.id + 1)) == _weights(home / "runs" / str(run.id))
+
+
+@pytest.fixture
+def ray_cluster() -> Iterator[tuple[str, Path]]:
+    """Address and folder of a Ray cluster of one machine."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Ray's sockets lie in it
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--num-cpus=2"]
+    command += [f"--port={port}", "--node-ip-address=127.0.0.1", f"--temp-dir={folder}"]
+    command += ["--include-dashboard=false", "--disable-usage-stats"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as cluster:
+        try:
+            deadline = time.monotonic() + 60
+            while not (folder / "ray_current_cluster").exists():
+                assert cluster.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            yield f"127.0.0.1:{port}", folder
+        finally:
+            for process in psutil.Process(cluster.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    process.kill()
+            cluster.kill()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_ray_cluster_that_runs_already_does_the_work(
+    fedtwin: Command, home: Path, ray_cluster: tuple[str, Path]
+) -> None:
+    address, folder = ray_cluster
+    refused = fedtwin("simulate", *SMALL, f"federation.ray_address={address}")
+    assert refused.returncode == 2
+    assert "needs federation.engine=flower" in refused.stderr
+    done = fedtwin("federated", *SMALL, f"federation.ray_address={address}")
+    assert done.returncode == 0, done.stderr
+    actors = [
+        log
+        for log in folder.glob("session_2*/logs/worker-*")
+        if "ClientAppActor" in log.read_text("utf8", "replace")
+    ]
+    assert actors
 
 
 def test_flwr_run_reaches_every_setting_from_a_clean_checkout(

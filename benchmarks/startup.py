@@ -1,0 +1,113 @@
+"""How long a command takes to start: `fedtwin --help`, `fedtwin runs`, and the way to the first gradient step.
+
+python -m benchmarks.startup
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+from benchmarks.speed import machine, ours
+from benchmarks.speed.meter import child_environment
+
+TIMEOUT_S = 120.0
+# Both end at their first step; the hook is called by whichever optimiser makes it.
+BARE = """
+import os, torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+register_optimizer_step_post_hook(lambda *args: os._exit(0))
+torch.set_num_threads(1)
+model = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(1024, 10))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+loss = nn.functional.cross_entropy(model(torch.rand(16, 1, 8, 8)), torch.zeros(16, dtype=torch.long))
+loss.backward()
+optimizer.step()
+"""
+OURS = """
+import os, sys
+from torch.optim.optimizer import register_optimizer_step_post_hook
+register_optimizer_step_post_hook(lambda *args: os._exit(0))
+import fedtwin
+sys.argv = ["fedtwin", "centralized", "trainer.accelerator=cpu", "trainer.progress=false"]
+fedtwin.main()
+"""
+
+
+@dataclass
+class Way:
+    """A command, and how long it took each time.
+
+    Attributes
+    ----------
+    name : str
+    command : list of str
+    seconds : list of float
+    """
+
+    name: str
+    command: list[str]
+    seconds: list[float] = field(default_factory=list)
+
+    def run(self, home: str) -> float:
+        """Run it once.
+
+        Parameters
+        ----------
+        home : str
+            Its ``FEDTWIN_HOME``.
+
+        Returns
+        -------
+        float
+            Seconds.
+        """
+        began = time.perf_counter()
+        subprocess.run(
+            self.command,
+            env=child_environment(FEDTWIN_HOME=home),
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=True,
+        )
+        return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure one after the other, several times, and print the medians."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
+    parser.add_argument("--runs", type=int, default=7, help="counted runs of each (7)")
+    options = parser.parse_args()
+    bare = Way("a bare script, first step", [sys.executable, "-c", BARE])
+    first = Way("`fedtwin centralized`, first step", [sys.executable, "-c", OURS])
+    ways = [
+        Way("`fedtwin --help`", [ours.command("--help")[0], "--help"]),
+        Way("`fedtwin runs`", ours.command("runs")),
+        bare,
+        first,
+    ]
+    with tempfile.TemporaryDirectory(prefix="fedtwin-startup-") as home:
+        for number in range(options.runs + 1):
+            for way in ways:
+                seconds = way.run(home)
+                if number:  # the first compiles bytecode and decodes the images
+                    way.seconds.append(seconds)
+    print(f"{machine.line(machine.describe())}\n\n| command | seconds |\n|---|---|")
+    for way in ways:
+        spread = f"{min(way.seconds):.2f} to {max(way.seconds):.2f}"
+        print(f"| {way.name} | {statistics.median(way.seconds):.2f} ({spread}) |")
+    ratios = [ours_s / bare_s for ours_s, bare_s in zip(first.seconds, bare.seconds, strict=True)]
+    print(
+        f"\nFirst step, against the bare script: {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f})"
+    )
+
+
+if __name__ == "__main__":
+    main()
