@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -120,12 +121,26 @@ class RoundGrid(Grid):
     handler : ReplyHandler
     ask_again_s : float, optional
         The shortest wait before a question is repeated; None: never.
+    examples : mapping of int to int, optional
+        Client id to training examples. Clients with many are asked first, as they take longest; those with
+        equally many go by their id, and so do all without this.
+    take : callable, optional
+        Gets each accepted training reply in the order in which the clients were asked, as soon as those before
+        it are there or left out: a sum of them does not depend on who is fast.
     """
 
     def __init__(
-        self, grid: Grid, *, clients: dict[int, int], handler: ReplyHandler, ask_again_s: float | None = None
+        self,
+        grid: Grid,
+        *,
+        clients: dict[int, int],
+        handler: ReplyHandler,
+        ask_again_s: float | None = None,
+        examples: Mapping[int, int] | None = None,
+        take: Callable[[Message], None] | None = None,
     ) -> None:
         self.inner, self.clients, self.handler, self.ask_again_s = grid, clients, handler, ask_again_s
+        self.examples, self.take = examples or {}, take
         self._one_by_one = False
         self._wait: Callable[[float], None] = getattr(grid, "wait", time.sleep)
         self._slowest: dict[str, float] = {}  # kind of message to seconds
@@ -148,12 +163,13 @@ class RoundGrid(Grid):
         list of Message
             The accepted replies, sorted by client id, whatever order they came in.
         """
-        outgoing = sorted(messages, key=lambda message: self.clients[message.metadata.dst_node_id])
+        outgoing = sorted(messages, key=self._place)
         if not outgoing:
             return []
         exchange, began, kind = Exchange(), time.monotonic(), outgoing[0].metadata.message_type
         waiting = self._send(outgoing, exchange)
         accepted: dict[int, Message] = {}
+        turns = deque(question.client_id for question in waiting.values())
         pause = 0.005
         while waiting and (timeout is None or time.monotonic() - began < timeout):
             replies = self._pull([*waiting, *self._missed])
@@ -175,6 +191,7 @@ class RoundGrid(Grid):
                     self._slowest[kind] = max(self._slowest.get(kind, 0.0), exchange.seconds[client_id])
                 else:
                     exchange.failed[client_id] = printable(reason)
+                self._hand_on(kind, turns, accepted, exchange)
             pause = 0.005 if replies else min(pause * 1.5, 0.25)
             if waiting and not replies:
                 waiting |= self._repeat(waiting, exchange)
@@ -182,12 +199,27 @@ class RoundGrid(Grid):
                 self._wait(pause)
         for question in waiting.values():
             exchange.failed[question.client_id] = f"no reply within {timeout:g} s"
+        self._hand_on(kind, turns, accepted, exchange)
         self._missed |= {id_: (question.client_id, question.asked) for id_, question in waiting.items()}
         if kind == MessageType.TRAIN:
             self._behind = {question.client_id for question in waiting.values()}
         exchange.replied = sorted(accepted)
         self.handler.finish(kind, exchange)
         return [accepted[client_id] for client_id in exchange.replied]
+
+    def _place(self, message: Message) -> tuple[int, int]:
+        client_id = self.clients[message.metadata.dst_node_id]
+        return -self.examples.get(client_id, 0), client_id
+
+    def _hand_on(
+        self, kind: str, turns: deque[int], accepted: Mapping[int, Message], exchange: Exchange
+    ) -> None:
+        if self.take is None or kind != MessageType.TRAIN:
+            return
+        while turns and (turns[0] in accepted or turns[0] in exchange.failed):
+            client_id = turns.popleft()
+            if client_id in accepted:
+                self.take(accepted[client_id])
 
     def _send(self, messages: Sequence[Message], exchange: Exchange) -> dict[str, _Question]:
         there, now = set(self.inner.get_node_ids()), time.monotonic()
@@ -208,6 +240,7 @@ class RoundGrid(Grid):
                 waiting[message_id] = _Question(message, client_id, now, now + patience, patience)
             else:
                 exchange.failed[client_id] = "Flower did not take the message: the node is no longer there"
+        exchange.sent.sort()
         return waiting
 
     def _push(self, message: Message) -> str:

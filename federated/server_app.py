@@ -19,6 +19,7 @@ from federated.journal import RoundJournal, StopFederation
 from federated.records import TrainOrder, arrays_from_state
 from federated.roster import Roster, connect
 from federated.strategy import STRATEGIES
+from federated.strategy.mean import WeightedMean
 from shared.config import Config, compose, validate
 from shared.data.datamodule import ImageDataModule
 from shared.data.images import load_images
@@ -206,7 +207,12 @@ class _Rounds:
         try:
             strategy.start(
                 grid=RoundGrid(
-                    grid, clients=roster.nodes, handler=journal, ask_again_s=cfg.federation.ask_again_s
+                    grid,
+                    clients=roster.nodes,
+                    handler=journal,
+                    ask_again_s=cfg.federation.ask_again_s,
+                    examples={info.client_id: info.num_examples for info in roster.clients.values()},
+                    take=strategy.take if isinstance(strategy, WeightedMean) else None,
                 ),
                 initial_arrays=arrays,
                 num_rounds=cfg.federation.num_rounds - done,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import multiprocessing
 import threading
-import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,7 +30,6 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     tasks: list[str] = field(default_factory=list)  # ids of messages: the one it works on, and the next
-    began: float = 0.0
 
 
 @dataclass(eq=False)
@@ -48,9 +46,10 @@ class LocalEngine(LocalGrid):
     """Nodes whose ClientApp runs in as many processes as there are workers, each for one node at a time.
 
     Workers are forked from this process, which has imported everything by then, so that a start takes
-    milliseconds. The model travels in shared memory, written once a round. Clients that took long in the last
-    round are asked first. A worker that dies is replaced, and its message is tried once more; what comes back
-    does not depend on how many workers there are, nor on who answers first.
+    milliseconds. The model travels in shared memory, written once a round. Messages are handed out in the order
+    in which they were pushed; `RoundGrid` pushes those for the largest clients first. A worker that dies is
+    replaced, and its message is tried once more; what comes back does not depend on how many workers there are,
+    nor on who answers first.
 
     Parameters
     ----------
@@ -74,10 +73,9 @@ class LocalEngine(LocalGrid):
         super().__init__(load_app(client_app), num_clients=num_clients, node_configs=node_configs)
         self.app_name, self.num_workers = client_app, workers
         self._workers: list[_Worker] = []
-        self._order: list[tuple[float, int, str]] = []  # a heap: the longest first, then as they came
+        self._order: deque[str] = deque()  # ids of messages that no worker has
         self._done: dict[str, Message] = {}
         self._tries: dict[str, int] = {}
-        self._seconds: dict[tuple[int, str], float] = {}
         self._filled: list[_Filled] = []
         self._reader = Reader()
 
@@ -124,8 +122,8 @@ class LocalEngine(LocalGrid):
         ids = super().push_messages(messages)
         for message_id in ids:
             self._tries[message_id] = 0
-            self._enqueue(message_id)
-        return ids  # handed out when they are waited for: a round's come one by one, and the longest goes first
+        self._order.extend(ids)
+        return ids  # handed out when they are waited for: only then it is known how many are left
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """The replies that are there.
@@ -163,30 +161,19 @@ class LocalEngine(LocalGrid):
         theirs.close()
         self._workers.append(_Worker(process, ours))
 
-    def _enqueue(self, message_id: str) -> None:
-        expected = self._seconds.get(self._kind(message_id), 0.0)
-        heapq.heappush(self._order, (-expected, int(message_id.rpartition("-")[2]), message_id))
-
-    def _kind(self, message_id: str) -> tuple[int, str]:
-        metadata = self._queue[message_id].metadata
-        return metadata.dst_node_id, metadata.message_type
-
     def _hand_out(self) -> None:
         while self._order:
             worker = min(self._workers, key=lambda one: len(one.tasks))
             # A second message waits at the worker, unless so few are left that another may be free sooner.
             if len(worker.tasks) > int(len(self._order) > len(self._workers)):
                 return
-            message_id = heapq.heappop(self._order)[2]
-            self._send(worker, message_id)
+            self._send(worker, self._order.popleft())
 
     def _send(self, worker: _Worker, message_id: str) -> None:
         message = self._queue[message_id]
         rest, arrays = take_apart((message, self.contexts[message.metadata.dst_node_id]))
         filled = self._fill(arrays)
         filled.users.add(message_id)
-        if not worker.tasks:
-            worker.began = time.monotonic()
         worker.tasks.append(message_id)
         with suppress(OSError):  # it is gone: `_collect` sees that
             worker.connection.send(Parcel(filled.slab.path, filled.places, rest))
@@ -212,9 +199,6 @@ class LocalEngine(LocalGrid):
                 self._replace(worker)
                 continue
             message_id = worker.tasks.pop(0)
-            now = time.monotonic()
-            self._seconds[self._kind(message_id)] = now - worker.began
-            worker.began = now
             self.contexts[self._queue[message_id].metadata.dst_node_id].state = state
             self._finish(message_id, reply)
         self._hand_out()
@@ -231,15 +215,17 @@ class LocalEngine(LocalGrid):
         worker.connection.close()
         self._workers.remove(worker)
         self._start("forkserver")  # by now there may be threads, such as that of a progress bar
+        again: deque[str] = deque()
         for place, message_id in enumerate(worker.tasks):
             self._tries[message_id] += place == 0  # the others were not begun
             if self._tries[message_id] < _TRIES:
-                self._enqueue(message_id)
+                again.append(message_id)
             else:
                 how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
                 reason = f"the client's process ended, twice ({how}); if it was killed for its memory, lower "
                 reason += "federation.workers"
                 self._finish(message_id, failed(self._queue[message_id], reason))
+        self._order = again + self._order  # their turn was before the others'
 
 
 def _identity(array: Array) -> tuple[int, str, tuple[int, ...]]:

@@ -11,6 +11,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
+from federated.strategy.mean import as_type
 from shared.seeding import derive_seed
 
 # Where a partition's number stands in the seed of its row order; no federation has so many partitions.
@@ -201,9 +202,4 @@ def _count(total: int, fraction: float, *, at_least: int) -> int:
 
 
 def _cast(array: Array, dtype: str) -> Array:
-    values = array.numpy()
-    if str(values.dtype) == dtype:
-        return array
-    if np.issubdtype(np.dtype(dtype), np.integer):
-        values = np.rint(values)
-    return Array(np.asarray(values.astype(dtype)))
+    return array if array.dtype == dtype else as_type(array.numpy(), dtype)

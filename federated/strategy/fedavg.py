@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from federated.strategy.deterministic import Deterministic
+from federated.strategy.mean import WeightedMean
 
 
-class DeterministicFedAvg(Deterministic):
+class DeterministicFedAvg(Deterministic, WeightedMean):
     """The average of the clients' arrays, weighted by their training examples."""

@@ -7,25 +7,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 from flwr.app import ArrayRecord, Message, MetricRecord
-from flwr.serverapp.strategy import FedAvg, FedAvgM
+from flwr.serverapp.strategy import FedAvgM
 
 from federated.strategy.deterministic import Deterministic
+from federated.strategy.mean import WeightedMean
 
 
-class _Average(FedAvg):
-    """Stands behind FedAvgM, and keeps the plain average that it starts from."""
-
-    average: ArrayRecord | None = None
-
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        arrays, metrics = super().aggregate_train(server_round, replies)
-        self.average = None if arrays is None else ArrayRecord(dict(arrays))
-        return arrays, metrics
-
-
-class DeterministicFedAvgM(Deterministic, FedAvgM, _Average):
+class DeterministicFedAvgM(Deterministic, FedAvgM, WeightedMean):
     """A step of SGD with momentum on the server, along what the average of the clients has changed.
 
     Buffers, such as BatchNorm's statistics, are no weights that could have a momentum: they are averaged.
@@ -54,8 +42,8 @@ class DeterministicFedAvgM(Deterministic, FedAvgM, _Average):
         """
         arrays, metrics = super().aggregate_train(server_round, replies)
         if arrays is not None and self.average is not None:
-            average = self.typed(self.average)
-            arrays = ArrayRecord({key: average[key] if key in self.buffers else arrays[key] for key in arrays})
+            averaged = {key: self.average[key] for key in arrays if key in self.buffers}
+            arrays = ArrayRecord({**arrays, **averaged})
             self.current_arrays = arrays
         return arrays, metrics
 

@@ -8,4 +8,7 @@ from federated.strategy.deterministic import Deterministic
 
 
 class DeterministicFedMedian(Deterministic, FedMedian):
-    """The median of the clients' arrays, whatever their numbers of examples: a few wild clients do no harm."""
+    """The median of the clients' arrays, whatever their numbers of examples: a few wild clients do no harm.
+
+    It needs all models at once: the server keeps those of a round until the last has come.
+    """

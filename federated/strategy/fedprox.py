@@ -5,7 +5,8 @@ from __future__ import annotations
 from flwr.serverapp.strategy import FedProx
 
 from federated.strategy.deterministic import Deterministic
+from federated.strategy.mean import WeightedMean
 
 
-class DeterministicFedProx(Deterministic, FedProx):
+class DeterministicFedProx(Deterministic, FedProx, WeightedMean):
     """Federated averaging whose clients are held near the model that they received, by ``proximal_mu``."""

@@ -8,4 +8,7 @@ from federated.strategy.deterministic import Deterministic
 
 
 class DeterministicFedTrimmedAvg(Deterministic, FedTrimmedAvg):
-    """The mean without the share ``beta`` at each end, value by value, whatever the numbers of examples."""
+    """The mean without the share ``beta`` at each end, value by value, whatever the numbers of examples.
+
+    It needs all models at once: the server keeps those of a round until the last has come.
+    """

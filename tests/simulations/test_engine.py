@@ -82,17 +82,18 @@ def test_what_a_client_raises_is_an_error_reply(engine: LocalEngine) -> None:
         assert "ValueError: no luck" in (reply.error.reason or "")
 
 
-def test_a_client_that_took_long_is_asked_first_the_next_time() -> None:
-    def order(replies: list[Message]) -> list[int]:
-        answers = [reply.content.metric_records["answer"] for reply in replies]
-        return [
-            int(str(answer["partition"]))
-            for answer in sorted(answers, key=lambda one: float(str(one["ended"])))
-        ]
-
-    with LocalEngine(APP, num_clients=3, workers=1) as engine:
-        assert order(ask(engine, content(slow=2))) == [0, 1, 2]
-        assert order(ask(engine, content()))[0] == 2
+def test_messages_are_handed_out_in_the_order_in_which_they_were_pushed() -> None:
+    with LocalEngine(APP, num_clients=4, workers=1) as engine:
+        order = [engine.get_node_ids()[place] for place in (2, 0, 3, 1)]
+        ids = engine.push_messages([Message(content(), node, MessageType.TRAIN) for node in order])
+        replies: list[Message] = []
+        deadline = time.monotonic() + WAIT_S
+        while len(replies) < len(ids):
+            assert time.monotonic() < deadline
+            engine.wait(0.2)
+            replies += engine.pull_messages(ids)
+    ended = {reply.metadata.src_node_id: reply.content.metric_records["answer"]["ended"] for reply in replies}
+    assert sorted(order, key=lambda node: float(str(ended[node]))) == order
 
 
 @pytest.mark.parametrize("times", [1, 2])
