@@ -7,57 +7,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from federated.exchange import NOT_CONNECTED, Exchange, ReplyHandler
 from federated.reading import printable, read_error, telling_line_first
 from federated.records import size_in_bytes
 from shared.errors import ReplyRefused
 
 # What Flower raises when the bytes of a reply are not what they should be.
 UNREADABLE = (DecodeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
-
-NOT_CONNECTED = "is not connected"
-
-
-@dataclass
-class Exchange:
-    """What happened to the messages of one send.
-
-    Attributes
-    ----------
-    sent : list of int
-        Client ids, ascending.
-    replied : list of int
-        Clients whose reply was accepted.
-    failed : dict of int to str
-        Client id to reason: an error, a refusal, or no reply in time.
-    absent : dict of int to str
-        Client id to why it was not even asked.
-    asked_again : dict of int to int
-        Client id to how often its message was repeated, because no answer came.
-    late : dict of int to float
-        Client id to the seconds from an earlier send to its reply, which came past the deadline: dropped.
-    bytes_down, bytes_up : dict of int to int
-        Client id to bytes.
-    seconds : dict of int to float
-        Client id to the time from sending to its reply.
-    """
-
-    sent: list[int] = field(default_factory=list)
-    replied: list[int] = field(default_factory=list)
-    failed: dict[int, str] = field(default_factory=dict)
-    absent: dict[int, str] = field(default_factory=dict)
-    asked_again: dict[int, int] = field(default_factory=dict)
-    late: dict[int, float] = field(default_factory=dict)
-    bytes_down: dict[int, int] = field(default_factory=dict)
-    bytes_up: dict[int, int] = field(default_factory=dict)
-    seconds: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,40 +32,6 @@ class _Question:
     asked: float  # seconds of the monotonic clock, as all times here
     due: float  # when it is asked again
     patience: float
-
-
-class ReplyHandler(Protocol):
-    """Sees each reply as it arrives."""
-
-    def accept(self, message_type: str, client_id: int, reply: Message) -> None:
-        """Check and record a reply.
-
-        Parameters
-        ----------
-        message_type : str
-        client_id : int
-        reply : Message
-
-        Raises
-        ------
-        ReplyRefused
-            It is left out, with this reason.
-        """
-        ...
-
-    def idle(self) -> None:
-        """Record what was put aside: nothing has come in the last poll."""
-        ...
-
-    def finish(self, message_type: str, exchange: Exchange) -> None:
-        """Record what happened to all messages of one send.
-
-        Parameters
-        ----------
-        message_type : str
-        exchange : Exchange
-        """
-        ...
 
 
 class RoundGrid(Grid):

@@ -15,7 +15,7 @@ import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 
 from federated.checkpoint import Progress, save_checkpoint
-from federated.grid import Exchange
+from federated.exchange import Exchange
 from federated.guard import Contract, check_reply
 from federated.reading import read_points, read_thresholds
 from federated.records import LR_SCALE, ClientInfo, state_of

@@ -11,7 +11,8 @@ from flwr.app import Message, MessageType, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
-from federated.grid import NOT_CONNECTED, Exchange, RoundGrid
+from federated.exchange import NOT_CONNECTED, Exchange
+from federated.grid import RoundGrid
 from federated.reading import read_info
 from federated.records import CONFIG, ClientInfo, TrainOrder
 from shared import errors

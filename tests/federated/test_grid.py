@@ -10,7 +10,8 @@ import pytest
 from flwr.app import Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from federated.grid import Exchange, RoundGrid
+from federated.exchange import Exchange
+from federated.grid import RoundGrid
 from federated.records import error_content
 from shared.errors import DivergedError, ReplyRefused
 from simulations.local_grid import LocalGrid

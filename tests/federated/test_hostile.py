@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from federated.checkpoint import Progress
 from federated.client_app import app
-from federated.grid import Exchange, RoundGrid
+from federated.exchange import Exchange
+from federated.grid import RoundGrid
 from federated.guard import Contract
 from federated.journal import RoundJournal
 from federated.reading import printable

@@ -15,7 +15,8 @@ from flwr.clientapp import ClientApp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federated.grid import Exchange, RoundGrid
+from federated.exchange import Exchange
+from federated.grid import RoundGrid
 from federated.records import ARRAYS, reply_content
 from federated.strategy.deterministic import Deterministic
 from federated.strategy.fedavg import DeterministicFedAvg
