@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.config import Config
+from shared.errors import ConfigError
 
 GPU_BYTES = (
     4 * 2**30
@@ -55,6 +56,11 @@ def capacity(cfg: Config) -> Capacity:
     -------
     Capacity
         As many as there are cores, as fit into the GPUs' memory, and as there are clients to ask.
+
+    Raises
+    ------
+    ConfigError
+        ``federation.client_gpus`` wants a GPU where there is none.
     """
     federation = cfg.federation
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -69,15 +75,27 @@ def capacity(cfg: Config) -> Capacity:
 def _gpus(cfg: Config) -> tuple[float, int]:
     """A client's share of a GPU, and how many there are."""
     wanted = cfg.federation.client_gpus
-    if wanted == 0 or not cfg.trainer.wants_gpu or not _may_have_gpu():
-        return 0.0, 0
-    import torch  # takes a second: not where there can be no GPU
-
-    sizes = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
+    if cfg.federation.ray_address is not None:
+        return wanted or 0.0, 0  # the cluster's GPUs are not this machine's
+    sizes = _gpu_sizes() if cfg.trainer.wants_gpu and wanted != 0 else []
+    if not sizes and wanted:
+        raise ConfigError(
+            f"federation.client_gpus={wanted:g}, but torch sees no GPU that trainer.accelerator="
+            f"{cfg.trainer.accelerator} may use; leave it null or 0"
+        )
     if not sizes:
         return 0.0, 0
     # Flower hands the share on with little precision: a whole part of a GPU stays one.
     return wanted or 1 / max(1, min(sizes) // GPU_BYTES), len(sizes)
+
+
+def _gpu_sizes() -> list[int]:
+    """Bytes of each GPU's memory."""
+    if not _may_have_gpu():
+        return []
+    import torch  # takes a second: not where there can be no GPU
+
+    return [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
 
 
 def _may_have_gpu() -> bool:

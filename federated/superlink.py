@@ -28,6 +28,7 @@ from shared.tracking.store import Store
 PACKAGES = ("shared", "federated", "centralized", "conf")
 _FOLDERS, _OWNER = "flower-", "owner.json"
 _LOG_LINES = 15
+_RAY_S = 10.0
 
 
 def sweep(store: Store, *, home: Home) -> None:
@@ -139,10 +140,17 @@ class SuperLink:
     cfg : Config
     home : Home
     run_id : int
+
+    Raises
+    ------
+    FederationError
+        Nothing listens at ``federation.ray_address``.
     """
 
     def __init__(self, cfg: Config, *, home: Home, run_id: int) -> None:
         self.cfg, self.home, self.run_id = cfg, home, run_id
+        if cfg.federation.ray_address is not None:
+            _reach_ray(cfg.federation.ray_address)
         self.folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=home.root))
         self.log = self.folder / "superlink.log"
         self.port = _free_port()
@@ -261,6 +269,18 @@ class SuperLink:
                 return
             time.sleep(0.1)
         raise FederationError(f"Flower's SuperLink was not ready within {timeout:g} s:\n{self.log_tail()}")
+
+
+def _reach_ray(address: str) -> None:
+    """Ray itself would wait for minutes, and then not say why."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_RAY_S).close()
+    except (OSError, OverflowError) as error:
+        raise FederationError(
+            f"no Ray cluster answers at federation.ray_address={address} ({error}): start one there with "
+            f"`ray start --head --port={port}`, or leave the setting out to use this machine alone"
+        ) from None
 
 
 def _free_port() -> int:

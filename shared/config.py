@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -266,6 +267,10 @@ class FederationConfig(Section):
     def _consistent(self) -> FederationConfig:
         if self.kit is not None and self.engine == "local":
             raise ValueError(f"federation.kit={self.kit} needs federation.engine=flower: real sites use Flower")
+        if self.ray_address is not None and not re.fullmatch(r"[^\s/]+:\d+", self.ray_address):
+            raise ValueError(
+                f"federation.ray_address must be HOST:PORT, such as 10.0.0.5:6379, got {self.ray_address!r}"
+            )
         if self.ray_address is not None and (self.kit is not None or self.workers is not None):
             raise ValueError(
                 f"federation.ray_address={self.ray_address} goes with neither federation.kit nor "
@@ -291,6 +296,15 @@ class CompareConfig(Section):
     local_only: bool
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
     resamples: Annotated[int, Field(ge=100)]
+
+    @model_validator(mode="after")
+    def _seeds(self) -> CompareConfig:
+        if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
+            raise ValueError(
+                f"compare.seeds must name at least one seed, each once (null: the seed of the run), got "
+                f"{list(self.seeds)}: an interval over seeds needs different ones"
+            )
+        return self
 
 
 class TrackingConfig(Section):

@@ -23,6 +23,7 @@ from shared.data.table import Naming, Table
 from shared.errors import DataError, bullet_list
 
 _SIDES = ("train", "val", "test")
+_SHOWN = 8  # names of arrays in an error
 _BLOCK_BYTES = 2**24  # images are streamed, and never all in memory
 
 Header = tuple[tuple[int, ...], bool, np.dtype[Any]]  # shape, Fortran order, type
@@ -122,7 +123,9 @@ class NpzSource:
 def _layout_problems(archive: zipfile.ZipFile, max_bytes: int) -> list[str]:
     keys = [name.removesuffix(".npy") for name in archive.namelist()]
     wanted = [f"{side}_{kind}" for side in _SIDES for kind in ("images", "labels")]
-    problems = [f"there is no {key!r}, only {keys}" for key in wanted if key not in keys]
+    missing = [key for key in wanted if key not in keys]
+    found = ", ".join(sorted(keys)[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
+    problems = [f"there is no {', '.join(missing)}; what is there: {found or 'nothing'}"] if missing else []
     expanded = sum(entry.file_size for entry in archive.infolist())
     if expanded > max_bytes:
         problems.append(f"{expanded} bytes expanded, data.max_archive_bytes={max_bytes} are allowed")

@@ -11,6 +11,7 @@ import torch
 from federated import capacity as module
 from federated.capacity import capacity
 from shared.config import Config, compose
+from shared.errors import ConfigError
 
 CORES = 6
 
@@ -72,6 +73,15 @@ def test_a_driver_without_a_gpu_that_torch_can_use(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "_may_have_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert capacity(settings()).gpus == 0.0
+
+
+@pytest.mark.parametrize("accelerator", ["auto", "cpu"])
+def test_a_share_of_a_gpu_that_is_not_there(accelerator: str) -> None:
+    cfg = settings("federation.client_gpus=0.5", f"trainer.accelerator={accelerator}")
+    with pytest.raises(ConfigError, match=r"federation\.client_gpus=0\.5, but torch sees no GPU"):
+        capacity(cfg)
+    elsewhere = ["federation.engine=flower", "federation.ray_address=10.0.0.5:6379"]
+    assert capacity(settings("federation.client_gpus=0.5", *elsewhere)).gpus == 0.5
 
 
 def test_the_choice_is_said_with_the_settings_that_change_it() -> None:

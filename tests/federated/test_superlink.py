@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federated.superlink import app_folder, sweep
+from federated.superlink import SuperLink, app_folder, sweep
+from shared.config import compose
+from shared.errors import FederationError
 from shared.home import Home
 from shared.tracking.store import Store
 
@@ -74,3 +76,11 @@ def test_folders_that_are_not_ours_are_left_alone(home: Home, store: Store) -> N
 
 def test_the_checkout_is_the_flower_app(home: Home) -> None:
     assert (app_folder(home) / "pyproject.toml").is_file()
+
+
+@pytest.mark.parametrize("port", [1, 70000])
+def test_a_ray_cluster_that_is_not_there_is_named_at_once(port: int, home: Home) -> None:
+    cfg = compose(["federation.engine=flower", f"federation.ray_address=127.0.0.1:{port}"])
+    with pytest.raises(FederationError, match=rf"no Ray cluster answers at .*127\.0\.0\.1:{port}"):
+        SuperLink(cfg, home=home, run_id=1)
+    assert not list(home.root.glob("flower-*"))

@@ -208,6 +208,13 @@ def test_experiment(name, two_classes, cache_dir):
         ),
         (["federation.engine=ray"], "federation.engine: Input should be 'local' or 'flower', got 'ray'"),
         (["strategy.fraction_train=0"], "strategy.fraction_train: "),
+        (["federation.ray_address=nonsense"], "federation.ray_address must be HOST:PORT"),
+        (
+            ["federation.ray_address=10.0.0.5:6379", "federation.workers=2"],
+            "goes with neither federation.kit nor federation.workers",
+        ),
+        (["compare.seeds=[1,2,1]"], "compare.seeds must name at least one seed, each once"),
+        (["compare.seeds=[]"], "compare.seeds must name at least one seed"),
         (["trainer.threshold=1"], "trainer.threshold"),
         (["a=b=c"], "a=b=c"),
     ],

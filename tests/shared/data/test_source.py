@@ -166,7 +166,10 @@ def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"val_labels": None, "test_images": None}, "(?s)no 'val_labels'.*no 'test_images'"),
+        (
+            {"val_labels": None, "test_images": None},
+            "there is no val_labels, test_images; what is there: test_labels",
+        ),
         (
             {"train_images": np.zeros((6, 8))},
             r"(?s)train_images must be \[N, H, W\].*got \[6, 8\].*uint8, got float64",
@@ -188,6 +191,18 @@ def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
 def test_npz_in_another_layout(load: Any, tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         load("npz", npz(tmp_path / "a.npz", **changes))
+
+
+def test_a_zip_of_many_files_that_is_no_npz_is_answered_briefly(load: Any, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(500):
+            archive.writestr(f"images/{number:03}.png", b"")
+    with pytest.raises(
+        DataError, match=r"there is no train_images, train_labels, .*; what is there: .*"
+    ) as caught:
+        load("npz", tmp_path / "a.zip")
+    assert "images/007.png and 492 more" in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_npz_labels_beyond_the_classes(load: Any, tmp_path: Path) -> None:
