@@ -228,7 +228,8 @@ def draw(found: Sequence[Cost], path: Path) -> None:
         memory.set_ylabel("MB", color=_MEMORY)
         if name == axes_names[0]:
             lines = [*axes.get_lines(), *memory.get_lines()]
-            axes.legend(lines, [str(line.get_label()) for line in lines], fontsize=8)
+            labels = [str(line.get_label()) for line in lines]
+            fig.legend(lines, labels, loc="outside upper center", ncols=len(lines), frameon=False)
     fig.savefig(path, dpi=150)
 
 
