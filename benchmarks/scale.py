@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.speed import machine, ours
+from benchmarks.speed.images import repeated
 from benchmarks.speed.meter import child_environment, measure
 from benchmarks.speed.processes import adopt_orphans
 from benchmarks.speed.sample import make_sample
@@ -94,32 +94,6 @@ def settings(data: Path, *, clients: int, sampled: int, model: Sequence[str] = (
     ]
 
 
-def repeated(data: Path, *, rows: int, folder: Path) -> Path:
-    """A file with so many training images, which repeat those of another.
-
-    Parameters
-    ----------
-    data : Path
-        In MedMNIST's layout.
-    rows : int
-    folder : Path
-        Takes it.
-
-    Returns
-    -------
-    Path
-    """
-    path = (folder / f"rows-{rows}.npz").absolute()
-    if not path.exists():
-        with np.load(data) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        chosen = np.arange(rows) % len(arrays["train_labels"])
-        for name in ("train_images", "train_labels"):
-            arrays[name] = arrays[name][chosen]
-        np.savez(path, **arrays)
-    return path
-
-
 def costs(data: Path, *, folder: Path, clients: Sequence[int], images: Sequence[int]) -> Iterator[Cost]:
     """Measure along each axis, the others held.
 
@@ -135,14 +109,18 @@ def costs(data: Path, *, folder: Path, clients: Sequence[int], images: Sequence[
     Cost
     """
     for count in clients:
-        rows = repeated(data, rows=count * ROWS_A_CLIENT, folder=folder)
+        rows = _images(data, count * ROWS_A_CLIENT, folder)
         yield _cost("clients", count, settings(rows, clients=count, sampled=SAMPLED), folder)
-    rows = repeated(data, rows=SAMPLED * 32, folder=folder)  # one step a client
+    rows = _images(data, SAMPLED * 32, folder)  # one step a client
     for count, model in MODELS.items():
         yield _cost("parameters", count, settings(rows, clients=SAMPLED, sampled=SAMPLED, model=model), folder)
     for count in images:
-        rows = repeated(data, rows=count, folder=folder)
+        rows = _images(data, count, folder)
         yield _cost("images", count, settings(rows, clients=SAMPLED, sampled=SAMPLED), folder)
+
+
+def _images(data: Path, rows: int, folder: Path) -> Path:
+    return repeated(data, rows=rows, path=folder / f"rows-{rows}.npz")
 
 
 def _cost(axis: str, size: int, overrides: Sequence[str], folder: Path) -> Cost:

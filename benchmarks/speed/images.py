@@ -27,11 +27,31 @@ def data_of(workload: Workload, *, data: Path, folder: Path) -> Path:
     """
     if workload.images is None:
         return data.absolute()
-    wanted, path = workload.clients * workload.images, (folder / f"{workload.name}.npz").absolute()
-    with np.load(data) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    rows = np.arange(wanted) % len(arrays["train_labels"])
-    for name in ("train_images", "train_labels"):
-        arrays[name] = arrays[name][rows]
-    np.savez(path, **arrays)
-    return path
+    wanted = workload.clients * workload.images
+    return repeated(data, rows=wanted, path=folder / f"{workload.name}.npz")
+
+
+def repeated(data: Path, *, rows: int, path: Path) -> Path:
+    """A file with so many training images, which repeat those of another; it stays if it is there.
+
+    Parameters
+    ----------
+    data : Path
+        In MedMNIST's layout.
+    rows : int
+    path : Path
+        Of the file.
+
+    Returns
+    -------
+    Path
+        Absolute.
+    """
+    if not path.exists():
+        with np.load(data) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        chosen = np.arange(rows) % len(arrays["train_labels"])
+        for name in ("train_images", "train_labels"):
+            arrays[name] = arrays[name][chosen]
+        np.savez(path, **arrays)
+    return path.absolute()
