@@ -20,7 +20,7 @@ _OWN = ("name", "description", "resume", "seed", "compare", "tracking")  # diffe
 _HOW = (
     *("trainer.progress", "trainer.num_threads", "data.decode_workers", "data.eval_batch_size"),
     *("federation.engine", "federation.workers", "federation.client_cpus", "federation.client_gpus"),
-    *("federation.connect_timeout_s", "federation.start_timeout_s"),
+    *("federation.ray_address", "federation.connect_timeout_s", "federation.start_timeout_s"),
 )
 _FEDERATION = ("partition", "strategy", "federation")
 _LENGTH = ("trainer.max_epochs", "trainer.early_stopping")  # a federated run counts rounds

@@ -347,6 +347,19 @@ def test_runs_of_different_settings_are_different_groups(store):
     assert (first["value"], second["value"]) == (pytest.approx([0.1]), pytest.approx([0.2]))
 
 
+def test_where_the_clients_were_simulated_makes_no_other_group(store):
+    places = [
+        {},
+        {"ray_address": None},
+        {"ray_address": "10.0.0.5:6379", "client_gpus": 0.5},
+    ]  # the first: an old run
+    runs = [
+        federated_run(store, 0.4, seed=seed, config={**CONFIG, "federation": {"num_clients": 2, **place}})
+        for seed, place in enumerate(places)
+    ]
+    assert {run["group"] for run in compared(store, *runs)["runs"]} == {"federated"}
+
+
 def test_a_group_is_told_by_what_it_differs_in(store):
     def named(*configs):
         runs = [federated_run(store, 0.5, seed=seed, config=config) for seed, config in enumerate(configs, 1)]
