@@ -87,7 +87,7 @@ def main() -> None:
     bare = Way("a bare script, first step", [sys.executable, "-c", BARE])
     first = Way("`fedtwin centralized`, first step", [sys.executable, "-c", OURS])
     ways = [
-        Way("`fedtwin --help`", [ours.command("--help")[0], "--help"]),
+        Way("`fedtwin --help`", ours.command("--help")),
         Way("`fedtwin runs`", ours.command("runs")),
         bare,
         first,
