@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 HYDRA_APPS = {
     "compare": ("simulations.app", "train pooled and federated twins and print the gap between them"),
@@ -31,13 +32,13 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments and arguments[0] in APPS:
         sys.argv = [f"fedtwin {arguments[0]}", *arguments[1:]]
-        import_module(APPS[arguments[0]][0]).main()
+        _import(APPS[arguments[0]][0]).main()
         return
     options = parse(arguments)
     from shared.terminal import report_errors
 
     with report_errors():
-        import_module(COMMAND_MODULES.get(options.command, "simulations.commands")).run_command(options)
+        _import(COMMAND_MODULES.get(options.command, "simulations.commands")).run_command(options)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -65,6 +66,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         else:
             joined.append(argument)
     return _parser().parse_args(joined)
+
+
+def _import(module: str) -> Any:
+    from shared.uncollected import uncollected
+
+    with uncollected():
+        return import_module(module)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import shared.libraries  # noqa: F401  # before what it imports
+
 from lightning.pytorch.callbacks import Callback
 
 from centralized.fit import CHECKPOINTS, Subset, fit, load

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
+
+import shared.libraries  # noqa: F401  # before what it imports
 
 import numpy as np
 import numpy.typing as npt
@@ -137,6 +138,7 @@ def train(message: Message, context: Context) -> Message:
     """
     order = TrainOrder.from_message(message)
     cfg = _config(order.snapshot)
+    _use_threads(cfg.federation.client_cpus)
     client_id, _ = _place(context)
     datamodule = _datamodule(order, context)
     module = _module(cfg, message, datamodule, order=order, client_id=client_id)
@@ -144,14 +146,14 @@ def train(message: Message, context: Context) -> Message:
     callbacks: list[Callback] = [MetricsCollector(buffer, round=order.round, client_id=client_id)]
     if order.proximal_mu:
         callbacks.append(ProximalTerm(order.proximal_mu))
-    with _threads(cfg.federation.client_cpus):
-        lean_trainer(cfg.trainer).fit(
-            module, datamodule=datamodule, max_epochs=cfg.federation.local_epochs, callbacks=callbacks
-        )
+    lean_trainer(cfg.trainer).fit(
+        module, datamodule=datamodule, max_epochs=cfg.federation.local_epochs, callbacks=callbacks
+    )
     content = reply_content(
         points=buffer.points,
         num_examples=datamodule.num_examples("train"),
-        arrays=arrays_of(module.network.float()),  # a fit in 16 bits leaves it in 16 bits
+        # A fit in 16 bits leaves it in 16 bits.
+        arrays=arrays_of(module.network if module.dtype == torch.float32 else module.network.float()),
     )
     return Message(content, reply_to=message)
 
@@ -173,12 +175,12 @@ def evaluate(message: Message, context: Context) -> Message:
     """
     order = TrainOrder.from_message(message)
     cfg = _config(order.snapshot)
+    _use_threads(cfg.federation.client_cpus)
     client_id, _ = _place(context)
     datamodule = _datamodule(order, context)
     module = _module(cfg, message, datamodule, order=order, client_id=client_id)
     count = datamodule.num_examples("val")
-    with _threads(cfg.federation.client_cpus):
-        scores = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    scores = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
     points = [
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
         for name, value in score(scores).items()
@@ -186,6 +188,12 @@ def evaluate(message: Message, context: Context) -> Message:
     wanted = cfg.trainer.threshold == "val" and len(datamodule.data.classes) == 2
     thresholds = threshold_counts(scores) if wanted else None
     return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
+
+
+def _use_threads(count: int) -> None:
+    # Once and for all: where it goes back and forth, every step takes longer.
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
 
 
 def _module(
@@ -261,13 +269,3 @@ def _load(snapshot: str, path: str | None) -> ImageData:
     if path is not None:
         return load_images(own_data(cfg, path=path).data, cache_dir=open_home().cache, sides=("train", "val"))
     return load_images(cfg.data, cache_dir=open_home().cache)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.lib import format as npy
 from torch import Tensor, nn
 
 from shared.errors import FedtwinError
@@ -17,6 +21,7 @@ from shared.metrics import MetricPoint
 
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
 THRESHOLDS, ERROR = "thresholds", "error"
+_NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
 CLIENT_ID, NUM_PARTITIONS, LABEL_COUNTS, NUM_VAL = "client-id", "num-partitions", "label-counts", "num-val"
 
@@ -157,9 +162,31 @@ def arrays_from_state(state: Mapping[str, Tensor]) -> ArrayRecord:
     -------
     ArrayRecord
     """
-    return ArrayRecord(
-        {key: Array(np.asarray(tensor.detach().cpu().numpy(), order="C")) for key, tensor in state.items()}
-    )
+    return ArrayRecord({key: array_of(tensor.detach().cpu().numpy()) for key, tensor in state.items()})
+
+
+def array_of(values: npt.NDArray[Any]) -> Array:
+    """Numbers as one of Flower's arrays, as ``Array(values)`` is, in half the time.
+
+    Parameters
+    ----------
+    values : ndarray
+
+    Returns
+    -------
+    Array
+        In C order.
+    """
+    data = _header(values.shape, values.dtype) + values.tobytes()
+    return Array(dtype=str(values.dtype), shape=values.shape, stype=_NUMPY, data=data)
+
+
+@lru_cache(maxsize=256)
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    buffer = io.BytesIO()
+    layout = {"shape": shape, "fortran_order": False, "descr": npy.dtype_to_descr(dtype)}
+    npy.write_array_header_1_0(buffer, layout)
+    return buffer.getvalue()
 
 
 def state_of(arrays: ArrayRecord) -> dict[str, Tensor]:
@@ -173,7 +200,42 @@ def state_of(arrays: ArrayRecord) -> dict[str, Tensor]:
     -------
     dict of str to Tensor
     """
-    return {key: torch.from_numpy(np.array(array.numpy())) for key, array in arrays.items()}
+    return {key: torch.from_numpy(np.array(values_of(array))) for key, array in arrays.items()}
+
+
+def values_of(array: Array) -> npt.NDArray[Any]:
+    """The numbers of one of Flower's arrays, where they lie: without reading their header anew.
+
+    Parameters
+    ----------
+    array : Array
+
+    Returns
+    -------
+    ndarray
+        Not to be written to.
+
+    Raises
+    ------
+    Exception
+        Of any kind: its bytes, which may come from anybody, are no NumPy array without pickles.
+    """
+    data = array.data
+    start = 10 + int.from_bytes(data[8:10], "little")
+    layout = _layout(data[:start]) if array.stype == _NUMPY else None
+    if layout is None:
+        return array.numpy()
+    shape, dtype = layout
+    return np.frombuffer(data, dtype, count=math.prod(shape), offset=start).reshape(shape)
+
+
+@lru_cache(maxsize=256)
+def _layout(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+    handle = io.BytesIO(header)
+    if npy.read_magic(handle) != (1, 0):
+        return None
+    shape, fortran_order, dtype = npy.read_array_header_1_0(handle)
+    return None if fortran_order or dtype.hasobject else (shape, dtype)
 
 
 def size_in_bytes(content: RecordDict) -> int:

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import shared.libraries  # noqa: F401  # before what it imports
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape

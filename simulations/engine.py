@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 
+import shared.libraries  # noqa: F401  # before what it imports
+
 import torch
 from flwr.app import Array, Message
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
+from federated.records import array_of, values_of
+
 
 class RunningMean:
     """A weighted mean of models that holds their sum, and none of them.
@@ -34,7 +36,7 @@ class RunningMean:
             Such as its number of examples.
         """
         for key, array in arrays.items():
-            product = np.multiply(array.numpy(), weight, dtype=np.float64)
+            product = np.multiply(values_of(array), weight, dtype=np.float64)
             if key in self._sums:
                 self._sums[key] += product
             else:
@@ -134,4 +136,4 @@ def as_type(values: npt.NDArray[np.generic], dtype: str) -> Array:
     """
     if np.issubdtype(np.dtype(dtype), np.integer):
         values = np.rint(values)
-    return Array(np.asarray(values.astype(dtype)))
+    return array_of(np.asarray(values.astype(dtype)))

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,16 @@ class ImageData:
         Returns
         -------
         ndarray [n], int64
-            Sorted.
+            Sorted; not to be written to.
         """
-        assert split in ("train", "val", "test"), split
-        return np.flatnonzero(self.splits == split)
+        return self._rows[split]
+
+    @cached_property
+    def _rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        rows = {split: np.flatnonzero(self.splits == split) for split in ("train", "val", "test")}
+        for indices in rows.values():
+            indices.flags.writeable = False
+        return rows
 
 
 def load_images(

@@ -16,7 +16,7 @@ from shared.config import Config, SchedulerConfig
 from shared.data.datamodule import ImageDataModule
 from shared.errors import ConfigError, DivergedError
 from shared.model.backbones import build_network, frozen_modules
-from shared.model.scores import build_metrics, compute, sum_over_devices
+from shared.model.scores import build_metrics, compute, of_all_devices
 from shared.seeding import derive_seed
 
 
@@ -125,7 +125,11 @@ class LitClassifier(L.LightningModule):
         """Seed dropout and augmentation by (seed, partition, epoch); keep frozen parts as they are."""
         place = (self.partition_id, self.epoch_offset + self.trainer.current_epoch)
         several = self.trainer.world_size > 1  # each device draws its own
-        torch.manual_seed(derive_seed(self.cfg.seed, *place, *((self.global_rank,) if several else ())))
+        seed = derive_seed(self.cfg.seed, *place, *((self.global_rank,) if several else ()))
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` looks for GPUs, for a millisecond
+        else:
+            torch.manual_seed(seed)
         for module in frozen_modules(self.network, self.cfg.model):
             module.eval()
         self._answers.clear()
@@ -152,7 +156,7 @@ class LitClassifier(L.LightningModule):
             weight=weight,
             label_smoothing=self.cfg.trainer.label_smoothing,
         )
-        self._answers.append((logits.detach(), labels, loss.detach() * len(labels)))
+        self._answers.append((logits.detach(), labels, loss.detach()[None] * len(labels)))
         if self.trainer.is_last_batch:
             self._log_epoch("train")
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -173,7 +177,7 @@ class LitClassifier(L.LightningModule):
         images, labels = batch
         logits = self(images)
         loss = functional.cross_entropy(logits, labels, reduction="sum")
-        self._answers.append((logits, labels, loss))
+        self._answers.append((logits, labels, loss[None]))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""
@@ -191,13 +195,21 @@ class LitClassifier(L.LightningModule):
         cfg = self.cfg.trainer.optimizer
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         lr = cfg.lr * self.lr_scale
+        # One pass over the weights instead of several. On a GPU torch has its own way, and gradients that are
+        # scaled for 16 bits cannot be clipped with this one.
+        fused = self.device.type == "cpu" and not self.cfg.trainer.precision.startswith("16")
         optimizer: torch.optim.Optimizer
         if cfg.name == "sgd":
             optimizer = torch.optim.SGD(
-                parameters, lr=lr, momentum=cfg.momentum, nesterov=cfg.nesterov, weight_decay=cfg.weight_decay
+                parameters,
+                lr=lr,
+                momentum=cfg.momentum,
+                nesterov=cfg.nesterov,
+                weight_decay=cfg.weight_decay,
+                fused=fused,
             )
         else:
-            optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=cfg.weight_decay)
+            optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=cfg.weight_decay, fused=fused)
         schedule = self.cfg.trainer.scheduler
         if schedule.name == "none" or (schedule.name == "plateau" and self.federated):
             return optimizer  # a plateau of a federated run is seen by the server, which sends lr_scale
@@ -226,17 +238,17 @@ class LitClassifier(L.LightningModule):
         checkpoint["config"] = self.cfg.snapshot()
 
     def _log_epoch(self, stage: str) -> None:
-        logits, labels, losses = (list(parts) for parts in zip(*self._answers, strict=True))
+        logits, labels, losses = (
+            of_all_devices(torch.cat(parts)) for parts in zip(*self._answers, strict=True)
+        )
         self._answers.clear()
-        truth = torch.cat(labels)
-        summed = sum_over_devices(torch.stack([torch.stack(losses).sum(), losses[0].new_tensor(len(truth))]))
-        loss = float(summed[0] / summed[1])
+        loss = float(losses.sum() / len(labels))
         if not math.isfinite(loss):
             raise DivergedError(
                 f"{stage}/loss is {loss} in epoch {self.trainer.current_epoch + 1}: the training diverged; "
                 f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
             )
-        values = compute(self.metrics, torch.cat(logits).softmax(dim=1), truth)
+        values = compute(self.metrics, logits.softmax(dim=1), labels)
         for name, value in {"loss": loss, **values}.items():
             shown = name in ("loss", "accuracy")
             self.log(

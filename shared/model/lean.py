@@ -97,7 +97,9 @@ class LeanTrainer(Fabric):
         self.datamodule, self.max_epochs, self.current_epoch = datamodule, max_epochs, 0
         self.estimated_stepping_batches = max_epochs * len(loader)
         datamodule.trainer = module.fabric = self  # type: ignore[assignment]
-        self._precision.convert_module(module).to(self.device).train()
+        self._precision.convert_module(module).train()
+        if module.device != self.device:  # to look at every tensor takes a millisecond
+            module.to(self.device)
         configured = module.configure_optimizers()
         plain = configured["optimizer"] if isinstance(configured, dict) else configured
         schedule = configured["lr_scheduler"]["scheduler"] if isinstance(configured, dict) else None

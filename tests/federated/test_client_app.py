@@ -46,9 +46,7 @@ def test_a_client_describes_its_share(make_config: MakeConfig, home: Home) -> No
 
 def test_training_sends_arrays_and_the_points_of_each_epoch(make_config: MakeConfig, home: Home) -> None:
     cfg = make_config("federation.local_epochs=2")
-    before = torch.get_num_threads()
     content = ask(cfg, MessageType.TRAIN, round=3)
-    assert torch.get_num_threads() == before
     assert sorted(content) == [ARRAYS, METRICS, POINTS]
     assert content.metric_records[METRICS] == {"num-examples": 40}
     points = read_points(content, stage="train", round=3, client_id=0)
@@ -71,6 +69,15 @@ def test_the_servers_factor_scales_the_learning_rate(make_config: MakeConfig, ho
     content = ask(make_config("trainer.optimizer.lr=0.5"), MessageType.TRAIN, round=1, lr_scale=0.25)
     rates = [p.value for p in read_points(content, stage="train", round=1, client_id=0) if p.name == "lr"]
     assert rates == [0.125]
+
+
+def test_a_client_keeps_to_its_threads(make_config: MakeConfig, home: Home) -> None:
+    before = torch.get_num_threads()
+    try:
+        ask(make_config("federation.client_cpus=3"), MessageType.TRAIN)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_16_bits_are_sent_as_32(make_config: MakeConfig, home: Home) -> None:

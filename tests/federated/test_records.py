@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
@@ -15,11 +18,13 @@ from federated.records import (
     CONFIG,
     SERVER_ROUND,
     TrainOrder,
+    array_of,
     arrays_from_state,
     arrays_of,
     reply_content,
     size_in_bytes,
     state_of,
+    values_of,
 )
 from shared.metrics import MetricPoint
 
@@ -119,3 +124,43 @@ def test_flowers_wire_keeps_what_the_contract_asks_for() -> None:
     assert np.array_equal(read_thresholds(content, num_examples=4), counts)
     empty = over_the_wire(reply_content(points=[], num_examples=4))
     assert read_points(empty, stage="val", round=1, client_id=0) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(6, dtype=np.float32).reshape(2, 3),
+        np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+        np.array(3),
+        np.zeros((0, 4), dtype=np.float16),
+    ],
+    ids=["C order", "Fortran order", "a number", "empty"],
+)
+def test_arrays_are_packed_and_read_as_flower_does(values):
+    ours, theirs = array_of(values), Array(np.asarray(values, order="C"))
+    assert (ours.dtype, tuple(ours.shape), ours.stype, ours.data) == (
+        theirs.dtype,
+        tuple(theirs.shape),
+        theirs.stype,
+        theirs.data,
+    )
+    np.testing.assert_array_equal(values_of(ours), values)
+    fortran = io.BytesIO()
+    np.save(fortran, np.asfortranarray(values))
+    of_others = Array(
+        dtype=str(values.dtype), shape=values.shape, stype="numpy.ndarray", data=fortran.getvalue()
+    )
+    np.testing.assert_array_equal(values_of(of_others), values)
+
+
+def test_bytes_that_are_no_array_are_not_read():
+    whole = array_of(np.arange(4.0))
+    for data in (b"", whole.data[:20], whole.data[:-1], b"x" * 200):
+        with pytest.raises(Exception, match=r"."):
+            values_of(Array(dtype="float64", shape=(4,), stype="numpy.ndarray", data=data))
+    with pytest.raises(TypeError):
+        values_of(Array(dtype="float64", shape=(4,), stype="pickle", data=whole.data))
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([object()], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="pickle"):
+        values_of(Array(dtype="object", shape=(1,), stype="numpy.ndarray", data=pickled.getvalue()))

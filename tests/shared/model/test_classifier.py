@@ -92,6 +92,24 @@ def test_adamw(make_config):
     assert optimizer.defaults["weight_decay"] == 0.01
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_fused_optimizers_agree_with_plain_ones(make_config, optimizer):
+    cfg = make_config(f"trainer.optimizer.name={optimizer}", "trainer.optimizer.weight_decay=0.01")
+    networks = [LitClassifier(cfg, num_classes=2) for _ in range(2)]
+    fused, plain = (network.configure_optimizers() for network in networks)
+    assert fused.param_groups[0]["fused"]
+    plain.param_groups[0].update(fused=False, foreach=False)
+    for step in range(20):
+        torch.manual_seed(step)
+        for one, other in zip(*(network.parameters() for network in networks), strict=True):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.clone()
+        fused.step()
+        plain.step()
+    for one, other in zip(*(network.parameters() for network in networks), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_frozen_stages_do_not_move_at_all(make_config, fit, norm):
     cfg = make_config(
