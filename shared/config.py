@@ -6,17 +6,14 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigError, bullet_list
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONF_DIR = Path(__file__).resolve().parents[1] / "conf"
 _HYDRA_LOCK = threading.Lock()  # GlobalHydra is one per process and not thread-safe
@@ -414,6 +411,9 @@ def from_hydra(cfg: DictConfig) -> Config:
     ------
     ConfigError
     """
+    from omegaconf import OmegaConf  # Hydra is slow to import, and whoever reads stored settings does without
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -442,6 +442,12 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     ConfigError
         An override names no setting, or its value is not valid.
     """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
     with _HYDRA_LOCK:
         GlobalHydra.instance().clear()
         try:
