@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -34,6 +35,10 @@ PASSES = 4  # over all rows; the first is not counted: it warms up
 BATCHES = (32, 256)
 WORKERS = (1, 2, 4, 8)
 PRECISIONS = ("32-true", "bf16-mixed")
+
+
+# From batch and precision to the seconds of each pass, and the gigabytes held at the end.
+Measure = Callable[[int, str], tuple[list[float], float]]
 
 
 @dataclass(frozen=True)
@@ -83,46 +88,39 @@ class Ways:
         Lightning's name of the device.
     home : Home
         Of runs that are thrown away.
+    only : str
+        Part of the names of the ways that are measured.
     """
 
-    def __init__(self, workload: Workload, *, data: Path, accelerator: str, home: Home) -> None:
+    def __init__(self, workload: Workload, *, data: Path, accelerator: str, home: Home, only: str = "") -> None:
         self.workload, self.data, self.home, self.accelerator = workload, data, home, accelerator
+        self.only = only
         self.device = torch.device("cpu" if accelerator == "cpu" else "cuda")
 
-    def rows(self) -> Iterator[Row | str]:
+    def rows(self) -> Iterator[Row]:
         """Train in each way, one after the other.
 
         Yields
         ------
-        Row or str
-            A line in its place where a way is not possible.
+        Row
         """
+        for way, batch, precision, measure in self._ways():
+            if self.only in way:
+                seconds, gigabytes = measure(batch, precision)
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                yield Row(way, batch, precision, seconds, gigabytes)
+
+    def _ways(self) -> Iterator[tuple[str, int, str, Measure]]:
         for batch in BATCHES:
             for precision in PRECISIONS:
-                yield self._row("bare loop, images on the GPU", batch, precision, self._bare)
-                yield self._row("a client's fit", batch, precision, self._fit)
-        yield self._row("`fedtwin centralized`", BATCHES[0], PRECISIONS[0], self._centralized)
+                yield "bare loop, images on the GPU", batch, precision, self._bare
+                yield "a client's fit", batch, precision, self._fit
+            yield "bare loop, `torch.compile`", batch, PRECISIONS[0], partial(self._bare, compiled=True)
+        yield "`fedtwin centralized`", BATCHES[0], PRECISIONS[0], self._centralized
         for workers in WORKERS:
-            yield self._row(
-                f"`fedtwin simulate`, 10 clients, {workers} at once",
-                BATCHES[0],
-                PRECISIONS[0],
-                lambda batch, precision, workers=workers: self._simulate(batch, precision, workers),
-            )
-        for batch in BATCHES:
-            way = "a client's fit, `torch.compile`"
-            try:
-                yield self._row(way, batch, PRECISIONS[0], self._compiled)
-            except Exception as error:  # some versions of torch cannot compile every network
-                yield f"| {way} | {batch} | {PRECISIONS[0]} | not possible: {type(error).__name__} | | |"
-
-    def _row(
-        self, way: str, batch: int, precision: str, measure: Callable[[int, str], tuple[list[float], float]]
-    ) -> Row:
-        seconds, gigabytes = measure(batch, precision)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return Row(way, batch, precision, seconds, gigabytes)
+            way = f"`fedtwin simulate`, 10 clients, {workers} at once"
+            yield way, BATCHES[0], PRECISIONS[0], partial(self._simulate, workers=workers)
 
     def _config(self, batch: int, precision: str, *more: str) -> Config:
         own = [f"data.batch_size={batch}", f"trainer.accelerator={self.accelerator}"]
@@ -130,9 +128,11 @@ class Ways:
             [*self.workload.overrides(str(self.data)), *own, f"trainer.precision={precision}", *more]
         )
 
-    def _bare(self, batch: int, precision: str) -> tuple[list[float], float]:
+    def _bare(self, batch: int, precision: str, *, compiled: bool = False) -> tuple[list[float], float]:
         images, labels = (tensor.to(self.device) for tensor in read_images(self.data, "train"))
         model = build_model(self.workload.model).to(self.device)
+        if compiled:
+            model.compile()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
         def epoch() -> None:
@@ -145,17 +145,12 @@ class Ways:
 
         return self._timed(epoch), self._memory()
 
-    def _fit(self, batch: int, precision: str, *, compiled: bool = False) -> tuple[list[float], float]:
+    def _fit(self, batch: int, precision: str) -> tuple[list[float], float]:
         cfg = self._config(batch, precision)
         data = load_images(cfg.data, cache_dir=self.home.cache)
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
         module, trainer = LitClassifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
-        if compiled:
-            module.network.compile()
         return self._timed(lambda: trainer.fit(module, datamodule=datamodule, max_epochs=1)), self._memory()
-
-    def _compiled(self, batch: int, precision: str) -> tuple[list[float], float]:
-        return self._fit(batch, precision, compiled=True)
 
     def _centralized(self, batch: int, precision: str) -> tuple[list[float], float]:
         cfg = self._config(batch, precision, f"trainer.max_epochs={PASSES}", "trainer.progress=false")
@@ -164,7 +159,7 @@ class Ways:
             found = [row for row in store.metrics(run_id) if (row.stage, row.name) == ("train", "seconds")]
             return [row.value for row in found], self._memory()
 
-    def _simulate(self, batch: int, precision: str, workers: int) -> tuple[list[float], float]:
+    def _simulate(self, batch: int, precision: str, *, workers: int) -> tuple[list[float], float]:
         more = [f"federation.num_rounds={PASSES}", f"federation.workers={workers}"]
         cfg = self._config(batch, precision, *more)
         with open_engine(cfg) as engine, Store(self.home.database_url) as store:
@@ -199,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="PneumoniaMNIST's .npz (28 x 28)")
     parser.add_argument("--workloads", default="W,W2", help="some of W, W2")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only ways with this in their name")
     parser.add_argument("--accelerator", default="gpu", choices=("gpu", "cpu"), help="cpu: to try this program")
     options = parser.parse_args(arguments)
     names = options.workloads.split(",")
@@ -219,9 +215,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"\n{name}: {workload.describe()}\n")
             print("| way | batch | precision | seconds a pass (spread) | first pass | GB of the GPU |")
             print("|---|---|---|---|---|---|")
-            ways = Ways(workload, data=options.data, accelerator=options.accelerator, home=home)
+            ways = Ways(
+                workload, data=options.data, accelerator=options.accelerator, home=home, only=options.only
+            )
             for row in ways.rows():
-                print(row if isinstance(row, str) else row.markdown(), flush=True)
+                print(row.markdown(), flush=True)
 
 
 if __name__ == "__main__":
