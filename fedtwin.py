@@ -28,7 +28,7 @@ COMMAND_MODULES = {"serve": "service.serve", "watch": "service.watch"}
 
 
 def command() -> None:
-    """Run a subcommand as a program does that ends with it; the exit status is 0 only if it did what was asked."""
+    """Run a subcommand, and end the process with it."""
     main()
     if "torch" in sys.modules:
         _end_at_once()
@@ -38,8 +38,9 @@ def _end_at_once() -> None:
     # Python would first take apart all that was imported, for a second.
     atexit._run_exitfuncs()
     with suppress(OSError):  # such as a reader who has gone: then Python says so at its own end
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # as it is where it was closed from the start
+                stream.flush()
         os._exit(0)
 
 

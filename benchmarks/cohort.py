@@ -169,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.accelerator == "gpu" and not torch.cuda.is_available():
         parser.error("torch sees no GPU here")
+    if not options.data.is_file():
+        parser.error(f"there is no file {options.data}")
     torch.set_num_threads(1)
     device = torch.cuda.get_device_name() if options.accelerator == "gpu" else "no GPU, one thread"
     print(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {device}, {machine.line(machine.describe())}\n")

@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="PneumoniaMNIST's .npz (28 x 28)")
-    parser.add_argument("--workloads", default="W,W2", help="some of W, W2")
+    parser.add_argument("--workloads", default="W,W2", help=f"some of {', '.join(WORKLOADS)}")
     parser.add_argument("--only", default="", metavar="TEXT", help="only ways with this in their name")
     parser.add_argument("--accelerator", default="gpu", choices=("gpu", "cpu"), help="cpu: to try this program")
     options = parser.parse_args(arguments)

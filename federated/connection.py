@@ -9,7 +9,7 @@ from pathlib import Path
 
 from federated.deploy.server import CONNECTION, ServerKit, superlink_answers
 from federated.flower import environment, tool
-from federated.superlink import app_folder, flwr_run
+from federated.superlink import flwr_run
 from shared.config import Config
 from shared.errors import DeployError
 from shared.home import Home
@@ -71,7 +71,6 @@ class Connection:
         FederationError
         """
         self._flower_run = flwr_run(
-            app_folder(self.home),
             run_id=self.run_id,
             resume=resume,
             env=self._env(),

@@ -235,7 +235,8 @@ def _layout(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
     if npy.read_magic(handle) != (1, 0):
         return None
     shape, fortran_order, dtype = npy.read_array_header_1_0(handle)
-    return None if fortran_order or dtype.hasobject else (shape, dtype)
+    plain = not fortran_order and not dtype.hasobject and min(shape, default=0) >= 0
+    return (shape, dtype) if plain else None  # NumPy itself reads what is not, or says what is wrong with it
 
 
 def size_in_bytes(content: RecordDict) -> int:

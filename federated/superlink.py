@@ -12,18 +12,20 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from federated.capacity import capacity
 from federated.flower import environment, tool
-from shared.config import Config
 from shared.errors import FederationError, TrackingError
 from shared.home import Home
 from shared.tracking.store import Store
+
+if TYPE_CHECKING:  # `sweep` is there for commands that read no settings, and have no time for them
+    from shared.config import Config
 
 PACKAGES = ("shared", "federated", "centralized", "conf")
 _FOLDERS, _OWNER = "flower-", "owner.json"
@@ -54,34 +56,29 @@ def sweep(store: Store, *, home: Home) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def app_folder(home: Home) -> Path:
-    """The folder that ``flwr run`` takes: the checkout, or a copy of the installed packages.
+@contextmanager
+def app_folder() -> Iterator[Path]:
+    """A folder for ``flwr run``: a copy of our packages and nothing else.
 
-    Parameters
-    ----------
-    home : Home
+    Flower looks at every file below the folder that it is given, and a checkout may hold an environment.
 
-    Returns
-    -------
+    Yields
+    ------
     Path
-        Holds ``pyproject.toml`` and our packages.
+        Holds ``pyproject.toml`` and our packages; gone after the block.
     """
     source = Path(__file__).resolve().parents[1]
-    if (source / "pyproject.toml").is_file():
-        return source
-    target = home.root / "flower-app"
-    with tempfile.TemporaryDirectory(dir=home.root) as folder:
-        staged = Path(folder) / "app"
+    checkout = source / "pyproject.toml"
+    with tempfile.TemporaryDirectory(prefix="fedtwin-app-") as folder:
+        app = Path(folder)
         for package in PACKAGES:
-            shutil.copytree(source / package, staged / package, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copyfile(source / "federated" / "flower_app.toml", staged / "pyproject.toml")
-        shutil.rmtree(target, ignore_errors=True)
-        staged.replace(target)
-    return target
+            shutil.copytree(source / package, app / package, ignore=shutil.ignore_patterns("__pycache__"))
+        description = checkout if checkout.is_file() else source / "federated" / "flower_app.toml"
+        shutil.copyfile(description, app / "pyproject.toml")
+        yield app
 
 
 def flwr_run(
-    app: Path,
     *,
     run_id: int,
     resume: bool,
@@ -94,8 +91,6 @@ def flwr_run(
 
     Parameters
     ----------
-    app : Path
-        From `app_folder`.
     run_id : int
         Of a row that was prepared.
     resume : bool
@@ -117,11 +112,13 @@ def flwr_run(
     FederationError
     """
     run_config = f"run-id={run_id} resume={'true' if resume else 'false'}"
-    command = [tool("flwr"), "run", str(app), "fedtwin", "--format", "json", "--run-config", run_config, *more]
+    options = ["fedtwin", "--format", "json", "--run-config", run_config, *more]
     try:
-        done = subprocess.run(
-            command, env=env, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        with app_folder() as app:
+            command = [tool("flwr"), "run", str(app), *options]
+            done = subprocess.run(
+                command, env=env, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
+            )
     except subprocess.TimeoutExpired:
         raise FederationError(f"`flwr run` took more than {timeout:g} s (federation.start_timeout_s)") from None
     answer = _last_json(done.stdout)
@@ -205,6 +202,8 @@ class SuperLink:
         ------
         FederationError
         """
+        from federated.capacity import capacity
+
         federation = self.cfg.federation
         allowed = capacity(self.cfg)
         if federation.ray_address is None:
@@ -216,7 +215,6 @@ class SuperLink:
         if federation.workers is not None:
             size += f" init-args-num-cpus={federation.workers * allowed.cpus}"
         flwr_run(
-            app_folder(self.home),
             run_id=self.run_id,
             resume=resume,
             more=["--federation-config", size],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shared.config import TrackingConfig
 from shared.errors import ConfigError
+
+if TYPE_CHECKING:  # settings take a tenth of a second to import
+    from shared.config import TrackingConfig
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from argparse import Namespace
 from rich.console import Console
 
 from federated.superlink import sweep
-from shared.config import validate
 from shared.errors import TrackingError
 from shared.home import Home, open_home
 from shared.tracking import show
@@ -67,6 +66,8 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
         raise TrackingError(f"run {run.id} is completed; there is nothing to go on with")
     if run.status in ("running", "pending"):
         raise TrackingError(f"run {run.id} is still {run.status}, in process {run.pid} on {run.host}")
+    from shared.config import validate  # not needed to list runs, nor are the modules that train
+
     cfg = validate(run.config).replace("tracking", run_id=run.id)
     if run.training_mode == "federated":
         from simulations.simulate import federate, open_engine

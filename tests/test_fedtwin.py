@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from fedtwin import parse
@@ -22,3 +26,16 @@ def test_a_missing_token_is_still_an_error(capsys):
         parse(["serve", "--token"])
     assert caught.value.code == 2
     assert "argument --token: expected one argument" in capsys.readouterr().err
+
+
+def test_a_training_whose_output_nobody_reads_ends_well(tmp_path):
+    command = [sys.executable, "-m", "fedtwin", "centralized", "trainer.max_epochs=1", "trainer.progress=false"]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(
+        closed,
+        env={**os.environ, "FEDTWIN_HOME": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr

@@ -98,6 +98,16 @@ def test_a_header_that_claims_terabytes_is_refused() -> None:
         check(with_bytes(huge_header()))
 
 
+@pytest.mark.parametrize("claimed", [b"(-1, 3)", b"(2, -1)", b"(-2, 3)"])
+def test_a_header_with_a_negative_length_is_refused(claimed: bytes) -> None:
+    data = npy(np.ones((2, 3), dtype=np.float32))
+    changed = data.replace(b"(2, 3), }" + b" " * (len(claimed) - 6), claimed + b", }")
+    assert len(changed) == len(data)
+    assert claimed in changed
+    with pytest.raises(ReplyRefused, match="weight cannot be decoded"):
+        check(with_bytes(changed))
+
+
 class Bomb:
     """A pickle of it makes a file when it is loaded."""
 

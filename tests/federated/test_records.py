@@ -18,6 +18,7 @@ from federated.records import (
     CONFIG,
     SERVER_ROUND,
     TrainOrder,
+    _header,
     array_of,
     arrays_from_state,
     arrays_of,
@@ -164,3 +165,10 @@ def test_bytes_that_are_no_array_are_not_read():
     np.save(pickled, np.array([object()], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="pickle"):
         values_of(Array(dtype="object", shape=(1,), stype="numpy.ndarray", data=pickled.getvalue()))
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-5,), (2, -1), (2, -3)])
+def test_negative_lengths_are_not_read(shape):
+    data = _header(shape, np.dtype(np.float32)) + bytes(24)
+    with pytest.raises(ValueError, match="negative"):
+        values_of(Array(dtype="float32", shape=(6,), stype="numpy.ndarray", data=data))

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federated.superlink import SuperLink, app_folder, sweep
+from federated.superlink import PACKAGES, SuperLink, app_folder, sweep
 from shared.config import compose
 from shared.errors import FederationError
 from shared.home import Home
@@ -69,13 +69,16 @@ def test_what_is_still_at_work_is_left_alone(
 
 
 def test_folders_that_are_not_ours_are_left_alone(home: Home, store: Store) -> None:
-    (home.root / "flower-app").mkdir()
+    (home.root / "flower-mine").mkdir()
     sweep(store, home=home)
-    assert (home.root / "flower-app").is_dir()
+    assert (home.root / "flower-mine").is_dir()
 
 
-def test_the_checkout_is_the_flower_app(home: Home) -> None:
-    assert (app_folder(home) / "pyproject.toml").is_file()
+def test_the_flower_app_is_our_packages_alone() -> None:
+    with app_folder() as app:
+        assert {path.name for path in app.iterdir()} == {"pyproject.toml", *PACKAGES}
+        assert (app / "federated" / "server_app.py").is_file()
+    assert not app.exists()
 
 
 @pytest.mark.parametrize("port", [1, 70000])
