@@ -11,6 +11,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
+from federated.records import values_of
 from federated.strategy.mean import as_type
 from shared.seeding import derive_seed
 
@@ -202,4 +203,4 @@ def _count(total: int, fraction: float, *, at_least: int) -> int:
 
 
 def _cast(array: Array, dtype: str) -> Array:
-    return array if array.dtype == dtype else as_type(array.numpy(), dtype)
+    return array if array.dtype == dtype else as_type(values_of(array), dtype)
