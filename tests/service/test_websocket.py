@@ -12,6 +12,8 @@ from live_kit import WAIT_S, is_cut, listening, stalled, until
 from uvicorn.protocols.utils import ClientDisconnected
 from websockets.sync.client import connect
 
+from service.websocket import LiveWebSocket
+
 LARGE = "x" * 2**22
 PATIENT = {"ws_ping_interval": None}
 
@@ -93,6 +95,26 @@ def test_a_viewer_that_answers_stays(sender, loop):
     ):
         assert len([viewer.recv(timeout=WAIT_S) for _ in range(3)]) == 3
         assert not sender.gone.wait(0.1)
+
+
+@both_loops
+def test_a_viewer_that_has_left_is_not_cut_off_as_well(sender, loop, monkeypatch, caplog):
+    looked = threading.Event()
+    cut = LiveWebSocket._cut
+
+    def cut_and_tell(protocol: LiveWebSocket) -> None:
+        try:
+            cut(protocol)
+        finally:
+            protocol.loop.call_soon(looked.set)  # after the loop has logged what was raised
+
+    monkeypatch.setattr(LiveWebSocket, "_cut", cut_and_tell)
+    with listening(sender, lifespan="off", loop=loop, **PATIENT) as port:
+        with connect(f"ws://127.0.0.1:{port}", proxy=None, max_size=None) as viewer:
+            until(lambda: sender.sent == 3)
+            assert viewer.recv(timeout=WAIT_S) == LARGE
+        assert looked.wait(WAIT_S)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @both_loops
