@@ -9,7 +9,7 @@ from pathlib import Path
 
 from federated.deploy.server import CONNECTION, ServerKit, superlink_answers
 from federated.flower import environment, tool
-from federated.superlink import flwr_run
+from federated.flwr_run import flwr_run
 from shared.config import Config
 from shared.errors import DeployError
 from shared.home import Home

@@ -1,8 +1,8 @@
-"""Imports torch, torchvision, torchmetrics and Lightning, in about two thirds of the time that they take.
+"""Imports torch, torchmetrics and Lightning, in about two thirds of the time that they take.
 
 Where a program begins, it imports this module first: what is imported once is there for all. torchmetrics loads
-SciPy's signals and Matplotlib wherever they are installed, and nothing here asks it for either: it is told that
-they are not there, and says so itself if ``Metric.plot`` is called. All others find them.
+SciPy's signals, Matplotlib and torchvision wherever they are installed, and nothing here asks for them: it is
+told that they are not there, and says so itself if ``Metric.plot`` is called. All others find them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lightning_utilities.core import imports
 
 from shared.uncollected import uncollected
 
-_NOT_NEEDED = ("scipy", "matplotlib")
+_NOT_NEEDED = ("scipy", "matplotlib", "torchvision")
 
 
 class _Requirement(imports.RequirementCache):
@@ -37,7 +37,7 @@ def _answer_by(requirement: Any, package_available: Any) -> tuple[Any, Any]:
 with uncollected():
     _real = _answer_by(_Requirement, _package_available)
     try:
-        import torchmetrics  # it imports torch and torchvision
+        import torchmetrics  # it imports torch
     finally:
         _answer_by(*_real)
     import lightning.pytorch

@@ -22,7 +22,7 @@ PACKAGES = (
     "flwr.supernode.cli",
     "flwr.clientapp",
     "torch",
-    "torchvision.transforms.v2",
+    "torchvision",
     "lightning",
     "torchmetrics.classification",
     "pandas",

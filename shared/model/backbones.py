@@ -6,12 +6,9 @@ from collections import OrderedDict
 
 import torch
 from torch import nn
-from torchvision.models import resnet
 
 from shared.config import CnnConfig, Config, ResNetConfig
 from shared.model.weights import load_weights
-
-RESNET_BUILDERS = {"resnet18": resnet.resnet18, "resnet34": resnet.resnet34, "resnet50": resnet.resnet50}
 
 
 def build_network(cfg: Config, *, num_classes: int) -> nn.Module:
@@ -90,8 +87,11 @@ def _cnn_norm(cfg: CnnConfig, channels: int) -> nn.Module:
 
 
 def _resnet(cfg: ResNetConfig, *, channels: int, num_classes: int) -> nn.Module:
+    from torchvision.models import resnet  # seconds, which the small CNN does not need
+
     norm = _group_norm if cfg.norm == "group" else nn.BatchNorm2d
-    network: resnet.ResNet = RESNET_BUILDERS[cfg.name](weights=None, norm_layer=norm)
+    builders = {"resnet18": resnet.resnet18, "resnet34": resnet.resnet34, "resnet50": resnet.resnet50}
+    network: resnet.ResNet = builders[cfg.name](weights=None, norm_layer=norm)
     if cfg.stem != "imagenet":
         stride = 1 if cfg.stem == "small" else 2
         network.conv1 = nn.Conv2d(channels, 64, 3, stride=stride, padding=1, bias=False)

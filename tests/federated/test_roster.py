@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from federation_kit import MakeConfig, toy_app
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from federated import roster
 from federated.client_app import app
 from federated.records import error_content
 from federated.roster import Roster, connect
@@ -98,6 +99,31 @@ def test_what_all_clients_say_is_said_once_in_its_own_kind(meet: Callable[..., R
     with pytest.raises(PartitionError) as caught:
         meet(failing(lambda node: PartitionError(text)))
     assert str(caught.value) == f"the clients are not ready:\n  - every node: {text}"
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_simulation_asks_a_few_first_and_then_all_others(
+    broken: bool, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster.os, "cpu_count", lambda: 9)
+    at_once: list[int] = []
+
+    class Counting(LocalGrid):
+        def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+            at_once.append(len(list(message_ids)))
+            return super().pull_messages(message_ids)
+
+    client_app = failing(lambda node: DataError("no images")) if broken else toy_app(range(10, 30))
+    cfg = make_config("federation.num_clients=20", "federation.max_examples=1000")
+    grid = Counting(client_app, num_clients=20)
+    if broken:
+        with pytest.raises(DataError, match="every node: no images"):
+            connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=lambda line: None)
+        assert max(at_once) == 9
+    else:
+        found = connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=lambda line: None)
+        assert list(found.clients) == list(range(20))
+        assert (at_once[0], max(at_once)) == (9, 11)
 
 
 def test_different_errors_are_told_apart(meet: Callable[..., Roster]) -> None:

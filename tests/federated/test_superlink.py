@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federated.superlink import PACKAGES, SuperLink, app_folder, sweep
+from federated.flwr_run import PACKAGES, app_folder
+from federated.superlink import SuperLink, sweep
 from shared.config import compose
 from shared.errors import FederationError
 from shared.home import Home

@@ -19,11 +19,17 @@ def run(code):
 @pytest.mark.parametrize(
     "module", ["centralized.train", "federated.client_app", "federated.server_app", "simulations.engine"]
 )
-def test_a_program_that_trains_loads_neither_scipy_nor_matplotlib(module):
+def test_a_program_that_trains_loads_nothing_that_it_does_not_use(module):
     code = f"import {module}, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     loaded = run(code).stdout.split()
     assert {"torch", "torchmetrics", "lightning"} <= set(loaded)
-    assert not {"scipy", "matplotlib"} & set(loaded)
+    assert not {"scipy", "matplotlib", "torchvision"} & set(loaded)
+
+
+def test_what_flower_loads_before_it_starts_ray_is_light():
+    loaded = run("import federated.late, sys; print(*sys.modules)").stdout.split()
+    assert {"flwr.clientapp", "flwr.serverapp"} <= set(loaded)
+    assert not {"torch", "lightning", "sqlalchemy", "pydantic", "ray"} & set(loaded)
 
 
 def test_others_find_what_torchmetrics_was_not_shown():
@@ -33,7 +39,7 @@ import shared.libraries
 assert gc.isenabled() and gc.get_freeze_count() > 100_000
 import lightning_utilities.core.imports as imports
 assert imports.package_available("scipy") and imports.RequirementCache("matplotlib")
-import matplotlib, scipy.signal
+import matplotlib, scipy.signal, torchvision
 from torchmetrics.classification import BinaryAccuracy
 try:
     BinaryAccuracy().plot()

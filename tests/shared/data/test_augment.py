@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shared.config import AugmentConfig
-from shared.data.augment import RandomAffinePerImage, RandomIntensityPerImage, build_transform
+from shared.data.augment import build_transform, change_intensity, draw_affine, draw_intensity, resample
 
 OFF = dict.fromkeys(AugmentConfig.model_fields, 0.0)
 
@@ -18,17 +18,21 @@ def batch():
     return torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def affine(**changes):
-    return RandomAffinePerImage(AugmentConfig(**{**OFF, **changes}))
+def settings(**changes):
+    return AugmentConfig(**{**OFF, **changes})
+
+
+def affine(batch, **changes):
+    return resample(batch, draw_affine(settings(**changes), len(batch)))
 
 
 def theta_of(batch, **changes):
     torch.manual_seed(0)
-    return affine(**changes).make_params([batch])["theta"]
+    return draw_affine(settings(**changes), len(batch))
 
 
 def test_all_zero_is_the_identity(batch):
-    torch.testing.assert_close(affine()(batch), batch, rtol=0, atol=1e-6)
+    torch.testing.assert_close(affine(batch), batch, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 2), (-3, 1)])
@@ -36,7 +40,7 @@ def test_a_shift_by_whole_pixels_is_exact(batch, right, down):
     # theta leads from output to input, in units of half the image, 4 pixels: what moves right comes from the
     # left, and what comes from outside is the pixel at the edge.
     theta = torch.tensor([[1.0, 0.0, -right / 4], [0.0, 1.0, -down / 4]]).expand(64, 2, 3)
-    moved = affine().transform(batch, {"theta": theta})
+    moved = resample(batch, theta)
     place = torch.arange(8)
     expected = batch[:, :, (place - down).clamp(0, 7)][:, :, :, (place - right).clamp(0, 7)]
     torch.testing.assert_close(moved, expected, rtol=0, atol=1e-6)
@@ -44,18 +48,16 @@ def test_a_shift_by_whole_pixels_is_exact(batch, right, down):
 
 def test_a_quarter_turn_is_exact(batch):
     theta = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]).expand(64, 2, 3)
-    torch.testing.assert_close(
-        affine().transform(batch, {"theta": theta}), torch.rot90(batch, 1, (2, 3)), rtol=0, atol=1e-6
-    )
+    torch.testing.assert_close(resample(batch, theta), torch.rot90(batch, 1, (2, 3)), rtol=0, atol=1e-6)
 
 
 def test_a_flip_that_is_certain(batch):
-    torch.testing.assert_close(affine(hflip=1.0)(batch), batch.flip(3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(affine(batch, hflip=1.0), batch.flip(3), rtol=0, atol=1e-6)
 
 
 def test_half_of_the_images_are_flipped(batch):
     torch.manual_seed(0)
-    flipped = affine(hflip=0.5)(batch)
+    flipped = affine(batch, hflip=0.5)
     per_image = [
         torch.allclose(one, image.flip(2), atol=1e-6) for one, image in zip(flipped, batch, strict=True)
     ]
@@ -90,7 +92,7 @@ def test_angles_and_scales_stay_in_their_range(batch):
 def test_the_draw_is_torch_s_seed_alone(batch):
     first, again = theta_of(batch, rotate=10.0), theta_of(batch, rotate=10.0)
     assert torch.equal(first, again)
-    assert not torch.equal(first, affine(rotate=10.0).make_params([batch])["theta"])
+    assert not torch.equal(first, draw_affine(settings(rotate=10.0), len(batch)))
 
 
 def test_normalisation(make_config):
@@ -151,34 +153,28 @@ def test_every_setting_changes_something(make_config, batch, override):
     assert changed.isfinite().all()
 
 
-def intensity(**changes):
-    return RandomIntensityPerImage(AugmentConfig(**{**OFF, **changes}))
-
-
 def test_contrast_and_brightness_by_hand():
     image = torch.tensor([[0.2, 0.4], [0.6, 0.8]]).expand(2, 1, 2, 2)  # mean 0.5
-    params = {
-        "factor": torch.tensor([0.5, 2.0]).view(2, 1, 1, 1),
-        "offset": torch.tensor([0.1, 0.0]).view(2, 1, 1, 1),
-    }
-    changed = intensity().transform(image, params)
+    factor = torch.tensor([0.5, 2.0]).view(2, 1, 1, 1)
+    offset = torch.tensor([0.1, 0.0]).view(2, 1, 1, 1)
+    changed = change_intensity(image, factor, offset)
     torch.testing.assert_close(changed[0, 0], torch.tensor([[0.45, 0.55], [0.65, 0.75]]))
     torch.testing.assert_close(changed[1, 0], torch.tensor([[-0.1, 0.3], [0.7, 1.1]]))
 
 
-def test_intensities_stay_in_their_range_and_differ_between_images(batch):
+def test_intensities_stay_in_their_range_and_differ_between_images():
     torch.manual_seed(0)
-    params = intensity(contrast=0.3, brightness=0.1).make_params([batch])
-    assert params["factor"].shape == params["offset"].shape == (64, 1, 1, 1)
-    assert 0.7 <= params["factor"].min() < 0.75
-    assert 1.25 < params["factor"].max() <= 1.3
-    assert 0.08 < params["offset"].abs().max() <= 0.1
-    assert len(params["factor"].unique()) == len(params["offset"].unique()) == 64
+    factor, offset = draw_intensity(settings(contrast=0.3, brightness=0.1), 64)
+    assert factor.shape == offset.shape == (64, 1, 1, 1)
+    assert 0.7 <= factor.min() < 0.75
+    assert 1.25 < factor.max() <= 1.3
+    assert 0.08 < offset.abs().max() <= 0.1
+    assert len(factor.unique()) == len(offset.unique()) == 64
 
 
 def test_brightness_alone_moves_the_mean(batch):
     torch.manual_seed(0)
-    changed = intensity(brightness=0.2)(batch)
+    changed = change_intensity(batch, *draw_intensity(settings(brightness=0.2), len(batch)))
     difference = (changed - batch).flatten(1)
     torch.testing.assert_close(difference, difference[:, :1].expand(64, 64))
     assert 0.15 < difference.abs().max() <= 0.2 + 1e-6

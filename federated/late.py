@@ -1,0 +1,51 @@
+"""The apps that ``pyproject.toml`` names: `server_app` and `client_app`, imported when Flower calls them.
+
+A simulation loads both apps in one process and one after the other before it starts Ray. What they import takes
+seconds, and so does Ray, in processes of its own: this way the two go on side by side.
+"""
+
+from __future__ import annotations
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+
+class LateServerApp(ServerApp):
+    """Runs what `federated.server_app.app` does."""
+
+    def __call__(self, grid: Grid, context: Context) -> None:
+        """Run a federation.
+
+        Parameters
+        ----------
+        grid : Grid
+        context : Context
+        """
+        from federated.server_app import app
+
+        app(grid, context)
+
+
+class LateClientApp(ClientApp):
+    """Answers as `federated.client_app.app` does."""
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Answer a message.
+
+        Parameters
+        ----------
+        message : Message
+        context : Context
+
+        Returns
+        -------
+        Message
+        """
+        from federated.client_app import app
+
+        return app(message, context)
+
+
+server_app = LateServerApp()
+client_app = LateClientApp()
