@@ -108,12 +108,10 @@ class SuperLink:
 
     def __exit__(self, *error: object) -> None:
         assert self.process is not None
-        for kind in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, kind)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=10)
-                break
+        # Not asked to end: all that it holds goes with its folder, and it would take its time.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         _kill_stragglers(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 

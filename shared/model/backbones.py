@@ -87,7 +87,7 @@ def _cnn_norm(cfg: CnnConfig, channels: int) -> nn.Module:
 
 
 def _resnet(cfg: ResNetConfig, *, channels: int, num_classes: int) -> nn.Module:
-    from torchvision.models import resnet  # seconds, which the small CNN does not need
+    from torchvision.models import resnet  # not for the small CNN: all of torchvision comes with it
 
     norm = _group_norm if cfg.norm == "group" else nn.BatchNorm2d
     builders = {"resnet18": resnet.resnet18, "resnet34": resnet.resnet34, "resnet50": resnet.resnet50}
