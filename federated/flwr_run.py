@@ -1,4 +1,4 @@
-"""``flwr run`` with a copy of our packages, and its answer; `superlink` and `connection` hand over by it."""
+"""``flwr run`` with a copy of our packages: how `superlink` and `connection` hand a run to Flower."""
 
 from __future__ import annotations
 

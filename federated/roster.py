@@ -23,8 +23,8 @@ from shared.errors import FederationError, FedtwinError, ReplyRefused, bullet_li
 # As `RoundGrid` words what Flower says in place of a node that is gone, and that it was not asked.
 _GONE = (f"error {ErrorCode.NODE_UNAVAILABLE}:", NOT_CONNECTED)
 _PAUSE_S = 0.5
-# Clients of a simulation that are asked before the others, while Ray's actors still import: ten times a second,
-# Flower looks through all messages that wait, once for every node.
+# Clients of Flower's simulation that are asked before the others. Ten times a second, Flower looks through all
+# messages that wait, once for every node: with many, Ray's actors would hardly get on with their imports.
 _FEW = 8
 
 
@@ -131,11 +131,16 @@ def _ask(
     asking = RoundGrid(
         grid, clients={node: node for node in nodes}, handler=reception, ask_again_s=cfg.ask_again_s
     )
-    few = len(nodes) if cfg.kit else max(_FEW, os.cpu_count() or 1)
+    simulated = cfg.engine == "flower" and cfg.kit is None
+    few = max(_FEW, os.cpu_count() or 1) if simulated else len(nodes)
+    left = cfg.connect_timeout_s
+    deadline = time.monotonic() + left
     for some in (nodes[:few], nodes[few:]):
-        if not reception.problems:  # what ails the first ails the others
-            questions = [Message(order, dst_node_id=node, message_type=MessageType.QUERY) for node in some]
-            asking.send_and_receive(questions, timeout=cfg.connect_timeout_s)
+        if reception.problems and not reception.infos:
+            break  # what ails all of the first ails the others
+        questions = [Message(order, dst_node_id=node, message_type=MessageType.QUERY) for node in some]
+        asking.send_and_receive(questions, timeout=left)
+        left = max(1.0, deadline - time.monotonic())
     return reception
 
 
@@ -199,14 +204,15 @@ def _wait_for_nodes(
 
 
 def _not_ready(reception: _Reception) -> FedtwinError:
-    asked = len(reception.infos) + len(reception.problems)
+    asked, expected = len(reception.infos) + len(reception.problems), reception.cfg.num_clients
+    everyone = "every node" if asked == expected else f"each of the {asked} nodes that were asked"
     who: dict[str, list[str]] = defaultdict(list)
     for node, text in reception.problems.items():
         who[text].append(str(node))
     kinds = {text.partition(":")[0] for text in who}
     kind = getattr(errors, kinds.pop(), FederationError) if len(kinds) == 1 else FederationError
     lines = [
-        f"{'every node' if len(those) == asked else 'node ' + ', '.join(those)}: "
+        f"{everyone if len(those) == asked else 'node ' + ', '.join(those)}: "
         f"{text.removeprefix(f'{kind.__name__}: ')}"
         for text, those in who.items()
     ]

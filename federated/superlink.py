@@ -108,7 +108,7 @@ class SuperLink:
 
     def __exit__(self, *error: object) -> None:
         assert self.process is not None
-        # Not asked to end: all that it holds goes with its folder, and it would take its time.
+        # Killed rather than asked: what it holds is removed with its folder, and a graceful end takes a while.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

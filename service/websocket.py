@@ -83,7 +83,7 @@ class LiveWebSocket(WebSocketsSansIOProtocol):
     def _cut(self) -> None:
         # With a reset: a close in good order waits behind all that the viewer has not read, for minutes.
         connection = self.transport.get_extra_info("socket")
-        if connection is not None and connection.fileno() >= 0:  # closed: uvloop raises ValueError
+        if connection is not None and connection.fileno() >= 0:  # else uvloop raises ValueError
             with suppress(OSError):  # it has ended by itself
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.transport.abort()

@@ -1,7 +1,7 @@
 """Imports torch, torchmetrics and Lightning, in about two thirds of the time that they take.
 
 Where a program begins, it imports this module first: what is imported once is there for all. torchmetrics loads
-SciPy's signals, Matplotlib and torchvision wherever they are installed, and nothing here asks for them: it is
+SciPy's signals, Matplotlib and torchvision wherever they are installed, and no metric of ours needs them: it is
 told that they are not there, and says so itself if ``Metric.plot`` is called. All others find them.
 """
 

@@ -101,9 +101,9 @@ def test_what_all_clients_say_is_said_once_in_its_own_kind(meet: Callable[..., R
     assert str(caught.value) == f"the clients are not ready:\n  - every node: {text}"
 
 
-@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("broken", [0, 1, 20])
 def test_a_simulation_asks_a_few_first_and_then_all_others(
-    broken: bool, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    broken: int, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(roster.os, "cpu_count", lambda: 9)
     at_once: list[int] = []
@@ -113,17 +113,19 @@ def test_a_simulation_asks_a_few_first_and_then_all_others(
             at_once.append(len(list(message_ids)))
             return super().pull_messages(message_ids)
 
-    client_app = failing(lambda node: DataError("no images")) if broken else toy_app(range(10, 30))
-    cfg = make_config("federation.num_clients=20", "federation.max_examples=1000")
-    grid = Counting(client_app, num_clients=20)
+    def info(values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "num_examples": 0, "label_counts": [0, 0]} if values["client_id"] < broken else values
+
+    cfg = make_config("federation.engine=flower", "federation.num_clients=20", "federation.max_examples=1000")
+    grid = Counting(toy_app(range(10, 30), info=info), num_clients=20)
     if broken:
-        with pytest.raises(DataError, match="every node: no images"):
+        who = {1: "node 1000: ", 20: "each of the 9 nodes that were asked: "}[broken]
+        with pytest.raises(FederationError, match=f"{who}.*it has 0 training rows"):
             connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=lambda line: None)
-        assert max(at_once) == 9
     else:
         found = connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=lambda line: None)
         assert list(found.clients) == list(range(20))
-        assert (at_once[0], max(at_once)) == (9, 11)
+    assert (at_once[0], max(at_once)) == (9, 9 if broken == 20 else 11)
 
 
 def test_different_errors_are_told_apart(meet: Callable[..., Roster]) -> None:
