@@ -1,7 +1,7 @@
 """The apps that ``pyproject.toml`` names: `server_app` and `client_app`, imported when Flower calls them.
 
-A simulation loads both apps in one process before it starts Ray. Their imports take seconds, and so does Ray, in
-processes of its own: this way the ServerApp is imported meanwhile, in the thread that Flower runs it in.
+A simulation loads both apps in one process before it starts Ray. Their imports take seconds, as does Ray, in
+processes of its own: so the ServerApp is imported meanwhile, in the thread that Flower runs it in.
 """
 
 from __future__ import annotations
