@@ -166,6 +166,7 @@ class TrainerConfig(Section):
     accelerator: str
     devices: int | str | list[int]
     precision: str
+    compile: bool = False  # runs that were stored before it came were not compiled
     num_threads: Positive | None
     progress: bool
 

@@ -61,6 +61,8 @@ class LitClassifier(L.LightningModule):
         _check_settings(cfg, num_classes)
         self.cfg, self.num_classes = cfg, num_classes
         self.network = build_network(cfg, num_classes=num_classes)
+        if cfg.trainer.compile:
+            self.network.compile()  # in place: its state_dict keeps its names
         self.metrics = build_metrics(num_classes)
         # Not persistent: a buffer of the loss must not enter the state_dict, where it would be averaged.
         self.class_weights: Tensor | None

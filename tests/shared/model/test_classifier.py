@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 from torch.nn import functional
 
 from shared.data.datamodule import ImageDataModule
 from shared.errors import ConfigError, DivergedError, WeightsError
 from shared.model.classifier import LitClassifier, balanced_weights
+from shared.model.lean import lean_trainer
 from shared.model.trainer import build_trainer
 
 ALL_RANDOM = ("model.dropout=0.3", "data.augment.rotate=10", "data.augment.shift=0.1", "model.norm=batch")
@@ -196,6 +198,25 @@ def test_other_precisions(make_config, fit, precision):
     module = fit(cfg, flags={"limit_val_batches": 1.0}, class_weights=[1.0, 1.2]).float()
     for one, two in zip(module.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=0.5, atol=0.05)
+
+
+@pytest.mark.slow  # it compiles for half a minute
+@pytest.mark.parametrize("lean", [False, True])
+def test_a_compiled_network_ends_at_the_same_weights(make_config, fit, two_class_data, lean):
+    def weights(cfg):
+        if not lean:
+            return fit(cfg).network.state_dict()
+        module = LitClassifier(cfg, num_classes=2)
+        datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=cfg.seed)
+        lean_trainer(cfg.trainer).fit(module, datamodule=datamodule, max_epochs=1, callbacks=[])
+        return module.network.state_dict()
+
+    plain = weights(make_config())
+    torch._dynamo.reset()
+    counters.clear()
+    compiled = weights(make_config("trainer.compile=true"))
+    assert counters["stats"]["unique_graphs"] > 0
+    torch.testing.assert_close(compiled, plain, rtol=0, atol=1e-5)
 
 
 # --- settings -----------------------------------------------------------------------------------------
