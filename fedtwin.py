@@ -24,7 +24,7 @@ HYDRA_APPS = {
 APPS = {**HYDRA_APPS, "deploy": ("federated.deploy.command", "many machines: kits for a server and its sites")}
 
 # Commands that have a module of their own; the others are in `simulations.commands`.
-COMMAND_MODULES = {"serve": "service.serve", "watch": "service.watch"}
+COMMAND_MODULES = {"serve": "service.serve", "watch": "service.terminal.watch"}
 
 
 def command() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
         _import(APPS[arguments[0]][0]).main()
         return
     options = parse(arguments)
-    from shared.terminal import report_errors
+    from shared.runtime.terminal import report_errors
 
     with report_errors():
         _import(COMMAND_MODULES.get(options.command, "simulations.commands")).run_command(options)
@@ -67,10 +67,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     ----------
     arguments : list of str
         Without the program's name. A token may begin with a dash.
-
-    Returns
-    -------
-    Namespace
 
     Raises
     ------
@@ -88,7 +84,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _import(module: str) -> Any:
-    from shared.uncollected import uncollected
+    from shared.runtime.gc_pause import uncollected
 
     with uncollected():
         return import_module(module)

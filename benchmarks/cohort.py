@@ -20,14 +20,14 @@ from torch.nn import functional
 from benchmarks.speed import machine
 from benchmarks.speed.task import read_images
 from benchmarks.speed.workloads import WORKLOADS, Workload
-from shared.collector import MetricsCollector
-from shared.config import Config, compose
+from shared.config.config import Config, compose
 from shared.data.datamodule import ImageDataModule
-from shared.data.images import load_images
-from shared.metrics import MetricPoint
+from shared.data.images.dataset import load_images
+from shared.metrics.point import MetricPoint
 from shared.model.backbones import build_network
 from shared.model.classifier import LitClassifier
-from shared.model.lean import LeanTrainer
+from shared.training.collector import MetricsCollector
+from shared.training.minimal_loop import LeanTrainer
 
 PASSES = 8  # the first is not counted: it warms up
 COHORTS = {"W": 10, "W3": 10, "W4": 100}  # clients of a round

@@ -22,13 +22,13 @@ from benchmarks.speed import machine
 from benchmarks.speed.task import build_model, read_images
 from benchmarks.speed.workloads import WORKLOADS, Workload
 from centralized.train import train
-from shared.config import Config, compose
+from shared.config.config import Config, compose
 from shared.data.datamodule import ImageDataModule
-from shared.data.images import load_images
-from shared.home import Home
+from shared.data.images.dataset import load_images
 from shared.model.classifier import LitClassifier
-from shared.model.lean import LeanTrainer
+from shared.runtime.home import Home
 from shared.tracking.store import Store
+from shared.training.minimal_loop import LeanTrainer
 from simulations.simulate import federate, open_engine
 
 PASSES = 4  # over all rows; the first is not counted: it warms up
@@ -47,9 +47,6 @@ class Row:
 
     Attributes
     ----------
-    way : str
-    batch : int
-    precision : str
     seconds : list of float
         Of each pass over the training rows.
     gigabytes : float
@@ -63,12 +60,7 @@ class Row:
     gigabytes: float
 
     def markdown(self) -> str:
-        """A line of the table.
-
-        Returns
-        -------
-        str
-        """
+        """A line of the table."""
         counted = self.seconds[1:]
         return (
             f"| {self.way} | {self.batch} | {self.precision} | {statistics.median(counted):.2f} "
@@ -81,7 +73,6 @@ class Ways:
 
     Parameters
     ----------
-    workload : Workload
     data : Path
         PneumoniaMNIST.
     accelerator : str
@@ -98,12 +89,7 @@ class Ways:
         self.device = torch.device("cpu" if accelerator == "cpu" else "cuda")
 
     def rows(self) -> Iterator[Row]:
-        """Train in each way, one after the other.
-
-        Yields
-        ------
-        Row
-        """
+        """Train in each way, one after the other."""
         for way, batch, precision, measure in self._ways():
             if self.only in way:
                 seconds, gigabytes = measure(batch, precision)

@@ -74,7 +74,6 @@ def new_database(server: str | None, *, home: Path) -> Iterator[str]:
     ----------
     server : str, optional
         URL of a PostgreSQL database from which another one can be made.
-    home : Path
 
     Yields
     ------
@@ -100,8 +99,6 @@ def measure(options: argparse.Namespace, *, database_url: str, home: Path) -> di
     ----------
     options : Namespace
         As parsed by `main`.
-    database_url : str
-    home : Path
 
     Returns
     -------
@@ -253,10 +250,6 @@ def in_browser(notes: Sequence[dict[str, Any]], rows: Sequence[tuple[int, float]
         ``cursor``, and when it was ``known`` and ``drawn``, in milliseconds since 1970.
     rows : sequence of (int, float)
         Ids, and times in seconds since 1970.
-
-    Returns
-    -------
-    dict
     """
     cursors = [note["cursor"] for note in notes]
     place = np.searchsorted(cursors, [number for number, _ in rows])
@@ -275,10 +268,6 @@ def in_browser(notes: Sequence[dict[str, Any]], rows: Sequence[tuple[int, float]
 
 def summary(values: Sequence[float]) -> dict[str, float] | None:
     """Median, 99th percentile and maximum.
-
-    Parameters
-    ----------
-    values : sequence of float
 
     Returns
     -------

@@ -13,10 +13,6 @@ def markdown(measured: dict[str, Any]) -> str:
     ----------
     measured : dict
         Of `live_load.measure`.
-
-    Returns
-    -------
-    str
     """
     rows = [("measured", "value"), ("---", "---"), *_rows(measured)]
     return "\n".join(f"| {name} | {value} |" for name, value in rows)

@@ -24,7 +24,6 @@ class Stalled:
 
     Attributes
     ----------
-    began : bool
     dropped_after_s : list of float
         For each one that the server has let go: how long after it stopped reading.
     """
@@ -43,12 +42,7 @@ class Stalled:
         return len(self._sockets)
 
     def begin(self, count: int) -> None:
-        """Connect, and stop reading.
-
-        Parameters
-        ----------
-        count : int
-        """
+        """Connect, and stop reading."""
         self.began = True
         for _ in range(count):
             connection = socket.create_connection(self._server, timeout=10)

@@ -36,10 +36,6 @@ def decode(text: bytes) -> Frame:
     Parameters
     ----------
     text : bytes
-
-    Returns
-    -------
-    Frame
     """
     messages = json.loads(text)
     rows = [row for message in messages for row in message.get("rows", ())]
@@ -96,7 +92,6 @@ class Viewer:
 
         Parameters
         ----------
-        frame : Frame
         arrived : float
             Seconds since 1970.
 
@@ -119,8 +114,6 @@ async def watch(url: str, *, count: int, total: int) -> dict[str, object]:
 
     Parameters
     ----------
-    url : str
-    count : int
     total : int
         Rows that the run will have.
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from shared.metrics import MetricPoint
+from shared.metrics.point import MetricPoint
 from shared.tracking.store import Store
 
 NAMES = ("loss", "accuracy", "f1", "auroc")
@@ -40,17 +40,7 @@ def main() -> None:
 
 
 def points(round_: int, *, count: int) -> list[MetricPoint]:
-    """Four metrics of each of some clients, all with the time at which their transaction begins.
-
-    Parameters
-    ----------
-    round_ : int
-    count : int
-
-    Returns
-    -------
-    list of MetricPoint
-    """
+    """Four metrics of each of some clients, all with the time at which their transaction begins."""
     now, values = datetime.now(UTC), np.random.default_rng(round_).random(count)
     return [
         MetricPoint(

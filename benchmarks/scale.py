@@ -22,7 +22,7 @@ from benchmarks.speed.images import repeated
 from benchmarks.speed.meter import child_environment, measure
 from benchmarks.speed.processes import adopt_orphans
 from benchmarks.speed.sample import make_sample
-from shared.metrics import MetricPoint
+from shared.metrics.point import MetricPoint
 from shared.tracking.store import Store
 
 SAMPLED, ROUNDS, ROWS_A_CLIENT = 10, 4, 10
@@ -46,7 +46,6 @@ class Cost:
     Attributes
     ----------
     axis : {"clients", "parameters", "images"}
-    size : int
     start_s : float
         From the command's start to its end, without its rounds.
     round_s : float
@@ -67,14 +66,8 @@ def settings(data: Path, *, clients: int, sampled: int, model: Sequence[str] = (
 
     Parameters
     ----------
-    data : Path
     clients, sampled : int
         Of them so many train in a round.
-    model : sequence of str
-
-    Returns
-    -------
-    list of str
     """
     return [
         "data=npz",
@@ -99,14 +92,8 @@ def costs(data: Path, *, folder: Path, clients: Sequence[int], images: Sequence[
 
     Parameters
     ----------
-    data : Path
     folder : Path
         Scratch.
-    clients, images : sequence of int
-
-    Yields
-    ------
-    Cost
     """
     for count in clients:
         rows = _images(data, count * ROWS_A_CLIENT, folder)
@@ -152,10 +139,6 @@ def rows_a_second(folder: Path, *, batch: int, points: int = POINTS) -> float:
         Rows of a transaction.
     points : int
         All rows.
-
-    Returns
-    -------
-    float
     """
     path = folder / f"rows-{batch}.db"
     with Store(f"sqlite:///{path}") as store:
@@ -185,7 +168,6 @@ def draw(found: Sequence[Cost], path: Path) -> None:
 
     Parameters
     ----------
-    found : sequence of Cost
     path : Path
         Of a PNG file.
     """

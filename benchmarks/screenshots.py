@@ -57,7 +57,6 @@ def take(browser: Browser, options: argparse.Namespace) -> Iterator[Path]:
 
     Parameters
     ----------
-    browser : Browser
     options : Namespace
         As parsed by `main`.
 
@@ -93,7 +92,6 @@ def addresses(page: Page, options: argparse.Namespace) -> Iterator[tuple[str, st
     ----------
     page : Page
         Whose context asks the server which runs belong together.
-    options : Namespace
 
     Yields
     ------
@@ -115,12 +113,7 @@ def addresses(page: Page, options: argparse.Namespace) -> Iterator[tuple[str, st
 
 
 def draw_all(page: Page) -> None:
-    """Bring every chart and picture into view once, as the page draws and loads only what is in view.
-
-    Parameters
-    ----------
-    page : Page
-    """
+    """Bring every chart and picture into view once, as the page draws and loads only what is in view."""
     page.locator("#main h1").first.wait_for(timeout=1000 * WAIT_S)
     pictures = page.locator("#main .plot:visible, #main img:visible")
     for index in range(MOST_PICTURES):  # while one is looked at, more may appear beneath it
@@ -133,13 +126,7 @@ def draw_all(page: Page) -> None:
 
 
 def wait_for(page: Page, true: Callable[[], object]) -> None:
-    """Look at the page until something holds; its policy forbids what `wait_for_function` does.
-
-    Parameters
-    ----------
-    page : Page
-    true : callable
-    """
+    """Look at the page until something holds; its policy forbids what `wait_for_function` does."""
     late = time.monotonic() + WAIT_S
     while not true():
         if time.monotonic() > late:

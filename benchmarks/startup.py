@@ -42,14 +42,7 @@ fedtwin.main()
 
 @dataclass
 class Way:
-    """A command, and how long it took each time.
-
-    Attributes
-    ----------
-    name : str
-    command : list of str
-    seconds : list of float
-    """
+    """A command, and how long it took each time."""
 
     name: str
     command: list[str]

@@ -18,12 +18,12 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 
-from shared.collector import MetricsCollector
-from shared.config import Config
+from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
-from shared.errors import ConfigError
-from shared.metrics import MetricSink
+from shared.metrics.point import MetricSink
 from shared.model.scores import NEEDS_EVERY_CLASS
+from shared.runtime.errors import ConfigError
+from shared.training.collector import MetricsCollector
 
 WHEN: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
@@ -35,15 +35,8 @@ def build_callbacks(
 
     Parameters
     ----------
-    cfg : Config
-    datamodule : ImageDataModule
-    sink : MetricSink
     folder : Path
         Of the checkpoints: ``best.ckpt``, ``last.ckpt``.
-
-    Returns
-    -------
-    list of Callback
 
     Raises
     ------
@@ -77,16 +70,7 @@ def build_callbacks(
 
 
 def stop_reason(callbacks: Sequence[Callback]) -> str | None:
-    """Why a training stopped before its last epoch.
-
-    Parameters
-    ----------
-    callbacks : sequence of Callback
-
-    Returns
-    -------
-    str or None
-    """
+    """Why a training stopped before its last epoch."""
     stopping = next((callback for callback in callbacks if isinstance(callback, Patience)), None)
     if stopping is None or not stopping.stopped_epoch or stopping.stopping_reason_message is None:
         return None
@@ -102,12 +86,7 @@ class Checkpoint(ModelCheckpoint):
         return f"{type(self).__qualname__}-{self.filename}"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over which model was the best, but not from another run: its file is not here.
-
-        Parameters
-        ----------
-        state_dict : dict
-        """
+        """Take over which model was the best, but not from another run: its file is not here."""
         if state_dict["dirpath"] == self.dirpath:
             super().load_state_dict(state_dict)
 
@@ -116,12 +95,7 @@ class Patience(EarlyStopping):
     """Lightning's early stopping, with the patience configured now also after a checkpoint was loaded."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what was seen, but not the patience and not that it was exhausted.
-
-        Parameters
-        ----------
-        state_dict : dict
-        """
+        """Take over what was seen, but not the patience and not that it was exhausted."""
         now = self.state_dict()
         seen = {name: state_dict[name] for name in ("best_score", "wait_count")}
         super().load_state_dict({**now, **seen})
@@ -149,13 +123,7 @@ class OwnSigterm(Callback):
         self.handler = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Set it again, as Lightning has set its own by now.
-
-        Parameters
-        ----------
-        trainer : Trainer
-        pl_module : LightningModule
-        """
+        """Set it again, as Lightning has set its own by now."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.handler)
 
@@ -173,13 +141,7 @@ class EpochLines(Callback):
         self.monitor = monitor
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the line.
-
-        Parameters
-        ----------
-        trainer : Trainer
-        pl_module : LightningModule
-        """
+        """Write the line."""
         if not trainer.is_global_zero:
             return
         shown = dict.fromkeys(("train/loss", "val/loss", self.monitor))

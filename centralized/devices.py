@@ -15,7 +15,7 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
 
-from shared.errors import FedtwinError
+from shared.runtime.errors import FedtwinError
 
 READY = "ready\n"  # what a worker writes when it has the data
 GRACE_S = 20
@@ -55,21 +55,11 @@ class LocalProcesses(LightningEnvironment):
         return self.port
 
     def local_rank(self) -> int:
-        """The number of this process.
-
-        Returns
-        -------
-        int
-        """
+        """The number of this process."""
         return self.rank
 
     def node_rank(self) -> int:
-        """There is one machine.
-
-        Returns
-        -------
-        int
-        """
+        """There is one machine."""
         return 0
 
 
@@ -83,7 +73,6 @@ def other_processes(
     ----------
     trainer : Trainer
         Of this process.
-    environment : LocalProcesses
     order : mapping
         What they are to do, in JSON's types.
 

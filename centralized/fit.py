@@ -16,13 +16,13 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from centralized.callbacks import build_callbacks, stop_reason
 from centralized.devices import LocalProcesses, other_processes
 from centralized.resume import check_resume
-from shared.config import Config
+from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
-from shared.data.images import load_images
-from shared.home import Home
-from shared.metrics import MetricSink
+from shared.data.images.dataset import load_images
+from shared.metrics.point import MetricSink
 from shared.model.classifier import LitClassifier, balanced_weights
-from shared.model.trainer import build_trainer
+from shared.runtime.home import Home
+from shared.training.trainer import build_trainer
 
 CHECKPOINTS = "checkpoints"
 
@@ -33,7 +33,6 @@ class Subset:
 
     Attributes
     ----------
-    partition_id : int
     indices : ndarray [n], int64
     """
 
@@ -43,16 +42,6 @@ class Subset:
 
 def load(cfg: Config, *, home: Home, subset: Subset | None) -> ImageDataModule:
     """The batches of all rows, or of a subset.
-
-    Parameters
-    ----------
-    cfg : Config
-    home : Home
-    subset : Subset, optional
-
-    Returns
-    -------
-    ImageDataModule
 
     Raises
     ------
@@ -80,20 +69,15 @@ def fit(
 
     Parameters
     ----------
-    cfg : Config
-    datamodule : ImageDataModule
     subset : Subset, optional
         What the datamodule was loaded with.
-    sink : MetricSink
     folder : Path
         Of the run.
     environment : LocalProcesses, optional
         Of another process than the first.
-    extra_callbacks : sequence of Callback
 
     Returns
     -------
-    LitClassifier
     str or None
         Why the training stopped before its last epoch.
 

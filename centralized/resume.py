@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shared.config import Config
-from shared.errors import ConfigError, bullet_list
+from shared.config.config import Config
 from shared.model.classifier import LitClassifier
 from shared.model.weights import read_file
+from shared.runtime.errors import ConfigError, bullet_list
 
 FIXED = ("seed", "model", "trainer.optimizer", "trainer.scheduler")  # what a checkpoint goes on with
 
@@ -18,8 +18,6 @@ def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: 
 
     Parameters
     ----------
-    cfg : Config
-    path : Path
     module : LitClassifier
         That is to go on.
     allow_done : bool

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import shared.libraries  # noqa: F401  # before what it imports
+import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 from lightning.pytorch.callbacks import Callback
 
 from centralized.fit import CHECKPOINTS, Subset, fit, load
-from shared.config import Config
+from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
-from shared.evaluation import record_test
-from shared.home import Home
 from shared.model.classifier import LitClassifier
 from shared.model.scores import best_threshold, predict, threshold_counts
-from shared.model.trainer import evaluation_device
 from shared.model.weights import read_file
-from shared.run import tracked_run
+from shared.runtime.home import Home
+from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
 from shared.tracking.store import Store
+from shared.training.evaluation import record_test
+from shared.training.trainer import evaluation_device
 
 __all__ = ["Subset", "train"]
 
@@ -40,8 +40,6 @@ def train(
     ----------
     cfg : Config
         With ``resume`` set to a checkpoint, the training goes on from there.
-    store : Store
-    home : Home
     subset : Subset, optional
         Makes it a ``local`` run.
     extra_callbacks : sequence of Callback

@@ -13,22 +13,17 @@ import numpy as np
 
 from centralized.devices import READY, LocalProcesses
 from centralized.fit import Subset, fit, load
-from shared.config import validate
-from shared.errors import FedtwinError
-from shared.home import open_home
-from shared.metrics import MetricPoint
+from shared.config.config import validate
+from shared.metrics.point import MetricPoint
+from shared.runtime.errors import FedtwinError
+from shared.runtime.home import open_home
 
 
 class NoSink:
     """A metric sink for points that process 0 keeps."""
 
     def add(self, points: Sequence[MetricPoint]) -> None:
-        """Drop points.
-
-        Parameters
-        ----------
-        points : sequence of MetricPoint
-        """
+        """Drop points."""
 
 
 def main() -> None:

@@ -12,14 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from service import problems
-from service.api import build_router
-from service.hub import Hub
-from service.live import build_live_router
-from service.pages import build_pages_router, find_assets
-from service.security import Security
+from service.api import problems
+from service.api.runs import build_router
+from service.security.middleware import Security
 from service.settings import Settings
-from shared.errors import TrackingError
+from service.stream.hub import Hub
+from service.stream.sockets import build_live_router
+from service.web.assets import build_pages_router, find_assets
+from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
 
 _log = logging.getLogger("fedtwin")
@@ -35,10 +35,6 @@ class Service(FastAPI):
 
 def create_app(settings: Settings) -> FastAPI:
     """Put the server together; nothing is opened or started before its lifespan.
-
-    Parameters
-    ----------
-    settings : Settings
 
     Returns
     -------

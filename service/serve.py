@@ -16,11 +16,11 @@ from contextlib import suppress
 import uvicorn
 
 from service.app import create_app
-from service.live import UVICORN_OPTIONS
 from service.settings import EVERY_ADDRESS, Settings, is_loopback, plain_host
-from shared.errors import FedtwinError
-from shared.home import open_home
-from shared.run import sigterm_as_interrupt
+from service.stream.sockets import UVICORN_OPTIONS
+from shared.runtime.errors import FedtwinError
+from shared.runtime.home import open_home
+from shared.runtime.run import sigterm_as_interrupt
 
 _BACKLOG = 2048  # a thousand viewers come back at once after a restart
 _GRACE_S = 1  # for answers under way, when it ends
@@ -67,7 +67,6 @@ def serve(settings: Settings, *, open_browser: bool = False) -> None:
 
     Parameters
     ----------
-    settings : Settings
     open_browser : bool
         Show the page as soon as there is one.
 
@@ -115,7 +114,6 @@ def listen(host: str, port: int) -> socket.socket:
 
     Parameters
     ----------
-    host : str
     port : int
         0: a free one.
 
@@ -157,7 +155,6 @@ def page_url(settings: Settings, *, port: int, secret: bool) -> str:
 
     Parameters
     ----------
-    settings : Settings
     port : int
         The one that was taken.
     secret : bool
@@ -176,12 +173,6 @@ def page_url(settings: Settings, *, port: int, secret: bool) -> str:
 
 def outside_url(settings: Settings, *, port: int, secret: bool) -> str | None:
     """Where other machines open the page, if that is another address than `page_url`'s.
-
-    Parameters
-    ----------
-    settings : Settings
-    port : int
-    secret : bool
 
     Returns
     -------

@@ -6,8 +6,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from shared.errors import ConfigError
-from shared.home import Home
+from shared.runtime.errors import ConfigError
+from shared.runtime.home import Home
 
 MAKE_TOKEN = "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})

@@ -8,8 +8,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from shared.config import CONF_DIR, from_hydra
-from shared.terminal import report_errors
+from shared.config.config import CONF_DIR, from_hydra
+from shared.runtime.terminal import report_errors
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -22,7 +22,7 @@ def main(settings: DictConfig) -> None:
         Composed by Hydra from ``conf/`` and the command line.
     """
     with report_errors():
-        from shared.home import open_home  # this and what follows: not needed for --help and --cfg
+        from shared.runtime.home import open_home  # this and what follows: not needed for --help and --cfg
         from shared.tracking.store import Store
         from simulations.compare import compare
         from simulations.simulate import open_engine

@@ -8,9 +8,9 @@ from argparse import Namespace
 
 from rich.console import Console
 
-from federated.superlink import sweep
-from shared.errors import TrackingError
-from shared.home import Home, open_home
+from federated.launch.local_superlink import sweep
+from shared.runtime.errors import TrackingError
+from shared.runtime.home import Home, open_home
 from shared.tracking import show
 from shared.tracking.export import export_run
 from shared.tracking.store import Store
@@ -66,7 +66,7 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
         raise TrackingError(f"run {run.id} is completed; there is nothing to go on with")
     if run.status in ("running", "pending"):
         raise TrackingError(f"run {run.id} is still {run.status}, in process {run.pid} on {run.host}")
-    from shared.config import validate  # not needed to list runs, nor are the modules that train
+    from shared.config.config import validate  # not needed to list runs, nor are the modules that train
 
     cfg = validate(run.config).replace("tracking", run_id=run.id)
     if run.training_mode == "federated":

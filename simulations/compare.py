@@ -7,24 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import shared.libraries  # noqa: F401  # before what it imports
+import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.config import Config
-from shared.data.images import load_images
-from shared.home import Home
-from shared.progress import Board
-from shared.run import tracked_run
+from shared.config.config import Config
+from shared.data.images.dataset import load_images
+from shared.runtime.home import Home
+from shared.runtime.progress import Board
+from shared.runtime.run import tracked_run
 from shared.tracking.store import Store
-from simulations.collect import client_values, read_predictions
-from simulations.engine import LocalEngine
-from simulations.gap import GapRow, compare_gap, per_client_summary
-from simulations.gap_table import gap_table, summary_sentence
-from simulations.results import Comparison, cost_rows, write_results
+from simulations.engine.process_pool import LocalEngine
+from simulations.gap.bootstrap import GapRow, compare_gap, per_client_summary
+from simulations.gap.wording import gap_table, summary_sentence
+from simulations.report.build import Comparison, cost_rows, write_results
+from simulations.report.history import client_values, read_predictions
 from simulations.twins import Twins, train_twins
 
 
@@ -35,11 +35,8 @@ def compare(
 
     Parameters
     ----------
-    cfg : Config
     engine : LocalEngine or None
         Of the federated twins.
-    store : Store
-    home : Home
     command : str
         What was typed, for the report.
 
@@ -77,18 +74,7 @@ def compare(
 
 
 def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
-    """The gap of every metric, from the predictions that the twins left.
-
-    Parameters
-    ----------
-    cfg : Config
-    twins : Twins
-    home : Home
-
-    Returns
-    -------
-    list of GapRow
-    """
+    """The gap of every metric, from the predictions that the twins left."""
     data = load_images(cfg.data, cache_dir=home.cache)
     return compare_gap(
         [read_predictions(home, run_id) for run_id in twins.pooled],
@@ -102,17 +88,7 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
 
 
 def clients_summary(twins: Twins, *, store: Store) -> str:
-    """How the last global model's validation accuracy spreads over the clients of the first seed.
-
-    Parameters
-    ----------
-    twins : Twins
-    store : Store
-
-    Returns
-    -------
-    str
-    """
+    """How the last global model's validation accuracy spreads over the clients of the first seed."""
     values = client_values(store, twins.federated[0], metric="accuracy")
     if not values:
         return "no client has validation rows"
@@ -124,17 +100,7 @@ def clients_summary(twins: Twins, *, store: Store) -> str:
 
 
 def cost_table(twins: Twins, *, store: Store) -> Table:
-    """What each kind of twin took, as means over the seeds.
-
-    Parameters
-    ----------
-    twins : Twins
-    store : Store
-
-    Returns
-    -------
-    Table
-    """
+    """What each kind of twin took, as means over the seeds."""
     table = Table(title="cost of one run", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
         table.add_column(name, justify="left" if not name else "right")

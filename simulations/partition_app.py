@@ -5,8 +5,8 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
-from shared.config import CONF_DIR, from_hydra
-from shared.terminal import report_errors
+from shared.config.config import CONF_DIR, from_hydra
+from shared.runtime.terminal import report_errors
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -21,10 +21,10 @@ def main(overrides: DictConfig) -> None:
     with report_errors():
         from rich.console import Console  # this and what follows: not needed for --help and --cfg
 
-        from shared.data.images import load_images
-        from shared.data.partition import counts_table, label_counts, partition_images
-        from shared.home import open_home
-        from simulations.figures import label_distribution, save
+        from shared.data.images.dataset import load_images
+        from shared.data.partition.partition import counts_table, label_counts, partition_images
+        from shared.runtime.home import open_home
+        from simulations.report.comparison_figures import label_distribution, save
 
         cfg = from_hydra(overrides)
         home = open_home(cfg.tracking)

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from federated.capacity import capacity
-from federated.launch import launch, prepare_run
-from shared.config import Config
-from shared.errors import ConfigError
-from shared.home import Home
+from federated.launch.capacity import capacity
+from federated.launch.launch import launch, prepare_run
+from shared.config.config import Config
+from shared.runtime.errors import ConfigError
+from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine import LocalEngine
+from simulations.engine.process_pool import LocalEngine
 
 
 @contextmanager
@@ -21,10 +21,6 @@ def open_engine(cfg: Config) -> Iterator[LocalEngine | None]:
     """Start the workers of ``federation.engine=local``, and end them with the block.
 
     To be called before a database or a progress bar is opened: the workers are forked from this process.
-
-    Parameters
-    ----------
-    cfg : Config
 
     Yields
     ------
@@ -58,11 +54,8 @@ def federate(
 
     Parameters
     ----------
-    cfg : Config
     engine : LocalEngine or None
         From `open_engine`.
-    store : Store
-    home : Home
     resume_run : int, optional
         A run that goes on after its last complete round.
     on_poll : callable
@@ -80,7 +73,7 @@ def federate(
     """
     if engine is None:
         return launch(cfg, store=store, home=home, resume_run=resume_run, on_poll=on_poll)
-    from federated.server_app import serve
+    from federated.server.app import serve
 
     logging.getLogger("flwr").setLevel(logging.WARNING)
     run_id = prepare_run(cfg, store=store) if resume_run is None else resume_run

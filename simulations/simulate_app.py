@@ -5,8 +5,8 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
-from shared.config import CONF_DIR, from_hydra
-from shared.terminal import report_errors
+from shared.config.config import CONF_DIR, from_hydra
+from shared.runtime.terminal import report_errors
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -21,8 +21,8 @@ def main(settings: DictConfig) -> None:
     with report_errors():
         from rich.console import Console  # this and what follows: not needed for --help and --cfg
 
-        from shared.home import open_home
-        from shared.progress import Board
+        from shared.runtime.home import open_home
+        from shared.runtime.progress import Board
         from shared.tracking.show import run_view
         from shared.tracking.store import Store
         from simulations.simulate import federate, open_engine

@@ -9,13 +9,13 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from centralized.train import Subset, train
-from shared.config import Config
-from shared.data.images import load_images
-from shared.data.partition import partition_images
-from shared.home import Home
-from shared.progress import Board
+from shared.config.config import Config
+from shared.data.images.dataset import load_images
+from shared.data.partition.partition import partition_images
+from shared.runtime.home import Home
+from shared.runtime.progress import Board
 from shared.tracking.store import Store
-from simulations.engine import LocalEngine
+from simulations.engine.process_pool import LocalEngine
 from simulations.simulate import federate
 
 
@@ -25,7 +25,6 @@ class Twins:
 
     Attributes
     ----------
-    seeds : list of int
     pooled, federated : list of int
         Run ids, one a seed.
     local : list of list of int
@@ -45,18 +44,10 @@ def train_twins(
 
     Parameters
     ----------
-    cfg : Config
     engine : LocalEngine or None
         Of the federated twins.
-    store : Store
-    home : Home
     parent_id : int
         The comparison's run.
-    board : Board
-
-    Returns
-    -------
-    Twins
     """
     data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
     twins = Twins(seeds=list(cfg.compare.seeds or (cfg.seed,)))
@@ -89,16 +80,6 @@ def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
 
     Early stopping is off and the pooled twin trains for num_rounds x local_epochs / rounds_per_epoch x
     fraction_train epochs, so that both see the same number of examples.
-
-    Parameters
-    ----------
-    cfg : Config
-    seed : int
-    parent_id : int
-
-    Returns
-    -------
-    Config
     """
     federation = cfg.federation
     passes = federation.num_rounds * federation.local_epochs / federation.rounds_per_epoch

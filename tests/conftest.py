@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
-from shared.config import CONF_DIR, Config, compose, validate
-from shared.data.images import ImageData, load_images
-from shared.home import Home
+from shared.config.config import CONF_DIR, Config, compose, validate
+from shared.data.images.dataset import ImageData, load_images
+from shared.runtime.home import Home
 from shared.tracking.store import Store
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also by our subprocesses

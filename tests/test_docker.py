@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from federated.deploy.command import _parser
-from federated.deploy.demo_data import SITES, prepare
-from federated.deploy.folder import Deployment
-from federated.deploy.site import read_site
+from federated.deploy.demo.data import SITES, prepare
+from federated.kit.deployment import Deployment
+from federated.kit.site_file import read_site
 from fedtwin import parse
-from shared.config import compose
-from shared.data.images import load_images
-from shared.home import Home
+from shared.config.config import compose
+from shared.data.images.dataset import load_images
+from shared.runtime.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKER = ROOT / "docker"

@@ -27,8 +27,6 @@ class Client:
 
     Parameters
     ----------
-    task : Task
-    model : nn.Module
     images : Tensor [N, 1, H, W], float32
     labels : Tensor [N], int64
     weights : list of Tensor
@@ -67,13 +65,7 @@ class Client:
 
 
 def copy_weights(weights: Iterable[Tensor], model: nn.Module) -> None:
-    """Set a network's weights.
-
-    Parameters
-    ----------
-    weights : iterable of Tensor
-    model : nn.Module
-    """
+    """Set a network's weights."""
     for own, new in zip(model.state_dict().values(), weights, strict=True):
         own.copy_(new)
 
@@ -101,11 +93,6 @@ def average(replies: Iterable[list[np.ndarray]], *, counts: list[int], weights: 
 @contextmanager
 def trainers(client: Client, *, processes: int) -> Iterator[Train]:
     """The function that trains clients, in this process or in forked ones.
-
-    Parameters
-    ----------
-    client : Client
-    processes : int
 
     Yields
     ------

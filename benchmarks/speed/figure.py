@@ -34,7 +34,6 @@ def draw(samples: Sequence[Sample], path: Path, *, workloads: Mapping[str, Workl
         At least one of them counted.
     path : Path
         Of a PNG file.
-    workloads : mapping of str to Workload
     """
     rows: dict[str, set[str]] = {}
     for sample in samples:

@@ -43,16 +43,7 @@ def main() -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What Flower needs to stay in a folder, and off everybody else's ports.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    dict
-    """
+    """What Flower needs to stay in a folder, and off everybody else's ports."""
     with socket.socket() as one, socket.socket() as other:  # both open, so that they differ
         ports = []
         for probe in (one, other):
@@ -71,12 +62,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def end_all(flower_home: str) -> None:
-    """End the SuperLink that ``flwr run`` leaves, and whatever else carries this home.
-
-    Parameters
-    ----------
-    flower_home : str
-    """
+    """End the SuperLink that ``flwr run`` leaves, and whatever else carries this home."""
     ours = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):

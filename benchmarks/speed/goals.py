@@ -19,7 +19,6 @@ class Goal:
         Whose figure is the divisor, and whose is divided.
     figure : str
         Of a `Sample`.
-    title : str
     limits : dict of str to float
         By workload.
     """
@@ -57,10 +56,6 @@ class Spread:
     def of(values: Iterable[float | None]) -> Spread | None:
         """Of measured values.
 
-        Parameters
-        ----------
-        values : iterable of float or None
-
         Returns
         -------
         Spread or None
@@ -76,9 +71,6 @@ class Verdict:
 
     Attributes
     ----------
-    goal : Goal
-    workload : str
-    limit : float
     ratio : Spread or None
         None if one of the two was not measured.
     """
@@ -97,27 +89,12 @@ class Verdict:
 
 
 def spread(samples: Sequence[Sample], *, workload: str, system: str, figure: str) -> Spread | None:
-    """A figure over the counted runs.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-    workload, system, figure : str
-
-    Returns
-    -------
-    Spread or None
-    """
+    """A figure over the counted runs."""
     return Spread.of(_by_run(samples, workload, system, figure).values())
 
 
 def ratio(samples: Sequence[Sample], *, workload: str, system: str, against: str, figure: str) -> Spread | None:
     """A figure over another system's, run by run: the runs of one number were made one after the other.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-    workload, system, against, figure : str
 
     Returns
     -------
@@ -130,17 +107,7 @@ def ratio(samples: Sequence[Sample], *, workload: str, system: str, against: str
 
 
 def judge(samples: Sequence[Sample], *, workloads: Iterable[str]) -> list[Verdict]:
-    """All goals on the workloads that were measured.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-    workloads : iterable of str
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """All goals on the workloads that were measured."""
     return [
         Verdict(
             goal,

@@ -23,7 +23,6 @@ class Mark:
 
     Attributes
     ----------
-    round : int
     time : float
         Seconds since 1970.
     loss, auc : float or None
@@ -42,7 +41,6 @@ class Task:
 
     Attributes
     ----------
-    workload : Workload
     data : str
         The file of images.
     plan : str
@@ -64,46 +62,22 @@ class Task:
         ----------
         path : str, optional
             Without it, the one that the environment names.
-
-        Returns
-        -------
-        Task
         """
         stored: dict[str, Any] = json.loads(Path(path or os.environ[TASK]).read_text())
         return Task(**{**stored, "workload": Workload(**stored["workload"])})
 
     def write(self, path: Path) -> None:
-        """Write it where a program will read it.
-
-        Parameters
-        ----------
-        path : Path
-        """
+        """Write it where a program will read it."""
         path.write_text(json.dumps(asdict(self)))
 
     def mark(self, number: int, *, loss: float, auc: float) -> None:
-        """Note that a round is over, now.
-
-        Parameters
-        ----------
-        number : int
-        loss, auc : float
-        """
+        """Note that a round is over, now."""
         with Path(self.marks).open("a") as file:
             file.write(json.dumps(asdict(Mark(number, time.time(), loss, auc))) + "\n")
 
 
 def read_marks(path: Path) -> list[Mark]:
-    """The marks that a program has left, by round.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    list of Mark
-    """
+    """The marks that a program has left, by round."""
     if not path.is_file():
         return []
     return sorted((Mark(**json.loads(line)) for line in path.read_text().splitlines()), key=lambda m: m.round)
@@ -128,12 +102,7 @@ class Plan:
     weights: list[npt.NDArray[Any]]
 
     def save(self, path: Path) -> None:
-        """Write it.
-
-        Parameters
-        ----------
-        path : Path
-        """
+        """Write it."""
         flat = [rows for clients in self.orders for rows in clients]
         np.savez(
             path,
@@ -146,16 +115,7 @@ class Plan:
 
     @staticmethod
     def load(path: str | Path) -> Plan:
-        """Read it.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Returns
-        -------
-        Plan
-        """
+        """Read it."""
         with np.load(path) as stored:
             flat = np.split(stored["rows"], stored["ends"][:-1])
             rounds, sampled = (int(number) for number in stored["shape"])

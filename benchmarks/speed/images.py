@@ -14,7 +14,6 @@ def data_of(workload: Workload, *, data: Path, folder: Path) -> Path:
 
     Parameters
     ----------
-    workload : Workload
     data : Path
         In MedMNIST's layout.
     folder : Path
@@ -38,7 +37,6 @@ def repeated(data: Path, *, rows: int, path: Path) -> Path:
     ----------
     data : Path
         In MedMNIST's layout.
-    rows : int
     path : Path
         Of the file.
 

@@ -38,10 +38,6 @@ def line(machine: dict[str, object]) -> str:
     ----------
     machine : dict
         Of `describe`.
-
-    Returns
-    -------
-    str
     """
     packages = machine["packages"]
     assert isinstance(packages, dict)

@@ -81,16 +81,10 @@ def measure(command: Sequence[str], *, env: Mapping[str, str], folder: Path, tim
 
     Parameters
     ----------
-    command : sequence of str
-    env : mapping of str to str
     folder : Path
         Where it works; takes ``output.txt``.
     timeout_s : float
         After which it is killed.
-
-    Returns
-    -------
-    Measurement
     """
     output = folder / "output.txt"
     before, family = _used_by_children(), Family()
@@ -158,16 +152,7 @@ def _used_by_children() -> float:
 
 
 def child_environment(**more: str) -> dict[str, str]:
-    """The environment of a measured command: this one's, but with bytecode, and this checkout to import from.
-
-    Parameters
-    ----------
-    **more : str
-
-    Returns
-    -------
-    dict
-    """
+    """The environment of a measured command: this one's with bytecode, importing from this checkout."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **more}
     for name in ("PYTHONDONTWRITEBYTECODE", "FEDTWIN_DATABASE_URL"):
         env.pop(name, None)

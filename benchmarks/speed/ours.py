@@ -21,10 +21,6 @@ def has_command(name: str) -> bool:
     ----------
     name : str
         Such as ``simulate``.
-
-    Returns
-    -------
-    bool
     """
     asked = subprocess.run(
         [*command(name), "--help"], env=child_environment(), capture_output=True, timeout=ASK_S, check=False
@@ -33,16 +29,7 @@ def has_command(name: str) -> bool:
 
 
 def command(name: str) -> list[str]:
-    """A command of ours, as installed beside this Python.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    list of str
-    """
+    """A command of ours, as installed beside this Python."""
     return [str(Path(sys.executable).parent / "fedtwin"), name]
 
 

@@ -21,14 +21,6 @@ class NotAvailableError(Exception):
 def ensure(cache: Path) -> Path:
     """The Python of the environment.
 
-    Parameters
-    ----------
-    cache : Path
-
-    Returns
-    -------
-    Path
-
     Raises
     ------
     NotAvailableError

@@ -23,12 +23,7 @@ from benchmarks.speed.task import build_model, evaluate, read_images, set_weight
 
 
 class Trained(nn.Module):
-    """A network with the two methods that pfl asks for.
-
-    Parameters
-    ----------
-    network : nn.Module
-    """
+    """A network with the two methods that pfl asks for."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -51,23 +46,12 @@ class Trained(nn.Module):
         return functional.cross_entropy(self.network(images), labels)
 
     def metrics(self, images: Tensor, labels: Tensor) -> dict[str, Any]:
-        """None: the global model is evaluated by `CentralEvaluation`.
-
-        Returns
-        -------
-        dict
-        """
+        """None: the global model is evaluated by `CentralEvaluation`."""
         return {}
 
 
 class CentralEvaluation(TrainingProcessCallback):
-    """Evaluates the global model on the test rows after every round, and marks the round.
-
-    Parameters
-    ----------
-    task : Task
-    test : tuple of Tensor
-    """
+    """Evaluates the global model on the test rows after every round, and marks the round."""
 
     def __init__(self, task: Task, test: tuple[Tensor, Tensor]) -> None:
         self.task, self.test = task, test

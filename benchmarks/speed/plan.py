@@ -12,13 +12,13 @@ import numpy as np
 
 from benchmarks.speed.handover import Plan, Task
 from benchmarks.speed.workloads import Workload
-from federated.strategy import deterministic
-from shared.config import compose
+from federated.strategy import base as deterministic
+from shared.config.config import compose
 from shared.data.datamodule import EpochSampler
-from shared.data.images import load_images
-from shared.data.partition import partition_images
+from shared.data.images.dataset import load_images
+from shared.data.partition.partition import partition_images
 from shared.model.backbones import build_network
-from shared.seeding import derive_seed
+from shared.runtime.seeding import derive_seed
 
 
 def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
@@ -26,7 +26,6 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
 
     Parameters
     ----------
-    workload : Workload
     data : Path
         Of `images.data_of`.
     cache : Path

@@ -71,12 +71,7 @@ class Family:
         return sum(self.used.values())
 
     def bytes_held(self) -> int:
-        """Memory of all members: private pages, and each one's share of the pages that several map (PSS).
-
-        Returns
-        -------
-        int
-        """
+        """Memory of all members: private pages, and each one's share of the pages that several map (PSS)."""
         return sum(map(_pss, self.members))
 
     def bury(self, *, but: int) -> None:
@@ -94,12 +89,7 @@ class Family:
                     os.waitpid(pid, os.WNOHANG)
 
     def alive(self) -> list[int]:
-        """Members that have not ended.
-
-        Returns
-        -------
-        list of int
-        """
+        """Members that have not ended."""
         return [pid for pid in self.members if (stat := _stat(pid)) and stat.state != "Z"]
 
     def kill(self) -> list[str]:

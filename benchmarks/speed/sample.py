@@ -21,7 +21,6 @@ class Sample:
 
     Attributes
     ----------
-    workload, system : str
     run : int
         From 1; 0 is the warm-up, which is not counted.
     wall, cpu : float or None
@@ -58,12 +57,7 @@ class Sample:
         return self.run > 0 and self.error is None
 
     def as_dict(self) -> dict[str, Any]:
-        """In JSON's types.
-
-        Returns
-        -------
-        dict
-        """
+        """In JSON's types."""
         return asdict(self)
 
 
@@ -74,11 +68,8 @@ def make_sample(
 
     Parameters
     ----------
-    workload, system : str
-    run : int
     rounds : int
         How many there must be.
-    measured : Measurement
     marks : sequence of Mark
         By round, with or without round 0.
 

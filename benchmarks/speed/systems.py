@@ -19,8 +19,6 @@ class Job:
 
     Attributes
     ----------
-    task : Task
-    task_file : Path
     folder : Path
         Of this run alone; empty at first.
     home : Path
@@ -49,7 +47,6 @@ class System:
     ----------
     name : str
         As in ``--systems``.
-    title : str
     command : callable
         From a job to its command.
     check : callable

@@ -29,14 +29,8 @@ def markdown(samples: Sequence[Sample], *, workloads: Mapping[str, Workload], ab
 
     Parameters
     ----------
-    samples : sequence of Sample
-    workloads : mapping of str to Workload
     absent : mapping of str to str
         Systems that could not be run, and why.
-
-    Returns
-    -------
-    str
     """
     parts = []
     measured = [name for name in workloads if any(sample.workload == name for sample in samples)]

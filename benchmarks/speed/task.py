@@ -46,10 +46,6 @@ def build_model(name: str) -> nn.Module:
     Parameters
     ----------
     name : {"cnn", "resnet18"}
-
-    Returns
-    -------
-    nn.Module
     """
     if name == "cnn":
         return Net()
@@ -61,13 +57,7 @@ def build_model(name: str) -> nn.Module:
 
 
 def set_weights(model: nn.Module, plan: Plan) -> None:
-    """Give a network the plan's initial weights.
-
-    Parameters
-    ----------
-    model : nn.Module
-    plan : Plan
-    """
+    """Give a network the plan's initial weights."""
     tensors = map(torch.from_numpy, plan.weights)
     model.load_state_dict(dict(zip(model.state_dict(), tensors, strict=True)))
 
@@ -96,13 +86,8 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, f
 
     Parameters
     ----------
-    model : nn.Module
     images : Tensor [N, 1, H, W], float32
     labels : Tensor [N], int64
-
-    Returns
-    -------
-    tuple of float and float
     """
     model.eval()
     with torch.no_grad():
@@ -119,10 +104,6 @@ def area_under_curve(scores: np.ndarray, labels: np.ndarray) -> float:
     scores : ndarray [N]
     labels : ndarray [N]
         0 or 1.
-
-    Returns
-    -------
-    float
     """
     positive, negative = scores[labels == 1], np.sort(scores[labels == 0])
     below = np.searchsorted(negative, positive, side="left")

@@ -14,12 +14,9 @@ class Workload:
 
     Attributes
     ----------
-    name : str
     model : {"cnn", "resnet18"}
-    clients : int
     sampled : int
         Clients that train in a round.
-    rounds : int
     images : int or None
         Training images of each client, for which rows are repeated; None: all rows, shared out.
     batch, lr, momentum
@@ -42,12 +39,7 @@ class Workload:
         return self.sampled == self.clients
 
     def describe(self) -> str:
-        """One line for people.
-
-        Returns
-        -------
-        str
-        """
+        """One line for people."""
         who = "all in every round" if self.pooled else f"{self.sampled} a round"
         held = "" if self.images is None else f" of {self.images} images"
         model = {"cnn": "small CNN", "resnet18": "ResNet-18"}[self.model]
@@ -95,20 +87,11 @@ class Workload:
         ----------
         rounds : int or None
             None: its own.
-
-        Returns
-        -------
-        Workload
         """
         return self if rounds is None else replace(self, rounds=rounds)
 
     def as_dict(self) -> dict[str, Any]:
-        """In JSON's types.
-
-        Returns
-        -------
-        dict
-        """
+        """In JSON's types."""
         return asdict(self)
 
 

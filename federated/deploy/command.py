@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from shared.terminal import report_errors
+from shared.runtime.terminal import report_errors
 
 
 def main() -> None:
@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from federated.deploy.folder import Deployment
-    from federated.deploy.plan import load_plan
+    from federated.kit.deployment import Deployment
+    from federated.kit.federation_file import load_plan
 
     plan = load_plan(options.plan)
     _show(Deployment.create(plan, folder=options.output or Path(plan.name)))
@@ -78,8 +78,8 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from federated.deploy.folder import Deployment
-    from federated.deploy.plan import new_site
+    from federated.kit.deployment import Deployment
+    from federated.kit.federation_file import new_site
 
     deployment = Deployment(options.folder)
     deployment.add(new_site(options.site, data_path=options.data_path, node_port=options.node_port))
@@ -88,7 +88,7 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _revoke(options: argparse.Namespace) -> int:
-    from federated.deploy.folder import Deployment
+    from federated.kit.deployment import Deployment
 
     deployment = Deployment(options.folder)
     deployment.revoke(options.site)
@@ -98,7 +98,7 @@ def _revoke(options: argparse.Namespace) -> int:
 
 
 def _renew(options: argparse.Namespace) -> int:
-    from federated.deploy.folder import Deployment
+    from federated.kit.deployment import Deployment
 
     deployment = Deployment(options.folder)
     if options.site is None:
@@ -113,8 +113,8 @@ def _renew(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from federated.deploy.check import check_site
-    from federated.deploy.findings import show
+    from federated.deploy.preflight.check import check_site
+    from federated.deploy.preflight.finding import show
 
     findings = check_site(options.kit, decode=options.decode)
     show(findings, as_json=options.format == "json")
@@ -122,7 +122,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _start(options: argparse.Namespace) -> int:
-    from federated.deploy.start import start
+    from federated.deploy.run.start import start
 
     try:
         start(options.kit, resume=not options.no_resume)
@@ -133,8 +133,8 @@ def _start(options: argparse.Namespace) -> int:
 
 
 def _register(options: argparse.Namespace) -> int:
-    from federated.deploy.nodes import register
-    from federated.deploy.server import ServerKit
+    from federated.deploy.run.node_registration import register
+    from federated.kit.server_kit import ServerKit
 
     changes = register(ServerKit(options.kit))
     print(
@@ -144,7 +144,7 @@ def _register(options: argparse.Namespace) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
-    from federated.deploy.health import healthy
+    from federated.deploy.run.health import healthy
 
     well, text = healthy(options.kit)
     print(text)
@@ -152,8 +152,8 @@ def _health(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from federated.deploy.demo import demo
-    from federated.deploy.demo_data import prepare, run_prepared
+    from federated.deploy.demo.data import prepare, run_prepared
+    from federated.deploy.demo.demo import demo
 
     data, rounds, more = options.data or None, options.rounds, options.overrides
     if options.run:
@@ -170,7 +170,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _show(deployment: object, *only: str) -> None:
-    from federated.deploy.folder import Deployment
+    from federated.kit.deployment import Deployment
 
     assert isinstance(deployment, Deployment)
     print(f"deployment  {deployment.folder}   (ca/ca.key stays here: keep this folder, and keep it secret)")

@@ -1,6 +1,6 @@
 """Strategies by their name in ``conf/strategy/``."""
 
-from federated.strategy.deterministic import Deterministic
+from federated.strategy.base import Deterministic
 from federated.strategy.fedavg import DeterministicFedAvg
 from federated.strategy.fedavgm import DeterministicFedAvgM
 from federated.strategy.fedmedian import DeterministicFedMedian

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from federated.strategy.deterministic import Deterministic
-from federated.strategy.mean import WeightedMean
+from federated.strategy.aggregation import WeightedMean
+from federated.strategy.base import Deterministic
 
 
 class DeterministicFedAvg(Deterministic, WeightedMean):

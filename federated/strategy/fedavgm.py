@@ -9,8 +9,8 @@ import numpy.typing as npt
 from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import FedAvgM
 
-from federated.strategy.deterministic import Deterministic
-from federated.strategy.mean import WeightedMean
+from federated.strategy.aggregation import WeightedMean
+from federated.strategy.base import Deterministic
 
 
 class DeterministicFedAvgM(Deterministic, FedAvgM, WeightedMean):
@@ -35,10 +35,6 @@ class DeterministicFedAvgM(Deterministic, FedAvgM, WeightedMean):
             Counted from this start.
         replies : iterable of Message
             Sorted by client.
-
-        Returns
-        -------
-        tuple of ArrayRecord and MetricRecord
         """
         arrays, metrics = super().aggregate_train(server_round, replies)
         if arrays is not None and self.average is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flwr.serverapp.strategy import FedMedian
 
-from federated.strategy.deterministic import Deterministic
+from federated.strategy.base import Deterministic
 
 
 class DeterministicFedMedian(Deterministic, FedMedian):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flwr.serverapp.strategy import FedProx
 
-from federated.strategy.deterministic import Deterministic
-from federated.strategy.mean import WeightedMean
+from federated.strategy.aggregation import WeightedMean
+from federated.strategy.base import Deterministic
 
 
 class DeterministicFedProx(Deterministic, FedProx, WeightedMean):

@@ -28,10 +28,6 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> P
         Hex.
     build : callable
         Fills an empty folder; what it raises is passed on and leaves nothing behind.
-
-    Returns
-    -------
-    Path
     """
     entries = cache_dir / "images"
     entries.mkdir(parents=True, exist_ok=True)
@@ -56,13 +52,7 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> P
 
 
 def drop_entry(cache_dir: Path, *, key: str) -> None:
-    """Remove an entry that turned out to be damaged.
-
-    Parameters
-    ----------
-    cache_dir : Path
-    key : str
-    """
+    """Remove an entry that turned out to be damaged."""
     with locked(cache_dir, key):
         shutil.rmtree(cache_dir / "images" / key, ignore_errors=True)
 
@@ -72,17 +62,12 @@ def remember_digest(cache_dir: Path, *, path: Path, stamp: str, compute: Callabl
 
     Parameters
     ----------
-    cache_dir : Path
     path : Path
         Absolute.
     stamp : str
         Size and time of the file, or of all files of the folder.
     compute : callable
         Reads the content.
-
-    Returns
-    -------
-    str
     """
     name = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
     memo = cache_dir / "digests" / f"{name}.json"
@@ -107,8 +92,6 @@ def locked(cache_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
 
     Parameters
     ----------
-    cache_dir : Path
-    name : str
     wait : bool
         Without it, a lock that is held elsewhere is not waited for.
 

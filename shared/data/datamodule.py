@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from shared.config import DataConfig
-from shared.data.augment import build_transform
-from shared.data.images import ImageData
-from shared.errors import ConfigError
-from shared.seeding import derive_seed
+from shared.config.config import DataConfig
+from shared.data.images.augment import build_transform
+from shared.data.images.dataset import ImageData
+from shared.runtime.errors import ConfigError
+from shared.runtime.seeding import derive_seed
 
 Batch = tuple[Tensor, Tensor]
 
@@ -28,7 +28,6 @@ class EpochSampler:
     ----------
     size : int
         Rows.
-    seed, partition_id : int
     epoch_offset : int
         Epochs that came before this fit: of earlier rounds.
     parts : int
@@ -96,9 +95,7 @@ class BatchLoader:
 
     Parameters
     ----------
-    data : ImageData
     rows : ndarray [n], int64
-    batch_size : int
     sampler : EpochSampler, optional
         Without one the rows come in their order.
     """
@@ -139,8 +136,6 @@ class ImageDataModule(L.LightningDataModule):
 
     Parameters
     ----------
-    data : ImageData
-    cfg : DataConfig
     seed : int
         Of the order of the training rows.
     indices : ndarray [n], int64, optional
@@ -177,10 +172,6 @@ class ImageDataModule(L.LightningDataModule):
         Parameters
         ----------
         stage : {"train", "val", "test"}
-
-        Returns
-        -------
-        int
         """
         size = len(self.rows[stage])
         return part_size(size, epoch=self.epoch_offset, parts=self.parts) if stage == "train" else size
@@ -191,21 +182,12 @@ class ImageDataModule(L.LightningDataModule):
         Parameters
         ----------
         stage : {"train", "val", "test"}
-
-        Returns
-        -------
-        list of int
         """
         counts = np.bincount(self.data.labels[self.rows[stage]], minlength=len(self.data.classes))
         return [int(count) for count in counts]
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled training batches.
-
-        Returns
-        -------
-        BatchLoader
-        """
+        """Shuffled training batches."""
         rows = self.rows["train"]
         sampler = EpochSampler(
             len(rows),
@@ -217,21 +199,11 @@ class ImageDataModule(L.LightningDataModule):
         return BatchLoader(self.data, rows, batch_size=self.cfg.batch_size, sampler=sampler)
 
     def val_dataloader(self) -> BatchLoader:
-        """Validation batches, in order.
-
-        Returns
-        -------
-        BatchLoader
-        """
+        """Validation batches, in order."""
         return self.eval_loader("val")
 
     def test_dataloader(self) -> BatchLoader:
-        """Test batches, in order.
-
-        Returns
-        -------
-        BatchLoader
-        """
+        """Test batches, in order."""
         return self.eval_loader("test")
 
     def eval_loader(self, stage: str) -> BatchLoader:
@@ -240,10 +212,6 @@ class ImageDataModule(L.LightningDataModule):
         Parameters
         ----------
         stage : {"train", "val", "test"}
-
-        Returns
-        -------
-        BatchLoader
         """
         return BatchLoader(self.data, self.rows[stage], batch_size=self.cfg.eval_batch_size)
 
@@ -253,7 +221,6 @@ class ImageDataModule(L.LightningDataModule):
         Parameters
         ----------
         batch : tuple of Tensor [B, C, H, W] uint8 and Tensor [B] int64
-        dataloader_idx : int
 
         Returns
         -------

@@ -12,7 +12,6 @@ def progress_bar(description: str, *, total: int | None, show: bool) -> Iterator
 
     Parameters
     ----------
-    description : str
     total : int or None
         Steps; None if they are not known.
     show : bool

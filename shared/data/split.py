@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import SplitError, bullet_list
+from shared.runtime.errors import SplitError, bullet_list
 
 SIDES = ("train", "val", "test")
 _ATTEMPTS = 20
@@ -43,7 +43,6 @@ def make_splits(
         The split that the data comes with.
     val_fraction, test_fraction : float
         Of all rows; unused for a side that is given.
-    seed : int
     classes, patients : sequence of str, optional
         Names by number, for messages.
     sides : sequence of str

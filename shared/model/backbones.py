@@ -7,17 +7,12 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from shared.config import CnnConfig, Config, ResNetConfig
+from shared.config.config import CnnConfig, Config, ResNetConfig
 from shared.model.weights import load_weights
 
 
 def build_network(cfg: Config, *, num_classes: int) -> nn.Module:
     """Build the network with initial weights that depend on ``cfg.seed`` alone.
-
-    Parameters
-    ----------
-    cfg : Config
-    num_classes : int
 
     Returns
     -------
@@ -43,17 +38,7 @@ def build_network(cfg: Config, *, num_classes: int) -> nn.Module:
 
 
 def frozen_modules(network: nn.Module, cfg: CnnConfig | ResNetConfig) -> list[nn.Module]:
-    """The parts that are not trained, in order from the input.
-
-    Parameters
-    ----------
-    network : nn.Module
-    cfg : CnnConfig or ResNetConfig
-
-    Returns
-    -------
-    list of nn.Module
-    """
+    """The parts that are not trained, in order from the input."""
     if isinstance(cfg, CnnConfig) or cfg.finetune_stages is None:
         return []
     stages = [network.get_submodule(name) for name in ("layer1", "layer2", "layer3", "layer4")]

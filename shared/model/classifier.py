@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from shared.config import Config, SchedulerConfig
+from shared.config.config import Config, SchedulerConfig
 from shared.data.datamodule import ImageDataModule
-from shared.errors import ConfigError, DivergedError
 from shared.model.backbones import build_network, frozen_modules
 from shared.model.scores import build_metrics, compute, of_all_devices
-from shared.seeding import derive_seed
+from shared.runtime.errors import ConfigError, DivergedError
+from shared.runtime.seeding import derive_seed
 
 
 class LitClassifier(L.LightningModule):
@@ -25,8 +25,6 @@ class LitClassifier(L.LightningModule):
 
     Parameters
     ----------
-    cfg : Config
-    num_classes : int
     partition_id : int
         Enters the seed of dropout and augmentation.
     total_epochs : int, optional
@@ -142,7 +140,6 @@ class LitClassifier(L.LightningModule):
         Parameters
         ----------
         batch : tuple of Tensor [B, C, H, W] float32 and Tensor [B] int64
-        batch_idx : int
 
         Returns
         -------
@@ -174,7 +171,6 @@ class LitClassifier(L.LightningModule):
         Parameters
         ----------
         batch : tuple of Tensor [B, C, H, W] float32 and Tensor [B] int64
-        batch_idx : int
         """
         images, labels = batch
         logits = self(images)
@@ -231,12 +227,7 @@ class LitClassifier(L.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the settings beside the weights, for whoever goes on from here.
-
-        Parameters
-        ----------
-        checkpoint : dict
-        """
+        """Keep the settings beside the weights, for whoever goes on from here."""
         checkpoint["config"] = self.cfg.snapshot()
 
     def _log_epoch(self, stage: str) -> None:
@@ -274,10 +265,6 @@ def lr_factor(schedule: SchedulerConfig, progress: float) -> float:
         along a cosine (Smith and Topin 2018, with the constants of torch's OneCycleLR).
     progress : float
         Share of the whole training that is done; values above 1 count as 1.
-
-    Returns
-    -------
-    float
     """
     progress = min(progress, 1.0)
     if schedule.name == "cosine":

@@ -38,13 +38,7 @@ class Scores:
     labels: Tensor
 
     def save(self, path: Path, *, threshold: float) -> None:
-        """Keep them as ``.npz`` (probabilities, labels, threshold), written atomically.
-
-        Parameters
-        ----------
-        path : Path
-        threshold : float
-        """
+        """Keep them as ``.npz`` (probabilities, labels, threshold), written atomically."""
         temporary = path.with_suffix(".tmp.npz")
         np.savez_compressed(
             temporary, probabilities=self.probabilities.numpy(), labels=self.labels.numpy(), threshold=threshold
@@ -59,10 +53,8 @@ def predict(network: nn.Module, datamodule: ImageDataModule, stage: str, *, devi
     ----------
     network : nn.Module
         Gives logits.
-    datamodule : ImageDataModule
     stage : {"train", "val", "test"}
         Never augmented.
-    device : torch.device
 
     Returns
     -------
@@ -89,7 +81,6 @@ def build_metrics(num_classes: int, *, threshold: float = 0.5) -> dict[str, Metr
 
     Parameters
     ----------
-    num_classes : int
     threshold : float
         Of the probability of class 1; 2 classes only.
 
@@ -124,11 +115,6 @@ def build_metrics(num_classes: int, *, threshold: float = 0.5) -> dict[str, Metr
 def score(scores: Scores, *, threshold: float = 0.5) -> dict[str, float]:
     """All metrics of some answers.
 
-    Parameters
-    ----------
-    scores : Scores
-    threshold : float
-
     Returns
     -------
     dict of str to float
@@ -153,10 +139,6 @@ def compute(metrics: Mapping[str, Metric], probabilities: Tensor, labels: Tensor
         From `build_metrics`.
     probabilities : Tensor [N, classes]
     labels : Tensor [N]
-
-    Returns
-    -------
-    dict of str to float
     """
     num_classes = probabilities.shape[1]
     present = int(torch.bincount(labels, minlength=num_classes).count_nonzero())
@@ -170,7 +152,6 @@ def confusion(scores: Scores, *, threshold: float = 0.5) -> npt.NDArray[np.int64
 
     Parameters
     ----------
-    scores : Scores
     threshold : float
         Of the probability of class 1; 2 classes only.
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from shared.errors import WeightsError, bullet_list
+from shared.runtime.errors import WeightsError, bullet_list
 
 _HEAD_PREFIX = "fc."
 
@@ -23,7 +23,6 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
     Parameters
     ----------
-    network : nn.Module
     path : str or Path
         ``.safetensors``, or a file that ``torch.load(weights_only=True)`` accepts: a state_dict, or a
         Lightning checkpoint of ours.

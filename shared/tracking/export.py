@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.errors import ConfigError, TrackingError
+from shared.runtime.errors import ConfigError, TrackingError
 from shared.tracking.results import results
 from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
@@ -27,17 +27,11 @@ def export_run(
 
     Parameters
     ----------
-    store : Store
-    run_id : int
     format : {"csv", "json", "parquet"}
         JSON holds all results (see `shared.tracking.results`), the others one row a point: undefined values are
         ``nan`` in CSV and NaN in Parquet.
     path : Path, optional
         Replaced at once or not at all; its folder is made. Without it the text is returned.
-
-    Returns
-    -------
-    Path or str
 
     Raises
     ------
@@ -62,12 +56,6 @@ def export_run(
 
 def write_results(store: Store, run_id: int, results_dir: Path) -> tuple[Path, Path]:
     """Write ``metrics_ID.json`` and ``metrics_ID.csv``.
-
-    Parameters
-    ----------
-    store : Store
-    run_id : int
-    results_dir : Path
 
     Returns
     -------

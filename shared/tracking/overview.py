@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from shared.tracking.engine import Database
+from shared.tracking.database import Database
 from shared.tracking.rows import RunRow
-from shared.tracking.tables import round_, run, run_metrics
+from shared.tracking.schema import round_, run, run_metrics
 
 LARGEST_ID = 2**31 - 1  # of an INTEGER column of PostgreSQL
 
@@ -43,9 +43,7 @@ class Curve:
 
     Attributes
     ----------
-    run_id : int
     unit : {"round", "epoch"}
-    stage, name : str
     last : int
         The highest round or epoch.
     stride : int
@@ -61,16 +59,7 @@ class Curve:
 
 
 def or_minus_one(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """A column as the index of unique metrics holds it, so that a condition on it can use that index.
-
-    Parameters
-    ----------
-    column : ColumnElement
-
-    Returns
-    -------
-    ColumnElement
-    """
+    """A column as the index of unique metrics holds it, so that a condition on it can use that index."""
     return sa.func.coalesce(column, sa.literal_column("-1"))
 
 
@@ -79,12 +68,7 @@ of_nobody = or_minus_one(run_metrics.c.client_id) == sa.literal_column("-1")
 
 
 class Overview:
-    """Finds runs, and reads the little of each that a list shows.
-
-    Parameters
-    ----------
-    database : Database
-    """
+    """Finds runs, and reads the little of each that a list shows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -110,14 +94,8 @@ class Overview:
         text : str
             Each word must be in the name, the description, or the names of the data and the model, in any case,
             or be the id.
-        mode, status : str, optional
         before : int, optional
             Only runs with a smaller id: the last one of the page before.
-        limit : int, optional
-
-        Returns
-        -------
-        list of RunRow
         """
         query = sa.select(run).order_by(run.c.id.desc()).limit(limit)
         wanted = ((run.c.training_mode, mode), (run.c.status, status))
@@ -129,16 +107,7 @@ class Overview:
         return [RunRow(**row._mapping) for row in self._select(query)]
 
     def marks(self, run_ids: Sequence[int]) -> dict[int, Marks]:
-        """How far runs have come: each answer is one step into an index, however many metrics a run has.
-
-        Parameters
-        ----------
-        run_ids : sequence of int
-
-        Returns
-        -------
-        dict of int to Marks
-        """
+        """How far runs have come: each answer is one step into an index, however many metrics a run has."""
         mine = run_metrics.c.run_id == run.c.id
         no_round = of_nobody & (at_round == sa.literal_column("-1"))
         query = sa.select(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from shared.tracking.overview import Overview
-from shared.tracking.tables import run_metrics
+from shared.tracking.schema import run_metrics
 
 AGGREGATE = run_metrics.c.client_id.is_(None)
 Unit = Literal["round", "epoch"]
@@ -44,15 +44,10 @@ class Points(Overview):
 
         Parameters
         ----------
-        run_id : int
         stage, name : str, optional
             Only these.
         clients : bool
             Whether those of the clients are wanted too.
-
-        Returns
-        -------
-        ManyPoints
         """
         mine = run_metrics.c.run_id == run_id
         wanted = ((run_metrics.c.stage, stage), (run_metrics.c.name, name))
@@ -83,13 +78,8 @@ class Points(Overview):
 
         Parameters
         ----------
-        run_id : int
         unit : {"round", "epoch"}
             Rounds of all clients together, or epochs.
-
-        Returns
-        -------
-        dict of int to int
         """
         step = run_metrics.c[unit]
         of_whom = run_metrics.c.client_id.is_not(None) if unit == "round" else AGGREGATE
@@ -111,12 +101,7 @@ class Points(Overview):
 
         Parameters
         ----------
-        run_id : int
         unit : {"round", "epoch"}
-
-        Returns
-        -------
-        dict of int to datetime
         """
         step, newest = run_metrics.c[unit], sa.func.max(run_metrics.c.time)
         query = sa.select(step, newest).where(run_metrics.c.run_id == run_id, AGGREGATE, step.is_not(None))
@@ -127,7 +112,6 @@ class Points(Overview):
 
         Parameters
         ----------
-        run_id : int
         stage : {"train", "val", "test"}
         unit : {"round", "epoch"}
 

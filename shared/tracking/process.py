@@ -19,7 +19,6 @@ class Owner:
         Name of the machine or container.
     boot_id : str
         Changes when the machine restarts.
-    pid : int
     pid_started : float
         When the process began: clock ticks since boot on Linux (unlike seconds, they do not move when the clock
         is set), Unix seconds elsewhere; 0 when it was gone already.
@@ -38,10 +37,6 @@ def owner(pid: int | None = None) -> Owner:
     ----------
     pid : int, optional
         This process by default.
-
-    Returns
-    -------
-    Owner
     """
     pid = os.getpid() if pid is None else pid
     return Owner(host=socket.gethostname(), boot_id=_boot_id(), pid=pid, pid_started=_began(pid) or 0.0)

@@ -6,30 +6,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import TrackingError
+from shared.runtime.errors import TrackingError
 from shared.tracking.points import AGGREGATE, Points
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow
-from shared.tracking.tables import client, round_, run, run_metrics, server_evaluation
+from shared.tracking.schema import client, round_, run, run_metrics, server_evaluation
 
 
 class Queries(Points):
-    """Reads runs and what belongs to them.
-
-    Parameters
-    ----------
-    database : Database
-    """
+    """Reads runs and what belongs to them."""
 
     def run(self, run_id: int) -> RunRow:
         """One run.
-
-        Parameters
-        ----------
-        run_id : int
-
-        Returns
-        -------
-        RunRow
 
         Raises
         ------
@@ -42,16 +29,7 @@ class Queries(Points):
         return found
 
     def find(self, run_id: int) -> RunRow | None:
-        """One run, if there is such a run.
-
-        Parameters
-        ----------
-        run_id : int
-
-        Returns
-        -------
-        RunRow or None
-        """
+        """One run, if there is such a run."""
         rows = self._select(sa.select(run).where(run.c.id == run_id))
         return RunRow(**rows[0]._mapping) if rows else None
 
@@ -64,18 +42,7 @@ class Queries(Points):
         parent_id: int | None = None,
         limit: int | None = None,
     ) -> list[RunRow]:
-        """Runs, newest first.
-
-        Parameters
-        ----------
-        mode, status, stop_reason : str, optional
-        parent_id : int, optional
-        limit : int, optional
-
-        Returns
-        -------
-        list of RunRow
-        """
+        """Runs, newest first."""
         query = sa.select(run).order_by(run.c.id.desc()).limit(limit)
         wanted = (
             (run.c.training_mode, mode),
@@ -87,16 +54,7 @@ class Queries(Points):
         return [RunRow(**row._mapping) for row in self._select(query)]
 
     def children(self, run_id: int) -> list[RunRow]:
-        """Runs whose parent is this one, oldest first.
-
-        Parameters
-        ----------
-        run_id : int
-
-        Returns
-        -------
-        list of RunRow
-        """
+        """Runs whose parent is this one, oldest first."""
         return self.runs(parent_id=run_id)[::-1]
 
     def metrics(self, run_id: int, *, after: int = 0, limit: int | None = None) -> list[MetricRow]:
@@ -106,24 +64,14 @@ class Queries(Points):
 
         Parameters
         ----------
-        run_id : int
         after : int
             Only rows whose id is greater.
-        limit : int, optional
-
-        Returns
-        -------
-        list of MetricRow
         """
         query = sa.select(run_metrics).where(run_metrics.c.run_id == run_id, run_metrics.c.id > after)
         return [MetricRow(*row) for row in self._select(query.order_by(run_metrics.c.id).limit(limit))]
 
     def cursor(self, run_id: int) -> int:
         """The id of a run's newest value.
-
-        Parameters
-        ----------
-        run_id : int
 
         Returns
         -------
@@ -136,10 +84,6 @@ class Queries(Points):
 
     def latest(self, run_id: int) -> list[MetricRow]:
         """The last value of each metric, of each client and of the aggregate.
-
-        Parameters
-        ----------
-        run_id : int
 
         Returns
         -------
@@ -158,10 +102,6 @@ class Queries(Points):
     def best_values(self, run_id: int) -> dict[str, float]:
         """The best validation value of each metric of the whole model; losses and errors are best when low.
 
-        Parameters
-        ----------
-        run_id : int
-
         Returns
         -------
         dict
@@ -175,13 +115,8 @@ class Queries(Points):
 
         Parameters
         ----------
-        run_id : int
         since : int
             The first round that is wanted.
-
-        Returns
-        -------
-        list of ServerEvaluationRow
         """
         rows = []
         for row in self._of_run(server_evaluation, run_id, by="round", since=since):
@@ -194,13 +129,8 @@ class Queries(Points):
 
         Parameters
         ----------
-        run_id : int
         since : int
             The first round that is wanted.
-
-        Returns
-        -------
-        list of RoundRow
         """
         rows = []
         for row in self._of_run(round_, run_id, by="round", since=since):
@@ -209,16 +139,7 @@ class Queries(Points):
         return rows
 
     def clients(self, run_id: int) -> list[ClientRow]:
-        """Participants, by client id.
-
-        Parameters
-        ----------
-        run_id : int
-
-        Returns
-        -------
-        list of ClientRow
-        """
+        """Participants, by client id."""
         return [ClientRow(**row) for row in self._of_run(client, run_id, by="client_id")]
 
     def _of_run(self, table: sa.Table, run_id: int, *, by: str, since: int = 0) -> list[dict[str, Any]]:
@@ -232,17 +153,7 @@ class Queries(Points):
 
 
 def best_values(connection: sa.Connection, run_id: int) -> dict[str, float]:
-    """See `Queries.best_values`.
-
-    Parameters
-    ----------
-    connection : Connection
-    run_id : int
-
-    Returns
-    -------
-    dict
-    """
+    """See `Queries.best_values`."""
     name, value = run_metrics.c.name, run_metrics.c.value
     query = (
         sa.select(name, sa.func.min(value), sa.func.max(value))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.tracking.changes import CHANNEL
+from shared.tracking.change_feed import CHANNEL
 from shared.tracking.queries import Queries
 from shared.tracking.rows import ClientLike
-from shared.tracking.tables import client, round_, run, run_metrics, server_evaluation
+from shared.tracking.schema import client, round_, run, run_metrics, server_evaluation
 
 if TYPE_CHECKING:  # the database needs no Lightning
-    from shared.metrics import MetricPoint, MetricSink
+    from shared.metrics.point import MetricPoint, MetricSink
 
 POINT_COLUMNS = tuple(column for column in run_metrics.c if column.name not in ("id", "run_id"))
 ROWS_A_STATEMENT = 100  # of 9 values; old builds of SQLite take 999
@@ -32,7 +32,6 @@ class Recorder(Queries):
 
         Parameters
         ----------
-        run_id : int
         points : sequence of MetricPoint
             One value for each client, round, epoch, stage and name.
 
@@ -55,16 +54,7 @@ class Recorder(Queries):
             return _insert_points(connection, run_id, points)
 
     def sink(self, run_id: int) -> MetricSink:
-        """Where the points of one run go.
-
-        Parameters
-        ----------
-        run_id : int
-
-        Returns
-        -------
-        MetricSink
-        """
+        """Where the points of one run go."""
         return RunSink(self, run_id)
 
     def add_server_evaluation(
@@ -81,15 +71,12 @@ class Recorder(Queries):
 
         Parameters
         ----------
-        run_id : int
         round : int
             0 is before training.
-        loss : float
         metrics : mapping
             Values by name; may be NaN or infinite.
         confusion : sequence of sequence of int, optional
             ``confusion[true][predicted]``; class 1 of two is the positive one.
-        num_examples : int
 
         Raises
         ------
@@ -127,8 +114,6 @@ class Recorder(Queries):
 
         Parameters
         ----------
-        run_id : int
-        round : int
         began, ended : datetime
             Aware.
         sampled, replied : sequence of int
@@ -137,7 +122,6 @@ class Recorder(Queries):
             Reasons by client id.
         bytes_down, bytes_up : int
             To and from the clients.
-        seconds : float
 
         Raises
         ------
@@ -162,7 +146,6 @@ class Recorder(Queries):
 
         Parameters
         ----------
-        run_id : int
         clients : sequence of ClientRow
             Or of anything with its attributes.
 
@@ -219,12 +202,7 @@ class RunSink:
     run_id: int
 
     def add(self, points: Sequence[MetricPoint]) -> None:
-        """Store points.
-
-        Parameters
-        ----------
-        points : sequence of MetricPoint
-        """
+        """Store points."""
         self.store.add_metrics(self.run_id, points)
 
 

@@ -12,11 +12,6 @@ from shared.tracking.store import Store
 def results(store: Store, run_id: int) -> dict[str, Any]:
     """Everything that a run stored and what follows from it.
 
-    Parameters
-    ----------
-    store : Store
-    run_id : int
-
     Returns
     -------
     dict

@@ -82,7 +82,7 @@ class RunRow(Row):
 
 @dataclass(frozen=True, slots=True)
 class MetricRow(Row):
-    """One measured value: a stored `shared.metrics.MetricPoint`; ``id`` is the cursor of the live stream."""
+    """One measured value: a stored `MetricPoint`; ``id`` is the cursor of the live stream."""
 
     id: int
     run_id: int

@@ -37,16 +37,7 @@ LONGEST_TEXT = 500
 
 
 def runs_table(rows: Sequence[RunRow]) -> Table:
-    """One line a run.
-
-    Parameters
-    ----------
-    rows : sequence of RunRow
-
-    Returns
-    -------
-    Table
-    """
+    """One line a run."""
     table = _table("id", "name", "mode", "status", "age", "seconds", "best", title="runs")
     now = datetime.now(UTC)
     for row in rows:
@@ -60,10 +51,6 @@ def runs_table(rows: Sequence[RunRow]) -> Table:
 
 def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
     """What `runs_table` shows, in JSON's types.
-
-    Parameters
-    ----------
-    rows : sequence of RunRow
 
     Returns
     -------
@@ -83,15 +70,6 @@ def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
 def run_view(store: Store, run_id: int) -> Group:
     """One run: its settings, last values, clients and rounds.
 
-    Parameters
-    ----------
-    store : Store
-    run_id : int
-
-    Returns
-    -------
-    Group
-
     Raises
     ------
     TrackingError
@@ -104,11 +82,6 @@ def run_view(store: Store, run_id: int) -> Group:
 
 def run_json(store: Store, run_id: int) -> dict[str, Any]:
     """What `run_view` shows, in JSON's types.
-
-    Parameters
-    ----------
-    store : Store
-    run_id : int
 
     Returns
     -------

@@ -13,14 +13,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import TrackingError
-from shared.tracking.changes import Changes
-from shared.tracking.engine import Database
+from shared.runtime.errors import TrackingError
+from shared.tracking.change_feed import Changes
+from shared.tracking.database import Database
 from shared.tracking.process import Owner, is_gone, owner
 from shared.tracking.queries import best_values
 from shared.tracking.recorder import Recorder
 from shared.tracking.rows import FINISHED, INTERRUPTED
-from shared.tracking.tables import run, run_metrics
+from shared.tracking.schema import run, run_metrics
 
 UNFINISHED = ("pending", "running")
 
@@ -90,12 +90,9 @@ class Store(Recorder):
 
         Parameters
         ----------
-        name : str
         training_mode : {"centralized", "federated", "local", "compare"}
         config : mapping
             The resolved snapshot.
-        seed : int
-        description : str
         parent_id : int, optional
             The comparison it belongs to.
         status : {"running", "pending"}
@@ -137,7 +134,6 @@ class Store(Recorder):
 
         Parameters
         ----------
-        run_id : int
         config : mapping, optional
             Replaces the stored one.
         resume : bool
@@ -162,13 +158,7 @@ class Store(Recorder):
             self._announce(connection, run_id)
 
     def set_owner(self, run_id: int, pid: int) -> None:
-        """Give a run that is not finished to another process of this machine, such as the child that runs it.
-
-        Parameters
-        ----------
-        run_id : int
-        pid : int
-        """
+        """Give an unfinished run to another process of this machine, such as the child that runs it."""
         mine = (run.c.id == run_id) & run.c.status.in_(UNFINISHED)
         with self._database.write() as connection:
             connection.execute(sa.update(run).where(mine).values(asdict(owner(pid))))
@@ -181,7 +171,6 @@ class Store(Recorder):
 
         Parameters
         ----------
-        run_id : int
         status : {"completed", "failed", "stopped"}
         error : str, optional
             Why it failed.
@@ -233,7 +222,6 @@ class Store(Recorder):
 
         Parameters
         ----------
-        run_id : int
         summary : mapping
             In JSON's types; numbers that are not finite become None.
 

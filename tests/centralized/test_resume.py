@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from centralized.fit import CHECKPOINTS
-from shared.errors import ConfigError, TrackingError, WeightsError
+from shared.runtime.errors import ConfigError, TrackingError, WeightsError
 
 RANDOM = (
     "model.dropout=0.3",

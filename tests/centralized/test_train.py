@@ -13,10 +13,10 @@ import torch
 from centralized.fit import CHECKPOINTS
 from centralized.train import Subset
 from shared.data.datamodule import ImageDataModule
-from shared.data.images import load_images
-from shared.errors import ConfigError, DivergedError
+from shared.data.images.dataset import load_images
 from shared.model.classifier import LitClassifier
 from shared.model.scores import best_threshold, build_metrics, predict, score, threshold_counts
+from shared.runtime.errors import ConfigError, DivergedError
 
 CPU = torch.device("cpu")
 METRICS = {"loss", *build_metrics(2)}

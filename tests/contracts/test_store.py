@@ -11,13 +11,13 @@ from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
-from store_workers import NOON, new_run, point
 
-from shared.errors import TrackingError
-from shared.metrics import MetricPoint
+from shared.metrics.point import MetricPoint
+from shared.runtime.errors import TrackingError
 from shared.tracking.rows import ClientRow
+from shared.tracking.schema import run, run_metrics
 from shared.tracking.store import Store
-from shared.tracking.tables import run, run_metrics
+from tests.contracts.store_workers import NOON, new_run, point
 
 
 def key(row) -> tuple:

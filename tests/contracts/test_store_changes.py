@@ -8,13 +8,13 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
-from store_workers import NOON, new_run, point, worker
 
-from shared.tracking import changes as module
-from shared.tracking.changes import CHANNEL
+from shared.tracking import change_feed as module
+from shared.tracking.change_feed import CHANNEL
 from shared.tracking.rows import ClientRow
+from shared.tracking.schema import run
 from shared.tracking.store import Store
-from shared.tracking.tables import run
+from tests.contracts.store_workers import NOON, new_run, point, worker
 
 NOTHING = frozenset()
 

@@ -6,10 +6,9 @@ import threading
 import time
 from contextlib import ExitStack
 
-from store_workers import new_run, worker
-
 from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
+from tests.contracts.store_workers import new_run, worker
 
 # Of transactions: while a large one is under way, small ones are committed that have taken greater ids.
 SIZES = (1000, 20)

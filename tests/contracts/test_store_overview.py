@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from store_workers import NOON, new_run, point
 
 from shared.tracking.overview import Curve, Marks, _lookup
 from shared.tracking.points import milliseconds
+from tests.contracts.store_workers import NOON, new_run, point
 
 
 def after(seconds):

@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import sqlalchemy as sa
-from store_workers import NOON, new_run, point, worker
 
 from shared.tracking import recorder
+from shared.tracking.schema import run
 from shared.tracking.store import Store
-from shared.tracking.tables import run
+from tests.contracts.store_workers import NOON, new_run, point, worker
 
 
 def execute(store: Store, statement) -> None:

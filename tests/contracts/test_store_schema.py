@@ -8,10 +8,10 @@ import warnings
 import pytest
 import sqlalchemy as sa
 
-from shared.errors import TrackingError
+from shared.runtime.errors import TrackingError
 from shared.tracking import migrations
+from shared.tracking.schema import metadata
 from shared.tracking.store import Store
-from shared.tracking.tables import metadata
 
 
 def execute(store: Store, statement) -> None:

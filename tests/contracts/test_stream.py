@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from store_workers import new_run, point, worker
 
-from service import tail
-from service.hub import Hub
+from service.stream import change_reader as tail
+from service.stream.hub import Hub
+from tests.contracts.store_workers import new_run, point, worker
 
 WAIT_S = 60
 Message = dict[str, Any]

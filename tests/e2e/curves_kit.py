@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from page_kit import Server
-
-from shared.config import Config
-from shared.metrics import MetricPoint
+from shared.config.config import Config
+from shared.metrics.point import MetricPoint
 from shared.tracking.store import Store
+from tests.e2e.page_kit import Server
 
 EXAMPLES = 100  # of an epoch or a round
 ROWS = 50  # to validate on

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from federated.deploy.hosts import Hosts
-from federated.deploy.shares import write_share
-from federated.deploy.testbed import SERVER, Testbed
-from shared.config import Config, compose
-from shared.data.images import ImageData, load_images
-from shared.data.partition import partition_images
+from federated.deploy.demo.network_namespaces import Hosts
+from federated.deploy.demo.shares import write_share
+from federated.deploy.demo.testbed import SERVER, Testbed
+from shared.config.config import Config, compose
+from shared.data.images.dataset import ImageData, load_images
+from shared.data.partition.partition import partition_images
 
 SITES = ("north", "south", "east")
 CLASSES = [str(number) for number in range(10)]

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 from flwr.app import RecordDict
-from page_kit import Server
 
-from federated.client_app import app
-from federated.server_app import serve
-from shared.config import Config
-from shared.errors import QuorumError
-from shared.home import Home
+from federated.client.app import app
+from federated.server.app import serve
+from shared.config.config import Config
+from shared.runtime.errors import QuorumError
+from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations import twins
 from simulations.compare import compare
-from simulations.local_grid import LocalGrid
+from simulations.engine.in_process import LocalGrid
+from tests.e2e.page_kit import Server
 from tests.federated.federation_kit import Asked, toy_app
 
 

@@ -1,6 +1,6 @@
 """The live page as a user has it: a `fedtwin serve` that can be killed, and Chromium pages that take notes.
 
-A plugin of pytest, as `finished_kit` is: ``pytest_plugins = ["page_kit", "finished_kit"]``.
+A plugin of pytest, as `finished_kit` is: ``pytest_plugins = ["tests.e2e.page_kit", "tests.e2e.finished_kit"]``.
 """
 
 from __future__ import annotations

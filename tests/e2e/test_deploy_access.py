@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_kit import SITES, open_bed, wait_for, write_sites
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.runtime.runtime_http_client import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
-from federated.deploy.authority import Authority
-from federated.deploy.node_key import new_key_pair
-from federated.deploy.server import ServerKit
-from federated.deploy.site import read_site
-from federated.deploy.testbed import SERVER, Testbed
+from federated.deploy.demo.testbed import SERVER, Testbed
+from federated.kit.authority import Authority
+from federated.kit.node_key import new_key_pair
+from federated.kit.server_kit import ServerKit
+from federated.kit.site_file import read_site
+from tests.e2e.deploy_kit import SITES, open_bed, wait_for, write_sites
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 OUTSIDER = "outsider"

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from deploy_kit import OWN_ROWS, SITES, TRAINING, open_bed, pooled, wait_for, write_sites
 from safetensors.torch import load_file
 
-from federated.client_app import app
-from federated.deploy.testbed import SERVER, Testbed
-from federated.server_app import serve
-from shared.home import Home
+from federated.client.app import app
+from federated.deploy.demo.testbed import SERVER, Testbed
+from federated.server.app import serve
+from shared.runtime.home import Home
 from shared.tracking.rows import RoundRow, RunRow
 from shared.tracking.store import Store
-from simulations.local_grid import LocalGrid
+from simulations.engine.in_process import LocalGrid
+from tests.e2e.deploy_kit import OWN_ROWS, SITES, TRAINING, open_bed, pooled, wait_for, write_sites
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 NORTH, _, EAST = SITES

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from round_kit import wait_for_round
 
-from federated.checkpoint import load_checkpoint
-from federated.client_app import app
-from federated.server_app import serve
-from shared.config import validate
-from shared.home import Home
+from federated.client.app import app
+from federated.server.app import serve
+from federated.server.checkpoint import load_checkpoint
+from shared.config.config import validate
+from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.local_grid import LocalGrid
+from simulations.engine.in_process import LocalGrid
+from tests.e2e.round_kit import wait_for_round
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 REPOSITORY = Path(__file__).resolve().parents[2]

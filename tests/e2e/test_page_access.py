@@ -10,10 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from finished_kit import Finished
-    from page_kit import Open, Visit
+    from tests.e2e.finished_kit import Finished
+    from tests.e2e.page_kit import Open, Visit
 
-pytest_plugins = ["page_kit", "finished_kit"]
+pytest_plugins = ["tests.e2e.page_kit", "tests.e2e.finished_kit"]
 
 FOCUS = """(() => {
   const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(document.activeElement);

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Route, expect
 
-from shared.config import Config
-from shared.metrics import MetricPoint
+from shared.config.config import Config
+from shared.metrics.point import MetricPoint
 from shared.tracking.store import Store
 
 if TYPE_CHECKING:
-    from page_kit import Open, Server, Visit
+    from tests.e2e.page_kit import Open, Server, Visit
 
-pytest_plugins = ["page_kit"]
+pytest_plugins = ["tests.e2e.page_kit"]
 ROUNDS = 16
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 SAY = """async (texts) => {
@@ -78,7 +78,7 @@ def holds(axis: list[Any], values: list[float]) -> bool:
 def test_the_longest_curve_says_how_many_ticks_there_are(
     live: Server, visit: Open, make_config: Callable[..., Config]
 ) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         few = add_run(store, make_config(), "federated", {"val/accuracy": [0.5] * 3})
@@ -99,7 +99,7 @@ def dtick(seen: Visit) -> float | None:
 def test_a_timeline_says_nothing_before_its_rows_are_there(
     live: Server, visit: Open, make_config: Callable[..., Config]
 ) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         run_id = add_run(store, make_config(), "federated", {"val/accuracy": [0.5] * 3}, end=False)
@@ -139,7 +139,7 @@ def test_a_timeline_says_nothing_before_its_rows_are_there(
 def test_no_time_is_left_of_a_run_that_is_silent(
     live: Server, visit: Open, make_config: Callable[..., Config]
 ) -> None:
-    from curves_kit import store_of
+    from tests.e2e.curves_kit import store_of
 
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     with store_of(live) as store:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from shared.config import Config
+from shared.config.config import Config
 
 if TYPE_CHECKING:
-    from page_kit import Open, Server, Visit
+    from tests.e2e.page_kit import Open, Server, Visit
 
-pytest_plugins = ["page_kit"]
+pytest_plugins = ["tests.e2e.page_kit"]
 Make = Callable[..., Config]
 ACCURACY = "val/accuracy"
 
@@ -40,7 +40,7 @@ def notes(seen: Visit) -> Any:
 
 
 def test_runs_of_other_data_have_no_gap(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         cfg = make_config("seed=1")
@@ -57,7 +57,7 @@ def test_runs_of_other_data_have_no_gap(live: Server, visit: Open, make_config: 
 
 
 def test_runs_of_other_settings_are_lines_of_their_own(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         ids = []
@@ -97,7 +97,7 @@ def test_runs_of_other_settings_are_lines_of_their_own(live: Server, visit: Open
 
 
 def test_a_pair_that_differs_in_more_is_named(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         cfg = make_config("seed=1")
@@ -110,7 +110,7 @@ def test_a_pair_that_differs_in_more_is_named(live: Server, visit: Open, make_co
 
 
 def test_two_seeds_are_thin_lines_and_no_band(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         ids = []
@@ -133,7 +133,7 @@ def test_two_seeds_are_thin_lines_and_no_band(live: Server, visit: Open, make_co
 
 
 def test_no_difference_is_called_equal(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         ids = []
@@ -148,7 +148,7 @@ def test_no_difference_is_called_equal(live: Server, visit: Open, make_config: M
 
 def twins(store: Any, make_config: Make, *, seeds: int = 1, local: bool = False, **tests: Any) -> list[int]:
     """Finished twins with a macro F1 beside their accuracy."""
-    from curves_kit import add_run
+    from tests.e2e.curves_kit import add_run
 
     ids = []
     for seed in range(1, seeds + 1):
@@ -160,7 +160,7 @@ def twins(store: Any, make_config: Make, *, seeds: int = 1, local: bool = False,
 
 
 def test_what_cannot_be_compared_on_validation_is_said(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import store_of
+    from tests.e2e.curves_kit import store_of
 
     with store_of(live) as store:
         ids = twins(store, make_config, local=True)
@@ -183,7 +183,7 @@ def test_what_cannot_be_compared_on_validation_is_said(live: Server, visit: Open
 
 
 def test_there_is_no_yet_after_the_end(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import store_of
+    from tests.e2e.curves_kit import store_of
 
     with store_of(live) as store:
         ids = twins(store, make_config, seeds=2, centralized={"accuracy": 0.9}, federated={"accuracy": 0.8})
@@ -195,7 +195,7 @@ def test_there_is_no_yet_after_the_end(live: Server, visit: Open, make_config: M
 
 
 def test_the_axis_of_a_share_stays_within_its_range(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         ids = [
@@ -212,7 +212,7 @@ def test_the_axis_of_a_share_stays_within_its_range(live: Server, visit: Open, m
 
 
 def test_an_address_that_makes_no_sense_is_no_error(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import store_of
+    from tests.e2e.curves_kit import store_of
 
     with store_of(live) as store:
         ids = twins(store, make_config)
@@ -222,7 +222,7 @@ def test_an_address_that_makes_no_sense_is_no_error(live: Server, visit: Open, m
 
 
 def test_the_list_counts_the_runs_that_will_come(live: Server, visit: Open, make_config: Make) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         cfg = make_config("compare.seeds=[1,2]", "compare.local_only=true", "federation.num_clients=4")
@@ -237,7 +237,7 @@ def test_the_list_counts_the_runs_that_will_come(live: Server, visit: Open, make
 def test_only_runs_that_have_come_to_a_value_are_in_a_mean(
     live: Server, visit: Open, make_config: Make
 ) -> None:
-    from curves_kit import add_run, store_of
+    from tests.e2e.curves_kit import add_run, store_of
 
     with store_of(live) as store:
         ids = [add_run(store, make_config("seed=1"), "federated", {ACCURACY: [0.5]})]

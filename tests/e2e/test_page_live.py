@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from federated.client_app import app
-from federated.server_app import serve
-from shared.config import Config
-from shared.home import Home
+from federated.client.app import app
+from federated.server.app import serve
+from shared.config.config import Config
+from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
-from simulations.local_grid import LocalGrid
+from simulations.engine.in_process import LocalGrid
 
 if TYPE_CHECKING:
-    from page_kit import Open, Server, Visit
+    from tests.e2e.page_kit import Open, Server, Visit
 
-pytest_plugins = ["page_kit"]
+pytest_plugins = ["tests.e2e.page_kit"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVER_IS_GONE = re.compile(r"net::ERR_(CONNECTION_|EMPTY_RESPONSE|INCOMPLETE_)")
 WAIT_S = 120.0

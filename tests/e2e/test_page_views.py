@@ -15,10 +15,10 @@ from playwright.sync_api import Download, Locator, Page, expect
 from shared.tracking.store import Store
 
 if TYPE_CHECKING:
-    from finished_kit import Finished
-    from page_kit import Open, Visit
+    from tests.e2e.finished_kit import Finished
+    from tests.e2e.page_kit import Open, Visit
 
-pytest_plugins = ["page_kit", "finished_kit"]
+pytest_plugins = ["tests.e2e.page_kit", "tests.e2e.finished_kit"]
 
 
 def traces(figure: Locator) -> dict[str, dict[str, Any]]:
@@ -215,7 +215,7 @@ def saved(page: Page, click: Callable[[], None], folder: Path) -> Path:
 
 
 def test_names_and_errors_from_outside_are_text(finished: Finished, visit: Open) -> None:
-    from finished_kit import BOLD, IMAGE, LINK, LONG, SCRIPT
+    from tests.e2e.finished_kit import BOLD, IMAGE, LINK, LONG, SCRIPT
 
     seen = visit(f"{finished.url}/runs/{finished.hostile}")
     page = seen.page

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import REPOSITORY
-from round_kit import WAIT_S, wait_for_round
 from safetensors.torch import load_file
 
 from shared.tracking.store import Store
+from tests.e2e.round_kit import WAIT_S, wait_for_round
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

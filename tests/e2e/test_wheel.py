@@ -56,12 +56,12 @@ def test_the_wheel_holds_settings_migrations_and_the_flower_app(site: Path) -> N
         "conf/data/digits.yaml",
         "shared/tracking/migrations/env.py",
         "federated/flower_app.toml",
-        "simulations/report.css",
+        "simulations/report/report.css",
         "fedtwin.py",
         "service/static/index.html",
         "service/static/app.css",
         "service/static/js/main.js",
-        "service/stream.schema.json",
+        "service/stream/stream.schema.json",
         "federated/deploy/templates/nginx.conf.j2",
     ):
         assert (site / name).is_file(), name
@@ -69,7 +69,7 @@ def test_the_wheel_holds_settings_migrations_and_the_flower_app(site: Path) -> N
 
 
 def test_the_page_is_served_from_the_wheel(site: Path, tmp_path: Path) -> None:
-    code = "from service.pages import find_assets; print(find_assets().get('index.html').body.decode())"
+    code = "from service.web.assets import find_assets; print(find_assets().get('index.html').body.decode())"
     page = _run(site, tmp_path, "-c", code)
     assert page.returncode == 0, page.stderr
     assert page.stdout.strip() == (REPOSITORY / "service" / "static" / "index.html").read_text().strip()
@@ -84,7 +84,7 @@ def test_kits_are_made_from_the_wheel(site: Path, tmp_path: Path) -> None:
 
 
 def test_both_modes_run_from_the_wheel(site: Path, tmp_path: Path) -> None:
-    where = _run(site, tmp_path, "-c", "import shared.config as module; print(module.__file__)")
+    where = _run(site, tmp_path, "-c", "import shared.config.config as module; print(module.__file__)")
     assert Path(where.stdout.strip()).is_relative_to(site), "the test must not run the checkout"
     pooled = _run(site, tmp_path, "-m", "fedtwin", "centralized", "trainer.max_epochs=1")
     assert pooled.returncode == 0, pooled.stderr

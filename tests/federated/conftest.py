@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from federation_kit import Federate, MakeConfig, Run
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
-from federated.client_app import app
-from federated.server_app import serve
-from shared.config import Config, compose
-from shared.home import Home
+from federated.client.app import app
+from federated.kit.deployment import Deployment
+from federated.kit.federation_file import FederationPlan
+from federated.server.app import serve
+from shared.config.config import Config, compose
+from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.local_grid import LocalGrid
+from simulations.engine.in_process import LocalGrid
+from tests.federated.federation_kit import Federate, MakeConfig, Run
 
 SMALL = [
     "data.batch_size=64",
@@ -123,3 +125,18 @@ def federate(make_config: MakeConfig, home: Home, store: Store) -> Federate:
         return Run(store, home, run_id, lines)
 
     return run
+
+
+SITES = [{"name": "north"}, {"name": "south", "data_path": "/data/south"}, {"name": "east"}]
+
+
+@pytest.fixture
+def plan() -> FederationPlan:
+    server = {"address": "fl.example.org", "more_addresses": ["192.0.2.7", "2001:db8::7"]}
+    return FederationPlan.model_validate({"name": "xrays", "server": server, "sites": SITES})
+
+
+@pytest.fixture
+def deployment(plan: FederationPlan, tmp_path: Path) -> Deployment:
+    """A deployment made of the plan."""
+    return Deployment.create(plan, folder=tmp_path / "deployment")

@@ -13,10 +13,10 @@ from flwr.clientapp import ClientApp
 from safetensors.torch import load_file
 from torch import Tensor
 
-from federated.records import ARRAYS, CLIENT, CONFIG, SERVER_ROUND, ClientInfo, reply_content
-from shared.config import Config
-from shared.home import Home
-from shared.metrics import MetricPoint
+from federated.messages.records import ARRAYS, CLIENT, CONFIG, SERVER_ROUND, ClientInfo, reply_content
+from shared.config.config import Config
+from shared.metrics.point import MetricPoint
+from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow, RoundRow, RunRow
 from shared.tracking.store import Store
 

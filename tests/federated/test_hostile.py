@@ -10,19 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from federation_kit import Asked, Federate, MakeConfig, toy_app
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from federated.checkpoint import Progress
-from federated.client_app import app
-from federated.exchange import Exchange
-from federated.grid import RoundGrid
-from federated.guard import Contract
-from federated.journal import RoundJournal
-from federated.reading import printable
-from federated.records import (
+from federated.client.app import app
+from federated.messages.delivery import Exchange
+from federated.messages.grid import RoundGrid
+from federated.messages.parse import printable
+from federated.messages.records import (
     ARRAYS,
     METRICS,
     NUM_EXAMPLES,
@@ -32,15 +28,19 @@ from federated.records import (
     arrays_of,
     reply_content,
 )
-from federated.roster import Roster
+from federated.messages.validate import Contract
+from federated.server.checkpoint import Progress
+from federated.server.roster import Roster
+from federated.server.round_recorder import RoundJournal
 from federated.strategy.fedavg import DeterministicFedAvg
 from shared.data.datamodule import ImageDataModule
-from shared.data.images import load_images
-from shared.home import Home
-from shared.metrics import MetricPoint
+from shared.data.images.dataset import load_images
+from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
+from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.local_grid import LocalGrid
+from simulations.engine.in_process import LocalGrid
+from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
 
 Spoil = Callable[[RecordDict], Any]
 

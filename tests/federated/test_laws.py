@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from federation_kit import Federate, MakeConfig, Run, digest
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from centralized.train import train
-from federated.client_app import app
-from shared.home import Home
+from federated.client.app import app
+from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
-from simulations.engine import LocalEngine
-from simulations.local_grid import LocalGrid
+from simulations.engine.in_process import LocalGrid
+from simulations.engine.process_pool import LocalEngine
+from tests.federated.federation_kit import Federate, MakeConfig, Run, digest
 
 PLAIN = ["data=digits", "trainer.optimizer.momentum=0", "federation.num_clients=1", "partition=iid"]
 
@@ -218,7 +218,7 @@ def test_resuming_a_run_that_lacks_only_the_test_trains_no_more(
 
     cfg = make_config()
     with monkeypatch.context() as patch:
-        patch.setattr("federated.server_app.record_test", fail)
+        patch.setattr("federated.server.app.record_test", fail)
         with pytest.raises(Killed):
             federate(cfg=cfg)
     run_id = store.runs()[0].id

@@ -25,9 +25,9 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from service.hub import Hub
-from service.live import UVICORN_OPTIONS, build_live_router
-from shared.metrics import MetricPoint
+from service.stream.hub import Hub
+from service.stream.sockets import UVICORN_OPTIONS, build_live_router
+from shared.metrics.point import MetricPoint
 from shared.tracking.store import Store
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)

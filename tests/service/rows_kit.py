@@ -11,14 +11,14 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from server_kit import serving
 
-from service import problems
-from service.api import build_router
-from shared.home import Home
-from shared.metrics import MetricPoint
+from service.api import problems
+from service.api.runs import build_router
+from shared.metrics.point import MetricPoint
+from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow, RunRow
 from shared.tracking.store import Store
+from tests.service.server_kit import serving
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 CONFIG = {

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 from service import serve
 from service.serve import outside_url, page_url
 from service.settings import Settings
-from shared.home import Home
+from shared.runtime.home import Home
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOKEN = "correct-horse_battery.staple~1"

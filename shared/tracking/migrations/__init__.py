@@ -19,10 +19,6 @@ _ALEMBIC_LOCK = threading.Lock()  # Alembic keeps its context in globals of the 
 def revision(connection: sa.Connection) -> str | None:
     """The version of the schema in a database.
 
-    Parameters
-    ----------
-    connection : Connection
-
     Returns
     -------
     str or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from shared.tracking.tables import metadata
+from shared.tracking.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.config import DataConfig, compose
+from shared.config.config import DataConfig, compose
 
 Files = Mapping[str, bytes]
 

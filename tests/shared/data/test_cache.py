@@ -15,10 +15,10 @@ import numpy as np
 import psutil
 import pytest
 
-from shared.config import DataConfig
+from shared.config.config import DataConfig
 from shared.data.cache import locked, open_entry, remember_digest
-from shared.data.images import load_images
-from shared.errors import ArchiveError
+from shared.data.images.dataset import load_images
+from shared.runtime.errors import ArchiveError
 
 Config = Callable[..., DataConfig]
 Make = Callable[..., Path]
@@ -27,8 +27,8 @@ Dataset = Callable[..., dict[str, bytes]]
 LOAD = """
 import sys
 from pathlib import Path
-from shared.config import compose
-from shared.data.images import load_images
+from shared.config.config import compose
+from shared.data.images.dataset import load_images
 path, cache, size = sys.argv[1:]
 overrides = ["data=zip", f"data.path={path}", f"data.image_size={size}", "data.decode_workers=2"]
 data = load_images(compose(overrides).data, cache_dir=Path(cache))
@@ -190,8 +190,8 @@ def _wait_for_workers(process: subprocess.Popen[str], tmp_path: Path) -> list[ps
 def test_a_source_that_changes_while_it_is_read_is_an_error(
     make_folder: Make, dataset: Dataset, data_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shared.data.images as module
-    from shared.errors import DataError
+    import shared.data.images.dataset as module
+    from shared.runtime.errors import DataError
 
     root = make_folder(dataset(12))
     write: Any = module._build

@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from shared.data.datamodule import EpochSampler, ImageDataModule, _even_bounds
-from shared.errors import ConfigError
 from shared.model.classifier import LitClassifier
-from shared.model.trainer import build_trainer
+from shared.runtime.errors import ConfigError
+from shared.training.trainer import build_trainer
 
 
 class Watch(Callback):

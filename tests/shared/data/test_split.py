@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from shared.data.split import SIDES, make_splits
-from shared.errors import SplitError
+from shared.runtime.errors import SplitError
 
 Ints = npt.NDArray[np.int64]
 

@@ -9,10 +9,10 @@ from torch._dynamo.utils import counters
 from torch.nn import functional
 
 from shared.data.datamodule import ImageDataModule
-from shared.errors import ConfigError, DivergedError, WeightsError
 from shared.model.classifier import LitClassifier, balanced_weights
-from shared.model.lean import lean_trainer
-from shared.model.trainer import build_trainer
+from shared.runtime.errors import ConfigError, DivergedError, WeightsError
+from shared.training.minimal_loop import lean_trainer
+from shared.training.trainer import build_trainer
 
 ALL_RANDOM = ("model.dropout=0.3", "data.augment.rotate=10", "data.augment.shift=0.1", "model.norm=batch")
 

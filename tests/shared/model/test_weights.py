@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from shared.errors import WeightsError
 from shared.model.backbones import build_network
 from shared.model.classifier import LitClassifier
-from shared.model.trainer import build_trainer
 from shared.model.weights import load_weights, read_file
+from shared.runtime.errors import WeightsError
+from shared.training.trainer import build_trainer
 
 
 class Trap:

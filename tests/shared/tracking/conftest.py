@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.metrics import MetricPoint
+from shared.metrics.point import MetricPoint
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
 

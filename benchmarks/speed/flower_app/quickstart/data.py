@@ -20,11 +20,6 @@ def load_rows(path: str, *, client: int) -> TensorDataset:
     ----------
     path : str
         Of the task.
-    client : int
-
-    Returns
-    -------
-    TensorDataset
     """
     images, labels, owner = _everything(path)
     rows = torch.from_numpy(np.flatnonzero(owner == client))

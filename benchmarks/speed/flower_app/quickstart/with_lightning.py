@@ -12,13 +12,7 @@ WORKERS = 2  # of the DataLoader
 
 
 class LitNet(lightning.LightningModule):
-    """A network with its loss and optimiser.
-
-    Parameters
-    ----------
-    network : nn.Module
-    lr, momentum : float
-    """
+    """A network with its loss and optimiser."""
 
     def __init__(self, network: nn.Module, *, lr: float, momentum: float) -> None:
         super().__init__()
@@ -43,9 +37,6 @@ def fit(model: nn.Module, rows: TensorDataset, *, batch: int, lr: float, momentu
     ----------
     model : nn.Module
         Changed in place.
-    rows : TensorDataset
-    batch : int
-    lr, momentum : float
 
     Returns
     -------

@@ -15,9 +15,6 @@ def fit(model: nn.Module, rows: TensorDataset, *, batch: int, lr: float, momentu
     ----------
     model : nn.Module
         Changed in place.
-    rows : TensorDataset
-    batch : int
-    lr, momentum : float
 
     Returns
     -------

@@ -1,0 +1,102 @@
+"""A site's data, looked at by `check`: readable, ``metadata.csv`` valid, no image missing, label counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from federated.deploy.preflight.finding import Finding
+from federated.kit.site_data import source_of
+from federated.kit.site_file import KitFacts, SiteFile
+from shared.config.config import DataConfig, compose
+from shared.data.images.dataset import load_images
+from shared.data.sources.metadata_csv import MetadataSource, image_name
+from shared.data.sources.open import open_source
+from shared.data.sources.table import annotate
+from shared.runtime.errors import DataError, MetadataError, bullet_list
+
+_SHAPE = "images/ and metadata.csv with the columns filename,label (docs/data.md)"
+
+
+def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool) -> list[Finding]:
+    """Look at a site's data without sending a word of it anywhere.
+
+    Parameters
+    ----------
+    facts : KitFacts
+        The classes that the federation agreed on, if it did.
+    decode : bool
+        Also read every image.
+    """
+    if site.data_path is None:
+        return [
+            Finding(
+                "data", "failed", "data_path is not set", f"write into site.yaml where the data is: {_SHAPE}"
+            )
+        ]
+    path = Path(site.data_path)
+    if (problem := _unreadable(path)) is not None:
+        return [
+            Finding(
+                "data",
+                "failed",
+                problem,
+                "name the right path in site.yaml, or give this account the right to read",
+            )
+        ]
+    source = source_of(path)
+    if source is None:
+        return [
+            Finding(
+                "data",
+                "failed",
+                f"{path} is no ZIP, no .npz and no folder with metadata.csv",
+                f"make it a ZIP or a folder with {_SHAPE}",
+            )
+        ]
+    overrides = [f"data={source}", f"data.path='{path}'"]
+    cfg = compose(overrides).replace("data", classes=facts.classes).data
+    try:
+        findings = [_labels(cfg, cache_dir)]
+        if decode:
+            data = load_images(cfg, cache_dir=cache_dir, progress=True, sides=("train", "val"))
+            findings.append(Finding("images", "ok", f"all {len(data.images)} images were read"))
+    except DataError as error:
+        fix = "mend what is listed; docs/data.md says what is expected"
+        return [Finding("data", "failed", str(error), fix)]
+    return findings
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return None
+
+
+def _labels(cfg: DataConfig, cache_dir: Path) -> Finding:
+    source = open_source(cfg, cache_dir=cache_dir)
+    table = source.table()
+    notes = annotate(table, naming=source.naming, classes=cfg.classes)
+    if isinstance(source, MetadataSource):
+        there = source.content.files()
+        top = next(name for name in there if name.rpartition("/")[2] == "metadata.csv").removesuffix(
+            "metadata.csv"
+        )
+        wanted = [top + image_name(name) for name in table.columns[cfg.columns.filename]]
+        if lost := [name for name in wanted if name not in there]:
+            raise MetadataError(
+                f"{len(lost)} of {len(wanted)} images that metadata.csv names are not there:\n"
+                + bullet_list(lost, limit=10)
+            )
+    counts = Counter(notes.labels.tolist())
+    shown = ", ".join(f"{name}: {counts.get(number, 0)}" for number, name in enumerate(notes.classes))
+    people = f", {len(notes.patients)} patients" if notes.groups is not None else ""
+    given = "" if notes.given is None else f", {int(np.sum(notes.given == 'train'))} of them to train"
+    return Finding("data", "ok", f"{len(table)} images{people}{given}; {shown}")

@@ -1,0 +1,38 @@
+"""The data of a site that has its own: the run's settings, with the site's path and what kind of file it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.config.config import Config
+
+
+def own_data(cfg: Config, *, path: str) -> Config:
+    """A run's settings for one site: its path, and the source that fits it.
+
+    The server may keep its test images in a folder and a site its own in a ZIP: a file's ending and a folder's
+    ``metadata.csv`` say what each is.
+
+    Parameters
+    ----------
+    path : str
+        Of the site's data.
+    """
+    found = source_of(Path(path).expanduser())
+    # MedMNIST's own setting stays for an .npz: it knows the names of the classes.
+    keep = found is None or (found == "npz" and cfg.data.source == "medmnist")
+    source = cfg.data.source if keep else found
+    return cfg.replace("data", path=path, source=source)
+
+
+def source_of(path: Path) -> str | None:
+    """What kind of data lies at a path.
+
+    Returns
+    -------
+    str or None
+        A value of ``data.source``; None where nothing there tells, and the run's own setting holds.
+    """
+    if path.is_dir():
+        return "folder" if (path / "metadata.csv").is_file() else None
+    return {".zip": "zip", ".npz": "npz"}.get(path.suffix.lower())

@@ -1,0 +1,145 @@
+"""Starts a federation, on a `SuperLink` or a `Connection`, with bounded waits and no exit code believed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from federated.launch.deployed_superlink import Connection
+from federated.launch.local_superlink import SuperLink, sweep
+from shared.config.config import Config
+from shared.runtime.errors import FederationError
+from shared.runtime.home import Home
+from shared.runtime.run import sigterm_as_interrupt
+from shared.tracking.export import write_results
+from shared.tracking.rows import INTERRUPTED, RunRow
+from shared.tracking.store import Store
+
+# The supervisor of a server's kit sees an interrupted run within seconds of its own start.
+_RESUMED_WITHIN_S = 180.0
+
+
+def launch(
+    cfg: Config,
+    *,
+    store: Store,
+    home: Home,
+    resume_run: int | None = None,
+    on_poll: Callable[[int], None] = lambda run_id: None,
+) -> int:
+    """Run a federation with ``flwr run``, simulated or among real sites, and wait for its end.
+
+    Parameters
+    ----------
+    resume_run : int, optional
+        A run that goes on after its last complete round.
+    on_poll : callable
+        Called with the run's id a few times a second, to show progress.
+
+    Returns
+    -------
+    int
+        The run's id; it is completed.
+
+    Raises
+    ------
+    FederationError
+        Flower did not start, or the run failed; the run row says why.
+    """
+    sweep(store, home=home)
+    if resume_run is None:
+        run_id = prepare_run(cfg, store=store)
+    else:
+        run_id = resume_run
+        store.claim_run(run_id, resume=True)
+    try:
+        with sigterm_as_interrupt(), _superlink(cfg, home=home, run_id=run_id) as superlink:
+            try:
+                superlink.submit(resume=resume_run is not None)
+                # The command that began a run follows it through interruptions; one that resumed it may be the
+                # supervisor's own, which must see that it ends.
+                follow = resume_run is None and cfg.federation.kit is not None
+                _wait(store, run_id, superlink=superlink, on_poll=on_poll, follow=follow)
+            except KeyboardInterrupt:  # said before the SuperLink ends, and with it the ServerApp
+                _stop(store, run_id)
+                raise
+    except KeyboardInterrupt:
+        _stop(store, run_id)
+        raise
+    except BaseException as error:
+        store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
+        raise
+    write_results(store, run_id, home.results)  # the ServerApp may have been ended while it wrote them
+    return run_id
+
+
+def prepare_run(cfg: Config, *, store: Store) -> int:
+    """A row for a federated run that somebody else, such as the ServerApp, will claim.
+
+    Returns
+    -------
+    int
+        The run's id; its status is pending.
+    """
+    return store.create_run(
+        name=cfg.name,
+        training_mode="federated",
+        config=cfg.snapshot(),
+        seed=cfg.seed,
+        description=cfg.description,
+        parent_id=cfg.tracking.parent_id,
+        status="pending",
+    )
+
+
+def _superlink(cfg: Config, *, home: Home, run_id: int) -> SuperLink | Connection:
+    if cfg.federation.kit is None:
+        return SuperLink(cfg, home=home, run_id=run_id)
+    return Connection(cfg, home=home, run_id=run_id)
+
+
+def _wait(
+    store: Store,
+    run_id: int,
+    *,
+    superlink: SuperLink | Connection,
+    on_poll: Callable[[int], None],
+    follow: bool,
+) -> None:
+    claimed_by = time.monotonic() + superlink.cfg.federation.start_timeout_s
+    lost: float | None = None
+    while True:
+        run = store.run(run_id)
+        on_poll(run_id)
+        if not (follow and run.finished and run.stop_reason == INTERRUPTED):
+            lost = None
+        elif lost is None:
+            lost = time.monotonic()
+            print(
+                f"run {run_id} is interrupted ({run.error}); the server's start.sh goes on with it, or, "
+                f"if it was told --no-resume, `fedtwin resume {run_id}`",
+                flush=True,
+            )
+        if run.finished and (lost is None or time.monotonic() - lost > _RESUMED_WITHIN_S):
+            return _check_end(run)
+        waiting = run.pid == os.getpid()  # the ServerApp takes the row over when it starts
+        if waiting and time.monotonic() > claimed_by:
+            raise FederationError(
+                f"the ServerApp did not start within federation.start_timeout_s:\n{superlink.log_tail()}"
+            )
+        if not superlink.alive():
+            raise FederationError(f"Flower's SuperLink ended before the run did:\n{superlink.log_tail()}")
+        store.close_orphans()  # a ServerApp that was killed leaves its row running
+        time.sleep(0.25)
+
+
+def _stop(store: Store, run_id: int) -> None:
+    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be gone on with
+        store.claim_run(run_id, resume=True)
+    store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+
+
+def _check_end(run: RunRow) -> None:
+    if run.status != "completed":
+        raise FederationError(f"run {run.id} {run.status}: {run.error or run.stop_reason}")

@@ -1,0 +1,233 @@
+"""What clients say, read with suspicion: the records of a reply become plain values, or it is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import ConfigRecord, Message, RecordDict
+
+from federated.messages.records import (
+    CLIENT,
+    CLIENT_ID,
+    ERROR,
+    LABEL_COUNTS,
+    NUM_EXAMPLES,
+    NUM_PARTITIONS,
+    NUM_VAL,
+    POINTS,
+    THRESHOLDS,
+    ClientInfo,
+)
+from shared.metrics.point import MetricPoint, Stage
+from shared.model.scores import THRESHOLD_BINS
+from shared.runtime import errors
+from shared.runtime.errors import FedtwinError, ReplyRefused
+
+MAX_POINTS = 100_000
+# By the server, under the client's number.
+MEASURED_HERE = ("bytes_down", "bytes_up", "reply_seconds", "asked_again", "late_reply_seconds")
+_MAX_WHOLE = 2**31 - 1  # what every database takes
+_MAX_VALUE = float(np.finfo(np.float32).max)  # weighted sums of such values cannot overflow
+_NAME = re.compile(r"[A-Za-z0-9_.@/-]{1,100}")
+
+
+def printable(text: str, *, limit: int = 4000) -> str:
+    """Text from outside, safe to print and to store.
+
+    Parameters
+    ----------
+    limit : int
+        Characters.
+
+    Returns
+    -------
+    str
+        Line breaks are kept, other control characters are "?".
+    """
+    clean = "".join(char if char.isprintable() or char == "\n" else "?" for char in text[:limit])
+    return f"{clean}..." if len(text) > limit else clean
+
+
+def telling_line_first(reason: str) -> str:
+    """What Flower says of a client that failed, with the line first that says most: the last of a traceback.
+
+    Returns
+    -------
+    str
+        The end of a long reason is kept.
+    """
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    if len(lines) < 2:
+        return "".join(lines)[-1500:] or "no reason given"
+    line = lines[-1] if 'File "' in reason else lines[0]
+    return f"{line[:300]}\n{reason.strip()[-1500:]}"
+
+
+def read_error(content: RecordDict) -> FedtwinError | None:
+    """The error that a client reports instead of a reply.
+
+    Returns
+    -------
+    FedtwinError or None
+        Of the class that the client names, if there is such a one.
+    """
+    record = content.config_records.get(ERROR)
+    if record is None:
+        return None
+    kind = getattr(errors, str(record.get("name")), FedtwinError)
+    known = isinstance(kind, type) and issubclass(kind, FedtwinError)
+    error: FedtwinError = (kind if known else FedtwinError)(printable(str(record.get("text"))))
+    return error
+
+
+def read_info(reply: Message) -> ClientInfo:
+    """What a client says of itself.
+
+    Raises
+    ------
+    ReplyRefused
+        It is not there, not readable, or contradicts itself.
+    """
+    record = reply.content.config_records.get(CLIENT)
+    if record is None:
+        raise ReplyRefused(f"expected a ConfigRecord '{CLIENT}', got {sorted(reply.content)}")
+    try:
+        info = ClientInfo(
+            client_id=_whole(record[CLIENT_ID]),
+            num_partitions=_whole(record[NUM_PARTITIONS]),
+            name=printable(_text(record["name"]), limit=200).replace("\n", " "),
+            classes=[_text(name) for name in _list(record, "classes")],
+            num_examples=_whole(record[NUM_EXAMPLES]),
+            label_counts=[_whole(count) for count in _list(record, LABEL_COUNTS)],
+            num_val=_whole(record[NUM_VAL]),
+        )
+    except (KeyError, ValueError) as error:
+        raise ReplyRefused(f"the client's description cannot be read: {error!r}") from None
+    if not info.label_counts:
+        return info  # a site may keep them to itself
+    if sum(info.label_counts) != info.num_examples or len(info.label_counts) != len(info.classes):
+        raise ReplyRefused(
+            f"label counts {info.label_counts} do not add up to {info.num_examples} examples "
+            f"of {len(info.classes)} classes"
+        )
+    return info
+
+
+def read_points(content: RecordDict, *, stage: Stage, round: int, client_id: int) -> list[MetricPoint]:
+    """The points of a reply, checked.
+
+    Parameters
+    ----------
+    stage : {"train", "val"}
+        What the reply answers; all points must be of it.
+
+    Raises
+    ------
+    ReplyRefused
+        They are not there, or not points, or come twice, or a value is NaN, infinite or beyond 32 bits.
+    """
+    record = content.config_records.get(POINTS)
+    if record is None:
+        raise ReplyRefused(f"expected a ConfigRecord '{POINTS}', got {sorted(content)}")
+    try:
+        columns = [_list(record, key) for key in ("stages", "names", "values", "epochs", "counts")]
+        if max(map(len, columns)) > MAX_POINTS:
+            raise ReplyRefused(f"it has more than {MAX_POINTS} points")
+        points = [
+            MetricPoint(
+                stage=_stage(given, stage),
+                name=_name(name),
+                value=_value(value, name),
+                epoch=_whole(epoch) or None,
+                round=round,
+                client_id=client_id,
+                num_examples=_whole(count) or None,
+            )
+            for given, name, value, epoch, count in zip(*columns, strict=True)
+        ]
+    except ValueError as error:
+        raise ReplyRefused(f"its points cannot be read: {error}") from None
+    if len({(point.name, point.epoch) for point in points}) < len(points):
+        raise ReplyRefused("its points hold two values for the same name and epoch")
+    return points
+
+
+def read_thresholds(content: RecordDict, *, num_examples: int) -> npt.NDArray[np.int64]:
+    """The threshold counts of an evaluate reply, checked.
+
+    Parameters
+    ----------
+    num_examples : int
+        What they must add up to.
+
+    Returns
+    -------
+    ndarray [2, 1000], int64
+
+    Raises
+    ------
+    ReplyRefused
+    """
+    record = content.config_records.get(THRESHOLDS)
+    if record is None:
+        raise ReplyRefused(f"expected a ConfigRecord '{THRESHOLDS}' (trainer.threshold=val)")
+    try:
+        rows = [[_whole(count) for count in _list(record, key)] for key in ("negatives", "positives")]
+    except ValueError as error:
+        raise ReplyRefused(f"its threshold counts cannot be read: {error}") from None
+    lengths = [len(row) for row in rows]
+    if lengths != [THRESHOLD_BINS, THRESHOLD_BINS]:
+        raise ReplyRefused(f"it has {lengths} threshold counts, expected {THRESHOLD_BINS} of each class")
+    if (total := sum(map(sum, rows))) != num_examples:
+        raise ReplyRefused(f"its threshold counts add up to {total}, expected {num_examples}")
+    return np.array(rows, dtype=np.int64)
+
+
+def _list(record: ConfigRecord, key: str) -> Sequence[Any]:
+    value = record.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"'{key}' must be a list, got {type(value).__name__}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text, got {type(value).__name__}")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_WHOLE:
+        raise ValueError(f"expected a whole number in [0, {_MAX_WHOLE}], got {_short(value)}")
+    return value
+
+
+def _value(value: Any, name: Any) -> float:
+    # The comparison is false for NaN.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_VALUE:
+        raise ValueError(f"{name} is {_short(value)}, expected a finite number of 32 bits")
+    return float(value)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(f"expected a name of letters, digits and _.@/-, got {_short(value)}")
+    if value in MEASURED_HERE:
+        raise ValueError(f"{value} is measured by the server")
+    return value
+
+
+def _stage(value: Any, expected: Stage) -> Stage:
+    if value != expected:
+        raise ValueError(f"expected stage {expected}, got {_short(value)}")
+    return cast(Stage, value)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > 2**63:  # the text of huge numbers is an error of its own
+        return "a number beyond 64 bits"
+    return repr(value)[:100]

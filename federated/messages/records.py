@@ -1,0 +1,259 @@
+"""State dicts, orders and points as Flower's records, with its kebab-case keys; `reading` reads the replies."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.lib import format as npy
+from torch import Tensor, nn
+
+from shared.metrics.point import MetricPoint
+from shared.runtime.errors import FedtwinError
+
+ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
+THRESHOLDS, ERROR = "thresholds", "error"
+_NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
+NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
+CLIENT_ID, NUM_PARTITIONS, LABEL_COUNTS, NUM_VAL = "client-id", "num-partitions", "label-counts", "num-val"
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """What the server tells a client beside the arrays.
+
+    Attributes
+    ----------
+    snapshot : str
+        The run's resolved config, JSON.
+    round : int
+        Server round, from 1.
+    lr_scale : float
+        Factor on the learning rate.
+    class_weights : list of float or None
+        Weights of the classes in the training loss.
+    proximal_mu : float
+        Of FedProx, whose strategy of Flower's adds it; 0 for all others.
+    """
+
+    snapshot: str
+    round: int = 0
+    lr_scale: float = 1.0
+    class_weights: list[float] | None = None
+    proximal_mu: float = 0.0
+
+    def to_record(self) -> ConfigRecord:
+        """Pack it."""
+        return ConfigRecord(
+            {
+                "snapshot": self.snapshot.encode(),  # as bytes, which Flower leaves out of its log
+                SERVER_ROUND: self.round,
+                LR_SCALE: self.lr_scale,
+                **({"class-weights": self.class_weights} if self.class_weights else {}),
+            }
+        )
+
+    @classmethod
+    def from_message(cls, message: Message) -> TrainOrder:
+        """Unpack it."""
+        record = message.content.config_records[CONFIG]
+        return cls(
+            snapshot=cast(bytes, record["snapshot"]).decode(),
+            round=cast(int, record[SERVER_ROUND]),
+            lr_scale=cast(float, record[LR_SCALE]),
+            class_weights=cast("list[float] | None", record.get("class-weights")),
+            proximal_mu=cast(float, record.get("proximal-mu", 0.0)),
+        )
+
+
+@dataclass(frozen=True)
+class ClientInfo:
+    """What a client says of itself before the first round.
+
+    Attributes
+    ----------
+    client_id : int
+        The partition.
+    classes : list of str
+        Label names by number.
+    num_examples : int
+        Training rows.
+    label_counts : list of int
+        Training rows of each class.
+    num_val : int
+        Validation rows; a client without any is not asked to evaluate.
+    """
+
+    client_id: int
+    num_partitions: int
+    name: str
+    classes: list[str]
+    num_examples: int
+    label_counts: list[int]
+    num_val: int
+
+    def to_record(self) -> ConfigRecord:
+        """Pack it."""
+        return ConfigRecord(
+            {
+                CLIENT_ID: self.client_id,
+                NUM_PARTITIONS: self.num_partitions,
+                "name": self.name,
+                "classes": self.classes,
+                NUM_EXAMPLES: self.num_examples,
+                LABEL_COUNTS: self.label_counts,
+                NUM_VAL: self.num_val,
+            }
+        )
+
+
+def arrays_of(network: nn.Module) -> ArrayRecord:
+    """The network's parameters and buffers.
+
+    Returns
+    -------
+    ArrayRecord
+        Keys of its state_dict, in its order.
+    """
+    return arrays_from_state(network.state_dict())
+
+
+def arrays_from_state(state: Mapping[str, Tensor]) -> ArrayRecord:
+    """Tensors as Flower's arrays, contiguous whatever their memory format."""
+    return ArrayRecord({key: array_of(tensor.detach().cpu().numpy()) for key, tensor in state.items()})
+
+
+def array_of(values: npt.NDArray[Any]) -> Array:
+    """Numbers as one of Flower's arrays, as ``Array(values)`` is, in half the time.
+
+    Returns
+    -------
+    Array
+        In C order.
+    """
+    data = _header(values.shape, values.dtype) + values.tobytes()
+    return Array(dtype=str(values.dtype), shape=values.shape, stype=_NUMPY, data=data)
+
+
+@lru_cache(maxsize=256)
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    buffer = io.BytesIO()
+    layout = {"shape": shape, "fortran_order": False, "descr": npy.dtype_to_descr(dtype)}
+    npy.write_array_header_1_0(buffer, layout)
+    return buffer.getvalue()
+
+
+def state_of(arrays: ArrayRecord) -> dict[str, Tensor]:
+    """Flower's arrays as tensors."""
+    return {key: torch.from_numpy(np.array(values_of(array))) for key, array in arrays.items()}
+
+
+def values_of(array: Array) -> npt.NDArray[Any]:
+    """The numbers of one of Flower's arrays, where they lie: without reading their header anew.
+
+    Returns
+    -------
+    ndarray
+        Not to be written to.
+
+    Raises
+    ------
+    Exception
+        Of any kind: its bytes, which may come from anybody, are no NumPy array without pickles.
+    """
+    data = array.data
+    start = 10 + int.from_bytes(data[8:10], "little")
+    layout = _layout(data[:start]) if array.stype == _NUMPY else None
+    if layout is None:
+        return array.numpy()
+    shape, dtype = layout
+    return np.frombuffer(data, dtype, count=math.prod(shape), offset=start).reshape(shape)
+
+
+@lru_cache(maxsize=256)
+def _layout(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+    handle = io.BytesIO(header)
+    if npy.read_magic(handle) != (1, 0):
+        return None
+    shape, fortran_order, dtype = npy.read_array_header_1_0(handle)
+    plain = not fortran_order and not dtype.hasobject and min(shape, default=0) >= 0
+    return (shape, dtype) if plain else None  # NumPy itself reads what is not, or says what is wrong with it
+
+
+def size_in_bytes(content: RecordDict) -> int:
+    """Bytes of what a message carries, without Flower's envelope.
+
+    Returns
+    -------
+    int
+        8 a number, UTF-8 for text. Flower's own ``count_bytes`` raises on an empty list.
+    """
+    total = sum(len(array.data) for record in content.array_records.values() for array in record.values())
+    others: list[MetricRecord | ConfigRecord] = [
+        *content.metric_records.values(),
+        *content.config_records.values(),
+    ]
+    for record in others:
+        for key, value in record.items():
+            total += _size(key) + sum(map(_size, value if isinstance(value, list) else [value]))
+    return total
+
+
+def reply_content(
+    *,
+    points: Sequence[MetricPoint],
+    num_examples: int,
+    arrays: ArrayRecord | None = None,
+    thresholds: npt.NDArray[np.int64] | None = None,
+) -> RecordDict:
+    """A client's reply to a train or evaluate message.
+
+    Parameters
+    ----------
+    num_examples : int
+        The weight in the aggregation.
+    arrays : ArrayRecord, optional
+        The trained parameters.
+    thresholds : ndarray [2, 1000], int64, optional
+        From `shared.model.scores.threshold_counts`.
+    """
+    content = RecordDict(
+        {
+            METRICS: MetricRecord({NUM_EXAMPLES: num_examples}),
+            POINTS: ConfigRecord(
+                {
+                    "stages": [str(point.stage) for point in points],
+                    "names": [point.name for point in points],
+                    "values": [float(point.value) for point in points],
+                    "epochs": [point.epoch or 0 for point in points],
+                    "counts": [point.num_examples or 0 for point in points],
+                }
+            ),
+        }
+    )
+    if arrays is not None:
+        content[ARRAYS] = arrays
+    if thresholds is not None:
+        content[THRESHOLDS] = ConfigRecord(
+            {"negatives": thresholds[0].tolist(), "positives": thresholds[1].tolist()}
+        )
+    return content
+
+
+def error_content(error: FedtwinError) -> RecordDict:
+    """A client's reply that says, in our words, why there is no other; Flower's would be a traceback."""
+    return RecordDict({ERROR: ConfigRecord({"name": type(error).__name__, "text": str(error)})})
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode(errors="replace"))
+    return len(value) if isinstance(value, bytes) else 8

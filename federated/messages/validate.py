@@ -1,0 +1,120 @@
+"""Which replies enter the aggregation: `check_reply` refuses by name what breaks the contract."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
+
+from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, values_of
+from shared.runtime.errors import ReplyRefused
+
+_HEADER_BYTES = 2**16  # NumPy's are far smaller
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a reply must look like.
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple of int
+        Of the global model's arrays.
+    dtypes : dict of str to str
+        NumPy's names.
+    max_examples : int
+        ``federation.max_examples``.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: dict[str, str]
+    max_examples: int
+
+    @classmethod
+    def of(cls, arrays: ArrayRecord, *, max_examples: int) -> Contract:
+        """The contract of a global model."""
+        return cls(
+            shapes={key: tuple(array.shape) for key, array in arrays.items()},
+            dtypes={key: array.dtype for key, array in arrays.items()},
+            max_examples=max_examples,
+        )
+
+
+def check_reply(content: RecordDict, *, contract: Contract, announced: int, trained: bool) -> None:
+    """Check the weight of a reply, and the arrays of a reply to a train message.
+
+    Parameters
+    ----------
+    announced : int
+        Rows (training or validation) that the client told of before the first round; its weight.
+    trained : bool
+        Whether it must hold arrays; else it must hold none.
+
+    Raises
+    ------
+    ReplyRefused
+        With the reason.
+    """
+    # Exactly these names: Flower looks for those of the first reply in all others, and raises.
+    _expect(content.metric_records, [METRICS], kind="MetricRecord")
+    _expect(content.array_records, [ARRAYS] if trained else [], kind="ArrayRecord")
+    _check_count(content.metric_records[METRICS], contract, announced=announced)
+    if trained and (problems := _array_problems(content.array_records[ARRAYS], contract)):
+        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ReplyRefused(f"its arrays do not fit the global model: {'; '.join(problems[:10])}{more}")
+
+
+def _expect(records: Mapping[str, object], names: list[str], *, kind: str) -> None:
+    if list(records) != names:
+        raise ReplyRefused(f"expected {kind}s named {names}, got {list(records)}")
+
+
+def _check_count(metrics: MetricRecord, contract: Contract, *, announced: int) -> None:
+    if list(metrics) != [NUM_EXAMPLES]:
+        raise ReplyRefused(f"expected only '{NUM_EXAMPLES}' in '{METRICS}', got {list(metrics)}")
+    count = metrics[NUM_EXAMPLES]
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise ReplyRefused(f"'{NUM_EXAMPLES}' must be a whole number, got {count!r}")
+    if not 1 <= count <= contract.max_examples:
+        raise ReplyRefused(
+            f"'{NUM_EXAMPLES}' must be in [1, {contract.max_examples}] (federation.max_examples), got {count}"
+        )
+    if count != announced:
+        raise ReplyRefused(f"'{NUM_EXAMPLES}' is {count}, but the client announced {announced}")
+
+
+def _array_problems(arrays: ArrayRecord, contract: Contract) -> list[str]:
+    problems = [f"{key} is missing" for key in contract.shapes if key not in arrays]
+    problems += [f"{key} is not an array of the model" for key in arrays if key not in contract.shapes]
+    if not problems and list(arrays) != list(contract.shapes):
+        problems.append("they come in another order")  # some of Flower's strategies go by position
+    for key, array in arrays.items():
+        if key in contract.shapes and (
+            problem := _array_problem(array, contract.shapes[key], contract.dtypes[key])
+        ):
+            problems.append(f"{key} {problem}")
+    return problems
+
+
+def _array_problem(array: Array, shape: tuple[int, ...], dtype: str) -> str | None:
+    if tuple(array.shape) != shape or array.dtype != dtype:
+        return f"must be {dtype} {shape}, got {array.dtype} {tuple(array.shape)}"
+    most_bytes = math.prod(shape) * np.dtype(dtype).itemsize + _HEADER_BYTES
+    if len(array.data) > most_bytes:
+        return f"has {len(array.data)} bytes, at most {most_bytes} are expected"
+    try:
+        values = values_of(array)
+    except Exception as error:  # whatever hostile bytes provoke in NumPy's readers
+        return f"cannot be decoded: {type(error).__name__}: {error}"
+    if not isinstance(values, np.ndarray) or values.shape != shape or str(values.dtype) != dtype:
+        return f"must be {dtype} {shape}, but its bytes are something else"
+    limits = np.finfo(values.dtype) if values.dtype.kind == "f" else np.iinfo(values.dtype)
+    most = float(limits.max) / 2  # so that no average overflows
+    # NaN is the least and the greatest of all; nearly always this is all that is to be looked at.
+    if values.size == 0 or (values.min() >= -most and values.max() <= most):
+        return None
+    bad = values.size - int(np.count_nonzero((values >= -most) & (values <= most)))  # NaN is neither
+    return f"has {bad} values that are NaN, infinite or beyond {most:.3g}"

@@ -1,0 +1,255 @@
+"""Flower's ServerApp: the rounds, between Flower's strategy loop and our store."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import shared.runtime.fast_imports  # noqa: F401  # before what it imports
+
+from flwr.app import ArrayRecord, Context, MetricRecord
+from flwr.serverapp import Grid, ServerApp
+from torch import Tensor
+
+from federated.kit.server_kit import ServerKit, interruptions, parents
+from federated.messages.grid import RoundGrid
+from federated.messages.records import TrainOrder, arrays_from_state
+from federated.messages.validate import Contract
+from federated.server.checkpoint import Progress, load_checkpoint
+from federated.server.roster import Roster, connect
+from federated.server.round_recorder import RoundJournal, StopFederation
+from federated.strategy import STRATEGIES
+from federated.strategy.aggregation import WeightedMean
+from shared.config.config import Config, compose, validate
+from shared.data.datamodule import ImageDataModule
+from shared.data.images.dataset import load_images
+from shared.model.classifier import LitClassifier, balanced_weights
+from shared.model.scores import predict
+from shared.runtime.home import Home, open_home
+from shared.runtime.run import tracked_run
+from shared.tracking.export import write_results
+from shared.tracking.rows import ClientRow
+from shared.tracking.store import Store
+from shared.training.evaluation import record_test
+from shared.training.trainer import evaluation_device
+
+STRATEGY_SETTINGS = {"name", "fraction_train", "fraction_evaluate", "min_train"}  # all others are Flower's
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run a federation, as Flower calls it.
+
+    Parameters
+    ----------
+    context : Context
+        Its run config holds ``overrides``, or the ``run-id`` of a prepared row, and ``resume``.
+    """
+    run_config = context.run_config
+    run_id = int(run_config.get("run-id", 0))
+    home = open_home()
+    with Store(home.database_url) as store:
+        if run_id:
+            cfg = validate(store.run(run_id).config).replace("tracking", run_id=run_id)
+        else:
+            overrides = shlex.split(str(run_config.get("overrides", "")))
+            cfg = compose(overrides).replace("federation", engine="flower")
+            if not any(text.startswith("federation.num_clients=") for text in overrides):
+                cfg = cfg.replace("federation", num_clients=max(1, len(list(grid.get_node_ids()))))
+        kit = cfg.federation.kit
+        serve(
+            grid,
+            cfg,
+            store=store,
+            home=home,
+            resume=bool(run_config.get("resume", False)),
+            interrupted=interruptions(ServerKit(Path(kit)), below=parents()) if kit else lambda error: False,
+        )
+
+
+def serve(
+    grid: Grid,
+    cfg: Config,
+    *,
+    store: Store,
+    home: Home,
+    resume: bool = False,
+    interrupted: Callable[[BaseException], bool] = lambda error: False,
+    say: Callable[[str], None] = lambda line: print(line, flush=True),
+) -> int:
+    """Run the rounds of one federated training, from the first (or after the last complete one) to the test.
+
+    Parameters
+    ----------
+    grid : Grid
+        Flower's, or any other with its interface.
+    resume : bool
+        Go on with the run in ``tracking.run_id``.
+    interrupted : callable
+        See `tracked_run`.
+    say : callable
+        Takes a line of progress.
+
+    Returns
+    -------
+    int
+        The run's id; it is completed.
+
+    Raises
+    ------
+    FedtwinError
+        The run row ends as failed.
+    """
+    with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
+        snapshot = json.dumps(cfg.snapshot())
+        data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
+        datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
+        store.update_run(run_id, summary={"classes": list(datamodule.data.classes)})
+        roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
+        _write_clients(store, run_id, roster)
+        rounds = _Rounds(
+            cfg, store=store, run_id=run_id, home=home, roster=roster, datamodule=datamodule, say=say
+        )
+        stop_reason = rounds.run(grid, snapshot=snapshot, resume=resume)
+        rounds.test()
+        store.finish_run(run_id, "completed", stop_reason=stop_reason)
+    write_results(store, run_id, home.results)
+    return run_id
+
+
+class _Rounds:
+    """One start of the strategy, and the test of what it leaves."""
+
+    def __init__(
+        self,
+        cfg: Config,
+        *,
+        store: Store,
+        run_id: int,
+        home: Home,
+        roster: Roster,
+        datamodule: ImageDataModule,
+        say: Callable[[str], None],
+    ) -> None:
+        self.cfg, self.store, self.run_id, self.roster = cfg, store, run_id, roster
+        self.datamodule, self.say = datamodule, say
+        self.folder = home.run_dir(run_id)
+        self.checkpoints = self.folder / "checkpoints"
+        self.module = LitClassifier(cfg, num_classes=len(datamodule.data.classes))
+        self.progress = Progress(threshold=cfg.trainer.fixed_threshold)
+
+    def run(self, grid: Grid, *, snapshot: str, resume: bool) -> str | None:
+        """Let Flower's strategy do the rounds that are left.
+
+        Returns
+        -------
+        str or None
+            Why it stopped early.
+        """
+        cfg, roster = self.cfg, self.roster
+        last = self.checkpoints / "last.safetensors"
+        kept: dict[str, Tensor] = {}
+        if resume and last.exists():
+            state, self.progress, kept = load_checkpoint(last)
+            self.module.network.load_state_dict(state)
+        done = self.progress.round
+        balanced = cfg.trainer.class_weights == "balanced"
+        train_config = TrainOrder(
+            snapshot=snapshot,
+            lr_scale=self.progress.lr_scale,
+            class_weights=balanced_weights(roster.label_counts()) if balanced else None,
+        ).to_record()
+        arrays = arrays_from_state(self.module.network.state_dict())
+        strategy = STRATEGIES[cfg.strategy.name](
+            nodes=[roster.node_of(client_id) for client_id in roster.clients],
+            eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
+            seed=cfg.seed,
+            fraction_train=cfg.strategy.fraction_train,
+            fraction_evaluate=cfg.strategy.fraction_evaluate,
+            min_train=cfg.strategy.min_train,
+            round_offset=done,
+            buffers=[name for name, _ in self.module.network.named_buffers()],
+            **cfg.strategy.model_dump(exclude=STRATEGY_SETTINGS),
+        )
+        strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
+        journal = RoundJournal(
+            cfg,
+            store=self.store,
+            run_id=self.run_id,
+            roster=roster,
+            contract=Contract.of(arrays, max_examples=cfg.federation.max_examples),
+            module=self.module,
+            datamodule=self.datamodule,
+            folder=self.checkpoints,
+            progress=self.progress,
+            strategy=strategy,
+            train_config=train_config,
+            say=self.say,
+        )
+
+        def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+            if server_round == 0 and done:
+                return None  # a resumed run was evaluated after its last round
+            return journal.close_round(arrays, before_training=server_round == 0)
+
+        try:
+            strategy.start(
+                grid=RoundGrid(
+                    grid,
+                    clients=roster.nodes,
+                    handler=journal,
+                    ask_again_s=cfg.federation.ask_again_s,
+                    examples={info.client_id: info.num_examples for info in roster.clients.values()},
+                    take=strategy.take if isinstance(strategy, WeightedMean) else None,
+                ),
+                initial_arrays=arrays,
+                num_rounds=cfg.federation.num_rounds - done,
+                timeout=cfg.federation.round_timeout_s,
+                train_config=train_config,
+                evaluate_config=TrainOrder(snapshot=snapshot).to_record(),
+                evaluate_fn=evaluate,
+            )
+        except StopFederation as stop:
+            return str(stop)
+        return None
+
+    def test(self) -> None:
+        """Test the chosen global model on the server's held-out rows, and record it."""
+        best = self.cfg.trainer.test_model == "best"
+        state, progress, _ = load_checkpoint(
+            self.checkpoints / ("best.safetensors" if best else "last.safetensors")
+        )
+        self.module.network.load_state_dict(state)
+        scores = predict(
+            self.module.network, self.datamodule, "test", device=evaluation_device(self.cfg.trainer)
+        )
+        record_test(
+            self.store,
+            self.run_id,
+            scores,
+            threshold=progress.threshold,
+            folder=self.folder,
+            test_round=progress.round,
+            skipped_images=self.datamodule.data.skipped,
+        )
+
+
+def _write_clients(store: Store, run_id: int, roster: Roster) -> None:
+    store.add_clients(
+        run_id,
+        [
+            ClientRow(
+                run_id=run_id,
+                client_id=info.client_id,
+                node_id=str(roster.node_of(info.client_id)),
+                name=info.name,
+                num_examples=info.num_examples,
+                label_counts=info.label_counts,
+            )
+            for info in roster.clients.values()
+        ],
+    )

@@ -1,0 +1,99 @@
+"""The global model on disk after each round: safetensors, never pickle, replaced in one step."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from shared.runtime.errors import FederationError
+
+
+@dataclass
+class Progress:
+    """Where a federated run stands, beside its arrays.
+
+    Attributes
+    ----------
+    round : int
+        The last complete one.
+    best_value : float or None
+        Of the monitored metric.
+    threshold : float
+        Of the probability of class 1, chosen on the clients' validation rows for the model of this round.
+    stopping_best : float or None
+        Value of the monitored metric that was the last clear improvement, for early stopping.
+    stale_rounds : int
+        Rounds since then.
+    lr_scale : float
+        Factor on the clients' learning rate, lowered on a plateau.
+    plateau_best : float or None
+        Best val/loss seen by the plateau schedule.
+    plateau_stale : int
+        Rounds since then.
+    """
+
+    round: int = 0
+    best_round: int | None = None
+    best_value: float | None = None
+    threshold: float = 0.5
+    stopping_best: float | None = None
+    stale_rounds: int = 0
+    lr_scale: float = 1.0
+    plateau_best: float | None = None
+    plateau_stale: int = 0
+
+
+_STRATEGY = "strategy/"  # what the keys of a strategy's arrays begin with; a network's have no slash
+
+
+def save_checkpoint(
+    path: Path, state: dict[str, Tensor], progress: Progress, *, strategy: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a checkpoint: whole and on disk, or not at all.
+
+    Parameters
+    ----------
+    strategy : mapping of str to Tensor, optional
+        What the strategy itself needs to go on.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {f"{_STRATEGY}{key}": tensor for key, tensor in (strategy or {}).items()}
+    state = {key: tensor.contiguous() for key, tensor in (state | kept).items()}
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(save(state, metadata={"progress": json.dumps(asdict(progress))}))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, dict[str, Tensor]]:
+    """Read a checkpoint.
+
+    Returns
+    -------
+    tuple of dict, Progress and dict
+        The global model, where the run stands, and what belongs to the strategy.
+
+    Raises
+    ------
+    FederationError
+        It is not there, or not a checkpoint of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise FederationError(f"no global model to go on from at {path}: {error}") from None
+    strategy = {
+        key.removeprefix(_STRATEGY): tensors.pop(key) for key in list(tensors) if key.startswith(_STRATEGY)
+    }
+    return tensors, progress, strategy

@@ -1,0 +1,76 @@
+"""What the clients' aggregates decide after a round: the best model, the learning rate, and whether to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from federated.server.checkpoint import Progress
+from shared.config.config import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
+
+_PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralized run uses
+
+Mode = Literal["min", "max"]
+
+
+def judge_round(
+    progress: Progress, *, means: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, num_classes: int
+) -> str | None:
+    """Update a run's progress by the same rules as a centralized run's callbacks.
+
+    Parameters
+    ----------
+    progress : Progress
+        Its ``round`` is the one that has ended; changed in place.
+    means : mapping of str to mapping
+        The clients' aggregates: stage to name to value.
+
+    Returns
+    -------
+    str or None
+        Why to stop, by ``trainer.early_stopping``.
+    """
+    monitor, mode = cfg.monitored(num_classes)
+    stage, _, name = monitor.partition("/")
+    value = means.get(stage, {}).get(name)
+    _choose(progress, value, mode=mode)
+    loss = means.get("val", {}).get("loss")
+    if cfg.scheduler.name == "plateau" and loss is not None:
+        _slow_down(progress, loss, cfg=cfg.scheduler)
+    if value is None or not _is_stale(progress, value, cfg=cfg.early_stopping, mode=mode):
+        return None
+    return (
+        f"{monitor} did not improve in the last {progress.stale_rounds} rounds; "
+        f"best {progress.best_value:.4f} in round {progress.best_round}"
+    )
+
+
+def _choose(progress: Progress, value: float | None, *, mode: Mode) -> None:
+    if value is None:
+        if progress.best_value is None:  # nobody has ever evaluated: the newest model is the best known
+            progress.best_round = progress.round
+    elif progress.best_value is None or _above(value, progress.best_value, mode=mode):
+        progress.best_round, progress.best_value = progress.round, value
+
+
+def _slow_down(progress: Progress, loss: float, *, cfg: SchedulerConfig) -> None:
+    if progress.plateau_best is None or loss < progress.plateau_best * (1 - _PLATEAU_THRESHOLD):
+        progress.plateau_best, progress.plateau_stale = loss, 0
+        return
+    progress.plateau_stale += 1
+    if progress.plateau_stale > cfg.patience:
+        progress.lr_scale *= cfg.factor
+        progress.plateau_stale = 0
+
+
+def _is_stale(progress: Progress, value: float, *, cfg: EarlyStoppingConfig, mode: Mode) -> bool:
+    best = progress.stopping_best
+    if best is None or _above(value, best, mode=mode, by=cfg.min_delta):
+        progress.stopping_best, progress.stale_rounds = value, 0
+    else:
+        progress.stale_rounds += 1
+    return progress.stale_rounds >= cfg.patience
+
+
+def _above(value: float, best: float, *, mode: Mode, by: float = 0.0) -> bool:
+    return value - by > best if mode == "max" else value + by < best

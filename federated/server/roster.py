@@ -1,0 +1,202 @@
+"""Who takes part: `connect` waits for Flower's nodes and asks each which client it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flwr.app import Message, MessageType, RecordDict
+from flwr.common.constant import ErrorCode
+from flwr.serverapp import Grid
+
+from federated.messages.delivery import NOT_CONNECTED, Exchange
+from federated.messages.grid import RoundGrid
+from federated.messages.parse import read_info
+from federated.messages.records import CONFIG, ClientInfo, TrainOrder
+from shared.config.config import Config, FederationConfig
+from shared.runtime import errors
+from shared.runtime.errors import FederationError, FedtwinError, ReplyRefused, bullet_list
+
+# As `RoundGrid` words what Flower says in place of a node that is gone, and that it was not asked.
+_GONE = (f"error {ErrorCode.NODE_UNAVAILABLE}:", NOT_CONNECTED)
+_PAUSE_S = 0.5
+# Clients of Flower's simulation that are asked before the others. Ten times a second, Flower looks through all
+# messages that wait, once for every node: with many, Ray's actors would hardly get on with their imports.
+_FEW = 8
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The clients of a run.
+
+    Attributes
+    ----------
+    clients : dict of int to ClientInfo
+        By client id, ascending.
+    nodes : dict of int to int
+        Flower's node id to client id.
+    """
+
+    clients: dict[int, ClientInfo]
+    nodes: dict[int, int]
+
+    def node_of(self, client_id: int) -> int:
+        """Flower's id of a client."""
+        return next(node for node, client in self.nodes.items() if client == client_id)
+
+    def label_counts(self) -> list[int]:
+        """Training rows of each class, over all clients.
+
+        Raises
+        ------
+        FederationError
+            A site keeps them to itself.
+        """
+        if silent := [info.name for info in self.clients.values() if not info.label_counts]:
+            raise FederationError(
+                f"{', '.join(silent)} let no label_counts out, and trainer.class_weights=balanced needs them "
+                f"of every site; set trainer.class_weights=none, or ask them (may_leave.counts in site.yaml)"
+            )
+        return [sum(counts) for counts in zip(*(c.label_counts for c in self.clients.values()), strict=True)]
+
+
+def connect(
+    grid: Grid, cfg: Config, *, snapshot: str, classes: Sequence[str], say: Callable[[str], None]
+) -> Roster:
+    """Wait for ``federation.num_clients`` nodes, and ask each for its partition and its label counts.
+
+    Parameters
+    ----------
+    grid : Grid
+        Flower's.
+    snapshot : str
+        Sent along, so that the clients can load and partition their data.
+    classes : sequence of str
+        Label names by number; every client must have the same.
+    say : callable
+        Takes a line of progress.
+
+    Raises
+    ------
+    FederationError
+        Not as many nodes as expected came in time, or they do not fit together.
+    FedtwinError
+        The clients' own, if all that have one have the same kind, such as `PartitionError`.
+    """
+    deadline = time.monotonic() + cfg.federation.connect_timeout_s
+    while True:
+        nodes = _wait_for_nodes(grid, cfg.federation, deadline=deadline, say=say)
+        reception = _ask(grid, cfg.federation, nodes, snapshot=snapshot, classes=classes)
+        # A node that was killed counts as there until its heartbeats have been missed for a while.
+        gone = all(text.startswith(_GONE) for text in reception.problems.values())
+        if not reception.problems:
+            break
+        if not gone or time.monotonic() >= deadline:
+            raise _not_ready(reception)
+        say(f"{len(reception.problems)} of {len(nodes)} clients went away; waiting until they are back")
+        time.sleep(_PAUSE_S)
+    by_id = {info.client_id: info for info in reception.infos.values()}
+    return Roster(
+        clients=dict(sorted(by_id.items())),
+        nodes={node: info.client_id for node, info in reception.infos.items()},
+    )
+
+
+def _ask(
+    grid: Grid, cfg: FederationConfig, nodes: Sequence[int], *, snapshot: str, classes: Sequence[str]
+) -> _Reception:
+    order = RecordDict({CONFIG: TrainOrder(snapshot=snapshot).to_record()})
+    reception = _Reception(cfg, classes=classes)
+    asking = RoundGrid(
+        grid, clients={node: node for node in nodes}, handler=reception, ask_again_s=cfg.ask_again_s
+    )
+    simulated = cfg.engine == "flower" and cfg.kit is None
+    few = max(_FEW, os.cpu_count() or 1) if simulated else len(nodes)
+    left = cfg.connect_timeout_s
+    deadline = time.monotonic() + left
+    for some in (nodes[:few], nodes[few:]):
+        if reception.problems and not reception.infos:
+            break  # what ails all of the first ails the others
+        questions = [Message(order, dst_node_id=node, message_type=MessageType.QUERY) for node in some]
+        asking.send_and_receive(questions, timeout=left)
+        left = max(1.0, deadline - time.monotonic())
+    return reception
+
+
+class _Reception:
+    """Takes the nodes' descriptions of themselves; here a node's id stands for the client's."""
+
+    def __init__(self, cfg: FederationConfig, *, classes: Sequence[str]) -> None:
+        self.cfg, self.classes = cfg, list(classes)
+        self.infos: dict[int, ClientInfo] = {}
+        self.problems: dict[int, str] = {}
+
+    def accept(self, message_type: str, client_id: int, reply: Message) -> None:
+        info, expected = read_info(reply), self.cfg.num_clients
+        # A site with its own data is a share of nothing: its number only has to be its own.
+        if info.num_partitions and (info.num_partitions != expected or info.client_id >= expected):
+            raise ReplyRefused(
+                f"it is partition {info.client_id} of {info.num_partitions}, expected one of {expected} "
+                f"(federation.num_clients), counted from 0"
+            )
+        if twin := [node for node, other in self.infos.items() if other.client_id == info.client_id]:
+            raise ReplyRefused(f"it is partition {info.client_id}, and so is node {twin[0]}")
+        if info.classes != self.classes:
+            raise ReplyRefused(
+                f"its classes are {info.classes}, the server's {self.classes}; "
+                f"set data.classes, so that all number the labels alike"
+            )
+        parts = self.cfg.rounds_per_epoch
+        fewest = 1 if parts == 1 else 2 * parts  # two for every round: BatchNorm cannot train on one
+        if not fewest <= info.num_examples <= self.cfg.max_examples:
+            raise ReplyRefused(
+                f"it has {info.num_examples} training rows, expected {fewest} to {self.cfg.max_examples} "
+                f"(federation.max_examples)"
+                + (f", two for each of federation.rounds_per_epoch={parts}" if parts > 1 else "")
+            )
+        self.infos[client_id] = info
+
+    def idle(self) -> None:
+        pass
+
+    def finish(self, message_type: str, exchange: Exchange) -> None:
+        self.problems |= exchange.failed | exchange.absent
+
+
+def _wait_for_nodes(
+    grid: Grid, cfg: FederationConfig, *, deadline: float, say: Callable[[str], None]
+) -> list[int]:
+    expected, timeout = cfg.num_clients, cfg.connect_timeout_s
+    told = -1
+    while len(nodes := sorted(grid.get_node_ids())) < expected and time.monotonic() < deadline:
+        if len(nodes) != told:
+            say(f"{len(nodes)} of {expected} clients are there")
+            told = len(nodes)
+        time.sleep(min(0.2, timeout))
+    if len(nodes) != expected:
+        raise FederationError(
+            f"expected {expected} clients (federation.num_clients), {len(nodes)} came within {timeout:g} s; "
+            f"in a simulation start as many nodes: --federation-config 'num-supernodes={expected}'; "
+            f"at a site `fedtwin deploy check` says what keeps it away"
+        )
+    return nodes
+
+
+def _not_ready(reception: _Reception) -> FedtwinError:
+    asked, expected = len(reception.infos) + len(reception.problems), reception.cfg.num_clients
+    everyone = "every node" if asked == expected else f"each of the {asked} nodes that were asked"
+    who: dict[str, list[str]] = defaultdict(list)
+    for node, text in reception.problems.items():
+        who[text].append(str(node))
+    kinds = {text.partition(":")[0] for text in who}
+    kind = getattr(errors, kinds.pop(), FederationError) if len(kinds) == 1 else FederationError
+    lines = [
+        f"{everyone if len(those) == asked else 'node ' + ', '.join(those)}: "
+        f"{text.removeprefix(f'{kind.__name__}: ')}"
+        for text, those in who.items()
+    ]
+    error: FedtwinError = kind("the clients are not ready:\n" + bullet_list(lines, limit=20))
+    return error

@@ -1,0 +1,152 @@
+"""Runs side by side: the curves of one metric over all x-axes, the gap between the twins, and the final gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from service.comparison.curve_gap import gap
+from service.comparison.pairing import CurvePoint, RunCurve
+from service.comparison.similarity import groups
+from service.read.members import ROLES, labels, member
+from service.read.run_config import unit
+from service.read.x_axes import Step, steps
+from shared.tracking.rows import RunRow
+from shared.tracking.store import Store
+
+
+def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: str) -> dict[str, Any]:
+    """What the page of a comparison shows.
+
+    Parameters
+    ----------
+    runs : sequence of RunRow
+        A comparison stands for all its runs.
+    metric : str, optional
+        Such as ``accuracy``; without it the headline: AUROC where it is defined, else accuracy.
+    stage : {"train", "val", "test"}
+
+    Returns
+    -------
+    dict
+        See `service.api.chart_schemas.Comparison`.
+    """
+    members = _members(store, runs)
+    metric = metric or _headline(store, members, stage=stage)
+    columns, pooled = [], []
+    federated: dict[str, list[RunCurve]] = {}
+    grouped = groups(members)
+    named = labels(members, differs=[differs for _, differs in grouped])
+    for run, label, (group, differs) in zip(members, named, grouped, strict=True):
+        column, curve = _curve(store, run, metric=metric, stage=stage)
+        columns.append({**member(run), "label": label, "group": group, "differs": differs, **column})
+        if run.training_mode == "centralized":
+            pooled.append(curve)
+        elif run.training_mode == "federated":
+            federated.setdefault(group, []).append(curve)
+    gaps = [gap(pooled, own, group=group, metric=metric, stage=stage) for group, own in federated.items()]
+    return {
+        "metric": metric,
+        "stage": stage,
+        "metrics": _metrics(store, members, stage=stage),
+        "runs": columns,
+        "gaps": gaps if pooled else [],
+        "final": _final(store, members),
+    }
+
+
+def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
+    found: dict[int, RunRow] = {}
+    for run in runs:
+        several = store.children(run.id) if run.training_mode == "compare" else [run]
+        found.update((one.id, one) for one in several if one.training_mode in ROLES)
+    return list(found.values())
+
+
+def _metrics(store: Store, runs: Sequence[RunRow], *, stage: str) -> list[str]:
+    names = [set(store.metric_names(run.id, stage=stage, unit=unit(run))) for run in runs]
+    begun = [known for known in names if known]  # a run that has no value yet rules nothing out
+    return sorted(set.intersection(*begun)) if begun else []
+
+
+def _headline(store: Store, runs: Sequence[RunRow], *, stage: str) -> str:
+    # The rule of `fedtwin compare`'s own sentence, so that both speak of the same metric.
+    begun = [
+        run for run in runs if store.metric_names(run.id, stage=stage, unit=unit(run)) or _tested(run, stage)
+    ]
+    defined = begun and all(_has(store, run, metric="auroc", stage=stage) for run in begun)
+    return "auroc" if defined else "accuracy"
+
+
+def _has(store: Store, run: RunRow, *, metric: str, stage: str) -> bool:
+    if _finite(_tested(run, stage).get(metric)) is not None:
+        return True
+    rows = store.points(run.id, stage=stage, name=metric, clients=False).rows
+    return any(_finite(row[5]) is not None for row in rows)
+
+
+def _tested(run: RunRow, stage: str) -> dict[str, Any]:
+    found: dict[str, Any] = run.summary.get("test") or {}
+    return found if stage == "test" else {}
+
+
+def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[str, Any], RunCurve]:
+    by = unit(run)
+    took = steps(store, run)
+    found = store.points(run.id, stage=stage, name=metric, clients=False).rows
+    rows = {}
+    for _, number, epoch, _, _, value, num_examples, _ in found:
+        step = number if by == "round" else epoch
+        if step is not None:
+            rows[step] = (math.nan if value is None else value, num_examples)
+    numbers = sorted(rows)
+    nothing = Step(examples=0, seconds=None, bytes=None)
+    at = [took.get(number, nothing) for number in numbers]
+    test = _finite((run.summary.get("test") or {}).get(metric))
+    column = {
+        "unit": by,
+        "step": numbers,
+        "examples": [step.examples for step in at],
+        "seconds": [step.seconds for step in at],
+        "bytes": [step.bytes for step in at],
+        "value": [_finite(rows[number][0]) for number in numbers],
+        "test": test,
+    }
+    points = [
+        CurvePoint(number=number, step=step, value=rows[number][0], num_examples=rows[number][1])
+        for number, step in zip(numbers, at, strict=True)
+        if math.isfinite(rows[number][0])
+    ]
+    return column, RunCurve(run=run, points=points, test=test)
+
+
+def _final(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
+    # It is of all seeds: next to a selection of the comparison's twins it would be wrong.
+    parents = {run.parent_id for run in runs if run.training_mode in ("centralized", "federated")}
+    parent = store.find(parents.pop() or 0) if len(parents) == 1 else None
+    if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
+        return []
+    return [
+        {
+            "metric": row["metric"],
+            "pooled": row["pooled"]["value"],
+            "federated": row["federated"]["value"],
+            "local": row["local"]["value"] if row["local"] else None,
+            "gap": row["gap"]["value"],
+            "low": row["gap"]["low"],
+            "high": row["gap"]["high"],
+            "better": row["better"],
+            "confidence": row["confidence"],
+        }
+        for row in parent.summary.get("gap") or []
+    ]
+
+
+def _twins(parent: RunRow) -> list[int]:
+    twins = parent.summary.get("twins") or {}
+    return [*twins.get("pooled", ()), *twins.get("federated", ())]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

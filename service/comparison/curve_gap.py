@@ -1,0 +1,189 @@
+"""The gap between pooled and federated curves, with a band that says how sure it is; for `compare`."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from service.comparison.intervals import CONFIDENCE, proportions_interval, t_interval
+from service.comparison.pairing import CurvePoint, RunCurve, pair
+from shared.tracking.rows import FINISHED
+
+PROPORTIONS = ("accuracy",)  # shares of the examples that they were measured on
+FROM_0_TO_1 = ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "calibration_error")
+FEWEST = 3  # seeds, for a t interval that says something: of two it is 9 times as wide as of many
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    pair: int
+    pooled: float
+    federated: CurvePoint
+    num_pooled: int | None
+
+    @property
+    def value(self) -> float:
+        return self.pooled - self.federated.value
+
+
+def gap(
+    pooled: Sequence[RunCurve], federated: Sequence[RunCurve], *, group: str, metric: str, stage: str
+) -> dict[str, Any]:
+    """Pooled minus federated, in pairs of one seed, at the examples that the federated runs have seen.
+
+    The pooled curve is interpolated there, and never goes on beyond its ends. The mean over the pairs is taken
+    round by round, of the pairs that have come so far.
+
+    Parameters
+    ----------
+    pooled, federated : sequence of RunCurve
+        The federated ones are alike in all but the seed.
+    group : str
+        The name of the federated ones (`alike.groups`).
+
+    Returns
+    -------
+    dict
+        See `service.api.chart_schemas.Gap`.
+    """
+    found = pair(pooled, federated)
+    by_round: dict[int, list[_Difference]] = {}
+    for number, (one, other) in enumerate(found.pairs):
+        for step, difference in _differences(one, other, number=number).items():
+            by_round.setdefault(step, []).append(difference)
+    steps = sorted(by_round)
+    rounds = [by_round[step] for step in steps]
+    running = any(curve.run.status not in FINISHED for one in found.pairs for curve in one)
+    why = found.why or _nothing(metric, stage=stage, running=running)
+    band: Literal["seeds", "normal"] | None = None
+    if rounds:
+        band, why = _band(rounds, metric=metric)
+    reach = 1.0 if metric in FROM_0_TO_1 else math.inf  # of a difference
+    ends = [_ends(of_round, band=band, reach=reach) for of_round in rounds]
+    return {
+        "group": group,
+        "of": [one.run.id for one, _ in found.pairs],
+        "against": [other.run.id for _, other in found.pairs],
+        **_columns(rounds, steps=steps),
+        "low": [low for low, _ in ends],
+        "high": [high for _, high in ends],
+        "pairs": [len(of_round) for of_round in rounds],
+        "band": band,
+        "confidence": CONFIDENCE,
+        "why": why,
+        "notes": found.notes,
+        "each": _each(found.pairs, by_round),
+        "test": _test(found.pairs),
+    }
+
+
+def interpolate(points: Sequence[CurvePoint], *, examples: int) -> float | None:
+    """A curve's value at a number of examples seen, on the straight line between its points.
+
+    Returns
+    -------
+    float or None
+        None before the first and after the last point.
+    """
+    place = bisect_left(points, examples, key=lambda point: point.step.examples)
+    if place == len(points):
+        return None
+    right = points[place]
+    if right.step.examples == examples:
+        return right.value
+    if place == 0:
+        return None
+    left = points[place - 1]
+    share = (examples - left.step.examples) / (right.step.examples - left.step.examples)
+    return left.value + share * (right.value - left.value)
+
+
+def _differences(pooled: RunCurve, federated: RunCurve, *, number: int) -> dict[int, _Difference]:
+    num_pooled = next((point.num_examples for point in pooled.points if point.num_examples), None)
+    found = {}
+    for point in federated.points:
+        value = interpolate(pooled.points, examples=point.step.examples)
+        if value is not None:
+            found[point.number] = _Difference(number, value, federated=point, num_pooled=num_pooled)
+    return found
+
+
+def _columns(rounds: Sequence[Sequence[_Difference]], *, steps: Sequence[int]) -> dict[str, Any]:
+    return {
+        "step": list(steps),
+        "examples": [round(fmean(one.federated.step.examples for one in found)) for found in rounds],
+        "seconds": [_mean([one.federated.step.seconds for one in found]) for found in rounds],
+        "bytes": [_mean([one.federated.step.bytes for one in found]) for found in rounds],
+        "value": [fmean(one.value for one in found) for found in rounds],
+    }
+
+
+def _each(
+    pairs: Sequence[tuple[RunCurve, RunCurve]], by_round: dict[int, list[_Difference]]
+) -> list[dict[str, Any]]:
+    # Too few seeds for a band: each seed speaks for itself.
+    if not 1 < len(pairs) < FEWEST:
+        return []
+    lines = []
+    for number, (one, other) in enumerate(pairs):
+        own = {step: [d for d in found if d.pair == number] for step, found in sorted(by_round.items())}
+        own = {step: found for step, found in own.items() if found}
+        columns = _columns(list(own.values()), steps=list(own))
+        lines.append({"seed": one.run.seed, "of": one.run.id, "against": other.run.id, **columns})
+    return lines
+
+
+def _test(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> float | None:
+    values = [one.test - other.test for one, other in pairs if one.test is not None and other.test is not None]
+    return fmean(values) if values and len(values) == len(pairs) else None
+
+
+def _nothing(metric: str, *, stage: str, running: bool) -> str:
+    if stage == "test":
+        return "a pooled model is tested once, at its end: there is no curve to take a gap from"
+    yet = " yet" if running else ""
+    return f"the two have no {metric} at the same number of examples seen{yet}"
+
+
+def _band(
+    rounds: Sequence[Sequence[_Difference]], *, metric: str
+) -> tuple[Literal["seeds", "normal"] | None, str]:
+    percent = f"{CONFIDENCE:.0%}"
+    most = max(map(len, rounds))
+    if most >= FEWEST:
+        return "seeds", f"{percent} t interval of the mean over {most} seeds"
+    if most > 1:
+        return None, f"{most} seeds are too few for an interval; the thin lines are the seeds"
+    if metric not in PROPORTIONS:
+        return None, f"one seed, and {metric} is not a share of the examples: how sure it is cannot be said"
+    known = next((one for one, *_ in rounds if one.num_pooled and one.federated.num_examples), None)
+    if known is None:
+        return None, f"one seed, and on how many examples {metric} was measured is not known"
+    return "normal", (
+        f"one seed: {percent} interval of two independent proportions (Newcombe), of {known.num_pooled:,} and "
+        f"{known.federated.num_examples:,} examples; other seeds may differ by more"
+    )
+
+
+def _ends(
+    found: Sequence[_Difference], *, band: Literal["seeds", "normal"] | None, reach: float
+) -> tuple[float | None, float | None]:
+    if band == "seeds" and len(found) >= FEWEST:
+        low, high = t_interval([one.value for one in found])
+        return max(low, -reach), min(high, reach)
+    if band == "normal":
+        (one,) = found
+        if one.num_pooled and one.federated.num_examples:
+            return proportions_interval(
+                one.pooled, one.num_pooled, one.federated.value, one.federated.num_examples
+            )
+    return None, None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None

@@ -1,0 +1,158 @@
+"""In what runs differ: the rows they are tested on, their settings, and groups of alike runs; for `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from service.read.members import ROLES
+from service.read.run_config import flat, without_secrets
+from shared.tracking.rows import RunRow
+
+_SOURCE = ("data.source", "data.path", "data.dataset")
+_ROWS = (
+    *_SOURCE,
+    *("data.columns", "data.classes", "data.split_seed"),
+    *("data.val_fraction", "data.test_fraction", "data.on_bad_image"),
+)
+_OWN = ("name", "description", "resume", "seed", "compare", "tracking")  # differ from run to run
+# How a run is computed, not what: results are the same to the last bit.
+_HOW = (
+    *("trainer.progress", "trainer.num_threads", "data.decode_workers", "data.eval_batch_size"),
+    *("federation.engine", "federation.workers", "federation.client_cpus", "federation.client_gpus"),
+    *("federation.ray_address", "federation.connect_timeout_s", "federation.start_timeout_s"),
+)
+_FEDERATION = ("partition", "strategy", "federation")
+_LENGTH = ("trainer.max_epochs", "trainer.early_stopping")  # a federated run counts rounds
+_UNUSED = {
+    "centralized": _FEDERATION,
+    "federated": ("trainer.max_epochs", "trainer.early_stopping.enabled"),
+    "local": ("strategy",),
+}
+_FIRST = ("data.name", "model.name", "strategy.name")
+_MOST_WORDS = 2
+_LONGEST = 40
+_ABSENT = object()
+
+
+def other_rows(one: RunRow, other: RunRow) -> str:
+    """Why two runs are not tested on the same rows, as far as their settings tell.
+
+    Returns
+    -------
+    str
+        Such as ``data.source is digits in run 3, npz in run 9``; empty where they are the same.
+    """
+    left, right = (_settings(run) for run in (one, other))
+    wanted = [key for key in {**left, **right} if _within(key, _ROWS)]
+    if not any(values.get(key) for values in (left, right) for key in _SOURCE):
+        wanted.append("data.name")
+    return _said(one, other, keys=_different(left, right, keys=wanted))
+
+
+def other_settings(pooled: RunRow, federated: RunRow) -> str:
+    """In what a pair differs besides its data, its length and federation itself.
+
+    Returns
+    -------
+    str
+        Such as ``model.name is cnn in run 3, resnet18 in run 9``; empty where the two are twins.
+    """
+    left, right = (_settings(run) for run in (pooled, federated))
+    ignored = (*_OWN, *_HOW, *_ROWS, *_FEDERATION, *_LENGTH, "data.name")
+    wanted = [key for key in left if not _within(key, ignored)]
+    return _said(pooled, federated, keys=_different(left, right, keys=wanted))
+
+
+def groups(runs: Sequence[RunRow]) -> list[tuple[str, str]]:
+    """Which runs are repetitions of each other: of one role, and alike in all but the seed.
+
+    Returns
+    -------
+    list of (str, str)
+        For each run the name of its group, such as ``federated`` and ``federated-2``, and in what the group
+        differs from the others of its role, such as ``strategy.name=fedprox``; empty where there is one only.
+    """
+    keys: list[tuple[str, str]] = []
+    of_parent: dict[tuple[str, int], str] = {}
+    known: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for run in runs:
+        settings = _grouped_by(run)
+        key = repr(sorted(settings.items()))
+        if run.parent_id is not None:  # runs of one comparison and role differ in nothing else
+            key = of_parent.setdefault((run.training_mode, run.parent_id), key)
+        known.setdefault((run.training_mode, key), settings)
+        keys.append((run.training_mode, key))
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for mode in dict.fromkeys(mode for mode, _ in known):
+        own = [place for place in known if place[0] == mode]
+        told = _told_apart([known[place] for place in own])
+        for number, (place, text) in enumerate(zip(own, told, strict=True), 1):
+            found[place] = (ROLES[mode] if number == 1 else f"{ROLES[mode]}-{number}", text)
+    return [found[key] for key in keys]
+
+
+def _settings(run: RunRow) -> dict[str, Any]:
+    return dict(flat(without_secrets(run.as_dict()["config"])))
+
+
+def _within(key: str, names: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def _grouped_by(run: RunRow) -> dict[str, Any]:
+    ignored = (*_OWN, *_HOW, *_UNUSED.get(run.training_mode, ()))
+    found = {key: value for key, value in _settings(run).items() if not _within(key, ignored)}
+    if run.training_mode == "local":
+        found = {
+            key: value
+            for key, value in found.items()
+            if not _within(key, ["federation"]) or key == "federation.num_clients"
+        }
+    if found.get("partition.seed") == run.seed:  # it moves with the seed
+        found["partition.seed"] = "as the run's"
+    return found
+
+
+def _different(left: Mapping[str, Any], right: Mapping[str, Any], *, keys: Iterable[str]) -> list[str]:
+    # What an older version did not know is not a difference.
+    found = {key for key in keys if key in left and key in right and left[key] != right[key]}
+    return _ordered(found, order=[*left, *right])
+
+
+def _ordered(keys: set[str], *, order: Sequence[str]) -> list[str]:
+    # Where models differ by name, that their widths do goes without saying.
+    parts = {key.partition(".")[0] for key in _FIRST if key in keys}
+    kept = {key for key in keys if key in _FIRST or key.partition(".")[0] not in parts}
+    return [key for key in dict.fromkeys([*_FIRST, *order]) if key in kept]
+
+
+def _said(one: RunRow, other: RunRow, *, keys: Sequence[str]) -> str:
+    left, right = (_settings(run) for run in (one, other))
+    words = [
+        f"{key} is {_text(left.get(key))} in run {one.id}, {_text(right.get(key))} in run {other.id}"
+        for key in keys[:_MOST_WORDS]
+    ]
+    more = len(keys) - len(words)
+    return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
+
+
+def _told_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    if len(settings) == 1:
+        return [""]
+    order = list(dict.fromkeys(key for one in settings for key in one))
+    differ = {
+        key for key in order if any(one.get(key, _ABSENT) != settings[0].get(key, _ABSENT) for one in settings)
+    }
+    everywhere = {key for key in differ if all(key in one for one in settings)}
+    keys = _ordered(everywhere or differ, order=order)
+    return [
+        ", ".join(f"{key}={_text(one.get(key))}" for key in keys[:_MOST_WORDS])
+        + (f", and {len(keys) - _MOST_WORDS} more" if len(keys) > _MOST_WORDS else "")
+        for one in settings
+    ]
+
+
+def _text(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"...{text[3 - _LONGEST :]}"

@@ -1,0 +1,205 @@
+"""ROC, precision-recall, calibration and the choice of a threshold, of the answers in `predictions`.
+
+The formulas are those of the run's own test metrics, so that the page and the database say the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from service.read.predictions import Predictions
+
+if TYPE_CHECKING:
+    from service.read.predictions import Floats, Ints
+
+CURVE_POINTS = 500
+CALIBRATION_BINS = 15
+SWEEP = 100
+
+
+def describe(found: Predictions, *, classes: list[str] | None) -> dict[str, Any]:
+    """All curves of some answers.
+
+    Parameters
+    ----------
+    classes : list of str, optional
+        Their names, where they are known.
+
+    Returns
+    -------
+    dict
+        See `service.api.chart_schemas.PredictionCurves`.
+    """
+    two = found.num_classes == 2
+    if not classes or len(classes) != found.num_classes:
+        classes = [str(number) for number in range(found.num_classes)]
+    scores = found.probabilities[:, 1]
+    return {
+        "threshold": found.threshold,
+        "classes": classes,
+        "num_examples": len(found.labels),
+        "roc": roc(scores, found.labels) if two else None,
+        "pr": precision_recall(scores, found.labels) if two else None,
+        "calibration": calibration(found),
+        "sweep": sweep(scores, found.labels) if two else None,
+        "confusion": confusion(found),
+        "roc_classes": None if two else _one_against_rest(found, classes=classes),
+    }
+
+
+def roc(scores: Floats, labels: Ints) -> dict[str, Any] | None:
+    """The receiver operating characteristic.
+
+    Parameters
+    ----------
+    scores : ndarray [N], float32
+        Of the positive class.
+    labels : ndarray [N], int64
+        1 is positive, 0 is not.
+
+    Returns
+    -------
+    dict or None
+        ``fpr``, ``tpr``, ``threshold`` (None: above every score) and ``auroc``; None where a class is missing.
+    """
+    if not 0 < labels.sum() < len(labels):
+        return None
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    fpr, tpr, threshold = roc_curve(labels, scores)
+    kept = _thin(len(fpr))
+    return {
+        "fpr": fpr[kept].tolist(),
+        "tpr": tpr[kept].tolist(),
+        "threshold": [None, *threshold[kept].tolist()[1:]],
+        "auroc": float(roc_auc_score(labels, scores)),
+    }
+
+
+def precision_recall(scores: Floats, labels: Ints) -> dict[str, Any] | None:
+    """Precision against recall.
+
+    Parameters
+    ----------
+    scores : ndarray [N], float32
+    labels : ndarray [N], int64
+
+    Returns
+    -------
+    dict or None
+        ``recall`` (falling), ``precision``, ``threshold`` (None at the end: nothing is called positive) and
+        ``average_precision``; None without a positive.
+    """
+    if not labels.sum():
+        return None
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    precision, recall, threshold = precision_recall_curve(labels, scores, drop_intermediate=True)
+    kept = _thin(len(precision))
+    return {
+        "recall": recall[kept].tolist(),
+        "precision": precision[kept].tolist(),
+        "threshold": [*threshold[kept[:-1]].tolist(), None],
+        "average_precision": float(average_precision_score(labels, scores)),
+    }
+
+
+def calibration(found: Predictions) -> dict[str, Any]:
+    """How often the model is right where it is how sure: of class 1, or of the likeliest of more classes.
+
+    Returns
+    -------
+    dict
+        Of each bin ``lower``, ``upper``, mean ``confidence`` and ``accuracy`` (None where it is empty) and
+        ``count``; and ``ece``, the expected calibration error. Exactly 1 has a bin of its own, as in
+        torchmetrics.
+    """
+    import numpy as np
+
+    if found.num_classes == 2:
+        confidence, right = found.probabilities[:, 1], found.labels == 1
+    else:
+        confidence = found.probabilities.max(axis=1)
+        right = found.probabilities.argmax(axis=1) == found.labels
+    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
+    bins = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS)
+    count = np.bincount(bins, minlength=CALIBRATION_BINS + 1)
+    sure = np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS + 1)
+    hits = np.bincount(bins, weights=right, minlength=CALIBRATION_BINS + 1)
+    shown = CALIBRATION_BINS + (1 if count[-1] else 0)
+    return {
+        "lower": edges[:shown].tolist(),
+        "upper": [*edges[1:].tolist(), 1.0][:shown],
+        "confidence": [
+            s / n if n else None for s, n in zip(sure[:shown].tolist(), count.tolist(), strict=False)
+        ],
+        "accuracy": [h / n if n else None for h, n in zip(hits[:shown].tolist(), count.tolist(), strict=False)],
+        "count": count[:shown].tolist(),
+        "ece": float(np.abs(hits - sure).sum() / len(confidence)),
+    }
+
+
+def sweep(scores: Floats, labels: Ints) -> dict[str, Any]:
+    """The four counts at each hundredth of a threshold.
+
+    Parameters
+    ----------
+    scores : ndarray [N], float32
+    labels : ndarray [N], int64
+
+    Returns
+    -------
+    dict of str to list
+        ``threshold`` (0, 0.01 ... 1), ``tp``, ``fp``, ``tn``, ``fn``.
+    """
+    import numpy as np
+
+    thresholds = [step / SWEEP for step in range(SWEEP + 1)]
+    at = np.array(thresholds, dtype=np.float32)  # 32 bits, as the scores: equal is not above
+    below = {
+        label: np.searchsorted(np.sort(scores[labels == label]), at, side="right").tolist() for label in (0, 1)
+    }
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    return {
+        "threshold": thresholds,
+        "tp": [positives - count for count in below[1]],
+        "fp": [negatives - count for count in below[0]],
+        "tn": below[0],
+        "fn": below[1],
+    }
+
+
+def confusion(found: Predictions) -> list[list[int]]:
+    """Count the answers, at the run's own threshold.
+
+    Returns
+    -------
+    list of list of int
+        ``confusion[true][predicted]``.
+    """
+    import numpy as np
+
+    count = found.num_classes
+    if count == 2:
+        predicted = (found.probabilities[:, 1] > np.float32(found.threshold)).astype(np.int64)
+    else:
+        predicted = found.probabilities.argmax(axis=1)
+    flat = np.bincount(found.labels * count + predicted, minlength=count * count)
+    matrix: list[list[int]] = flat.reshape(count, count).tolist()
+    return matrix
+
+
+def _one_against_rest(found: Predictions, *, classes: list[str]) -> list[dict[str, Any]]:
+    curves = []
+    for number, name in enumerate(classes):
+        curve = roc(found.probabilities[:, number], (found.labels == number).astype("int64"))
+        if curve is not None:
+            curves.append({"class": name, **{key: curve[key] for key in ("fpr", "tpr", "auroc")}})
+    return curves
+
+
+def _thin(length: int) -> list[int]:
+    if length <= CURVE_POINTS:
+        return list(range(length))
+    return [round(place * (length - 1) / (CURVE_POINTS - 1)) for place in range(CURVE_POINTS)]

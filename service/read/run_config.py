@@ -1,0 +1,117 @@
+"""What the stored config of a run says: settings, what it counts and watches; `views` and the charts ask it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from shared.config.config import TrainerConfig
+from shared.tracking.rows import RunRow
+
+_PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/]*(?=@)")
+
+
+def unit(run: RunRow) -> Literal["round", "epoch"]:
+    """What a run counts.
+
+    Returns
+    -------
+    {"round", "epoch"}
+    """
+    return "round" if run.training_mode == "federated" else "epoch"
+
+
+def monitored(run: RunRow) -> tuple[str, Literal["min", "max"]]:
+    """The metric that chooses a run's best model, and its better direction.
+
+    Returns
+    -------
+    tuple of str and {"min", "max"}
+    """
+    num_classes = len(run.summary.get("classes") or run.summary.get("confusion") or ())
+    return _monitored(
+        setting(run.config, "trainer.monitor"), setting(run.config, "trainer.mode"), num_classes=num_classes
+    )
+
+
+def planned_runs(run: RunRow) -> int | None:
+    """How many runs a comparison will have when it has ended.
+
+    Returns
+    -------
+    int or None
+        None for other runs, and where the config does not tell.
+    """
+    if run.training_mode != "compare" or "compare" not in run.config:
+        return None
+    clients = setting(run.config, "federation.num_clients") or 0
+    alone = clients if setting(run.config, "compare.local_only") else 0
+    return len(setting(run.config, "compare.seeds") or (run.seed,)) * (2 + int(alone))
+
+
+def direction(key: str) -> Literal["min", "max"]:
+    """Which direction of a metric is the better one, as its name says.
+
+    Parameters
+    ----------
+    key : str
+        Such as ``val/loss``.
+
+    Returns
+    -------
+    {"min", "max"}
+    """
+    return _monitored(key, None)[1]
+
+
+def setting(config: Any, key: str) -> Any:
+    """A setting by its dotted name.
+
+    Returns
+    -------
+    Any
+        None where there is none.
+    """
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
+
+
+def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All settings by their dotted names.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the names.
+    """
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def without_secrets(value: Any) -> Any:
+    """A copy in which the passwords of all URLs are hidden.
+
+    Parameters
+    ----------
+    value : Any
+        In JSON's types.
+    """
+    if isinstance(value, str):
+        return _PASSWORD.sub(r"\1:***", value)
+    if isinstance(value, dict):
+        return {key: without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    return value
+
+
+def _monitored(
+    monitor: str | None, mode: str | None, *, num_classes: int = 0
+) -> tuple[str, Literal["min", "max"]]:
+    given: dict[str, Any] = {"monitor": monitor, "mode": mode}  # a stored config may lack all others
+    return TrainerConfig.model_construct(**given).monitored(num_classes)

@@ -1,0 +1,167 @@
+"""How rows of the store become messages of the live stream (`messages`); `follow` reads the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from service.read import summaries as views
+from service.stream.messages import (
+    ClientMetrics,
+    EarlyStopping,
+    EpochEnd,
+    Error,
+    Heartbeat,
+    Message,
+    RoundMetrics,
+    RunStatus,
+    ServerEvaluation,
+    TrainingEnd,
+    TrainingMode,
+)
+from shared.tracking.rows import FINISHED, MetricRow, RoundRow, ServerEvaluationRow
+
+ROWS_A_MESSAGE = 250
+
+
+def rows_to_messages(
+    rows: Sequence[MetricRow],
+    *,
+    run_id: int,
+    federated: bool,
+    rounds: Iterable[RoundRow] = (),
+    evaluations: Iterable[ServerEvaluationRow] = (),
+) -> list[Message]:
+    """Messages that carry rows in their order, and between them what is known of each round.
+
+    What is known of round k comes before the rows of later rounds: a viewer who has one of those has it.
+
+    Parameters
+    ----------
+    rows : sequence of MetricRow
+        By id.
+    """
+    ended = {row.round: row for row in rounds}
+    evaluated = {row.round: row for row in evaluations}
+    messages: list[Message] = []
+
+    def tell_rounds(*, before: float) -> None:
+        for number in sorted(number for number in {*evaluated, *ended} if number < before):
+            if number in evaluated:
+                messages.append(_of_evaluation(evaluated.pop(number), run_id=run_id))
+            if number in ended:
+                messages.append(_of_round(ended.pop(number), run_id=run_id))
+
+    for (kind, number, _, _, _), group in groupby(rows, lambda row: _place(row, federated=federated)):
+        tell_rounds(before=math.inf if number is None else number)
+        same = list(group)
+        parts = [same[start : start + ROWS_A_MESSAGE] for start in range(0, len(same), ROWS_A_MESSAGE)]
+        messages += [_of_rows(kind, part) for part in parts[:-1]]
+        evaluation = evaluated.pop(number, None) if kind == "server_evaluation" else None
+        messages.append(_of_rows(kind, parts[-1], evaluation=evaluation))
+    tell_rounds(before=math.inf)
+    return messages
+
+
+def training_mode(run: Mapping[str, Any], clients: Iterable[Mapping[str, Any]]) -> TrainingMode:
+    """The state of a run.
+
+    Parameters
+    ----------
+    run : mapping
+        Of `views.run_summary`.
+    clients : iterable of mapping
+        Of `views.client`.
+    """
+    return TrainingMode(type="training_mode", **_envelope(run["id"]), run=run, clients=list(clients))
+
+
+def ending(run: Mapping[str, Any]) -> list[Message]:
+    """What is said after the last row of a run that has ended.
+
+    Parameters
+    ----------
+    run : mapping
+        Of `views.run_summary`.
+
+    Returns
+    -------
+    list of Message
+        Nothing while the run goes on.
+    """
+    status, head = run["status"], _envelope(run["id"])
+    if status not in FINISHED:
+        return []
+    if run["ended"] is not None:  # who comes later is told of the past
+        head["time"] = datetime.fromisoformat(run["ended"])
+    messages: list[Message] = []
+    if status == "completed" and run["stop_reason"] is not None:
+        messages.append(EarlyStopping(type="early_stopping", **head, reason=run["stop_reason"]))
+    if run["error"] is not None:
+        messages.append(Error(type="error", **head, message=run["error"]))
+    return [*messages, TrainingEnd(type="training_end", **head, status=status, run=run)]
+
+
+def run_status(run: Mapping[str, Any]) -> RunStatus:
+    """How a run stands.
+
+    Parameters
+    ----------
+    run : mapping
+        Of `views.run_summary`.
+    """
+    return RunStatus(type="run_status", **_envelope(run["id"]), run=run)
+
+
+def heartbeat(run_id: int | None, *, reachable: bool) -> Heartbeat:
+    """A sign of life.
+
+    Parameters
+    ----------
+    reachable : bool
+        Whether the database is.
+    """
+    database = "reachable" if reachable else "unreachable"
+    return Heartbeat(type="heartbeat", **_envelope(run_id), database=database)
+
+
+def _envelope(run_id: int | None, *, cursor: int | None = None) -> dict[str, Any]:
+    return {"run_id": run_id, "cursor": cursor, "time": datetime.now(UTC)}
+
+
+def _place(row: MetricRow, *, federated: bool) -> tuple[Any, ...]:
+    # Kind, round, epoch, client and stage: what the rows of one message have in common.
+    if federated and row.client_id is not None:
+        return "client_metrics", row.round, None, row.client_id, row.stage
+    if row.stage == "test":
+        return "server_evaluation", row.round, None, None, None
+    if federated:
+        return "round_metrics", row.round, None, None, None
+    return "epoch_end", None, row.epoch, None, row.stage
+
+
+def _of_rows(kind: str, rows: Sequence[MetricRow], *, evaluation: ServerEvaluationRow | None = None) -> Message:
+    first, last = rows[0], rows[-1]
+    head = {**_envelope(last.run_id, cursor=last.id), "rows": [views.metric_row(row) for row in rows]}
+    if kind == "client_metrics":
+        place = {"round": first.round, "client_id": first.client_id, "stage": first.stage}
+        return ClientMetrics(type="client_metrics", **head, **place)
+    if kind == "round_metrics":
+        return RoundMetrics(type="round_metrics", **head, round=first.round, record=None)
+    if kind == "server_evaluation":
+        known = None if evaluation is None else views.evaluation(evaluation)
+        return ServerEvaluation(type="server_evaluation", **head, round=first.round, evaluation=known)
+    return EpochEnd(type="epoch_end", **head, epoch=first.epoch, stage=first.stage)
+
+
+def _of_round(row: RoundRow, *, run_id: int) -> RoundMetrics:
+    head = {**_envelope(run_id), "rows": [], "round": row.round}
+    return RoundMetrics(type="round_metrics", **head, record=views.round_record(row))
+
+
+def _of_evaluation(row: ServerEvaluationRow, *, run_id: int) -> ServerEvaluation:
+    head = {**_envelope(run_id), "rows": [], "round": row.round}
+    return ServerEvaluation(type="server_evaluation", **head, evaluation=views.evaluation(row))

@@ -1,0 +1,106 @@
+"""The WebSockets of the live stream: each sends its viewer what `hub` has; `serve` hands uvicorn options."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+from typing import Any
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from service.stream.channel import NoSuchRun
+from service.stream.hub import Hub, Viewer
+from service.stream.protocol import GOING_AWAY, LiveWebSocket
+from shared.runtime.errors import TrackingError
+
+SEND_S = 3.5  # for one frame; a viewer that does not take it in that time is dropped
+NO_SUCH_RUN = 4404
+TRY_AGAIN_LATER = 1013
+BAD_REQUEST = 1008
+LARGEST_RUN_ID = 2**31 - 1
+LARGEST_CURSOR = 2**63 - 1
+
+# A viewer that stops reading is gone after 2 + 2.5 s. Viewers have nothing to say: what they send is small.
+# Compression would be done once for each viewer.
+UVICORN_OPTIONS: dict[str, Any] = {
+    "ws": LiveWebSocket,
+    "ws_ping_interval": 2.0,
+    "ws_ping_timeout": 2.5,
+    "ws_per_message_deflate": False,
+    "ws_max_size": 4096,
+}
+
+
+def build_live_router() -> APIRouter:
+    """Build the routes ``/ws/runs/{id}?after=ID`` and ``/ws/runs``; the app's state holds the hub."""
+    router = APIRouter()
+
+    @router.websocket("/ws/runs/{run_id}")
+    async def follow_run(websocket: WebSocket, run_id: str) -> None:
+        await websocket.accept()
+        run = _number(run_id, most=LARGEST_RUN_ID)
+        after = _number(websocket.query_params.get("after", "0"), most=LARGEST_CURSOR)
+        if run is None:
+            await websocket.close(NO_SUCH_RUN, "there is no such run")
+        elif after is None:
+            await websocket.close(BAD_REQUEST, "after must be the id of a row, or 0")
+        else:
+            await _serve(websocket, run_id=run, after=after)
+
+    @router.websocket("/ws/runs")
+    async def follow_runs(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await _serve(websocket, run_id=None)
+
+    return router
+
+
+async def _serve(websocket: WebSocket, *, run_id: int | None, after: int = 0) -> None:
+    """Send until the viewer leaves, or does not take what it is sent, or the server ends."""
+    hub: Hub = websocket.app.state.hub
+    leaves = asyncio.create_task(_until_it_leaves(websocket))
+    sends = asyncio.create_task(_send_all(websocket, hub, run_id=run_id, after=after))
+    try:
+        await asyncio.wait((leaves, sends), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaves.cancel()
+        sends.cancel()
+        await asyncio.gather(leaves, sends, return_exceptions=True)
+    for task in (leaves, sends):
+        if not task.cancelled():
+            task.result()  # an error of ours is not kept quiet
+
+
+async def _until_it_leaves(websocket: WebSocket) -> None:
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass  # what viewers say is of no interest
+
+
+async def _send_all(websocket: WebSocket, hub: Hub, *, run_id: int | None, after: int) -> None:
+    try:
+        async with hub.watch(run_id, after=after) as viewer:
+            await _send(websocket, viewer)
+        code, reason = GOING_AWAY, "the server ends"
+    except NoSuchRun as error:
+        code, reason = NO_SUCH_RUN, str(error)
+    except TrackingError:
+        code, reason = TRY_AGAIN_LATER, "the database cannot be reached"
+    except (TimeoutError, WebSocketDisconnect):
+        return  # it does not read, or has left; the connection is let go of
+    with suppress(TimeoutError, WebSocketDisconnect):
+        async with asyncio.timeout(SEND_S):
+            await websocket.close(code, reason)
+
+
+async def _send(websocket: WebSocket, viewer: Viewer) -> None:
+    async with aclosing(viewer.frames()) as frames:
+        async for frame in frames:
+            async with asyncio.timeout(SEND_S):
+                await websocket.send_text(frame)
+
+
+def _number(text: str, *, most: int) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
+        return None
+    number = int(text)
+    return number if number <= most else None

@@ -1,0 +1,79 @@
+"""`server_beside`: a live server in a thread of this process, for `watch` where none is running."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from http.client import HTTPException
+
+import uvicorn
+
+from service.app import create_app
+from service.serve import listen
+from service.settings import Settings
+from service.stream.sockets import UVICORN_OPTIONS
+from service.terminal.stream_client import StreamError
+from shared.runtime.home import Home
+from shared.tracking.rows import RunRow
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+END_S = 5.0
+
+
+def shows(url: str, run: RunRow, *, timeout_s: float = 2.0) -> bool:
+    """Whether a server answers that shows this very run: it may be another user's, or another home's.
+
+    It is given no token: nobody knows yet whose server it is.
+
+    Parameters
+    ----------
+    url : str
+        Of a server of this machine.
+    timeout_s : float, seconds
+        A server that takes longer counts as none.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/api/runs/{run.id}", timeout=timeout_s) as answer:
+            found = json.load(answer)
+        return found["name"] == run.name and datetime.fromisoformat(found["started"]) == run.started
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return False
+
+
+@contextmanager
+def server_beside(home: Home) -> Iterator[tuple[str, str]]:
+    """Serve a home on a free loopback port while the block runs.
+
+    Yields
+    ------
+    tuple of str and str
+        Its address, and its token: other users of the machine do not know it.
+
+    Raises
+    ------
+    StreamError
+        The server does not start.
+    """
+    token = secrets.token_urlsafe(24)
+    app = create_app(Settings(database_url=home.database_url, home=home, port=0, token=token))
+    options = {**UVICORN_OPTIONS, "access_log": False, "lifespan": "on", "log_level": "critical"}
+    with listen("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, **options, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, args=([listener],), name="fedtwin-server", daemon=True)
+        thread.start()
+        try:
+            while not server.started:
+                if not thread.is_alive():
+                    raise StreamError("the server of this process did not start; `fedtwin serve` says why")
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", token
+        finally:
+            server.should_exit = True
+            thread.join(END_S)

@@ -1,0 +1,118 @@
+"""Text for a terminal: numbers, lengths of time, sparklines, and names that others chose; for `watch_view`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import fmean
+
+from rich.text import Text
+
+LONGEST_TEXT = 500
+LEAST_SPAN = 0.1  # of a scale
+SHARES = ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "calibration_error")
+BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
+
+
+def sparkline(
+    values: Iterable[float],
+    *,
+    width: int,
+    blocks: str = BLOCKS,
+    scale: tuple[float, float] | None = None,
+) -> Text:
+    """The course of some values as a row of bars.
+
+    Parameters
+    ----------
+    values : iterable of float
+        Oldest first; what is not finite leaves a gap.
+    width : int, characters
+        Where there are more values, a bar is the mean of several.
+    blocks : str
+        Bars, the lowest first.
+    scale : (float, float), optional
+        What the lowest and the highest bar stand for; by default the extremes of the values shown.
+    """
+    shown = _condensed(list(values), width=width)
+    finite = [value for value in shown if math.isfinite(value)]
+    if not finite:
+        return Text()
+    low, high = scale or (min(finite), max(finite))
+    size = (high - low) or 1.0
+    top = len(blocks) - 1
+    bars = (blocks[round((value - low) / size * top)] if math.isfinite(value) else " " for value in shown)
+    return Text("".join(bars), "cyan")
+
+
+def steady_scale(values: Iterable[float], name: str) -> tuple[float, float] | None:
+    """A scale for `sparkline` on which the noise of a value that has settled looks like noise.
+
+    Parameters
+    ----------
+    name : str
+        The metric's.
+
+    Returns
+    -------
+    (float, float) or None
+        The extremes of the values, but never less apart than 0.1, for a share, or a tenth of the largest size.
+        None without a finite value.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    least = LEAST_SPAN if name in SHARES else LEAST_SPAN * max(abs(low), abs(high))
+    missing = max(0.0, least - (high - low))
+    return low - missing / 2, high + missing / 2
+
+
+def _condensed(values: Sequence[float], *, width: int) -> list[float]:
+    if len(values) <= width:
+        return list(values)
+    ends = [len(values) * place // width for place in range(width + 1)] if width > 0 else []
+    parts = (values[start:end] for start, end in pairwise(ends))
+    finite = ([value for value in part if math.isfinite(value)] for part in parts)
+    return [fmean(part) if part else math.nan for part in finite]
+
+
+def number(value: float, name: str = "") -> str:
+    """A value with four digits; bytes in MB.
+
+    Parameters
+    ----------
+    name : str
+        The metric's.
+    """
+    return f"{value / 1e6:.4g} MB" if name.startswith("bytes_") and math.isfinite(value) else f"{value:.4g}"
+
+
+def duration(seconds: float, *, exact: bool = True) -> str:
+    """A length of time, such as ``8.4 s``, ``3 min 5 s`` or ``2 h 10 min``.
+
+    Parameters
+    ----------
+    exact : bool
+        With tenths of seconds.
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if exact else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text from anywhere: never read as markup, and without what could change the terminal."""
+    short = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "..."
+    return Text("".join(letter if letter.isprintable() else " " for letter in short), style)
+
+
+def line(*parts: str | Text) -> Text:
+    """Parts on one line, which ends in an ellipsis where it is too long."""
+    joined = Text.assemble(*parts)
+    joined.no_wrap, joined.overflow = True, "ellipsis"
+    return joined

@@ -1,0 +1,168 @@
+"""The page itself: its HTML, scripts and styles, and plotly.js and Swagger UI out of their Python packages."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+STATIC = Path(__file__).parents[1] / "static"
+# Not `mimetypes`: what that answers for .js depends on the machine.
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+VENDOR = {
+    "vendor/plotly.min.js": ("plotly", "package_data/plotly.min.js"),
+    "vendor/swagger-ui.js": ("fastapi_offline", "static/swagger-ui-bundle.js"),
+    "vendor/swagger-ui.css": ("fastapi_offline", "static/swagger-ui.css"),
+}
+_WORTH_PACKING = 1024
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file in memory, plain and compressed.
+
+    Attributes
+    ----------
+    stamp : tuple
+        Time of change and size of the file that was read.
+    body : bytes
+    packed : bytes or None
+        By gzip, where that is shorter.
+    digest : str
+        Of the body.
+    """
+
+    stamp: tuple[int, int]
+    media_type: str
+    body: bytes
+    packed: bytes | None
+    digest: str
+
+
+class Assets:
+    """The files that may be asked for, by name; each is read and compressed when it is first asked for.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        There is no way from a name to any other file.
+    """
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+        self._read: dict[str, Asset] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Asset | None:
+        """Find a file, as it is now.
+
+        Parameters
+        ----------
+        name : str
+            Its path below ``/static``.
+        """
+        path = self._files.get(name)
+        if path is None:
+            return None
+        with self._lock:  # a thousand viewers who come at once wait for one compression
+            try:
+                status = path.stat()
+                stamp = (status.st_mtime_ns, status.st_size)
+                asset = self._read.get(name)
+                if asset is None or asset.stamp != stamp:
+                    asset = self._read[name] = _load(path, stamp=stamp)
+            except FileNotFoundError:
+                return None
+        return asset
+
+
+def find_assets() -> Assets:
+    """Gather the files of the page and of the packages that it uses."""
+    schema = {"stream.schema.json": STATIC.with_name("stream") / "stream.schema.json"}
+    own = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in TYPES}
+    vendor = {name: _in_package(package, file) for name, (package, file) in VENDOR.items()}
+    return Assets(own | schema | vendor)
+
+
+def build_pages_router() -> APIRouter:
+    """Routes of the pages and of ``/static``; they need `Assets` in ``app.state.assets``."""
+    router = APIRouter(include_in_schema=False)
+
+    def page(request: Request) -> Response:
+        return _answer(request, "index.html")
+
+    def docs(request: Request) -> Response:
+        return _answer(request, "docs.html")
+
+    def static(request: Request, name: str) -> Response:
+        return _answer(request, name)
+
+    for path, handler in (
+        ("/", page),
+        ("/runs/{run}", page),
+        ("/compare", page),
+        ("/docs", docs),
+        ("/static/{name:path}", static),
+    ):
+        router.add_api_route(path, handler, methods=["GET", "HEAD"])
+    return router
+
+
+def _answer(request: Request, name: str) -> Response:
+    assets: Assets = request.app.state.assets
+    asset = assets.get(name)
+    if asset is None:
+        raise HTTPException(404, f"there is no file {name}")
+    packed = asset.packed if _accepts_gzip(request.headers.get("accept-encoding", "")) else None
+    etag = f'"{asset.digest}-gzip"' if packed else f'"{asset.digest}"'
+    # Asked for again each time, and answered by 304: after an update no browser mixes old and new files.
+    headers = {"etag": etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    known = request.headers.get("if-none-match", "")
+    if etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+        return Response(status_code=304, headers=headers)
+    if packed:
+        headers["content-encoding"] = "gzip"
+    return Response(packed or asset.body, media_type=asset.media_type, headers=headers)
+
+
+def _accepts_gzip(header: str) -> bool:
+    for choice in header.lower().split(","):
+        name, _, quality = choice.partition(";")
+        if name.strip() == "gzip":
+            return re.fullmatch(r"q=0(\.0*)?", quality.strip()) is None
+    return False
+
+
+def _load(path: Path, *, stamp: tuple[int, int]) -> Asset:
+    body = path.read_bytes()
+    packed = gzip.compress(body, mtime=0) if len(body) >= _WORTH_PACKING else body
+    return Asset(
+        stamp=stamp,
+        media_type=TYPES[path.suffix],
+        body=body,
+        packed=packed if len(packed) < len(body) else None,
+        digest=hashlib.sha256(body).hexdigest()[:32],
+    )
+
+
+def _in_package(package: str, file: str) -> Path:
+    spec = find_spec(package)  # does not import it
+    assert spec is not None, f"{package} is not installed"
+    assert spec.submodule_search_locations is not None, package
+    return Path(spec.submodule_search_locations[0], file)

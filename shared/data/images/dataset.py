@@ -1,0 +1,223 @@
+"""`load_images`: a configured source becomes `ImageData`, decoded once and memory-mapped from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.config.config import DataConfig
+from shared.data.cache import drop_entry, open_entry, remember_digest
+from shared.data.pixels.files import Content
+from shared.data.progress import progress_bar
+from shared.data.sources.open import Source, open_source
+from shared.data.sources.table import Table, annotate
+from shared.data.split import SIDES, make_splits
+from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
+
+_FORMAT = 1  # of a cache entry; counts up when the same files would give other pixels
+_IMAGES, _TABLE = "images.npy", "table.json"
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images with labels, splits and patients; row ``i`` of every array is the same image.
+
+    Attributes
+    ----------
+    images : ndarray [N, C, H, W], uint8
+        Memory-mapped, read-only.
+    labels : ndarray [N], int64
+    classes : tuple of str
+        Label names by number.
+    splits : ndarray [N], str
+        ``train``, ``val`` or ``test``.
+    groups : ndarray [N], int64, or None
+        Patient number, from 0; None if the data names no patients.
+    columns : dict of str to ndarray [N], str
+        Every other column of ``metadata.csv`` by its name in the file; the column that ``data.columns.site``
+        names is there as ``site`` too.
+    fingerprint : str
+        Hex key of content and preprocessing.
+    skipped : int
+        Rows dropped by ``data.on_bad_image=skip``.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    splits: npt.NDArray[np.str_]
+    groups: npt.NDArray[np.int64] | None
+    columns: dict[str, npt.NDArray[np.str_]]
+    fingerprint: str
+    skipped: int
+
+    def indices(self, split: str) -> npt.NDArray[np.int64]:
+        """Rows of one split.
+
+        Parameters
+        ----------
+        split : {"train", "val", "test"}
+
+        Returns
+        -------
+        ndarray [n], int64
+            Sorted; not to be written to.
+        """
+        return self._rows[split]
+
+    @cached_property
+    def _rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        rows = {split: np.flatnonzero(self.splits == split) for split in ("train", "val", "test")}
+        for indices in rows.values():
+            indices.flags.writeable = False
+        return rows
+
+
+def load_images(
+    cfg: DataConfig, *, cache_dir: Path, progress: bool = False, sides: Sequence[str] = SIDES
+) -> ImageData:
+    """Load images, decoding them if that was not done before.
+
+    Any number of processes may call this at the same time; one of them decodes.
+
+    Parameters
+    ----------
+    cache_dir : Path
+        The only place that is written to.
+    progress : bool
+        Draw a bar on stderr while decoding.
+    sides : sequence of str
+        What the rows are for, see `shared.data.split.make_splits`.
+
+    Raises
+    ------
+    DataError
+        Its subclasses name the file, the rows or the settings that are wrong, all of them.
+    """
+    cache_dir = cache_dir.absolute()
+    source = open_source(cfg, cache_dir=cache_dir, progress=progress)
+    stamp = source.content.stamp()
+    key = _key(cfg, type(source).__name__, _digest(source.content, stamp, cache_dir, progress=progress))
+
+    def build(folder: Path) -> None:
+        _build(cfg, source, folder, progress=progress)
+        if source.content.stamp() != stamp:
+            raise DataError(f"{source.naming.origin} changed while it was read; run again")
+
+    entry = open_entry(cache_dir, key=key, build=build)
+    try:
+        images, table, bad = _read_entry(entry)
+    except (OSError, ValueError, KeyError, TypeError):
+        drop_entry(cache_dir, key=key)  # damaged from outside; the source has all that is needed
+        images, table, bad = _read_entry(open_entry(cache_dir, key=key, build=build))
+    _judge(bad, len(table) + len(bad), cfg, source.naming.origin)
+    notes = annotate(table, naming=source.naming, classes=cfg.classes)
+    splits = make_splits(
+        notes.labels,
+        groups=notes.groups,
+        given=notes.given,
+        val_fraction=cfg.val_fraction,
+        test_fraction=cfg.test_fraction,
+        seed=cfg.split_seed,
+        classes=notes.classes,
+        patients=notes.patients,
+        sides=sides,
+    )
+    if bad and progress:
+        print(
+            f"{len(bad)} rows are skipped, their images cannot be read (data.on_bad_image=skip)",
+            file=sys.stderr,
+        )
+    return ImageData(images, notes.labels, notes.classes, splits, notes.groups, notes.others, key, len(bad))
+
+
+def _digest(content: Content, stamp: str, cache_dir: Path, *, progress: bool) -> str:
+    root = content.root
+    if root is None:
+        return content.digest()
+
+    def compute() -> str:
+        with progress_bar(f"reading {root}", total=None, show=progress):
+            return content.digest()
+
+    return remember_digest(cache_dir, path=root, stamp=stamp, compute=compute)
+
+
+def _key(cfg: DataConfig, kind: str, digest: str) -> str:
+    parts = [_FORMAT, kind, digest, cfg.image_size, cfg.channels, cfg.columns.filename]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _build(cfg: DataConfig, source: Source, folder: Path, *, progress: bool) -> None:
+    table = source.table()
+    before = annotate(table, naming=source.naming, classes=cfg.classes)  # fails before hours of decoding
+    shape = (len(table), cfg.channels, cfg.image_size, cfg.image_size)
+    needed, free = int(np.prod(shape)), shutil.disk_usage(folder).free
+    if needed > free:  # else the mapped file ends the process with a bus error
+        raise DataError(f"{folder} has {free / 1e9:.1f} GB free, the decoded images need {needed / 1e9:.1f} GB")
+    out = folder / _IMAGES
+    _create(out, shape)
+    bad = source.write(table, out=out, workers=cfg.decode_workers, progress=progress)
+    reasons = [f"{_name(source, table, row)!r} {bad[row]}" for row in sorted(bad)]
+    _judge(reasons, len(table), cfg, source.naming.origin)
+    if bad:
+        good = [row for row in range(len(table)) if row not in bad]
+        lost = sorted(set(before.labels) - set(before.labels[good]))
+        if lost:
+            names = ", ".join(repr(before.classes[label]) for label in lost)
+            found = f"{source.naming.origin}: no usable image is left of {names}"
+            raise ImageDecodeError(f"{found}:\n{bullet_list(reasons)}")
+        _keep_rows(out, good)
+        table = table.take(good)
+    (folder / _TABLE).write_text(json.dumps({"columns": table.columns, "bad": reasons}), encoding="utf-8")
+
+
+def _name(source: Source, table: Table, row: int) -> str:
+    return table.columns[source.naming.columns.filename][row]
+
+
+def _judge(bad: Sequence[str], total: int, cfg: DataConfig, origin: str) -> None:
+    if not bad:
+        return
+    found = f"{len(bad)} of {total} images of {origin} cannot be used"
+    if cfg.on_bad_image == "error":
+        hint = "repair these files, or drop their rows with data.on_bad_image=skip"
+        raise ImageDecodeError(f"{found}:\n{bullet_list(bad)}\n{hint}")
+    if len(bad) > cfg.max_bad_share * total:
+        raise ImageDecodeError(
+            f"{found}, more than data.max_bad_share={cfg.max_bad_share}:\n{bullet_list(bad)}"
+        )
+
+
+def _create(path: Path, shape: Sequence[int]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=tuple(shape))
+
+
+def _keep_rows(path: Path, rows: list[int]) -> None:
+    images = np.load(path, mmap_mode="r")
+    kept = path.with_name("kept.npy")
+    target = _create(kept, (len(rows), *images.shape[1:]))
+    for start in range(0, len(rows), 1024):
+        target[start : start + 1024] = images[rows[start : start + 1024]]
+    target.flush()
+    del images, target  # Windows replaces no file that is mapped
+    kept.replace(path)
+
+
+def _read_entry(entry: Path) -> tuple[npt.NDArray[np.uint8], Table, list[str]]:
+    stored: dict[str, Any] = json.loads((entry / _TABLE).read_text(encoding="utf-8"))
+    images: npt.NDArray[np.uint8] = np.lib.format.open_memmap(entry / _IMAGES, mode="r")
+    table = Table(stored["columns"])
+    if len(images) != len(table):
+        raise ValueError(f"{len(images)} images, {len(table)} rows")
+    return images, table, stored["bad"]

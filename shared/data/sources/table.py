@@ -1,0 +1,187 @@
+"""`Table`, the rows of a source as text, and `annotate`, which makes labels, patients and splits of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.config.config import ColumnsConfig
+from shared.runtime.errors import MetadataError, bullet_list
+
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PLAIN_COLUMNS = ColumnsConfig(filename="filename", label="label", patient_id=None, split="split", site=None)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows before anyone has judged them.
+
+    Attributes
+    ----------
+    columns : dict of str to list of str
+        Text by column, all of the same length.
+    problems : tuple of str
+        What is wrong with single rows, found while reading.
+    """
+
+    columns: dict[str, list[str]]
+    problems: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), []))
+
+    def take(self, rows: Sequence[int]) -> Table:
+        """Some of the rows."""
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        return Table(columns, self.problems)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How a source names things.
+
+    Attributes
+    ----------
+    origin : str
+        What messages call the source.
+    columns : ColumnsConfig
+        Which column plays which part.
+    numbered : bool
+        Labels are numbers from 0; else they are names.
+    classes : tuple of str, optional
+        Names of numbered labels, where the source knows them.
+    """
+
+    origin: str
+    columns: ColumnsConfig = PLAIN_COLUMNS
+    numbered: bool = False
+    classes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What the rows mean.
+
+    Attributes
+    ----------
+    labels : ndarray [N], int64
+    given : ndarray [N], str, or None
+        The split that the data comes with, ``train``, ``val`` or ``test``.
+    groups : ndarray [N], int64, or None
+        Patients, numbered from 0 in the order of their sorted names.
+    patients : tuple of str
+        Names by number.
+    others : dict of str to ndarray [N], str
+        The remaining columns.
+    """
+
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    given: npt.NDArray[np.str_] | None
+    groups: npt.NDArray[np.int64] | None
+    patients: tuple[str, ...]
+    others: dict[str, npt.NDArray[np.str_]]
+
+
+def annotate(table: Table, *, naming: Naming, classes: tuple[str, ...] | None) -> Annotations:
+    """Read labels, patients, splits and other columns from text.
+
+    Parameters
+    ----------
+    classes : tuple of str, optional
+        ``data.classes``: names in the order of their numbers. Without it, the names that the source knows, else
+        the sorted labels that occur.
+
+    Raises
+    ------
+    MetadataError
+        Names every row and every setting that is wrong.
+    """
+    roles = naming.columns
+    problems = [*table.problems]
+    if missing := missing_columns(table, (roles.label,)):
+        raise metadata_error(naming.origin, [*missing, *problems])
+    rows = table.columns.get(roles.filename) or [f"row {row}" for row in range(len(table))]
+    labels, names = _labels(table.columns[roles.label], rows, naming, classes, problems)
+    given = _splits(_optional(table, roles.split), rows, roles.split, problems)
+    patients = _optional(table, roles.patient_id)
+    if patients is not None:
+        nameless = [row for row, name in zip(rows, patients, strict=True) if not name]
+        problems += [f"{row!r} has no {roles.patient_id}" for row in nameless]
+    if problems:
+        raise metadata_error(naming.origin, problems)
+    others = {
+        name: np.array(values, dtype=np.str_)
+        for name, values in table.columns.items()
+        if name not in (roles.filename, roles.label, roles.split, roles.patient_id)
+    }
+    if roles.site in others:
+        others.setdefault("site", others[roles.site])  # so that partition=natural finds it under its usual name
+    if patients is None:
+        return Annotations(labels, names, given, None, (), others)
+    unique, groups = np.unique(np.array(patients, dtype=np.str_), return_inverse=True)
+    return Annotations(labels, names, given, groups.astype(np.int64), tuple(map(str, unique)), others)
+
+
+def missing_columns(table: Table, wanted: Sequence[str]) -> list[str]:
+    """Say which columns are not in a table.
+
+    Returns
+    -------
+    list of str
+        One sentence for each.
+    """
+    there = ", ".join(map(repr, table.columns)) or "no columns at all"
+    return [f"there is no column {name!r}, only {there}" for name in wanted if name not in table.columns]
+
+
+def metadata_error(origin: str, problems: Sequence[str]) -> MetadataError:
+    """Put all problems of a source's rows into one error."""
+    return MetadataError(f"{origin} cannot be used:\n" + bullet_list(problems))
+
+
+def _labels(
+    texts: list[str], rows: list[str], naming: Naming, classes: tuple[str, ...] | None, problems: list[str]
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    names = classes or naming.classes or tuple(sorted(set(texts) - {""}))
+    known = tuple(map(str, range(len(names)))) if naming.numbered else names
+    if not classes and not naming.classes:
+        names = known
+    if len(set(names)) < len(names):
+        problems.append(f"data.classes names a class twice: {list(names)}")
+    if len(names) < 2:
+        problems.append(f"at least two classes are needed, got {list(names)}")
+    numbers = {name: number for number, name in enumerate(known)}
+    strangers: dict[str, list[str]] = {}
+    for row, text in zip(rows, texts, strict=True):
+        if text not in numbers:
+            strangers.setdefault(text, []).append(row)
+    problems += [f"{row!r} has no label" for row in strangers.pop("", [])]
+    wanted = f"the numbers 0 to {len(names) - 1}" if naming.numbered else ", ".join(map(repr, known))
+    problems += [
+        f"label {text!r} is none of {wanted} ({len(found)} rows, the first is {found[0]!r})"
+        for text, found in strangers.items()
+    ]
+    return np.array([numbers.get(text, -1) for text in texts], dtype=np.int64), names
+
+
+def _splits(
+    texts: list[str] | None, rows: list[str], column: str | None, problems: list[str]
+) -> npt.NDArray[np.str_] | None:
+    if texts is None:
+        return None
+    splits = [_SPLITS.get(text.lower()) for text in texts]
+    problems += [
+        f"{row!r} has {column} {text!r}, expected train, val or test"
+        for row, text, split in zip(rows, texts, splits, strict=True)
+        if split is None
+    ]
+    return np.array([split or "" for split in splits], dtype=np.str_)
+
+
+def _optional(table: Table, column: str | None) -> list[str] | None:
+    values = table.columns.get(column) if column else None
+    return values if values and any(values) else None

@@ -1,0 +1,85 @@
+"""The life of a run: opened with its config, and ended as completed, stopped or failed whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from shared.config.config import Config
+from shared.tracking.rows import INTERRUPTED
+from shared.tracking.store import Store
+
+
+@contextmanager
+def tracked_run(
+    store: Store,
+    cfg: Config,
+    *,
+    mode: str,
+    resume: bool = False,
+    interrupted: Callable[[BaseException], bool] = lambda error: False,
+) -> Iterator[int]:
+    """Open a run row (or claim the one in ``tracking.run_id``) and end it with the block.
+
+    Parameters
+    ----------
+    cfg : Config
+        Its snapshot is stored.
+    mode : {"centralized", "federated", "local", "compare"}
+    resume : bool
+        Whether a run that has ended may be opened again.
+    interrupted : callable
+        Whether an exception says nothing about the run, only that what it stood on is gone.
+
+    Yields
+    ------
+    int
+        The run's id. A block that ends normally leaves ``completed`` (unless it ended the run itself),
+        Ctrl-C and SIGTERM leave ``stopped``, any other exception leaves ``failed`` with its text; an
+        interruption leaves ``failed`` with the stop reason `INTERRUPTED`.
+    """
+    run_id = cfg.tracking.run_id
+    if run_id is None:
+        run_id = store.create_run(
+            name=cfg.name,
+            training_mode=mode,
+            config=cfg.snapshot(),
+            seed=cfg.seed,
+            description=cfg.description,
+            parent_id=cfg.tracking.parent_id,
+        )
+    else:
+        store.claim_run(run_id, config=cfg.snapshot(), resume=resume)
+    try:
+        with sigterm_as_interrupt():
+            yield run_id
+    except BaseException as error:
+        if interrupted(error):
+            text = f"interrupted by {type(error).__name__} {error}".strip()
+            store.finish_run(run_id, "failed", stop_reason=INTERRUPTED, error=text)
+        elif isinstance(error, (KeyboardInterrupt, SystemExit)):
+            store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+        else:
+            store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
+        raise
+    store.finish_run(run_id, "completed")
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Within the block, SIGTERM (of systemd, Slurm, ``docker stop``) does what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signal handlers belong to the main thread, whose owner decides
+        return
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

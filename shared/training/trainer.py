@@ -1,0 +1,93 @@
+"""The Lightning Trainer of both modes, and the device that evaluation runs on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+
+from shared.config.config import TrainerConfig
+from shared.runtime.errors import ConfigError
+
+
+def build_trainer(
+    cfg: TrainerConfig,
+    *,
+    max_epochs: int,
+    callbacks: Sequence[Callback],
+    root: Path | None = None,
+    environment: ClusterEnvironment | None = None,
+    **flags: bool | float,
+) -> L.Trainer:
+    """A Trainer without what we do not use: no logger, no sanity check, no sampler of its own.
+
+    Parameters
+    ----------
+    root : Path, optional
+        Where Lightning may write.
+    environment : ClusterEnvironment, optional
+        How the processes of several devices find each other; without it there must be one device.
+    **flags : bool or float
+        Of Lightning's Trainer; checkpoints and the progress bar are off by default.
+
+    Raises
+    ------
+    ConfigError
+        ``accelerator``, ``devices`` or ``precision`` cannot be had on this machine.
+    """
+    quiet_lightning()
+    try:
+        trainer = L.Trainer(
+            max_epochs=max_epochs,
+            accelerator=cfg.accelerator,
+            devices=cfg.devices,
+            precision=cfg.precision,  # type: ignore[arg-type]
+            gradient_clip_val=cfg.gradient_clip,
+            callbacks=list(callbacks),
+            plugins=None if environment is None else [environment],
+            default_root_dir=root or os.devnull,
+            logger=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # BatchLoader shares the rows out by rank itself
+            log_every_n_steps=1,
+            enable_model_summary=False,
+            **{"enable_checkpointing": False, "enable_progress_bar": False, **flags},  # type: ignore[arg-type]
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} "
+            f"trainer.precision={cfg.precision} cannot be used here: {error}"
+        ) from None
+    if trainer.num_devices > 1 and environment is None:
+        raise ConfigError(
+            f"trainer.devices={cfg.devices} gives {trainer.num_devices} devices; only a centralized training "
+            "uses several, a client trains on one: set trainer.devices=1"
+        )
+    return trainer
+
+
+def evaluation_device(cfg: TrainerConfig) -> torch.device:
+    """Where `predict` runs: a GPU if the Trainer would use one."""
+    if cfg.wants_gpu and torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("cpu")
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's hints about loggers, workers and devices off the user's terminal."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    warnings.filterwarnings(
+        "ignore", message="Checkpoint directory .* exists and is not empty"
+    )  # a run that goes on

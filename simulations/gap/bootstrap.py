@@ -1,0 +1,246 @@
+"""The federated gap: metrics of two models on one test set, and their difference, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulations.gap.weighted_metrics import METRICS, Floats, Predictions, metric_values
+
+__all__ = [
+    "METRICS",
+    "ClientSummary",
+    "GapRow",
+    "Interval",
+    "Predictions",
+    "compare_gap",
+    "metric_values",
+    "per_client_summary",
+]
+
+Better = Literal["higher", "lower"]
+Verdict = Literal["worse", "better", "unclear", "undefined"]
+
+_FALLING = ("loss", "calibration_error")
+_CHUNK = 2_000_000  # weights held at once: 16 MB, and a few times that while ranking
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with the ends of its confidence interval; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class GapRow:
+    """One metric of the twins.
+
+    Attributes
+    ----------
+    metric : str
+        One of `METRICS`.
+    gap : Interval
+        Pooled minus federated, resampled in pairs: its interval is not the difference of the two others.
+    local : Interval or None
+        Mean over clients that trained alone.
+    better : {"higher", "lower"}
+        The better direction of the metric.
+    confidence : float
+        Of all intervals, such as 0.95.
+    undefined : int
+        Resamples left out because the metric is not defined in them (no example of a class).
+    """
+
+    metric: str
+    pooled: Interval
+    federated: Interval
+    gap: Interval
+    local: Interval | None
+    better: Better
+    confidence: float
+    undefined: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether federation is clearly worse or better than pooling: ``unclear`` if the gap may be 0."""
+        if np.isnan(self.gap.low):
+            return "undefined"
+        if self.gap.low <= 0.0 <= self.gap.high:
+            return "unclear"
+        return "worse" if (self.gap.value > 0) == (self.better == "higher") else "better"
+
+
+@dataclass(frozen=True)
+class ClientSummary:
+    """How one metric spreads over the clients; clients without a value (NaN) are left out."""
+
+    worst_name: str
+    worst: float
+    best_name: str
+    best: float
+    median: float
+    spread: float
+
+
+def compare_gap(
+    pooled: Sequence[Predictions],
+    federated: Sequence[Predictions],
+    *,
+    local: Sequence[Sequence[Predictions]] = (),
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    groups: NDArray[np.int64] | None = None,
+) -> list[GapRow]:
+    """Each metric of the pooled and the federated twin, their difference, and how sure all three are.
+
+    The bootstrap draws test examples with replacement and gives every model the same draw, so what the
+    twins share (hard examples) cancels in the gap. With S > 1 seeds it also draws S - 1 of the seeds, in
+    pairs: S - 1 draws make the variance of their mean unbiased, S draws would make it too small. Few seeds
+    stay few: below about five, their share of the interval is a rough guess.
+
+    Intervals are percentiles of the resampled values: they need no formula for any of the metrics, keep to
+    the metric's range, and need no symmetry. The calibration error is the exception. Small bins make it too
+    large, and a resample, which repeats examples, more so; its resampled values are therefore moved to have
+    their mean at the measured value. Its interval says how the error as measured on a test set of this
+    size varies; the error of an infinite test set is lower, most of all for a well calibrated model.
+
+    Parameters
+    ----------
+    pooled, federated : sequence of Predictions
+        One a seed, in the same order, all on the same test set.
+    local : sequence of sequence of Predictions
+        For each seed, the clients that trained alone; their mean is compared. Clients are not resampled.
+    confidence : float
+        In (0, 1).
+    seed : int
+        Of the bootstrap.
+    groups : ndarray [N], int64, optional
+        Examples that belong together, such as those of one patient; whole groups are drawn.
+
+    Returns
+    -------
+    list of GapRow
+        In the order of `METRICS`.
+
+    References
+    ----------
+    Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13; McCarthy and Snowden (1985),
+    The Bootstrap and Finite Population Sampling (S - 1 draws); Owen (2007), The Pigeonhole Bootstrap.
+    """
+    _check_same_test_set(pooled, federated, local)
+    num_seeds, num_examples = len(pooled), len(pooled[0].labels)
+    draws = max(1, num_seeds - 1)
+    seed_weights = np.random.default_rng([seed, 1]).multinomial(
+        draws, [1 / num_seeds] * num_seeds, size=resamples
+    )
+    units = np.arange(num_examples) if groups is None else np.unique(groups, return_inverse=True)[1]
+    assert len(units) == num_examples, (len(units), num_examples)
+
+    def measure(models: Callable[[int], Sequence[Predictions]]) -> dict[str, tuple[float, Floats]]:
+        once = [_mean_over_models(models(s), None) for s in range(num_seeds)]
+        values: dict[str, Floats] = {m: np.zeros(resamples) for m in METRICS}
+        for rows, weights in _example_weights(units, resamples=resamples, seed=seed):
+            for s in range(num_seeds):
+                for metric, sampled in _mean_over_models(models(s), weights).items():
+                    values[metric][rows] += sampled * seed_weights[rows, s] / draws
+        return {m: (float(np.mean([o[m][0] for o in once])), values[m]) for m in METRICS}
+
+    of_pooled = measure(lambda s: [pooled[s]])
+    of_federated = measure(lambda s: [federated[s]])
+    of_local = measure(lambda s: local[s]) if local else None
+    result = []
+    for metric in METRICS:
+        biased = metric == "calibration_error"
+        (p, p_sampled), (f, f_sampled) = of_pooled[metric], of_federated[metric]
+        difference = p_sampled - f_sampled
+        result.append(
+            GapRow(
+                metric=metric,
+                pooled=_interval(p, p_sampled, confidence, recentre=biased, floor=0.0),
+                federated=_interval(f, f_sampled, confidence, recentre=biased, floor=0.0),
+                gap=_interval(p - f, difference, confidence, recentre=biased),
+                local=_interval(*of_local[metric], confidence, recentre=biased, floor=0.0)
+                if of_local
+                else None,
+                better="lower" if metric in _FALLING else "higher",
+                confidence=confidence,
+                undefined=int(np.isnan(difference).sum()),
+            )
+        )
+    return result
+
+
+def per_client_summary(values: Mapping[str, float], *, better: Better = "higher") -> ClientSummary:
+    """The worst, median and best client, and how far they lie apart.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        A metric by the client's name.
+    better : {"higher", "lower"}
+
+    Returns
+    -------
+    ClientSummary
+        Its spread is the largest minus the smallest value; of equal clients, the first is named.
+    """
+    defined = {name: value for name, value in values.items() if not np.isnan(value)}
+    if not defined:
+        return ClientSummary("", np.nan, "", np.nan, np.nan, np.nan)
+    low, high = min(defined, key=defined.__getitem__), max(defined, key=defined.__getitem__)
+    worst, best = (low, high) if better == "higher" else (high, low)
+    return ClientSummary(
+        worst_name=worst,
+        worst=defined[worst],
+        best_name=best,
+        best=defined[best],
+        median=float(np.median(list(defined.values()))),
+        spread=defined[high] - defined[low],
+    )
+
+
+def _check_same_test_set(
+    pooled: Sequence[Predictions], federated: Sequence[Predictions], local: Sequence[Sequence[Predictions]]
+) -> None:
+    assert len(pooled) == len(federated) > 0, (len(pooled), len(federated))
+    assert not local or (len(local) == len(pooled) and all(local)), (len(local), len(pooled))
+    for pred in [*pooled, *federated, *(client for clients in local for client in clients)]:
+        assert pred.probabilities.shape == pooled[0].probabilities.shape, "not the same test set"
+        assert np.array_equal(pred.labels, pooled[0].labels), "not the same test set, or not in the same order"
+
+
+def _example_weights(units: NDArray[np.intp], *, resamples: int, seed: int) -> Iterator[tuple[slice, Floats]]:
+    num_units = int(units.max()) + 1
+    rng = np.random.default_rng([seed, 0])
+    step = max(1, _CHUNK // len(units))
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        drawn = rng.integers(num_units, size=(rows, num_units)) + np.arange(rows)[:, None] * num_units
+        counts = np.bincount(drawn.ravel(), minlength=rows * num_units).reshape(rows, num_units)
+        yield slice(start, start + rows), counts[:, units].astype(np.float64)
+
+
+def _mean_over_models(models: Sequence[Predictions], weights: Floats | None) -> dict[str, Floats]:
+    values = [metric_values(pred, weights) for pred in models]
+    return {metric: np.mean([v[metric] for v in values], axis=0) for metric in METRICS}
+
+
+def _interval(
+    value: float, sampled: Floats, confidence: float, *, recentre: bool, floor: float = -np.inf
+) -> Interval:
+    defined = sampled[~np.isnan(sampled)]
+    if np.isnan(value) or not len(defined):
+        return Interval(value, np.nan, np.nan)
+    if recentre:
+        defined = np.maximum(defined - defined.mean() + value, floor)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(defined, [tail, 1.0 - tail])
+    return Interval(value, float(low), float(high))

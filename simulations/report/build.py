@@ -1,0 +1,202 @@
+"""Gathers what the report of a comparison shows, out of the store and the predictions, and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.config.config import Config
+from shared.data.images.dataset import load_images
+from shared.runtime.home import Home
+from shared.tracking.store import Store
+from simulations.gap.bootstrap import METRICS, GapRow
+from simulations.report.client_figures import client_bars, label_distribution
+from simulations.report.comparison_figures import gap_figure, learning_curves, save
+from simulations.report.history import client_values, cost, history, read_predictions
+from simulations.report.page import CostRow, Report, ReportFigure, write_report
+from simulations.report.prediction_figures import confusion_matrices, confusion_matrix, roc_curves
+from simulations.report.tables import (
+    client_table,
+    confusion_table,
+    curve_table,
+    gap_data,
+    label_table,
+    roc_table,
+)
+from simulations.twins import Twins
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison.
+
+    Attributes
+    ----------
+    command : str
+        What was typed.
+    """
+
+    run_id: int
+    cfg: Config
+    twins: Twins
+    rows: Sequence[GapRow]
+    command: str
+
+
+def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -> Path:
+    """Write the figures as PNG and the report as HTML.
+
+    Parameters
+    ----------
+    folder : Path
+        Is made.
+
+    Returns
+    -------
+    Path
+        The report.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = draw(done, store=store, home=home)
+    for name, figure in figures.items():
+        save(figure.figure, folder / f"{name}.png")
+    data = load_images(done.cfg.data, cache_dir=home.cache)
+    twins = done.twins
+    runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
+    if twins.local:
+        runs["local only"] = [run_id for ids in twins.local for run_id in ids]
+    report = Report(
+        title=done.cfg.name,
+        created=datetime.now(UTC),
+        rows=done.rows,
+        num_clients=done.cfg.federation.num_clients,
+        num_test=len(data.indices("test")),
+        resamples=done.cfg.compare.resamples,
+        seeds=twins.seeds,
+        runs=runs,
+        costs=cost_rows(twins, store=store),
+        clients={
+            metric: values
+            for metric in METRICS
+            if (values := client_values(store, twins.federated[0], metric=metric))
+        },
+        label_counts=figures["labels"].table,
+        figures=list(figures.values()),
+        config=done.cfg.snapshot(),
+        differences=None,
+        command=done.command,
+        grouped=data.groups is not None,
+    )
+    return write_report(folder / "report.html", report)
+
+
+def cost_rows(twins: Twins, *, store: Store) -> list[CostRow]:
+    """What each kind of twin took, as means over the seeds."""
+    rows = []
+    for mode, runs in (("pooled", twins.pooled), ("federated", twins.federated)):
+        costs = [cost(store, run_id) for run_id in runs]
+        sent = mode == "federated"
+        rows.append(
+            CostRow(
+                mode=mode,
+                seconds=float(np.mean([item.seconds for item in costs])),
+                examples=round(np.mean([item.examples for item in costs])),
+                bytes_down=round(np.mean([item.bytes_down for item in costs])) if sent else None,
+                bytes_up=round(np.mean([item.bytes_up for item in costs])) if sent else None,
+            )
+        )
+    return rows
+
+
+def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigure]:
+    """All figures of a comparison.
+
+    Returns
+    -------
+    dict of str to ReportFigure
+        By the name of their file.
+    """
+    twins = done.twins
+    classes = load_images(done.cfg.data, cache_dir=home.cache).classes
+    headline = "auroc" if len(classes) == 2 else "accuracy"
+    return {
+        "gap": ReportFigure(
+            title="The federated gap",
+            caption="Pooled minus federated on the same test rows, with its confidence interval.",
+            figure=gap_figure(done.rows),
+            table=gap_data(done.rows),
+        ),
+        "curve_loss": _curve(twins, store, metric="loss"),
+        f"curve_{headline}": _curve(twins, store, metric=headline),
+        "clients": _clients(twins, store, metric="accuracy"),
+        "labels": _labels(twins, store, classes=classes),
+        **_predictions(twins, home, classes=classes),
+    }
+
+
+def _curve(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
+    pooled = [history(store, run_id, stage="val", metric=metric) for run_id in twins.pooled]
+    federated = [history(store, run_id, stage="val", metric=metric) for run_id in twins.federated]
+    return ReportFigure(
+        title=f"Validation {metric}",
+        caption="Pooled: after each epoch. Federated: the new global model after each round, the mean over the "
+        "clients' validation rows, weighted by their number.",
+        figure=learning_curves(pooled, federated, metric=metric),
+        table=curve_table(pooled, federated, metric=metric),
+    )
+
+
+def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
+    values = client_values(store, twins.federated[0], metric=metric)
+    means = {
+        mode: history(store, runs[0], stage="val", metric=metric)
+        for mode, runs in (("federated", twins.federated), ("pooled", twins.pooled))
+    }
+    last = {mode: points[-1][1] if points else None for mode, points in means.items()}
+    return ReportFigure(
+        title=f"Validation {metric} of each client",
+        caption=f"The last global model on each client's validation rows, seed {twins.seeds[0]}.",
+        figure=client_bars(metric, values, last["federated"], last["pooled"]),
+        table=client_table(metric, values),
+    )
+
+
+def _labels(twins: Twins, store: Store, *, classes: Sequence[str]) -> ReportFigure:
+    clients = store.clients(twins.federated[0])
+    counts: npt.NDArray[np.int64] = np.array([client.label_counts for client in clients], dtype=np.int64)
+    names = [client.name for client in clients]
+    return ReportFigure(
+        title="Training labels of each client",
+        caption=f"What each client trains on, seed {twins.seeds[0]}.",
+        figure=label_distribution(counts, classes, names),
+        table=label_table(counts, classes, names),
+    )
+
+
+def _predictions(twins: Twins, home: Home, *, classes: Sequence[str]) -> dict[str, ReportFigure]:
+    models = {
+        "pooled": read_predictions(home, twins.pooled[0]),
+        "federated": read_predictions(home, twins.federated[0]),
+    }
+    matrices = {name: confusion_matrix(model) for name, model in models.items()}
+    seed = f"seed {twins.seeds[0]}"
+    many = "" if len(classes) == 2 else " The mean over the classes, each against the rest."
+    return {
+        "confusion": ReportFigure(
+            title="Confusion matrices",
+            caption=f"On the test rows, {seed}; a row is a true class.",
+            figure=confusion_matrices(matrices, classes),
+            table=confusion_table(matrices, classes),
+        ),
+        "roc": ReportFigure(
+            title="ROC curves",
+            caption=f"On the test rows, {seed}.{many}",
+            figure=roc_curves(models, classes),
+            table=roc_table(models),
+        ),
+    }

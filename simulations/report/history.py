@@ -1,0 +1,129 @@
+"""Reads what the twins left in the store and on disk, in the shape that tables and figures want."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.runtime.errors import TrackingError
+from shared.runtime.home import Home
+from shared.tracking.rows import MetricRow
+from shared.tracking.store import Store
+from shared.training.evaluation import PREDICTIONS
+from simulations.gap.bootstrap import Predictions
+
+History = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall time, from its start to its end.
+    examples : int
+        Training examples that went through the model, repeats counted.
+    bytes_down, bytes_up : int
+        From and to the server.
+    """
+
+    run_id: int
+    seconds: float
+    examples: int
+    bytes_down: int
+    bytes_up: int
+
+
+def read_predictions(home: Home, run_id: int) -> Predictions:
+    """A run's answers on the test rows.
+
+    Raises
+    ------
+    TrackingError
+    """
+    path = home.run_dir(run_id) / PREDICTIONS
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Predictions(
+                probabilities=file["probabilities"].astype(np.float64),
+                labels=file["labels"].astype(np.int64),
+                threshold=float(file["threshold"]),
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise TrackingError(f"the predictions of run {run_id} cannot be read from {path}: {error}") from None
+
+
+def history(store: Store, run_id: int, *, stage: str, metric: str) -> History:
+    """A metric over the training examples seen: each epoch of a pooled run, each round of a federated one.
+
+    Parameters
+    ----------
+    stage : {"train", "val", "test"}
+
+    Returns
+    -------
+    list of (examples, value)
+    """
+    federated = store.run(run_id).training_mode == "federated"
+    rows = store.metrics(run_id)
+    seen = _examples_seen(rows, federated=federated)
+    points = []
+    for row in rows:
+        step = row.round if federated else row.epoch
+        if row.client_id is None and row.stage == stage and row.name == metric and step is not None:
+            points.append((float(seen.get(step, 0)), row.value))
+    return points
+
+
+def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]:
+    """A validation metric of the last round in which each client was evaluated.
+
+    Parameters
+    ----------
+    run_id : int
+        Of a federated run.
+
+    Returns
+    -------
+    dict of str to float
+        By the client's name, in the order of the clients.
+    """
+    names = {client.client_id: client.name for client in store.clients(run_id)}
+    values = {
+        row.client_id: row.value
+        for row in store.metrics(run_id)
+        if row.client_id is not None and row.stage == "val" and row.name == metric
+    }
+    return {names[client_id]: values[client_id] for client_id in sorted(values)}
+
+
+def cost(store: Store, run_id: int) -> Cost:
+    """What a run took."""
+    run, rounds = store.run(run_id), store.rounds(run_id)
+    seen = _examples_seen(store.metrics(run_id), federated=run.training_mode == "federated")
+    return Cost(
+        run_id=run_id,
+        seconds=run.seconds,
+        examples=max(seen.values(), default=0),
+        bytes_down=sum(row.bytes_down for row in rounds),
+        bytes_up=sum(row.bytes_up for row in rounds),
+    )
+
+
+def _examples_seen(rows: Sequence[MetricRow], *, federated: bool) -> dict[int, int]:
+    at: dict[int, int] = {0: 0} if federated else {}
+    for row in rows:
+        if row.stage != "train" or row.name != "loss" or (federated and row.client_id is None):
+            continue
+        step = row.round if federated else row.epoch
+        assert step is not None
+        at[step] = at.get(step, 0) + (row.num_examples or 0)
+    total, seen = 0, {}
+    for step in sorted(at):
+        total += at[step]
+        seen[step] = total
+    return seen

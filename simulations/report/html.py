@@ -1,0 +1,109 @@
+"""Pieces of HTML for `simulations.report.page`: a table, the gaps, a figure; all text in them is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from matplotlib.figure import Figure
+
+from simulations.gap.bootstrap import GapRow, Interval
+from simulations.gap.wording import MARKS, format_interval, format_value, label
+from simulations.report.figure_style import WIDTH, to_svg
+from simulations.report.tables import Cell, DataTable
+
+
+def table_html(table: DataTable) -> str:
+    """A table that scrolls sideways where it is too wide.
+
+    Returns
+    -------
+    str
+        Columns with a number are aligned to the right.
+    """
+    kinds = [
+        ' class="number"' if any(isinstance(row[column], int | float) for row in table.rows) else ""
+        for column in range(len(table.columns))
+    ]
+    names = zip(table.columns, kinds, strict=True)
+    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in names)
+    body = []
+    for first, *others in table.rows:
+        cells = "".join(f"<td{kind}>{_cell(cell)}</td>" for cell, kind in zip(others, kinds[1:], strict=True))
+        body.append(f'<tr><th scope="row"{kinds[0]}>{_cell(first)}</th>{cells}</tr>')
+    return _scrolling(table.caption, head=head, body="".join(body))
+
+
+def gap_html(rows: Sequence[GapRow]) -> str:
+    """The gaps as a table, with a word on how to read it."""
+    with_local = any(row.local is not None for row in rows)
+    names = ["pooled", "federated", *(["local only"] if with_local else []), "gap"]
+    numbers = "".join(f'<th scope="col" class="number">{name}</th>' for name in names)
+    body = []
+    for row in rows:
+        values = [row.pooled, row.federated, *([row.local] if with_local else [])]
+        better = "↑" if row.better == "higher" else "↓"
+        body.append(
+            f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))}&nbsp;'
+            f'<span title="{row.better} is better">{better}</span></th>'
+            f"{''.join(_interval(value) for value in values)}{_interval(row.gap, signed=True)}"
+            f'<td class="nowrap {row.verdict}">{MARKS[row.verdict]}</td></tr>'
+        )
+    return (
+        _scrolling(
+            f"Test metrics with {rows[0].confidence:.0%} intervals; gap: pooled minus federated",
+            head=f'<th scope="col">metric</th>{numbers}<th scope="col">verdict</th>',
+            body="".join(body),
+        )
+        + '<p class="quiet">↑ ↓: the better direction. Worse, better: what federation did, where the interval '
+        "of the gap leaves out 0; unclear: it contains 0. The intervals are not corrected for looking at "
+        f"{len(rows)} metrics at once.</p>"
+    )
+
+
+def figure_html(figure: Figure, *, title: str, caption: str, table: DataTable, number: int) -> str:
+    """A figure with its caption, and its numbers folded away below.
+
+    Parameters
+    ----------
+    table : DataTable
+        The same numbers.
+    number : int
+        Unique in the page.
+    """
+    key = f"figure-{number}"
+    natural = f"--natural:{figure.get_figwidth() * 72:.0f}pt"
+    broad = ' class="broad"' if figure.get_figwidth() > 1.2 * WIDTH else ""
+    said = f"{title}. {caption}".rstrip(". ")
+    return (
+        f'<figure aria-labelledby="{key}"{broad}><h3 id="{key}">{escape(title)}</h3>'
+        f'<div class="card" tabindex="0" role="region" aria-labelledby="{key}" style="{natural}">'
+        f'<div role="img" aria-label="{escape(said)}">{to_svg(figure, prefix=f"f{number}-")}</div></div>'
+        f"<figcaption>{escape(caption)}</figcaption>"
+        f"<details><summary>Numbers of this figure</summary>{table_html(table)}</details></figure>\n"
+    )
+
+
+def _scrolling(caption: str, *, head: str, body: str) -> str:
+    name = escape(caption)
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{name}"><table><caption>{name}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(cell: Cell) -> str:
+    if cell is None:
+        return "–"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return format_value(cell, digits=4) if isinstance(cell, float) else escape(cell)
+
+
+def _interval(interval: Interval | None, *, signed: bool = False) -> str:
+    kind = "number" if signed else "number level"
+    if interval is None:
+        return f'<td class="{kind}">–</td>'
+    value, _, ends = format_interval(interval, signed=signed).partition(" ")
+    below = f'<span class="ends">{ends}</span>' if ends else ""
+    return f'<td class="{kind}">{value}{below}</td>'

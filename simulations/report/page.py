@@ -1,0 +1,250 @@
+"""The report of a comparison: one HTML file without scripts or requests, from the numbers in a `Report`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from simulations.gap.bootstrap import GapRow
+from simulations.gap.wording import label, summary_sentence
+from simulations.report.html import figure_html, gap_html, table_html
+from simulations.report.tables import DataTable, client_summary_table, flatten
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_UNFOLDED = 12  # rows; longer tables start folded
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure with what it shows in words and in numbers."""
+
+    title: str
+    caption: str
+    figure: Figure
+    table: DataTable
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """What one mode of training took.
+
+    Attributes
+    ----------
+    examples : int
+        Training examples that went through the model, repeats counted.
+    bytes_down, bytes_up : int or None
+        To and from the clients; None where nothing is sent.
+    """
+
+    mode: str
+    seconds: float
+    examples: int
+    bytes_down: int | None = None
+    bytes_up: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report shows.
+
+    Attributes
+    ----------
+    created : datetime
+        Aware.
+    rows : sequence of GapRow
+        Not empty.
+    num_clients, num_test, resamples : int
+        Clients, test examples, bootstrap resamples.
+    runs : mapping of str to sequence of int
+        Run ids by what they are, such as ``pooled``.
+    clients : mapping of str to mapping of str to float
+        By metric, then by the client's name.
+    config : mapping
+        Nested settings.
+    differences : DataTable or None
+        From `simulations.report.tables.config_differences`.
+    command : str
+        Does it again.
+    grouped : bool
+        Whether whole groups of test examples (patients) were resampled.
+    """
+
+    title: str
+    created: datetime
+    rows: Sequence[GapRow]
+    num_clients: int
+    num_test: int
+    resamples: int
+    seeds: Sequence[int]
+    runs: Mapping[str, Sequence[int]]
+    costs: Sequence[CostRow]
+    clients: Mapping[str, Mapping[str, float]]
+    label_counts: DataTable | None
+    figures: Sequence[ReportFigure]
+    config: Mapping[str, Any]
+    differences: DataTable | None
+    command: str
+    grouped: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.created.tzinfo is not None
+        assert self.rows
+
+
+def write_report(path: Path, report: Report) -> Path:
+    """Write the report, all of it or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder exists; a file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        The same.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(render(report), encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def render(report: Report) -> str:
+    """The report as HTML, with style and figures inline; all text is escaped."""
+    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    sections = [
+        ("gap", "The gap", gap_html(report.rows)),
+        ("figures", "Figures", _figures(report.figures)),
+        ("clients", "Clients", _clients_section(report)),
+        ("cost", "Cost", table_html(_cost_table(report.costs)) if report.costs else ""),
+        ("method", "How the intervals are made", _method(report)),
+        ("settings", "Settings", _settings(report)),
+        ("again", "Do it again", f"<pre><code>{escape(report.command)}</code></pre>"),
+    ]
+    shown = [(key, heading, body) for key, heading, body in sections if body]
+    links = "".join(f'<li><a href="#{key}">{escape(heading)}</a></li>' for key, heading, _ in shown)
+    bodies = "".join(
+        f'<section aria-labelledby="{key}"><h2 id="{key}">{escape(heading)}</h2>'
+        f'<div class="{key}">{body}</div></section>\n'
+        for key, heading, body in shown
+    )
+    created = report.created.astimezone(UTC)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>{escape(report.title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>{escape(report.title)}</h1>
+<p class="answer">{escape(summary_sentence(report.rows, num_clients=report.num_clients))}</p>
+<dl>
+<dt>Created</dt><dd><time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time></dd>
+<dt>Test set</dt><dd>{report.num_test:,} examples, the same for all models</dd>
+<dt>{"Seed" if len(report.seeds) == 1 else "Seeds"}</dt><dd>{_ids(report.seeds)}</dd>
+{"".join(f"<dt>Runs, {escape(name)}</dt><dd>{_ids(ids)}</dd>" for name, ids in report.runs.items())}
+</dl>
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+</header>
+<main>
+{bodies}</main>
+</body>
+</html>
+"""
+
+
+def _figures(figures: Sequence[ReportFigure]) -> str:
+    return "".join(
+        figure_html(item.figure, title=item.title, caption=item.caption, table=item.table, number=number)
+        for number, item in enumerate(figures, start=1)
+    )
+
+
+def _clients_section(report: Report) -> str:
+    parts = [table_html(client_summary_table(report.clients))] if report.clients else []
+    if report.label_counts is not None:
+        counts = table_html(report.label_counts)
+        few = len(report.label_counts.rows) <= _UNFOLDED
+        summary = f"<summary>{escape(report.label_counts.caption)}</summary>"
+        parts.append(counts if few else f"<details>{summary}{counts}</details>")
+    return "".join(parts)
+
+
+def _cost_table(costs: Sequence[CostRow]) -> DataTable:
+    rows = [
+        [cost.mode, _duration(cost.seconds), cost.examples, _size(cost.bytes_down), _size(cost.bytes_up)]
+        for cost in costs
+    ]
+    columns = ["mode", "time", "examples seen", "sent to clients", "sent by clients"]
+    return DataTable("What training took", columns, rows)
+
+
+def _method(report: Report) -> str:
+    seeds = len(report.seeds)
+    what = "groups of test examples (patients)" if report.grouped else "test examples"
+    several = (
+        f" Each resample also draws {seeds - 1} of the {seeds} seeds, in pairs; "
+        "with few seeds, what they add to the intervals is a rough guess."
+        if seeds > 1
+        else " There is one seed, so the intervals do not show how results vary between seeds."
+    )
+    left_out = [f"{label(row.metric)} {row.undefined:,}" for row in report.rows if row.undefined]
+    missing = (
+        f"<p>Left out, because a class was missing in the resample: {escape(', '.join(left_out))}.</p>"
+        if left_out
+        else ""
+    )
+    return (
+        f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
+        "replacement, the same for all models, so that what the twins share cancels in the gap."
+        f"{several}</p><p>Precision, recall, F1, AUROC and average precision are those of class 1 if there are "
+        "two classes, and means over the classes if there are more. The calibration error is the expected "
+        "calibration error over 15 bins, as measured on a test set of this size: small ones make it larger.</p>"
+        f"{missing}"
+    )
+
+
+def _settings(report: Report) -> str:
+    changed = "<p>The twins share all settings.</p>"
+    if report.differences is not None and report.differences.rows:
+        changed = table_html(report.differences)
+    rows = [[name, value] for name, value in flatten(report.config).items()]
+    everything = table_html(DataTable("All settings", ["setting", "value"], rows))
+    folded = f"<details><summary>All settings</summary>{everything}</details>"
+    return folded if report.differences is None else changed + folded
+
+
+def _ids(ids: Sequence[int]) -> str:
+    return ", ".join(str(number) for number in ids)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _size(count: int | None) -> str | None:
+    if count is None:
+        return None
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"

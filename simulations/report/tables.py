@@ -1,0 +1,204 @@
+"""Tables of a report: what `DataTable` holds, and the numbers behind each figure in that shape."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from simulations.gap.bootstrap import Better, GapRow, per_client_summary
+from simulations.gap.weighted_metrics import Predictions
+from simulations.gap.wording import label
+from simulations.report.comparison_figures import X_LABELS, History, mean_history
+from simulations.report.figure_style import capital, metric_name
+from simulations.report.prediction_figures import macro_roc
+
+Cell = str | int | float | None
+_FALSE_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """A table of text and numbers.
+
+    Attributes
+    ----------
+    columns : sequence of str
+        Headings; the first column names the rows.
+    rows : sequence of sequence of (str, int, float or None)
+        None is shown as a dash.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows), self.caption
+
+
+def curve_table(
+    pooled_history: Sequence[History],
+    federated_history: Sequence[History],
+    *,
+    metric: str,
+    x: str = "examples",
+) -> DataTable:
+    """The numbers of `simulations.report.comparison_figures.learning_curves`, as means over the seeds.
+
+    Parameters
+    ----------
+    pooled_history, federated_history : sequence of sequence of (x, value)
+        One a seed.
+    x : str
+        What the x values count.
+    """
+    pooled, federated = dict(mean_history(pooled_history)), dict(mean_history(federated_history))
+    rows = [[_number(at), pooled.get(at), federated.get(at)] for at in sorted({*pooled, *federated})]
+    caption = f"{capital(metric_name(metric))} during training, mean over seeds"
+    return DataTable(caption, [X_LABELS.get(x, x), "pooled", "federated"], rows)
+
+
+def gap_data(rows: Sequence[GapRow]) -> DataTable:
+    """The numbers of `simulations.report.comparison_figures.gap_figure`."""
+    names = [f"{who}{end}" for who in ("pooled", "federated", "gap") for end in ("", " low", " high")]
+    cells: list[list[Cell]] = []
+    for row in rows:
+        intervals = (row.pooled, row.federated, row.gap)
+        cells.append([label(row.metric), *(end for i in intervals for end in (i.value, i.low, i.high))])
+    return DataTable("Gap of each metric, pooled minus federated", ["metric", *names], cells)
+
+
+def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
+    """The numbers of `simulations.report.comparison_figures.client_bars`.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        By the client's name.
+    """
+    rows: list[list[Cell]] = [[name, value] for name, value in values.items()]
+    return DataTable(f"{capital(metric_name(metric))} of each client", ["client", metric_name(metric)], rows)
+
+
+def client_summary_table(
+    values: Mapping[str, Mapping[str, float]], *, better: Mapping[str, Better] | None = None
+) -> DataTable:
+    """The worst, median and best client of each metric.
+
+    Parameters
+    ----------
+    values : mapping of str to mapping of str to float
+        By metric, then by the client's name.
+    better : mapping of str to {"higher", "lower"}, optional
+        Lower for losses and errors, else higher, where not given.
+    """
+    rows: list[list[Cell]] = []
+    for metric, clients in values.items():
+        falling: Better = "lower" if metric.endswith(("loss", "error")) else "higher"
+        summary = per_client_summary(clients, better=(better or {}).get(metric, falling))
+        worst, best = (summary.worst_name or None, summary.worst), (summary.best_name or None, summary.best)
+        rows.append([metric_name(metric), *worst, summary.median, *best, summary.spread])
+    columns = ["metric", "worst client", "worst", "median", "best client", "best", "spread"]
+    return DataTable("Federated model by client; spread: largest minus smallest", columns, rows)
+
+
+def label_table(counts: ArrayLike, classes: Sequence[str], names: Sequence[str] | None = None) -> DataTable:
+    """The numbers of `simulations.report.comparison_figures.label_distribution`.
+
+    Parameters
+    ----------
+    counts : array [clients, classes], int
+    names : sequence of str, optional
+        Of the clients; their numbers from 0 unless given.
+
+    Returns
+    -------
+    DataTable
+        With sums on the right and below.
+    """
+    table = np.asarray(counts, dtype=np.int64)
+    names = [str(number) for number in range(len(table))] if names is None else names
+    rows: list[list[Cell]] = [
+        [name, *row.tolist(), int(row.sum())] for name, row in zip(names, table, strict=True)
+    ]
+    rows.append(["all", *table.sum(axis=0).tolist(), int(table.sum())])
+    return DataTable("Training examples of each client and class", ["client", *classes, "all"], rows)
+
+
+def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> DataTable:
+    """The numbers of `simulations.report.comparison_figures.confusion_matrices`.
+
+    Parameters
+    ----------
+    matrices : mapping of str to array [classes, classes], int
+        By title; a row a true class, a column a predicted class.
+    """
+    rows: list[list[Cell]] = [
+        [title, name, *row]
+        for title, matrix in matrices.items()
+        for name, row in zip(classes, np.asarray(matrix, dtype=np.int64).tolist(), strict=True)
+    ]
+    columns = ["model", "true class", *(f"as {name}" for name in classes)]
+    return DataTable("Test examples of each true class, by predicted class", columns, rows)
+
+
+def roc_table(predictions: Mapping[str, Predictions]) -> DataTable:
+    """Points on the curves of `simulations.report.comparison_figures.roc_curves`.
+
+    Returns
+    -------
+    DataTable
+        The highest true positive rate at each of a few false positive rates.
+    """
+    curves = {title: macro_roc(pred) for title, pred in predictions.items()}
+    rows: list[list[Cell]] = []
+    for at in _FALSE_RATES:
+        reached = [float(np.interp(at, *curve)) if len(curve[0]) else math.nan for curve in curves.values()]
+        rows.append([f"{at:.2f}", *reached])
+    return DataTable("True positive rate at a false positive rate", ["false positive rate", *curves], rows)
+
+
+def flatten(config: Mapping[str, Any], *, prefix: str = "") -> dict[str, str]:
+    """Nested settings as one level: names with dots, values as JSON.
+
+    Parameters
+    ----------
+    prefix : str
+        Put before every name.
+    """
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, prefix=f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value, ensure_ascii=False, default=str)
+    return flat
+
+
+def config_differences(pooled: Mapping[str, Any], federated: Mapping[str, Any]) -> DataTable:
+    """The settings that the twins do not share.
+
+    Parameters
+    ----------
+    pooled, federated : mapping
+        Nested settings, such as the snapshots that the runs store.
+
+    Returns
+    -------
+    DataTable
+        None where a twin does not have the setting; no rows if there is no difference.
+    """
+    ours, theirs = flatten(pooled), flatten(federated)
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    rows = [[name, ours.get(name), theirs.get(name)] for name in names]
+    return DataTable("Settings that differ between the twins", ["setting", "pooled", "federated"], rows)
+
+
+def _number(value: float) -> Cell:
+    return int(value) if float(value).is_integer() else value

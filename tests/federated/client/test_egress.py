@@ -1,0 +1,163 @@
+"""What leaves a site: the allow-list of its own file, held by the real ClientApp."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flwr.app import ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
+
+from federated.client.app import app
+from federated.client.egress import cut_down, only_allowed
+from federated.kit.federation_file import COUNTS, METRICS, MayLeave
+from federated.messages.parse import read_error, read_info, read_points
+from federated.messages.records import ARRAYS, CONFIG, POINTS, TrainOrder, arrays_of
+from federated.messages.records import METRICS as METRIC_RECORD
+from shared.config.config import Config
+from shared.model.backbones import build_network
+from shared.runtime.home import Home
+from simulations.engine.in_process import LocalGrid
+from tests.federated.federation_kit import MakeConfig
+
+SITE = """
+name: Ward-7
+server: 127.0.0.1:9443
+partition_id: 5
+node_port: 9094
+data_path: {path}
+may_leave:
+  metrics: {metrics}
+  counts: {counts}
+"""
+
+
+@pytest.fixture
+def site_file(tmp_path: Path, two_classes: Path) -> Any:
+    def write(*, metrics: Any = METRICS, counts: Any = COUNTS) -> Path:
+        path = tmp_path / "site.yaml"
+        lists = {"metrics": json.dumps(metrics), "counts": json.dumps(counts)}
+        path.write_text(SITE.format(path=two_classes, **lists))
+        return path
+
+    return write
+
+
+def ask(cfg: Config, kind: str, site_file: Path, **order: Any) -> RecordDict:
+    config: dict[str, str | int] = {
+        "partition-id": 5,
+        "num-partitions": 6,
+        "site": "Ward-7",
+        "data-path": cfg.data.path or "",
+        "site-file": str(site_file),
+    }
+    grid = LocalGrid(app, num_clients=1, node_configs={0: config})
+    content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
+    if kind != MessageType.QUERY:
+        content[ARRAYS] = arrays_of(build_network(cfg, num_classes=2))
+    (reply,) = grid.send_and_receive([Message(content, 1000, kind)])
+    return reply.content
+
+
+def test_only_listed_metrics_leave(make_config: MakeConfig, home: Home, site_file: Any) -> None:
+    path = site_file(metrics=["loss", "auroc"])
+    for kind, stage in ((MessageType.TRAIN, "train"), (MessageType.EVALUATE, "val")):
+        content = ask(make_config(), kind, path, round=1)
+        points = read_points(content, stage=stage, round=1, client_id=5)  # type: ignore[arg-type]
+        assert {point.name for point in points} <= {"loss", "auroc"}
+        assert "loss" in {point.name for point in points}
+
+
+def test_the_file_counts_from_the_moment_it_is_changed(
+    make_config: MakeConfig, home: Home, site_file: Any
+) -> None:
+    for metrics in (["loss", "recall"], ["loss"]):
+        content = ask(make_config(), MessageType.EVALUATE, site_file(metrics=metrics), round=1)
+        points = read_points(content, stage="val", round=1, client_id=5)
+        assert [point.name for point in points] == metrics
+
+
+def test_counts_that_stay(make_config: MakeConfig, home: Home, site_file: Any) -> None:
+    content = ask(make_config(), MessageType.QUERY, site_file(counts=["num_examples"]))
+    info = read_info(Message(content, 1, MessageType.QUERY))
+    assert (info.name, info.client_id, info.num_partitions) == ("Ward-7", 5, 0)
+    assert (info.num_examples, info.label_counts, info.num_val) == (120, [], 0)
+    everything = ask(make_config(), MessageType.QUERY, site_file())
+    info = read_info(Message(everything, 1, MessageType.QUERY))
+    assert (info.label_counts, info.num_val) == ([60, 60], 60)
+
+
+def test_threshold_counts_stay_where_they_are_not_listed(
+    make_config: MakeConfig, home: Home, site_file: Any
+) -> None:
+    cfg = make_config("trainer.threshold=val")
+    listed = ask(cfg, MessageType.EVALUATE, site_file(), round=1)
+    kept = ask(cfg, MessageType.EVALUATE, site_file(counts=["num_examples", "num_val"]), round=1)
+    assert set(listed) - set(kept) == {"thresholds"}
+
+
+def test_nothing_that_is_not_known_leaves() -> None:
+    content = RecordDict(
+        {
+            METRIC_RECORD: MetricRecord({"num-examples": 3, "secret": 1.0}),
+            "patients": ConfigRecord({"names": ["Ann"]}),
+            "more": MetricRecord({"x": 1.0}),
+            POINTS: ConfigRecord(
+                {
+                    "stages": ["val", "val"],
+                    "names": ["loss", "patient-7"],
+                    "values": [1.0, 2.0],
+                    "epochs": [0, 0],
+                    "counts": [3, 3],
+                    "files": ["a.png"],
+                }
+            ),
+        }
+    )
+    kept = cut_down(content, MayLeave())
+    assert sorted(kept) == [METRIC_RECORD, POINTS]
+    assert dict(kept.metric_records[METRIC_RECORD]) == {"num-examples": 3}
+    assert dict(kept.config_records[POINTS]) == {
+        "stages": ["val"],
+        "names": ["loss"],
+        "values": [1.0],
+        "epochs": [0],
+        "counts": [3],
+    }
+
+
+def call(site_file: Path, error: Exception) -> Message:
+    context = Context(
+        run_id=1, node_id=1, node_config={"site-file": str(site_file)}, state=RecordDict(), run_config={}
+    )
+    message = Message(RecordDict(), 1000, MessageType.TRAIN)
+    message.metadata.__dict__["_message_id"] = "1"
+
+    def fail(message: Message, context: Context) -> Message:
+        raise error
+
+    return only_allowed(message, context, fail)
+
+
+def test_an_unforeseen_error_leaves_without_its_text(
+    site_file: Any, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LocalGrid(app, num_clients=1)  # says which task this process works on, as Flower's runtime does
+    reply = call(site_file(), OSError("cannot read /data/Miller_Ann_1954.png"))
+    error = read_error(reply.content)
+    assert "Miller" not in str(error)
+    assert "OSError at this site; the log of its node says more" in str(error)
+    assert "Miller_Ann_1954.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [None, "name: [", "name: Ward-7"])
+def test_without_a_file_that_can_be_read_nothing_leaves(
+    make_config: MakeConfig, home: Home, tmp_path: Path, text: str | None
+) -> None:
+    path = tmp_path / "site.yaml"
+    if text is not None:
+        path.write_text(text)
+    content = ask(make_config(), MessageType.TRAIN, path, round=1)
+    assert sorted(content) == ["error"]
+    assert str(tmp_path) not in str(read_error(content))

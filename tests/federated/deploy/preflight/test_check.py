@@ -1,0 +1,212 @@
+"""``fedtwin deploy check``: what is wrong at a site is found, with its fix; the server is a real nginx."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from federated.deploy.demo.testbed import free_ports
+from federated.deploy.preflight.check import check_site
+from federated.deploy.preflight.finding import Finding, show
+from federated.deploy.preflight.network import _clock
+from federated.deploy.run.start import server_programs
+from federated.deploy.run.supervisor import Supervisor
+from federated.kit.authority import Authority
+from federated.kit.deployment import Deployment
+from federated.kit.federation_file import FederationPlan
+from federated.kit.server_kit import ServerKit
+from shared.runtime.errors import DeployError
+
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@pytest.fixture
+def site_data(tmp_path: Path) -> Path:
+    """12 images of two labels."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    lines = ["filename,label,patient_id"]
+    for number in range(12):
+        pixels = rng.integers(0, 255, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+        lines.append(f"{number}.png,{('sick', 'well')[number % 2]},p{number}")
+    (folder / "metadata.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path: Path, site_data: Path) -> Callable[..., Deployment]:
+    def make(**changes: Any) -> Deployment:
+        port, superlink_port = free_ports(2)
+        server = {"address": "127.0.0.1", "listen": "127.0.0.1", "port": port, "superlink_port": superlink_port}
+        values: dict[str, Any] = {
+            "name": "xrays",
+            "server": server,
+            "sites": [{"name": "ward-7", "data_path": str(site_data)}],
+            "requires": {"disk_gb": 0, "memory_gb": 0},
+        }
+        plan = FederationPlan.model_validate({**values, **changes})
+        return Deployment.create(plan, folder=tmp_path / f"deployment-{port}")
+
+    return make
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Deployment], None]]:
+    """Run nginx alone, as the kit does: its SuperLink is not there."""
+    if NGINX is None:
+        assert not os.environ.get("CI"), "nginx is not installed"
+        pytest.skip("nginx is not installed")
+    monkeypatch.setenv("FEDTWIN_HOME", str(tmp_path / "home"))
+    running: list[Supervisor] = []
+
+    def start(deployment: Deployment) -> None:
+        nginx = server_programs(ServerKit(deployment.server_kit))[1]
+        supervisor = Supervisor([nginx], say=lambda line: None)
+        running.append(supervisor)
+        supervisor.tick()
+        port, deadline = deployment.plan.server.port, time.monotonic() + 30
+        while time.monotonic() < deadline:
+            probe = subprocess.run(
+                ["openssl", "s_client", "-connect", f"127.0.0.1:{port}"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
+            if b"CONNECTED" in probe.stdout:
+                return
+            time.sleep(0.1)
+        raise AssertionError(nginx.log.read_text())
+
+    yield start
+    for supervisor in running:
+        supervisor.__exit__()
+
+
+def look(deployment: Deployment, **options: Any) -> dict[str, Finding]:
+    return {finding.what: finding for finding in check_site(deployment.site_kit("ward-7"), **options)}
+
+
+def test_all_is_well_but_the_superlink(made: Callable[..., Deployment], serve: Callable[..., None]) -> None:
+    deployment = made()
+    serve(deployment)
+    found = look(deployment, decode=True)
+    assert {what for what, finding in found.items() if finding.state != "ok"} == {"way in"}
+    assert "its SuperLink does not answer (status 502)" in found["way in"].found
+    assert found["data"].found == "12 images, 12 patients; sick: 6, well: 6"
+    assert found["images"].found == "all 12 images were read"
+    assert "metrics: loss, accuracy" in found["may leave"].found
+
+
+def test_a_server_that_is_not_there(made: Callable[..., Deployment]) -> None:
+    found = look(made())
+    assert found["server"].state == "failed"
+    assert "let this machine open connections to 127.0.0.1 port" in found["server"].fix
+    assert [found[what].state for what in ("certificate", "clock", "way in")] == ["skipped"] * 3
+
+
+def test_certificates_that_cannot_be_trusted(
+    made: Callable[..., Deployment], serve: Callable[..., None]
+) -> None:
+    expired = made()
+    authority = Authority.load(expired._authority().stored())
+    expired._write_server(authority.issue(["127.0.0.1"], days=0))
+    serve(expired)
+    found = look(expired)["certificate"]
+    assert (found.state, "expired" in found.found, "fedtwin deploy renew" in found.fix) == (
+        "failed",
+        True,
+        True,
+    )
+
+    other = made()
+    serve(other)
+    ca = other.site_kit("ward-7") / "ca.crt"
+    ca.write_bytes(Authority.create("other").stored().certificate)
+    found = look(other)["certificate"]
+    assert found.state == "failed"
+    assert "TLS-inspecting" in found.fix
+
+    named = made()
+    named._write_server(named._authority().issue(["fl.example.org"], days=9))
+    serve(named)
+    found = look(named)["certificate"]
+    assert found.state == "failed"
+    assert "the certificate does not name 127.0.0.1" in found.fix
+
+    soon = made(valid_days=10)
+    serve(soon)
+    found = look(soon)["certificate"]
+    assert (found.state, "9 days" in found.found) == ("warning", True)
+
+
+def test_what_is_wrong_with_the_kit(made: Callable[..., Deployment]) -> None:
+    deployment = made(requires={"disk_gb": 1e6, "memory_gb": 1e6})
+    kit = deployment.site_kit("ward-7")
+    (kit / "node.key").chmod(0o644)
+    facts = json.loads((kit / "kit.json").read_text())
+    facts["versions"] |= {"flwr": "1.2.3", "torch": "0.4"}
+    (kit / "kit.json").write_text(json.dumps(facts))
+    found = look(deployment)
+    assert found["key"].fix == f"chmod 600 {kit / 'node.key'}"
+    assert "flwr is 1.41.0, the server's kit was made with 1.2.3; torch is" in found["versions"].found
+    assert "flwr==1.2.3 torch==0.4" in found["versions"].fix
+    assert {found[what].state for what in ("key", "versions", "disk", "memory")} == {"failed"}
+    (kit / "node.key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    (kit / "ca.crt").write_text("no certificate")
+    found = look(deployment)
+    assert "is not a private key" in found["key"].found
+    assert "is no authority's certificate" in found["authority"].found
+    (kit / "kit.json").write_text("{}")
+    with pytest.raises(DeployError, match="is damaged"):
+        look(deployment)
+    with pytest.raises(DeployError, match="is no site's kit"):
+        check_site(deployment.folder)
+
+
+def test_what_is_wrong_with_the_data(made: Callable[..., Deployment], site_data: Path) -> None:
+    deployment = made(classes=["sick", "healthy"])
+    assert "label 'well' is none of 'sick', 'healthy'" in look(deployment)["data"].found
+    deployment = made()
+    (site_data / "images" / "3.png").unlink()
+    assert "1 of 12 images that metadata.csv names are not there" in look(deployment)["data"].found
+    (site_data / "metadata.csv").write_text("file,label\n1.png,sick\n")
+    assert "there is no column 'filename'" in look(deployment)["data"].found
+    (site_data / "metadata.csv").unlink()
+    assert "is no ZIP, no .npz and no folder with metadata.csv" in look(deployment)["data"].found
+    shutil.rmtree(site_data)
+    assert "cannot be read: No such file" in look(deployment)["data"].found
+    found = look(made(sites=[{"name": "ward-7"}]))["data"]
+    assert (found.state, found.found) == ("failed", "data_path is not set")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [(0, "ok"), (-1, "ok"), (3, "warning"), (-60, "warning"), (60, "failed"), (-600, "failed")],
+)
+def test_clocks(seconds: float, state: str) -> None:
+    server = datetime.now(UTC) - timedelta(seconds=seconds)
+    assert _clock(format_datetime(server, usegmt=True)).state == state
+
+
+def test_findings_are_shown_with_their_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [Finding("key", "ok", "there"), Finding("data", "failed", "not there", "[bold]buy[/bold] some")]
+    show(findings)
+    text = capsys.readouterr().out
+    assert "→ [bold]buy[/bold] some" in text
+    assert "1 to mend before this site can take part" in text
+    show(findings, as_json=True)
+    assert json.loads(capsys.readouterr().out)[1]["fix"] == "[bold]buy[/bold] some"

@@ -1,0 +1,249 @@
+"""Points, threshold counts, descriptions and errors from clients: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
+from federated.messages import parse as reading
+from federated.messages.parse import (
+    printable,
+    read_error,
+    read_info,
+    read_points,
+    read_thresholds,
+    telling_line_first,
+)
+from federated.messages.records import (
+    CLIENT,
+    ERROR,
+    POINTS,
+    THRESHOLDS,
+    ClientInfo,
+    error_content,
+    reply_content,
+)
+from shared.metrics.point import MetricPoint
+from shared.runtime.errors import DivergedError, FedtwinError, PartitionError, ReplyRefused
+
+GOOD: dict[str, Any] = {
+    "stages": ["train", "train"],
+    "names": ["loss", "accuracy"],
+    "values": [0.5, 1.0],
+    "epochs": [1, 1],
+    "counts": [7, 7],
+}
+
+
+def points(**changes: Any) -> list[MetricPoint]:
+    record = ConfigRecord()
+    record.__dict__["_data"].update({**GOOD, **changes})  # past Flower's own check, which clients need not run
+    return read_points(RecordDict({POINTS: record}), stage="train", round=3, client_id=2)
+
+
+def test_points_come_out_as_they_went_in() -> None:
+    sent = [
+        MetricPoint("train", "loss", 0.1 + 0.2, epoch=1, round=3, client_id=2, num_examples=7),
+        MetricPoint("train", "loss", 1e-40, epoch=2, round=3, client_id=2, num_examples=7),
+        MetricPoint("train", "a.b_c/d@5-x", -3.0, round=3, client_id=2),
+    ]
+    content = reply_content(points=sent, num_examples=7)
+    got = read_points(content, stage="train", round=3, client_id=2)
+    fields = ("stage", "name", "value", "epoch", "round", "client_id", "num_examples")
+    assert [[getattr(point, field) for field in fields] for point in got] == [
+        [getattr(point, field) for field in fields] for point in sent
+    ]
+
+
+def test_no_points_are_points() -> None:
+    assert points(**{key: [] for key in GOOD}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"values": [0.5, float("nan")]}, "accuracy is nan, expected a finite number"),
+        ({"values": [float("inf"), 1.0]}, "loss is inf"),
+        ({"values": [0.5, -1e39]}, "accuracy is -1e+39"),
+        ({"values": [0.5, 10**400]}, "a number beyond 64 bits"),
+        ({"values": [0.5, True]}, "accuracy is True"),
+        ({"values": ["0.5", "1"]}, "loss is '0.5'"),
+        ({"values": [0.5]}, "cannot be read"),
+        ({"values": 0.5}, "'values' must be a list, got float"),
+        ({"values": "ab"}, "'values' must be a list, got str"),
+        ({"values": None}, "'values' must be a list, got NoneType"),
+        ({"names": ["loss", "x\x00y"]}, "expected a name of letters"),
+        ({"names": ["loss", "\x1b[2J"]}, "expected a name of letters"),
+        ({"names": ["loss", ""]}, "expected a name of letters"),
+        ({"names": ["loss", "x" * 101]}, "expected a name of letters"),
+        ({"names": ["loss", "\ud800"]}, "expected a name of letters"),
+        ({"names": ["loss", 3]}, "expected a name of letters"),
+        ({"names": ["loss", "bytes_up"]}, "bytes_up is measured by the server"),
+        ({"names": ["loss", "loss"]}, "two values for the same name and epoch"),
+        ({"stages": ["train", "val"]}, "expected stage train, got 'val'"),
+        ({"stages": ["train", "test"]}, "expected stage train, got 'test'"),
+        ({"stages": ["train", 1]}, "expected stage train, got 1"),
+        ({"epochs": [1, -1]}, "expected a whole number in [0, 2147483647], got -1"),
+        ({"epochs": [1, 2**31]}, "got 2147483648"),
+        ({"epochs": [1, True]}, "got True"),
+        ({"counts": [7, 7.0]}, "got 7.0"),
+        ({"counts": [7, 10**5000]}, "a number beyond 64 bits"),
+    ],
+)  # fmt: skip
+def test_refused_points(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+        points(**changes)
+
+
+def test_too_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_POINTS", 2)
+    assert len(points()) == 2
+    more = {key: value * 2 for key, value in GOOD.items()}
+    with pytest.raises(ReplyRefused, match="more than 2 points"):
+        points(**more)
+
+
+def test_no_points_at_all() -> None:
+    with pytest.raises(ReplyRefused, match=re.escape("expected a ConfigRecord 'points', got []")):
+        read_points(RecordDict(), stage="val", round=1, client_id=0)
+
+
+def thresholds(negatives: Any, positives: Any, *, num_examples: int = 4) -> Any:
+    record = ConfigRecord()
+    record.__dict__["_data"].update({"negatives": negatives, "positives": positives})
+    return read_thresholds(RecordDict({THRESHOLDS: record}), num_examples=num_examples)
+
+
+def test_threshold_counts() -> None:
+    row = [1, 1, *[0] * 998]
+    assert np.array_equal(thresholds(row, row), np.array([row, row]))
+
+
+@pytest.mark.parametrize(
+    ("negatives", "reason"),
+    [
+        ([1] * 999, "it has [999, 1000] threshold counts"),
+        ([], "it has [0, 1000] threshold counts"),
+        ([5, *[0] * 999], "add up to 5, expected 4"),
+        ([-1, *[0] * 999], "expected a whole number"),
+        ([0.5] * 1000, "expected a whole number"),
+        ([2**63] * 1000, "expected a whole number"),
+        ("x", "'negatives' must be a list"),
+        (None, "'negatives' must be a list"),
+    ],
+)
+def test_refused_threshold_counts(negatives: Any, reason: str) -> None:
+    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+        thresholds(negatives, [0] * 1000)
+
+
+def test_threshold_counts_that_were_asked_for_must_come() -> None:
+    with pytest.raises(ReplyRefused, match="expected a ConfigRecord 'thresholds'"):
+        read_thresholds(RecordDict(), num_examples=4)
+
+
+INFO = ClientInfo(
+    client_id=1,
+    num_partitions=2,
+    name="Hôpital Nord",
+    classes=["sick", "well"],
+    num_examples=10,
+    label_counts=[4, 6],
+    num_val=3,
+)
+
+
+def described(**changes: Any) -> Message:
+    record = INFO.to_record()
+    record.__dict__["_data"].update(changes)
+    return Message(RecordDict({CLIENT: record}), 1, MessageType.QUERY)
+
+
+def test_descriptions_come_out_as_they_went_in() -> None:
+    assert read_info(described()) == INFO
+
+
+def test_a_name_cannot_move_the_cursor() -> None:
+    assert read_info(described(name="a\x1b[2J\nb")).name == "a?[2J b"
+    assert len(read_info(described(name="x" * 5000)).name) < 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"client-id": -1}, "expected a whole number"),
+        ({"client-id": 0.0}, "expected a whole number"),
+        ({"client-id": True}, "expected a whole number"),
+        ({"num-examples": 11}, "do not add up to 11 examples"),
+        ({"label-counts": [10]}, "of 2 classes"),
+        ({"label-counts": [-1, 11]}, "expected a whole number"),
+        ({"label-counts": 10}, "'label-counts' must be a list"),
+        ({"name": b"x"}, "expected a text"),
+        ({"classes": [1, 2]}, "expected a text"),
+        ({"num-val": "3"}, "expected a whole number"),
+    ],
+)
+def test_refused_descriptions(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+        read_info(described(**changes))
+
+
+def test_a_description_that_is_not_there() -> None:
+    message = described()
+    del message.content[CLIENT]
+    with pytest.raises(ReplyRefused, match="expected a ConfigRecord 'client'"):
+        read_info(message)
+    empty = described()
+    empty.content[CLIENT] = ConfigRecord()
+    with pytest.raises(ReplyRefused, match="client-id"):
+        read_info(empty)
+
+
+def test_errors_keep_their_kind_and_text() -> None:
+    error = read_error(error_content(PartitionError("too few rows:\n  - client 3")))
+    assert type(error) is PartitionError
+    assert str(error) == "too few rows:\n  - client 3"
+    assert read_error(RecordDict()) is None
+
+
+@pytest.mark.parametrize("name", ["Nonsense", "bullet_list", "Sequence", "__name__", 3, b"x"])
+def test_errors_of_no_known_kind(name: Any) -> None:
+    error = read_error(RecordDict({ERROR: ConfigRecord({"name": name, "text": "a\x07b"})}))
+    assert type(error) is FedtwinError
+    assert str(error) == "a?b"
+
+
+def test_an_error_record_without_text() -> None:
+    assert type(read_error(RecordDict({ERROR: ConfigRecord({"name": "DivergedError"})}))) is DivergedError
+
+
+def test_printable() -> None:
+    assert printable("a\tb\r\nc\x00\x1b\ud800é") == "a?b?\nc???é"
+    assert printable("abcdef", limit=3) == "abc..."
+
+
+RAY = """<class 'ray.exceptions.RayTaskError(ClientAppException)'>:<'ray::ClientAppActor.run()
+  File "actor.py", line 1, in run
+ValueError: bad
+
+Exception ClientAppException occurred. Message: bad'>"""
+
+
+@pytest.mark.parametrize(
+    ("reason", "first"),
+    [
+        ("ValueError: bad\n", "ValueError: bad"),
+        ("<class 'ValueError'>:<'bad\nand worse'>", "<class 'ValueError'>:<'bad"),
+        (RAY, "Exception ClientAppException occurred. Message: bad'>"),
+        ("", "no reason given"),
+        ("\n \n", "no reason given"),
+    ],
+)
+def test_the_telling_line_comes_first(reason: str, first: str) -> None:
+    text = telling_line_first(reason)
+    assert text.splitlines()[0] == first
+    assert len(telling_line_first(reason + "\n" + "x" * 10_000)) < 2000

@@ -1,0 +1,249 @@
+"""Sampling, aggregation and types of the strategies; the arithmetic is done by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp.strategy import FedAdam
+from torch import nn
+
+from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, SERVER_ROUND
+from federated.strategy import STRATEGIES
+from federated.strategy.base import Deterministic, sample
+from federated.strategy.fedavg import DeterministicFedAvg
+from federated.strategy.fedavgm import DeterministicFedAvgM
+from federated.strategy.fedmedian import DeterministicFedMedian
+from federated.strategy.fedprox import DeterministicFedProx
+from federated.strategy.fedtrimmedavg import DeterministicFedTrimmedAvg
+from federated.strategy.proximal_term import ProximalTerm
+from simulations.engine.in_process import LocalGrid
+
+NODES = [30, 10, 20]  # by client
+
+
+def strategy(kind: type[Deterministic] = DeterministicFedAvg, **changes: Any) -> Deterministic:
+    settings = {
+        "nodes": NODES,
+        "eval_nodes": NODES,
+        "seed": 1,
+        "fraction_train": 1.0,
+        "fraction_evaluate": 1.0,
+        "min_train": 1,
+    }
+    return kind(**{**settings, **changes})
+
+
+def record(*values: float, counter: int = 3) -> ArrayRecord:
+    return ArrayRecord(
+        {
+            "weight": Array(np.array(values, dtype=np.float32)),
+            "counter": Array(np.array(counter, dtype=np.int64)),
+        }
+    )
+
+
+@pytest.fixture
+def grid() -> LocalGrid:
+    return LocalGrid(None, num_clients=0)  # type: ignore[arg-type]
+
+
+def replies(*clients: tuple[ArrayRecord, int], metrics: list[dict[str, float]] | None = None) -> list[Message]:
+    asked = Message(RecordDict(), 1, MessageType.TRAIN)
+    asked.metadata.__dict__["_message_id"] = "asked"
+    return [
+        Message(
+            RecordDict(
+                {ARRAYS: arrays, METRICS: MetricRecord({NUM_EXAMPLES: count, **(metrics or [{}] * 9)[index]})}
+            ),
+            reply_to=asked,
+        )
+        for index, (arrays, count) in enumerate(clients)
+    ]
+
+
+def aggregate(one: Deterministic, *clients: tuple[ArrayRecord, int]) -> ArrayRecord:
+    arrays, _ = one.aggregate_train(1, replies(*clients))
+    assert arrays is not None
+    return arrays
+
+
+def configured(
+    one: Deterministic, grid: LocalGrid, *, round: int = 1, arrays: ArrayRecord | None = None
+) -> list[Message]:
+    return list(one.configure_train(round, arrays or record(0.0), ConfigRecord(), grid))
+
+
+def test_examples_are_weights(grid: LocalGrid) -> None:
+    one = strategy()
+    configured(one, grid)
+    arrays, metrics = one.aggregate_train(
+        1, replies((record(2.0), 1), (record(6.0), 3), metrics=[{"loss": 2.0}, {"loss": 6.0}])
+    )
+    assert arrays is not None
+    assert arrays["weight"].numpy() == [5.0]
+    assert metrics == {"loss": 5.0}
+
+
+def test_counters_keep_their_type_and_are_rounded(grid: LocalGrid) -> None:
+    one = strategy()
+    configured(one, grid)
+    arrays = aggregate(one, (record(1.0, counter=4), 1), (record(1.0, counter=10), 2))
+    counter = arrays["counter"].numpy()
+    assert counter.dtype == np.int64
+    assert counter.shape == ()
+    assert counter == 8
+    assert aggregate(one, (record(1.0, counter=1), 1), (record(1.0, counter=2), 1))["counter"].numpy() == 2
+
+
+def test_one_client_is_its_own_average_to_the_last_bit(grid: LocalGrid) -> None:
+    values = np.frombuffer(np.random.default_rng(0).bytes(4000), dtype=np.float32)
+    values = values[np.isfinite(values)]
+    one = strategy()
+    configured(one, grid, arrays=record(*values))
+    assert aggregate(one, (record(*values), 1168))["weight"].numpy().tobytes() == values.tobytes()
+
+
+def test_no_replies_no_arrays() -> None:
+    assert strategy().aggregate_train(1, []) == (None, None)
+
+
+def test_every_chosen_node_gets_one_message_and_the_real_round(grid: LocalGrid) -> None:
+    messages = configured(strategy(round_offset=5), grid, round=2)
+    assert sorted(message.metadata.dst_node_id for message in messages) == sorted(NODES)
+    assert {message.content.config_records["config"][SERVER_ROUND] for message in messages} == {7}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "at_least", "expected"),
+    [(1.0, 1, 3), (0.34, 1, 1), (0.1, 1, 1), (0.1, 2, 2), (0.1, 9, 3), (0.67, 1, 2)],
+)
+def test_how_many_train(fraction: float, at_least: int, expected: int, grid: LocalGrid) -> None:
+    one = strategy(fraction_train=fraction, min_train=at_least)
+    assert len(configured(one, grid)) == expected
+
+
+def evaluated(one: Deterministic, grid: LocalGrid, round: int = 1) -> list[int]:
+    messages = one.configure_evaluate(round, record(0.0), ConfigRecord(), grid)
+    return sorted(message.metadata.dst_node_id for message in messages)
+
+
+def test_only_nodes_with_validation_rows_evaluate(grid: LocalGrid) -> None:
+    assert evaluated(strategy(eval_nodes=[30, 20]), grid) == [20, 30]
+    assert evaluated(strategy(eval_nodes=[]), grid) == []
+    assert evaluated(strategy(fraction_evaluate=0.0), grid) == []
+    assert len(evaluated(strategy(fraction_evaluate=0.1), grid)) == 1
+
+
+def test_sampling_is_a_function_of_seed_and_round(grid: LocalGrid) -> None:
+    nodes = list(range(100, 150))
+
+    def chosen(seed: int, round: int, offset: int = 0) -> list[int]:
+        one = strategy(nodes=nodes, seed=seed, fraction_train=0.2, round_offset=offset)
+        return sorted(message.metadata.dst_node_id for message in configured(one, grid, round=round))
+
+    assert len(chosen(1, 1)) == 10
+    assert chosen(1, 3) == chosen(1, 3) == chosen(1, 1, offset=2)
+    assert len({tuple(chosen(seed, round)) for seed in (1, 2) for round in (1, 2, 3)}) == 6
+
+
+def test_sampling_goes_by_client_and_not_by_node_id() -> None:
+    positions = sample(range(50), count=7, seed=3)
+    assert positions == sorted(set(positions))
+    nodes = list(np.random.default_rng(0).integers(1, 2**62, size=50))
+    assert sample(nodes, count=7, seed=3) == [nodes[position] for position in positions]
+
+
+def test_sampling_is_fair() -> None:
+    counts = Counter(node for seed in range(2000) for node in sample(range(5), count=2, seed=seed))
+    assert all(abs(count - 800) < 100 for count in counts.values())  # 800 each, sigma 22
+
+
+def test_sampling_and_evaluation_draw_apart(grid: LocalGrid) -> None:
+    nodes = list(range(100, 150))
+    one = strategy(nodes=nodes, eval_nodes=nodes, fraction_train=0.2, fraction_evaluate=0.2)
+    assert evaluated(one, grid) != sorted(message.metadata.dst_node_id for message in configured(one, grid))
+
+
+class Adam(Deterministic, FedAdam):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        (DeterministicFedProx, {"proximal_mu": 0.5}, 4.0),  # (1 + 2 + 9) / 3
+        (DeterministicFedMedian, {}, 2.0),
+        (DeterministicFedTrimmedAvg, {"beta": 0.34}, 2.0),  # one off each end
+        (DeterministicFedAvgM, {"server_learning_rate": 0.5, "server_momentum": 0.0}, 2.0),  # half of 4
+        # Adam's first step from 0: eta_norm m / (sqrt(v) + tau), m = 0.1 x 4, v = 0.01 x 16, server_round 1
+        (Adam, {"eta": 0.1, "tau": 0.1}, 0.1 * (1 - 0.99**2) ** 0.5 / (1 - 0.9**2) * 0.4 / 0.5),
+    ],
+)  # fmt: skip
+def test_flowers_other_strategies_compose(
+    kind: type[Deterministic], settings: dict[str, Any], expected: float, grid: LocalGrid
+) -> None:
+    one = strategy(kind, **settings)
+    messages = configured(one, grid, arrays=record(0.0, counter=3))
+    assert sorted(message.metadata.dst_node_id for message in messages) == sorted(NODES)
+    if kind is DeterministicFedProx:
+        assert messages[0].content.config_records["config"]["proximal-mu"] == 0.5
+    arrays = aggregate(one, *((record(value, counter=3), 1) for value in (1.0, 2.0, 9.0)))
+    assert arrays["weight"].numpy() == pytest.approx([expected], rel=1e-6)
+    assert arrays["weight"].dtype == "float32"
+    assert arrays["counter"].numpy() == 3
+    assert arrays["counter"].dtype == "int64"
+
+
+def test_server_momentum_goes_on_after_a_resume_and_leaves_buffers_alone(grid: LocalGrid) -> None:
+    def momentum(**changes: Any) -> Deterministic:
+        settings = {"server_momentum": 0.5, "server_learning_rate": 1.0, "buffers": ["counter"]}
+        return strategy(DeterministicFedAvgM, **settings, **changes)
+
+    def step(one: Deterministic, arrays: ArrayRecord, value: float, counter: int) -> ArrayRecord:
+        configured(one, grid, arrays=arrays)
+        return aggregate(one, (record(value, counter=counter), 1))
+
+    one = momentum()
+    assert one.state() == {}
+    first = step(one, record(0.0), 4.0, 7)
+    assert first["weight"].numpy() == 4.0
+    kept = one.state()
+    assert kept["weight"] == -4.0  # the opposite of a step
+    second = step(one, first, 6.0, 9)
+    assert second["weight"].numpy() == 4.0 + 2.0 + 0.5 * 4.0
+    resumed = momentum(round_offset=1)
+    resumed.restore(kept, arrays=first)
+    again = step(resumed, first, 6.0, 9)
+    assert again["weight"].numpy() == second["weight"].numpy()
+    assert [arrays["counter"].numpy() for arrays in (first, second, again)] == [7, 9, 9]
+
+
+def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_distance() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, 2.0]]))
+    term: Any = ProximalTerm(0.5)
+    term.on_train_start(None, layer)
+    layer.weight.grad = torch.tensor([[10.0, 20.0]])
+    term.on_before_optimizer_step(None, layer, None)
+    assert layer.weight.grad.tolist() == [[10.0, 20.0]]  # it has not moved yet
+    with torch.no_grad():
+        layer.weight.add_(torch.tensor([[4.0, -2.0]]))
+    term.on_before_optimizer_step(None, layer, None)
+    assert layer.weight.grad.tolist() == [[12.0, 19.0]]
+    assert layer.weight.tolist() == [[5.0, 0.0]]
+
+
+def test_every_strategy_is_named() -> None:
+    assert {
+        "fedavg": DeterministicFedAvg,
+        "fedavgm": DeterministicFedAvgM,
+        "fedmedian": DeterministicFedMedian,
+        "fedprox": DeterministicFedProx,
+        "fedtrimmedavg": DeterministicFedTrimmedAvg,
+    } == STRATEGIES

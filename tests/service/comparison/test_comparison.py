@@ -1,0 +1,478 @@
+"""Runs side by side: the gap, its band and its labels, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from service.api import chart_schemas
+from service.comparison.comparison import compare
+from service.comparison.intervals import proportions_interval, t_interval
+from service.read.members import family
+from service.read.run_detail import difference
+from tests.service.rows_kit import CONFIG, federated_run, is_json, new_run, point, pooled_run
+
+
+def compared(store, *runs, metric="accuracy", stage="val"):
+    found = compare(store, [store.run(run.id) for run in runs], metric=metric, stage=stage)
+    chart_schemas.Comparison.model_validate(found)
+    assert is_json(found)
+    return found
+
+
+def gap_of(store, *runs, **asked):
+    """The gap of runs whose federated ones are alike."""
+    (found,) = compared(store, *runs, **asked)["gaps"]
+    return found
+
+
+# --- curves -------------------------------------------------------------------------------------------
+
+
+def test_the_columns_of_each_run(store):
+    pooled, federated = pooled_run(store, 0.5, math.nan), federated_run(store, 0.25, 0.75)
+    store.add_metrics(pooled.id, [point(0.9, stage="test")])
+    store.update_run(pooled.id, summary={"test": {"accuracy": 0.875}})
+    found = compared(store, pooled, federated)
+    assert (found["metric"], found["stage"], found["metrics"]) == ("accuracy", "val", ["accuracy"])
+    assert found["runs"] == [
+        {
+            "id": pooled.id,
+            "name": "digits-cnn",
+            "role": "pooled",
+            "seed": 7,
+            "status": "running",
+            "client_id": None,
+            "label": "Pooled, seed 7",
+            "group": "pooled",
+            "differs": "",
+            "unit": "epoch",
+            "step": [1, 2],
+            "examples": [100, 200],
+            "seconds": [10.0, 20.0],
+            "bytes": [None, None],
+            "value": [0.5, None],
+            "test": 0.875,
+        },
+        {
+            "id": federated.id,
+            "name": "digits-cnn",
+            "role": "federated",
+            "seed": 7,
+            "status": "running",
+            "client_id": None,
+            "label": "Federated, seed 7",
+            "group": "federated",
+            "differs": "",
+            "unit": "round",
+            "step": [1, 2],
+            "examples": [100, 200],
+            "seconds": [20.0, 40.0],
+            "bytes": [4000, 8000],
+            "value": [0.25, 0.75],
+            "test": None,
+        },
+    ]
+
+
+def test_a_comparison_stands_for_its_runs(store):
+    parent = new_run(store, training_mode="compare")
+    runs = [
+        pooled_run(store, 0.5, parent_id=parent.id),
+        federated_run(store, 0.5, parent_id=parent.id),
+        new_run(store, training_mode="local", name="digits-cnn-client-3", parent_id=parent.id),
+        new_run(store, training_mode="local", name="by hand", parent_id=parent.id),
+        new_run(store, training_mode="local", name="by hand", parent_id=parent.id),
+    ]
+    found = compared(store, parent, runs[0])
+    assert [one["id"] for one in found["runs"]] == [run.id for run in runs]
+    assert [one["client_id"] for one in found["runs"]] == [None, None, 3, None, None]
+    assert [one["label"] for one in found["runs"]] == [
+        "Pooled, seed 7",
+        "Federated, seed 7",
+        "Client 3 alone, seed 7",
+        f"Client alone, seed 7, run {runs[3].id}",
+        f"Client alone, seed 7, run {runs[4].id}",
+    ]
+    members = family(store, store.run(runs[1].id))
+    assert members == family(store, parent)
+    assert members["parent"] == parent.id
+    assert [one["role"] for one in members["members"]] == ["pooled", "federated", "local", "local", "local"]
+    alone = pooled_run(store, 0.5)
+    assert [one["id"] for one in family(store, alone)["members"]] == [alone.id]
+    assert family(store, alone)["parent"] is None
+
+
+def test_the_headline_is_auroc_where_all_runs_have_it(store):
+    def headline(*runs, stage="val"):
+        return compared(store, *runs, metric=None, stage=stage)["metric"]
+
+    pooled, federated, waiting = pooled_run(store, 0.5), federated_run(store, 0.5), new_run(store)
+    assert headline(waiting) == headline(pooled, federated, waiting) == "accuracy"
+    store.add_metrics(pooled.id, [point(0.75, name="auroc", epoch=1)])
+    assert headline(pooled, waiting) == "auroc"
+    assert headline(pooled, federated) == "accuracy"
+    store.add_metrics(federated.id, [point(math.nan, name="auroc", round=1)])
+    assert headline(pooled, federated) == "accuracy", "a client lacks a class: it is not defined"
+    store.add_metrics(federated.id, [point(0.5, name="auroc", round=2)])
+    assert headline(pooled, federated, waiting) == "auroc"
+    # A pooled run is tested once, at its end.
+    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, stage="test")])
+    assert headline(pooled, federated, stage="test") == "auroc"
+    store.update_run(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": math.nan}})
+    assert headline(pooled, federated, stage="test") == "accuracy"
+    store.update_run(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": 0.75}})
+    assert headline(pooled, federated, stage="test") == "auroc"
+
+
+def test_the_metrics_that_all_runs_have(store):
+    pooled, federated = pooled_run(store, 0.5), federated_run(store, 0.5)
+    store.add_metrics(pooled.id, [point(0.5, name=name, epoch=1) for name in ("f1", "auroc")])
+    store.add_metrics(federated.id, [point(0.5, name=name, round=1) for name in ("f1", "recall")])
+    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, client_id=0)])  # not of all clients
+    store.add_metrics(federated.id, [point(0.5, name="auroc")])  # at no step
+    waiting = new_run(store)
+    assert compared(store, pooled, federated, waiting)["metrics"] == ["accuracy", "f1"]
+    assert compared(store, waiting)["metrics"] == []
+
+
+# --- the gap ------------------------------------------------------------------------------------------
+
+
+def test_the_pooled_curve_is_interpolated_and_never_goes_on(store):
+    pooled = pooled_run(store, 0.4, 0.6, 0.8)  # at 100, 200 and 300 examples
+    federated = federated_run(store, 0.3, 0.5, 0.7, examples=150)  # at 150, 300 and 450
+    gap = gap_of(store, pooled, federated)
+    assert (gap["of"], gap["against"]) == ([pooled.id], [federated.id])
+    assert (gap["step"], gap["examples"]) == ([1, 2], [150, 300])
+    assert gap["value"] == pytest.approx([0.5 - 0.3, 0.8 - 0.5])
+    assert (gap["seconds"], gap["bytes"], gap["pairs"]) == ([20, 40], [4000, 8000], [1, 1])
+    early = federated_run(store, 0.1, 0.2, examples=60)  # at 60 and 120
+    gap = gap_of(store, pooled, early)
+    assert gap["examples"] == [120]
+    assert gap["value"] == pytest.approx([0.4 + 0.2 * 0.2 - 0.2])
+
+
+def test_what_is_not_a_number_is_left_out(store):
+    pooled = pooled_run(store, 0.4, math.nan, 0.8)
+    federated = federated_run(store, 0.1, 0.2, math.nan)
+    gap = gap_of(store, pooled, federated)
+    assert gap["examples"] == [100, 200]
+    assert gap["value"] == pytest.approx([0.3, 0.6 - 0.2])
+
+
+def test_one_seed_of_a_share_of_the_examples(store):
+    gap = gap_of(store, pooled_run(store, 0.9), federated_run(store, 0.8))
+    assert (gap["band"], gap["confidence"]) == ("normal", 0.95)
+    assert (gap["low"][0], gap["high"][0]) == pytest.approx(proportions_interval(0.9, 50, 0.8, 50))
+    assert gap["why"].startswith(
+        "one seed: 95% interval of two independent proportions (Newcombe), of 50 and 50"
+    )
+
+
+def test_one_seed_of_any_other_metric(store):
+    pooled, federated = pooled_run(store, 0.5), federated_run(store, 0.5)
+    store.add_metrics(pooled.id, [point(0.75, name="auroc", epoch=1, num_examples=50)])
+    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
+    gap = gap_of(store, pooled, federated, metric="auroc")
+    assert (gap["value"], gap["low"], gap["high"], gap["band"]) == ([0.25], [None], [None], None)
+    assert gap["why"].startswith("one seed, and auroc is not a share of the examples")
+
+
+def test_two_seeds_are_two_lines_and_no_band(store):
+    runs = []
+    for seed, federated in ((1, 0.4), (2, 0.38)):  # gaps of 0.1 and 0.12
+        runs += [pooled_run(store, 0.5, 0.5, seed=seed), federated_run(store, federated, seed=seed)]
+    gap = gap_of(store, *runs)
+    assert (gap["of"], gap["against"]) == ([runs[0].id, runs[2].id], [runs[1].id, runs[3].id])
+    assert gap["value"] == pytest.approx([0.11])
+    assert (gap["low"], gap["high"], gap["band"]) == ([None], [None], None)
+    assert gap["why"] == "2 seeds are too few for an interval; the thin lines are the seeds"
+    assert [(line["seed"], line["of"], line["against"], line["step"]) for line in gap["each"]] == [
+        (1, runs[0].id, runs[1].id, [1]),
+        (2, runs[2].id, runs[3].id, [1]),
+    ]
+    assert [line["value"] for line in gap["each"]] == [pytest.approx([0.1]), pytest.approx([0.12])]
+    assert [line["examples"] for line in gap["each"]] == [[100], [100]]
+
+
+def test_several_seeds(store):
+    runs = []
+    for seed, federated in ((1, 0.4), (2, 0.38), (3, 0.36)):  # gaps of 0.1, 0.12 and 0.14
+        runs += [pooled_run(store, 0.5, 0.5, seed=seed), federated_run(store, federated, seed=seed)]
+    # Mean 0.12, sd 0.02; Student's t of 2 degrees of freedom: 4.302653.
+    gap = gap_of(store, *runs)
+    assert gap["value"] == pytest.approx([0.12])
+    assert gap["low"] == pytest.approx([0.12 - 4.302653 * 0.02 / math.sqrt(3)])
+    assert gap["high"] == pytest.approx([0.12 + 4.302653 * 0.02 / math.sqrt(3)])
+    assert (gap["band"], gap["why"]) == ("seeds", "95% t interval of the mean over 3 seeds")
+    assert gap["each"] == []
+    # A seed that has come no further than the first round: the second is of one pair.
+    store.add_metrics(
+        runs[1].id,
+        [point(0.4, round=2), point(1, name="loss", stage="train", round=2, client_id=0, num_examples=100)],
+    )
+    gap = gap_of(store, *reversed(runs))
+    assert gap["of"] == [runs[0].id, runs[2].id, runs[4].id]
+    assert gap["value"] == pytest.approx([0.12, 0.1])
+    assert gap["low"] == [pytest.approx(0.12 - 4.302653 * 0.02 / math.sqrt(3)), None]
+    assert gap["pairs"] == [3, 1]
+
+
+def test_a_band_ends_where_no_difference_can_be(store):
+    runs = []
+    for seed, federated in ((1, 0.1), (2, 0.6), (3, 0.9)):
+        runs += [pooled_run(store, 0.9, seed=seed), federated_run(store, federated, seed=seed)]
+    gap = gap_of(store, *runs)
+    assert (gap["low"], gap["high"]) == ([pytest.approx(0.36667 - 1.00395, abs=1e-4)], [1.0])
+
+
+def test_why_there_is_no_gap(store):
+    pooled, federated = pooled_run(store, 0.9), federated_run(store, 0.8)
+    gap = gap_of(store, pooled, federated, metric="loss", stage="train")
+    assert (gap["value"], gap["band"]) == ([], None)  # only clients have one
+    assert gap["why"] == "the two have no loss at the same number of examples seen yet"
+    for run in (pooled, federated):
+        store.finish_run(run.id, "completed")
+    gap = gap_of(store, pooled, federated, metric="loss", stage="train")
+    assert gap["why"] == "the two have no loss at the same number of examples seen"
+    gap = gap_of(store, pooled, federated, stage="test")
+    assert gap["why"].startswith("a pooled model is tested once, at its end")
+
+
+def test_the_gap_of_the_final_test(store):
+    runs = []
+    for seed, (pooled, federated) in ((1, (0.9, 0.8)), (2, (0.8, 0.75))):
+        runs += [pooled_run(store, 0.5, seed=seed), federated_run(store, 0.5, seed=seed)]
+        store.update_run(runs[-2].id, summary={"test": {"accuracy": pooled}})
+        assert gap_of(store, *runs)["test"] is None, "not all are tested"
+        store.update_run(runs[-1].id, summary={"test": {"accuracy": federated}})
+    assert gap_of(store, *runs)["test"] == pytest.approx(0.075)
+
+
+def test_which_runs_are_a_pair(store):
+    parents = [new_run(store, training_mode="compare") for _ in range(2)]
+    other = pooled_run(store, 0.1, parent_id=parents[0].id)
+    pooled = pooled_run(store, 0.9, parent_id=parents[1].id)
+    federated = federated_run(store, 0.5, parent_id=parents[1].id)
+    gap = gap_of(store, other, federated, pooled)
+    assert (gap["of"], gap["against"]) == ([pooled.id], [federated.id])
+    assert gap_of(store, other, federated)["of"] == [other.id]  # better than none
+    strangers = gap_of(store, pooled_run(store, 0.5, seed=1), federated_run(store, 0.5, seed=2))
+    assert (strangers["of"], strangers["value"], strangers["band"]) == ([], [], None)
+    assert strangers["why"] == "no pooled and federated run have the same seed"
+    assert compared(store, pooled, other)["gaps"] == []
+
+
+def test_other_data_is_no_pair(store):
+    data = {"source": "digits", "path": None, "split_seed": 0, "image_size": 8, "name": "digits"}
+
+    def runs(**changes):
+        config = {**CONFIG, "data": {**data, **changes}}
+        return pooled_run(store, 0.9, config=config), federated_run(store, 0.8, config=config)
+
+    pooled, federated = runs()
+    for change, value in (("source", "npz"), ("path", "b.zip"), ("split_seed", 1)):
+        strange, _ = runs(**{change: value})
+        gap = gap_of(store, strange, federated)
+        assert (gap["of"], gap["value"], gap["band"], gap["test"]) == ([], [], None, None)
+        assert gap["why"].startswith(f"the runs are tested on different data (data.{change} is {value} in run")
+        found = gap_of(store, strange, federated, pooled)
+        assert (found["of"], found["notes"]) == ([pooled.id], [])
+    # The size and the name change no row.
+    resized, _ = runs(image_size=28, name="small digits")
+    gap = gap_of(store, resized, federated)
+    assert gap["of"] == [resized.id]
+    assert gap["notes"] == [
+        "Not twins: the runs of a pair also differ in other settings (data.image_size is 28 in run "
+        f"{resized.id}, 8 in run {federated.id})."
+    ]
+
+
+def test_only_a_name_tells_the_data_of_an_old_run(store):
+    other = {**CONFIG, "data": {"name": "pneumoniamnist"}}
+    gap = gap_of(store, pooled_run(store, 0.9, config=other), federated_run(store, 0.8))
+    assert gap["why"].startswith("the runs are tested on different data (data.name is pneumoniamnist in run")
+
+
+def test_in_what_a_pair_is_no_pair_of_twins(store):
+    longer = {
+        **CONFIG,
+        "trainer": {**CONFIG["trainer"], "max_epochs": 9},
+        "model": {"name": "cnn", "widths": [1]},
+    }
+    other = {**longer, "model": {"name": "resnet18", "widths": [2]}, "strategy": {"name": "fedprox"}}
+    pooled, federated = pooled_run(store, 0.9, config=longer), federated_run(store, 0.8, config=other)
+    gap = gap_of(store, pooled, federated)
+    assert gap["value"] == pytest.approx([0.1])
+    assert gap["notes"] == [
+        "Not twins: the runs of a pair also differ in other settings (model.name is cnn in run "
+        f"{pooled.id}, resnet18 in run {federated.id})."
+    ]
+
+
+def test_runs_of_different_settings_are_different_groups(store):
+    prox = {**CONFIG, "strategy": {"name": "fedprox", "mu": 0.1}}
+    parents = [new_run(store, training_mode="compare") for _ in range(2)]
+    runs = []
+    for parent, config, federated in ((parents[0], CONFIG, 0.4), (parents[1], prox, 0.3)):
+        for seed in (1, 2):
+            given = {"seed": seed, "parent_id": parent.id, "config": {**config, "seed": seed}}
+            runs.append(pooled_run(store, 0.5, **given))
+            runs.append(federated_run(store, federated, **given))
+    found = compared(store, *parents)
+    assert [(run["group"], run["differs"]) for run in found["runs"]] == [
+        ("pooled", ""),
+        ("federated", "strategy.name=fedavg"),
+        ("pooled", ""),
+        ("federated", "strategy.name=fedavg"),
+        ("pooled", ""),  # the strategy is nothing to a pooled run
+        ("federated-2", "strategy.name=fedprox"),
+        ("pooled", ""),
+        ("federated-2", "strategy.name=fedprox"),
+    ]
+    assert found["runs"][5]["label"] == "Federated, seed 1, strategy.name=fedprox"
+    first, second = found["gaps"]
+    assert (first["group"], first["of"], first["against"]) == (
+        "federated",
+        [runs[0].id, runs[2].id],
+        [runs[1].id, runs[3].id],
+    )
+    assert (second["group"], second["of"], second["against"]) == (
+        "federated-2",
+        [runs[4].id, runs[6].id],  # its own twins
+        [runs[5].id, runs[7].id],
+    )
+    assert (first["value"], second["value"]) == (pytest.approx([0.1]), pytest.approx([0.2]))
+
+
+def test_where_the_clients_were_simulated_makes_no_other_group(store):
+    places = [
+        {},
+        {"ray_address": None},
+        {"ray_address": "10.0.0.5:6379", "client_gpus": 0.5},
+    ]  # the first: an old run
+    runs = [
+        federated_run(store, 0.4, seed=seed, config={**CONFIG, "federation": {"num_clients": 2, **place}})
+        for seed, place in enumerate(places)
+    ]
+    assert {run["group"] for run in compared(store, *runs)["runs"]} == {"federated"}
+
+
+def test_a_group_is_told_by_what_it_differs_in(store):
+    def named(*configs):
+        runs = [federated_run(store, 0.5, seed=seed, config=config) for seed, config in enumerate(configs, 1)]
+        return [run["differs"] for run in compared(store, *runs)["runs"]]
+
+    moved = (
+        {**CONFIG, "partition": {"name": "iid", "seed": 1}},
+        {**CONFIG, "partition": {"name": "iid", "seed": 2}},
+    )
+    assert named(*moved) == ["", ""]  # the partition's seed moves with the run's
+    apart = [{**CONFIG, "partition": {"name": "iid", "seed": 5 + number}} for number in (0, 1)]
+    assert named(*apart) == ["partition.seed=5", "partition.seed=6"]
+    own = [{**CONFIG, "name": str(number), "compare": {"seeds": [number]}} for number in (0, 1)]
+    assert named(*own) == ["", ""]
+    many = [{**CONFIG, "trainer": {"a": number, "b": number, "c": number}} for number in (0, 1)]
+    assert named(*many) == ["trainer.a=0, trainer.b=0, and 1 more", "trainer.a=1, trainer.b=1, and 1 more"]
+
+
+def test_which_of_repeated_runs_is_in_the_gap(store):
+    pooled, first, again = pooled_run(store, 0.5), federated_run(store, 0.4), federated_run(store, 0.4)
+    gap = gap_of(store, pooled, first, again)
+    assert (gap["of"], gap["against"]) == ([pooled.id], [first.id])
+    assert gap["notes"] == [f"Repeated runs: of seed 7, run {first.id} is in the gap, not run {again.id}."]
+
+
+def test_the_intervals():
+    # Newcombe (1998), table II, method 10: 56 of 70 against 48 of 80.
+    assert proportions_interval(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    # Everything right, both times: by Wilson, 10 of 10 may be as little as 0.7225.
+    assert proportions_interval(1.0, 10, 1.0, 10) == pytest.approx((-0.2775, 0.2775), abs=5e-5)
+    assert t_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138))
+
+
+# --- the final gap ------------------------------------------------------------------------------------
+
+
+def interval(value, low, high):
+    return {"value": value, "low": low, "high": high}
+
+
+@pytest.fixture
+def finished(store):
+    """A finished comparison of two seeds."""
+    parent = new_run(store, training_mode="compare")
+    pooled = [pooled_run(store, 0.5, seed=seed, parent_id=parent.id) for seed in (1, 2)]
+    federated = [federated_run(store, 0.5, seed=seed, parent_id=parent.id) for seed in (1, 2)]
+    row = {
+        "metric": "accuracy",
+        "pooled": interval(0.9, 0.88, 0.92),
+        "federated": interval(0.8, 0.78, 0.82),
+        "gap": interval(0.1, 0.0625, 0.125),
+        "local": interval(0.7, 0.6, 0.75),
+        "better": "higher",
+        "confidence": 0.9,
+        "undefined": 0,
+    }
+    undefined = {**row, "metric": "auroc", "local": None, "gap": interval(math.nan, math.nan, math.nan)}
+    ids = {"pooled": [run.id for run in pooled], "federated": [run.id for run in federated]}
+    store.update_run(
+        parent.id, summary={"gap": [row, undefined], "twins": {"seeds": [1, 2], **ids, "local": []}}
+    )
+    return store.run(parent.id)
+
+
+def test_the_final_gap_is_that_of_the_comparison(store, finished):
+    twins = store.children(finished.id)
+    assert compared(store, finished)["final"] == compared(store, *twins)["final"]
+    first, undefined = compared(store, *twins)["final"]
+    assert first == {
+        "metric": "accuracy",
+        "pooled": 0.9,
+        "federated": 0.8,
+        "local": 0.7,
+        "gap": 0.1,
+        "low": 0.0625,
+        "high": 0.125,
+        "better": "higher",
+        "confidence": 0.9,
+    }
+    assert (undefined["gap"], undefined["low"], undefined["local"]) == (None, None, None)
+
+
+def test_the_final_gap_is_not_shown_beside_other_runs(store, finished):
+    twins = store.children(finished.id)
+    assert compared(store, *twins[1:])["final"] == []
+    assert compared(store, *twins, pooled_run(store, 0.5))["final"] == []
+    assert compared(store, pooled_run(store, 0.5))["final"] == []
+    running = new_run(store, training_mode="compare")
+    assert compared(store, pooled_run(store, 0.5, parent_id=running.id))["final"] == []
+
+
+# --- settings -----------------------------------------------------------------------------------------
+
+
+def test_the_settings_in_which_two_runs_differ(store):
+    optimizer = {"lr": 0.1, "name": "sgd"}
+    changed = {**CONFIG, "seed": 8, "trainer": {**CONFIG["trainer"], "optimizer": optimizer}, "data": {}}
+    del changed["strategy"]
+    one = new_run(store, config={**CONFIG, "partition": None, "widths": [1, 2]})
+    other = new_run(store, config={**changed, "widths": [1, 3], "url": "postgresql://me:hidden@db/x"})
+    found = difference(one, other)
+    chart_schemas.Difference.model_validate(found)
+    assert found == {
+        "left": one.id,
+        "right": other.id,
+        "rows": [
+            {"key": "seed", "left": 7, "right": 8},
+            {"key": "data.name", "left": "digits", "right": None},
+            {"key": "trainer.optimizer.lr", "left": 0.01, "right": 0.1},
+            {"key": "strategy.name", "left": "fedavg", "right": None},
+            {"key": "widths", "left": [1, 2], "right": [1, 3]},
+            {"key": "trainer.optimizer.name", "left": None, "right": "sgd"},
+            {"key": "url", "left": None, "right": "postgresql://me:***@db/x"},
+        ],
+    }
+    assert difference(one, one)["rows"] == []

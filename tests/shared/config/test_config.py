@@ -1,0 +1,306 @@
+"""The configuration: every file of ``conf/`` is composed and built from; what is wrong is named."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from federated.strategy import STRATEGIES
+from shared.config.config import CONF_DIR, compose, validate
+from shared.data.datamodule import ImageDataModule
+from shared.data.images.dataset import load_images
+from shared.data.partition.partition import partition
+from shared.model.classifier import LitClassifier
+from shared.runtime.errors import ConfigError
+from shared.runtime.home import open_home
+from shared.training.trainer import build_trainer
+
+GROUPS = (
+    "data",
+    "model",
+    "trainer",
+    "partition",
+    "strategy",
+    "federation",
+    "compare",
+    "tracking",
+    "experiment",
+)
+
+
+def options(group):
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> dict[str, Path]:
+    """A file or folder for each kind of data."""
+    root = tmp_path_factory.mktemp("sources")
+    rng = np.random.default_rng(0)
+    lines = ["filename,label,patient_id,site"]
+    for number in range(60):
+        label = ("sick", "well")[number % 2]
+        name = f"{number}.png"
+        lines.append(f"{name},{label},p{number % 2}-{number // 4},{'east' if number < 24 else 'west'}")
+        for folder in (root / "folder" / "images", root / "classes" / label):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)).save(folder / name)
+    (root / "folder" / "metadata.csv").write_text("\n".join(lines))
+    with zipfile.ZipFile(root / "data.zip", "w") as archive:
+        for path in sorted((root / "folder").rglob("*.*")):
+            archive.write(path, path.relative_to(root / "folder"))
+    return {
+        "folder": root / "folder",
+        "classes": root / "classes",
+        "zip": root / "data.zip",
+        "npz": two_classes,
+        "medmnist": two_classes,
+    }
+
+
+def test_every_file_is_known_to_this_test():
+    folders = {path.name for path in CONF_DIR.iterdir() if path.is_dir() and not path.name.startswith("_")}
+    assert folders == set(GROUPS)
+
+
+def test_the_table_of_contents_alone():
+    cfg = compose()
+    assert (cfg.name, cfg.seed, cfg.data.name, cfg.model.name) == ("digits-cnn", 42, "digits", "cnn")
+    assert cfg.partition.seed == 42
+    assert compose(["seed=7"]).partition.seed == 7
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_data(name, sources, cache_dir):
+    path = [f"data.path={sources[name]}"] if name in sources else []
+    cfg = compose([f"data={name}", *path, "data.image_size=8", "data.decode_workers=1"])
+    assert cfg.data.source == name
+    data = load_images(cfg.data, cache_dir=cache_dir)
+    datamodule = ImageDataModule(data, cfg=cfg.data, seed=1)
+    images, labels = next(iter(datamodule.train_dataloader()))
+    assert datamodule.train_transform(images).shape == (len(labels), 1, 8, 8)
+    assert all(datamodule.num_examples(stage) for stage in ("train", "val", "test"))
+
+
+@pytest.mark.parametrize("name", options("model"))
+def test_model(name):
+    cfg = compose([f"model={name}"])
+    assert cfg.model.name == name
+    module = LitClassifier(cfg, num_classes=3).eval()
+    with torch.no_grad():
+        assert module(torch.zeros(2, 1, cfg.data.image_size, cfg.data.image_size)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", options("partition"))
+def test_partition(name, sources, cache_dir):
+    path = f"data.path={sources['zip']}"
+    small = [
+        "data.image_size=8",
+        "data.decode_workers=1",
+        "federation.num_clients=2",
+        "partition.min_examples=2",
+    ]
+    cfg = compose(["data=zip", path, f"partition={name}", *small])
+    assert cfg.partition.name == name
+    data = load_images(cfg.data, cache_dir=cache_dir)
+    parts = partition(
+        cfg.partition,
+        num_partitions=2,
+        labels=data.labels,
+        splits=data.splits,
+        groups=data.groups,
+        columns=data.columns,
+        classes=data.classes,
+    )
+    rows = np.sort(np.concatenate(parts))
+    np.testing.assert_array_equal(rows, np.flatnonzero(data.splits != "test"))
+
+
+@pytest.mark.parametrize("name", options("strategy"))
+def test_strategy(name):
+    cfg = compose([f"strategy={name}"])
+    assert cfg.strategy.name in STRATEGIES
+
+
+def test_every_strategy_has_a_file():
+    assert set(STRATEGIES) == set(options("strategy"))
+
+
+@pytest.mark.parametrize("name", options("trainer"))
+@pytest.mark.parametrize("scheduler", ["none", "cosine", "one_cycle", "plateau"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_trainer(name, scheduler, optimizer, two_class_data, make_config):
+    overrides = (
+        f"trainer={name}",
+        f"trainer.scheduler.name={scheduler}",
+        f"trainer.optimizer.name={optimizer}",
+    )
+    cfg = make_config(*overrides)
+    trainer = build_trainer(cfg.trainer, max_epochs=1, callbacks=[], limit_train_batches=1)
+    trainer.fit(
+        LitClassifier(cfg, num_classes=2), datamodule=ImageDataModule(two_class_data, cfg=cfg.data, seed=1)
+    )
+    assert type(trainer.optimizers[0]).__name__.lower() == optimizer
+    assert bool(trainer.lr_scheduler_configs) == (scheduler != "none")
+
+
+@pytest.mark.parametrize("group", ["federation", "compare", "tracking"])
+def test_plain_groups(group, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDTWIN_HOME", str(tmp_path))
+    for name in options(group):
+        cfg = compose([f"{group}={name}"])
+        assert open_home(cfg.tracking).root == tmp_path
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_experiment(name, two_classes, cache_dir):
+    cfg = compose([f"experiment={name}", f"data.path={two_classes}"])
+    data = load_images(cfg.data, cache_dir=cache_dir)
+    module = LitClassifier(cfg, num_classes=len(data.classes)).eval()
+    images = ImageDataModule(data, cfg=cfg.data, seed=1).train_transform(torch.from_numpy(data.images[[0, 1]]))
+    with torch.no_grad():
+        assert module(images).shape == (2, len(data.classes))
+    assert cfg.strategy.name in STRATEGIES
+    assert cfg.snapshot() != compose([f"data.path={two_classes}"]).snapshot()
+
+
+# --- what is wrong ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["trainer.max_epoch=3"], "Could not override 'trainer.max_epoch'"),
+        (["model=alexnet"], "Could not find 'model/alexnet'"),
+        (["data=zip"], "data.source=zip needs data.path=..."),
+        (["data=medmnist", "data.dataset=null", "data.name=x"], "data.source=medmnist needs data.dataset=NAME"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs: Input should be greater than or equal to 1, got 0"),
+        (["trainer.max_epochs=many"], "got 'many'"),
+        (["seed=-1"], "seed: "),
+        (["seed=4294967296"], "seed: "),
+        (["model=resnet18", "model.finetune_stages=5"], "model.finetune_stages: "),
+        (["model.norm=layer"], "model.norm: Input should be 'none', 'batch' or 'group', got 'layer'"),
+        (["data.std=[0]"], "data.std must be above 0, got [0.0]"),
+        (
+            ["data.standardize=image", "data.augment.contrast=0.2"],
+            "data.augment.contrast has no effect with data.standardize=image",
+        ),
+        (["data.mean=[0.1,0.2]"], "data.mean must have 1 or 1 values, got 2"),
+        (["data.val_fraction=0.5", "data.test_fraction=0.5"], "must be below 1"),
+        (
+            ["federation.min_replies=5"],
+            "federation.min_replies=5 can never be met: 4 of 4 clients train",
+        ),
+        (
+            ["federation.rounds_per_epoch=2", "federation.local_epochs=3"],
+            "federation.rounds_per_epoch=2 needs federation.local_epochs=1, got 3",
+        ),
+        (
+            ["federation.rounds_per_epoch=4", "federation.local_epochs=1"],
+            "federation.num_rounds=10 must be a multiple of federation.rounds_per_epoch=4",
+        ),
+        (["federation.engine=ray"], "federation.engine: Input should be 'local' or 'flower', got 'ray'"),
+        (["strategy.fraction_train=0"], "strategy.fraction_train: "),
+        (["federation.ray_address=nonsense"], "federation.ray_address must be HOST:PORT"),
+        (
+            ["federation.ray_address=10.0.0.5:6379", "federation.workers=2"],
+            "goes with neither federation.kit nor federation.workers",
+        ),
+        (["compare.seeds=[1,2,1]"], "compare.seeds must name at least one seed, each once"),
+        (["compare.seeds=[]"], "compare.seeds must name at least one seed"),
+        (["trainer.threshold=1"], "trainer.threshold"),
+        (["a=b=c"], "a=b=c"),
+    ],
+)
+def test_what_is_wrong_is_named(overrides, says):
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides)
+    assert says in str(caught.value)
+
+
+def test_everything_wrong_is_named_at_once():
+    with pytest.raises(ConfigError) as caught:
+        compose(["trainer.max_epochs=0", "data.batch_size=-3", "model.dropout=2"])
+    text = str(caught.value)
+    assert all(name in text for name in ("trainer.max_epochs", "data.batch_size", "model.dropout"))
+    assert text.count("\n  - ") == 3
+
+
+# --- snapshots ----------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_json_without_secrets_and_is_valid_again():
+    cfg = compose(["tracking.database_url=postgresql://me:hunter2@db/x", "tracking.home=/nowhere", "seed=3"])
+    snapshot = cfg.snapshot()
+    text = json.dumps(snapshot)
+    assert "hunter2" not in text
+    assert "/nowhere" not in text
+    again = validate(json.loads(text))
+    assert again.snapshot() == snapshot
+    assert again.tracking.database_url is None
+
+
+def test_paths_are_those_of_the_folder_where_they_were_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    overrides = ["data=npz", "data.path=x.npz", "model.weights='~/w.safetensors'"]
+    cfg = compose([*overrides, "federation=deployment", "federation.kit=kits/server"])
+    assert cfg.data.path == str(tmp_path / "x.npz")
+    assert cfg.model.weights == "/home/me/w.safetensors"
+    assert cfg.federation.kit == str(tmp_path / "kits" / "server")
+    assert (compose().data.path, compose().model.weights, compose().federation.kit) == (None, None, None)
+
+
+def test_a_snapshot_from_before_there_were_engines_is_flowers():
+    snapshot = compose().snapshot()
+    for name in ("engine", "workers", "rounds_per_epoch"):
+        del snapshot["federation"][name]
+    federation = validate(snapshot).federation
+    assert (federation.engine, federation.workers, federation.rounds_per_epoch) == ("flower", None, 1)
+
+
+def test_a_snapshot_of_every_model_is_valid_again():
+    for name in options("model"):
+        snapshot = compose([f"model={name}"]).snapshot()
+        assert validate(json.loads(json.dumps(snapshot))).model.name == name
+
+
+def test_replace_changes_one_section_and_is_checked():
+    cfg = compose()
+    changed = cfg.replace("trainer", max_epochs=3)
+    assert changed.trainer.max_epochs == 3
+    assert cfg.trainer.max_epochs == 10
+    assert changed.replace("trainer", max_epochs=10) == cfg
+    assert cfg.replace("", seed=7).seed == 7
+    with pytest.raises(ConfigError, match=r"trainer.max_epochs: .* got 0"):
+        cfg.replace("trainer", max_epochs=0)
+
+
+def test_the_monitored_metric():
+    trainer = compose().trainer
+    assert trainer.monitored(2) == ("val/recall", "max")
+    assert trainer.monitored(10) == ("val/accuracy", "max")
+    for monitor, mode in (("val/loss", "min"), ("val/calibration_error", "min"), ("val/auroc", "max")):
+        assert compose([f"trainer.monitor={monitor}"]).trainer.monitored(2) == (monitor, mode)
+    assert compose(["trainer.mode=min"]).trainer.monitored(2) == ("val/recall", "min")
+
+
+def test_several_threads_may_compose():
+    results = {}
+
+    def work(seed):
+        results[seed] = compose([f"seed={seed}"]).seed
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {seed: seed for seed in range(4)}

@@ -1,0 +1,249 @@
+"""Whole partitions: the properties that every scheme must keep, whatever the rows are, and the counts."""
+
+from __future__ import annotations
+
+import hashlib
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from rich.console import Console
+
+from shared.config.config import PartitionConfig
+from shared.data.partition.partition import counts_table, label_counts, partition
+from shared.runtime.errors import PartitionError
+
+SCHEMES = ("iid", "stratified", "dirichlet", "pathological", "quantity")
+
+
+def ints(*values: int) -> NDArray[np.int64]:
+    return np.array(values, dtype=np.int64)
+
+
+def config(name: str, **changes: Any) -> PartitionConfig:
+    return PartitionConfig(**{"name": name, "seed": 7, "min_examples": 1, **changes})
+
+
+def share(
+    cfg: PartitionConfig, clients: int, labels: Any, splits: Any, groups: Any = None, **columns: Any
+) -> Any:
+    labels = np.asarray(labels, dtype=np.int64)
+    return partition(
+        cfg,
+        num_partitions=clients,
+        labels=labels,
+        splits=np.asarray(splits),
+        groups=None if groups is None else np.asarray(groups, dtype=np.int64),
+        columns={name: np.asarray(values) for name, values in columns.items()},
+        classes=[f"class {k}" for k in range(int(labels.max(initial=0)) + 1)],
+    )
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_train_and_val_are_shared_out_and_test_is_not(name: str) -> None:
+    labels = np.tile(ints(0, 1, 2), 40)
+    splits = np.repeat(["train", "val", "test"], [72, 24, 24])
+    parts = share(config(name, min_examples=3), 4, labels, splits)
+    assert np.sort(np.concatenate(parts)).tolist() == list(range(96))
+    assert all(part.dtype == np.int64 and (np.diff(part) > 0).all() for part in parts)
+    counts = label_counts(parts, labels=labels, splits=splits, num_classes=3)
+    assert counts.sum(axis=0).tolist() == [24, 24, 24]
+    assert counts.sum(axis=1).min() >= 3
+    for part, row in zip(parts, counts, strict=True):
+        val = np.bincount(labels[part[splits[part] == "val"]], minlength=3)
+        assert np.abs(val - row / 3).max() <= 1.5
+
+
+def test_natural_places_training_and_validation_rows() -> None:
+    splits = ["train", "val", "test", "train", "train", "val"]
+    sites = ["y", "x", "z", "x", "y", "y"]  # z has test rows only, so it is no client
+    parts = share(config("natural"), 2, [0, 1, 0, 1, 0, 1], splits, site=sites)
+    assert [part.tolist() for part in parts] == [[1, 3], [0, 4, 5]]
+    with pytest.raises(
+        PartitionError, match=r"(?s)min_examples=3 .* but 1 have fewer.* y: 3 rows, 2 for training"
+    ):
+        share(
+            config("natural", min_examples=3), 2, [0] * 6, ["train"] * 5 + ["val"], site=["x"] * 3 + ["y"] * 3
+        )
+    with pytest.raises(PartitionError, match=r"column 'ward', but the data has site; set partition.column"):
+        share(config("natural", column="ward"), 2, [0, 1, 0, 1, 0, 1], splits, site=sites)
+
+
+def test_too_few_rows_or_patients() -> None:
+    with pytest.raises(
+        PartitionError, match=r"3 clients with partition.min_examples=2 need 6 training rows, got 5"
+    ):
+        share(config("iid", min_examples=2), 3, [0] * 7, ["train"] * 5 + ["val", "test"])
+    with pytest.raises(PartitionError, match=r"3 clients need as many patients with training rows, got 2"):
+        share(config("iid"), 3, [0] * 5, ["train"] * 5, [1, 1, 2, 2, 2])
+    with pytest.raises(PartitionError, match=r"need 1 training rows, got 0"):
+        share(config("dirichlet"), 1, [0, 0], ["test", "val"])
+
+
+def test_a_patient_with_training_and_validation_rows_goes_to_one_client() -> None:
+    groups = [0, 1, 2, 3] * 2
+    for name in SCHEMES:
+        parts = share(config(name), 2, [0, 1] * 4, ["train"] * 4 + ["val"] * 4, groups)
+        assert sorted(len(part) for part in parts) == [4, 4] or name in ("dirichlet", "quantity")
+        assert all((part[len(part) // 2 :] - 4).tolist() == part[: len(part) // 2].tolist() for part in parts)
+
+
+def test_one_client_gets_everything() -> None:
+    for name in SCHEMES:
+        parts = share(config(name, classes_per_client=2), 1, [0, 1, 0, 1], ["train", "train", "val", "test"])
+        assert [part.tolist() for part in parts] == [[0, 1, 2]]
+
+
+def test_the_seed_alone_decides() -> None:
+    labels, splits = np.tile(np.arange(4), 100), ["train"] * 300 + ["val"] * 60 + ["test"] * 40
+    for name in SCHEMES:
+        np.random.seed(0)
+        first = share(config(name), 5, labels, splits)
+        np.random.seed(1)
+        again = share(config(name), 5, labels, splits)
+        other = share(config(name, seed=8), 5, labels, splits)
+        assert [part.tolist() for part in first] == [part.tolist() for part in again]
+        assert [part.tolist() for part in first] != [part.tolist() for part in other]
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("iid", "ed5d05bb6bda"),
+        ("stratified", "3b4ff3bc95eb"),
+        ("dirichlet", "b18b37f404f5"),
+        ("pathological", "75e5da87555a"),
+        ("quantity", "411cfa42d31d"),
+    ],
+)
+def test_partitions_are_the_same_on_every_machine(name: str, digest: str) -> None:
+    # A change here means that seeds of published runs no longer give their partitions: say so in the changelog.
+    labels, splits = np.tile(np.arange(4), 100), ["train"] * 300 + ["val"] * 60 + ["test"] * 40
+    parts = share(config(name), 5, labels, splits)
+    text = ";".join(",".join(map(str, part.tolist())) for part in parts)
+    assert hashlib.sha256(text.encode()).hexdigest()[:12] == digest
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> dict[str, Any]:
+    """Any scheme on any small table, with or without patients."""
+    rows = draw(st.integers(1, 60))
+    with_patients = draw(st.booleans())
+    patients = draw(st.lists(st.integers(0, 25), min_size=rows, max_size=rows)) if with_patients else None
+    labels = draw(st.lists(st.integers(0, 3), min_size=rows, max_size=rows))
+    choose = st.sampled_from(["train", "train", "train", "val", "test"])
+    sides = draw(st.lists(choose, min_size=26, max_size=26))
+    splits = [sides[p] for p in patients] if patients else draw(st.lists(choose, min_size=rows, max_size=rows))
+    cfg = config(
+        draw(st.sampled_from(SCHEMES)),
+        seed=draw(st.integers(0, 2**32)),
+        min_examples=draw(st.integers(1, 4)),
+        alpha=draw(st.sampled_from([1e-3, 0.1, 0.5, 5.0])),
+        sigma=draw(st.sampled_from([0.0, 1.0, 4.0])),
+        classes_per_client=draw(st.integers(1, 3)),
+    )
+    clients = draw(st.integers(1, 8))
+    return {"cfg": cfg, "clients": clients, "labels": labels, "splits": splits, "groups": patients}
+
+
+@settings(max_examples=300, deadline=None)
+@given(problems())
+def test_every_partition_keeps_the_contract(problem: dict[str, Any]) -> None:
+    cfg, clients = problem["cfg"], problem["clients"]
+    labels, splits = np.array(problem["labels"]), np.array(problem["splits"])
+    train = splits == "train"
+    try:
+        parts = share(**problem)
+    except PartitionError:
+        few = train.sum() < clients * cfg.min_examples
+        # What is surely possible must not be refused.
+        assert few or cfg.name == "pathological" or problem["groups"] is not None
+        return
+    assert len(parts) == clients
+    assert np.sort(np.concatenate(parts)).tolist() == np.flatnonzero(splits != "test").tolist()
+    assert all(train[part].sum() >= cfg.min_examples for part in parts)
+    if problem["groups"] is not None:
+        groups = np.array(problem["groups"])
+        homes = [set(groups[part]) for part in parts]
+        assert sum(map(len, homes)) == len(set().union(*homes))
+    else:
+        counts = label_counts(parts, labels=labels, splits=splits, num_classes=4)
+        val = [int((splits[part] == "val").sum()) for part in parts]
+        if cfg.name == "pathological":
+            assert ((counts > 0).sum(axis=1) == cfg.classes_per_client).all()
+        elif sum(val) >= clients:
+            assert min(val) >= 1
+        if cfg.name in ("iid", "stratified"):
+            assert np.ptp(counts.sum(axis=1)) <= 1
+        if cfg.name == "stratified":
+            assert np.ptp(counts, axis=0).max() <= 1
+    again = share(**problem)
+    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.booleans()), min_size=1, max_size=40))
+def test_natural_keeps_the_contract(rows: list[tuple[int, int, bool]]) -> None:
+    sites = np.array([f"site {site}" for site, _, _ in rows])
+    splits = np.array(["train" if train else "val" for _, _, train in rows])
+    groups = [10 * site + patient for site, patient, _ in rows]
+    names = sorted(set(sites))
+    assume(all((splits[sites == name] == "train").any() for name in names))
+    parts = share(config("natural"), len(names), [0] * len(rows), splits, groups, site=sites)
+    assert [set(sites[part]) for part in parts] == [{name} for name in names]
+    assert sum(map(len, parts)) == len(rows)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_thousand_clients(name: str) -> None:
+    rng = np.random.default_rng(0)
+    labels, splits = (
+        rng.integers(0, 10, 10_000),
+        rng.choice(["train", "val", "test"], 10_000, p=[0.7, 0.2, 0.1]),
+    )
+    parts = share(config(name, min_examples=2), 1000, labels, splits)
+    assert min(int((splits[part] == "train").sum()) for part in parts) >= 2
+
+
+# --- counts -----------------------------------------------------------------------------------------
+
+
+def test_label_counts_are_of_training_rows() -> None:
+    parts = [ints(0, 2, 3), ints(1, 4)]
+    splits = np.array(["train", "train", "val", "train", "train"])
+    counts = label_counts(parts, labels=ints(0, 1, 1, 0, 2), splits=splits, num_classes=4)
+    assert counts.tolist() == [[2, 0, 0, 0], [0, 1, 1, 0]]
+    assert counts.dtype == np.int64
+
+
+def printed(counts: Any, classes: list[str], names: list[str] | None = None, width: int = 80) -> list[str]:
+    console = Console(width=width, file=StringIO())
+    console.print(counts_table(np.array(counts), classes=classes, names=names))
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_counts_table_shows_counts_sums_and_shares() -> None:
+    lines = printed([[900, 0], [100, 200]], ["normal", "[pneumonia]"], ["North", "[south]"])
+    cells = [line.split() for line in lines if line.strip()]
+    assert cells[1] == ["client", "normal", "[pneumonia]", "total", "share"]
+    assert cells[3] == ["North", "900", "0", "900", "75.0%", "█" * 12]
+    assert cells[4] == ["[south]", "100", "200", "300", "25.0%", "█" * 4]
+    assert cells[-1] == ["all", "1,000", "200", "1,200"]
+
+
+def test_counts_table_fits_ten_classes_and_never_cuts_a_number() -> None:
+    counts = np.full((2, 10), 1234)
+    wide = printed(counts, [str(k) for k in range(10)])
+    assert max(map(len, wide)) <= 80
+    narrow = printed(counts, [f"a rather long name {k}" for k in range(10)])
+    for lines in (wide, narrow):
+        row = next(line for line in lines if "50.0%" in line)
+        assert row.split()[:13] == ["0", *["1,234"] * 10, "12,340", "50.0%"]
+
+
+def test_counts_table_of_nothing() -> None:
+    assert any("0.0%" in line for line in printed([[0, 0]], ["a", "b"]))

@@ -1,0 +1,134 @@
+"""`LeanTrainer` takes the steps of Lightning's Trainer, to the last bit, whatever the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from federated.strategy.proximal_term import ProximalTerm
+from shared.config.config import Config, compose
+from shared.data.datamodule import ImageDataModule
+from shared.data.images.dataset import ImageData
+from shared.metrics.point import MetricPoint
+from shared.model.classifier import LitClassifier
+from shared.runtime.errors import ConfigError, DivergedError
+from shared.training.collector import MetricsCollector
+from shared.training.minimal_loop import LeanTrainer, lean_trainer
+from shared.training.trainer import build_trainer
+
+CPU = ["trainer.accelerator=cpu", "data.image_size=8", "data.batch_size=8", "data.channels=1"]
+
+
+class Points(list[MetricPoint]):
+    def add(self, points: Any) -> None:
+        self.extend(points)
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    rng = np.random.default_rng(3)
+    labels = np.arange(50, dtype=np.int64) % 2
+    images = rng.integers(0, 256, size=(50, 1, 8, 8), dtype=np.uint8)
+    return ImageData(
+        images=images,
+        labels=labels,
+        classes=("0", "1"),
+        splits=np.full(50, "train"),
+        groups=None,
+        columns={},
+        fingerprint="",
+        skipped=0,
+    )
+
+
+Fit = Callable[..., tuple[LitClassifier, Points]]
+
+
+@pytest.fixture
+def fit(data: ImageData) -> Fit:
+    def run(cfg: Config, *, lean: bool, mu: float = 0.0, module: LitClassifier | None = None) -> Any:
+        module = module or LitClassifier(cfg, num_classes=2)
+        module.place(partition_id=3, total_epochs=6, epoch_offset=2, lr_scale=0.5, class_weights=[0.5, 2.0])
+        datamodule = ImageDataModule(data, cfg=cfg.data, seed=1, partition_id=3, epoch_offset=2)
+        points = Points()
+        callbacks: list[Callback] = [MetricsCollector(points, round=2, client_id=3)]
+        if mu:
+            callbacks.append(ProximalTerm(mu))
+        if lean:
+            lean_trainer(cfg.trainer).fit(module, datamodule=datamodule, max_epochs=2, callbacks=callbacks)
+        else:
+            trainer = build_trainer(cfg.trainer, max_epochs=2, callbacks=callbacks, limit_val_batches=0)
+            trainer.fit(module, datamodule=datamodule)
+        return module, points
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("overrides", "mu"),
+    [
+        ([], 0.0),
+        (["trainer.optimizer.name=adamw", "trainer.scheduler.name=cosine", "trainer.gradient_clip=0.1"], 0.0),
+        (["trainer.scheduler.name=one_cycle", "model.norm=batch", "model.dropout=0.4"], 0.3),
+        (["trainer.scheduler.name=plateau", "model.norm=group", "trainer.label_smoothing=0.1"], 0.0),
+        (["trainer.logit_adjustment=1", "data.augment.rotate=15", "data.augment.hflip=0.5"], 0.0),
+        (["trainer.precision=bf16-mixed", "trainer.optimizer.nesterov=true"], 0.0),
+        (["model=resnet18", "model.finetune_stages=1"], 0.0),
+        (["data.batch_size=7"], 0.0),
+    ],
+    ids=["plain", "adamw", "everything", "plateau", "augmented", "bf16", "frozen", "lone-last-row"],
+)
+def test_the_weights_are_those_of_lightnings_trainer(overrides: list[str], mu: float, fit: Fit) -> None:
+    cfg = compose([*CPU, *overrides])
+    (slow, expected), (fast, got) = fit(cfg, lean=False, mu=mu), fit(cfg, lean=True, mu=mu)
+    for (name, one), other in zip(slow.state_dict().items(), fast.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+    assert measured(got) == pytest.approx(measured(expected), rel=1e-6, abs=1e-9)
+    assert {point.num_examples for point in got} == {50}
+
+
+def measured(points: Points) -> dict[tuple[str, int | None], float]:
+    return {(point.name, point.epoch): point.value for point in points if point.name != "seconds"}
+
+
+def test_nothing_of_one_fit_is_left_in_the_next(fit: Fit) -> None:
+    cfg = compose([*CPU, "trainer.optimizer.name=adamw", "model.dropout=0.2"])
+    start = {name: tensor.clone() for name, tensor in LitClassifier(cfg, num_classes=2).state_dict().items()}
+    module, _ = fit(cfg, lean=True)
+    first = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    module.load_state_dict(start)
+    again, _ = fit(cfg, lean=True, module=module)
+    assert all(torch.equal(first[name], tensor) for name, tensor in again.state_dict().items())
+    assert lean_trainer(cfg.trainer) is lean_trainer(cfg.trainer)
+
+
+def test_a_loss_that_is_no_number_ends_the_fit(fit: Fit) -> None:
+    with pytest.raises(DivergedError, match=r"lower trainer.optimizer.lr"):
+        fit(compose([*CPU, "trainer.optimizer.lr=1e30"]), lean=True)
+
+
+def test_a_client_trains_on_one_device() -> None:
+    with pytest.raises(ConfigError, match=r"set trainer.devices=1"):
+        LeanTrainer(compose([*CPU, "trainer.devices=2"]).trainer)
+    with pytest.raises(ConfigError, match=r"trainer.precision=none-of-these cannot be used here"):
+        LeanTrainer(compose([*CPU, "trainer.precision=none-of-these"]).trainer)
+
+
+def test_a_lightning_hook_sees_what_it_expects(fit: Fit, data: ImageData) -> None:
+    seen: list[Any] = []
+
+    class Watch(Callback):
+        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            seen.append((trainer.current_epoch, trainer.max_epochs, trainer.world_size, pl_module.training))
+
+    cfg = compose(CPU)
+    module = LitClassifier(cfg, num_classes=2)
+    datamodule = ImageDataModule(data, cfg=cfg.data, seed=1)
+    lean_trainer(cfg.trainer).fit(module, datamodule=datamodule, max_epochs=2, callbacks=[Watch()])
+    assert seen == [(0, 2, 1, True), (1, 2, 1, True)]

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulations.gap.bootstrap import GapRow, Predictions, compare_gap
+from simulations.report.comparison_figures import client_bars, learning_curves
+from simulations.report.page import CostRow, Report, ReportFigure, render, write_report
+from simulations.report.prediction_figures import macro_roc
+from simulations.report.tables import (
+    DataTable,
+    client_summary_table,
+    client_table,
+    config_differences,
+    confusion_table,
+    curve_table,
+    flatten,
+    gap_data,
+    label_table,
+    roc_table,
+)
+
+EVIL = '<script>alert("1")</script>&\''
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+@cache
+def rows(*, local: bool = False) -> list[GapRow]:
+    labels = np.array([0, 1] * 20)
+
+    def model(shift: float) -> Predictions:
+        p = np.clip(np.where(labels == 1, 0.8, 0.2) + shift * np.cos(np.arange(40)), 0.01, 0.99)
+        return Predictions(np.stack([1 - p, p], axis=1), labels)
+
+    more = [[model(0.9)]] if local else []
+    return compare_gap([model(0.1)], [model(0.6)], local=more, resamples=100)
+
+
+def report(**changes: Any) -> Report:
+    curve = [[(100.0, 0.5), (200.0, 0.7)]]
+    clients = {"north": 0.9, EVIL: 0.7}
+    settings: dict[str, Any] = {
+        "title": f"Comparison {EVIL}",
+        "created": datetime(2025, 6, 1, 14, 30, tzinfo=timezone(timedelta(hours=2))),
+        "rows": rows(),
+        "num_clients": 4,
+        "num_test": 1624,
+        "resamples": 2000,
+        "seeds": [1, 2, 3],
+        "runs": {"pooled": [11, 13], "federated": [12, 14]},
+        "costs": [CostRow("pooled", 12.34, 47080), CostRow("federated", 7325.0, 47080, 12_300_000, 999)],
+        "clients": {"val/accuracy": clients, "val/loss": {"north": 0.2, "south": 0.4}},
+        "label_counts": label_table([[1, 2], [3, 4]], ["normal", EVIL], ["north", EVIL]),
+        "figures": [
+            ReportFigure(
+                f"Curves {EVIL}",
+                f"Caption {EVIL}",
+                learning_curves(curve, curve, metric="val/auroc"),
+                curve_table(curve, curve, metric="val/auroc"),
+            ),
+            ReportFigure("Clients", "", client_bars("accuracy", clients), client_table("accuracy", clients)),
+        ],
+        "config": {"name": EVIL, "trainer": {"optimizer": {"lr": 0.05}}},
+        "differences": config_differences({"trainer": {"lr": 0.1}}, {"trainer": {"lr": EVIL}}),
+        "command": f"fedtwin compare name='{EVIL}'",
+    }
+    return Report(**(settings | changes))
+
+
+@cache
+def page() -> Page:
+    return Page(render(report()))
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_every_element_is_closed_and_every_id_unique() -> None:
+    assert page().open == []
+    ids = [attributes["id"] for _, attributes in page().elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page().elements:
+        for name in ("href", "xlink:href", "aria-labelledby"):
+            if name in attributes:
+                assert (attributes[name] or "").removeprefix("#") in ids
+
+
+def test_nothing_runs_and_nothing_is_fetched() -> None:
+    text = render(report())
+    tags = {tag for tag, _ in page().elements}
+    assert not tags & {"script", "link", "img", "image", "iframe", "object", "embed", "base", "form"}
+    assert not any(name.startswith("on") for _, attributes in page().elements for name in attributes)
+    policy = next(a for a in page().all("meta") if a.get("http-equiv") == "Content-Security-Policy")["content"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline';")
+    addresses = set(re.findall(r"https?://[^\s\"'<>]+", text))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_all_text_is_escaped() -> None:
+    text = render(report())
+    assert "<script" not in text
+    assert page().text.count(EVIL) >= 9  # title twice, figure, caption, tables, settings, command
+    assert any(EVIL in (a.get("aria-label") or "") for a in page().all("div"))
+
+
+def test_figures_can_be_read_without_seeing_them() -> None:
+    images = [a for a in page().all("div") if a.get("role") == "img"]
+    assert len(images) == len(page().all("svg")) == 2
+    assert all(a.get("aria-label") for a in images)
+    assert page().text.count("Numbers of this figure") == 2
+    assert len(page().all("table")) == len(page().all("caption")) > 5
+    assert [attributes["lang"] for attributes in page().all("html")] == ["en"]
+
+
+def test_it_says_what_came_out() -> None:
+    text = page().text
+    for expected in (
+        "Federated training with 4 clients reaches AUROC",
+        "2025-06-01 12:30 UTC",
+        "1,624 examples",
+        "1, 2, 3",
+        "11, 13",
+        "95% intervals",
+        "2,000 resamples",
+        "draws 2 of the 3 seeds",
+        "12.3 s",
+        "2 h 2 min",
+        "12.3 MB",
+        "999 B",
+        "trainer.optimizer.lr",
+        "0.05",
+        "Settings that differ",
+    ):
+        assert expected in text, expected
+
+
+def test_parts_that_are_not_there_are_left_out() -> None:
+    text = Page(
+        render(report(clients={}, label_counts=None, figures=[], costs=[], differences=None, seeds=[7]))
+    ).text
+    for heading in ("Figures", "Clients", "Cost", "Settings that differ"):
+        assert heading not in text
+    assert "do not show how results vary between seeds" in text
+    same = config_differences({"a": 1}, {"a": 1})
+    assert "The twins share all settings." in render(report(differences=same))
+
+
+def test_local_only_has_a_column() -> None:
+    assert "local only" in render(report(rows=rows(local=True)))
+    assert "local only" not in render(report())
+
+
+def test_long_tables_start_folded() -> None:
+    counts = label_table(np.ones((100, 2), dtype=int), ["a", "b"])
+    folded = "<summary>Training examples of each client and class</summary>"
+    assert folded in render(report(label_counts=counts))
+    assert folded not in render(report())
+
+
+def test_the_same_report_is_the_same_text() -> None:
+    assert render(report()) == render(report())
+
+
+def test_a_file_of_one_piece(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    assert write_report(path, report()) == path
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_naive_times_are_our_bug() -> None:
+    with pytest.raises(AssertionError):
+        report(created=datetime(2025, 6, 1))
+    assert report(created=datetime(2025, 6, 1, tzinfo=UTC)).num_clients == 4
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def test_settings_are_flattened_and_compared() -> None:
+    config = {"a": {"b": {"c": 1}}, "d": [1, None], "e": {}, "f": "ü"}
+    assert flatten(config) == {"a.b.c": "1", "d": "[1, null]", "e": "{}", "f": '"ü"'}
+    table = config_differences({"a": {"b": 1, "c": 2}, "x": 3}, {"a": {"b": 1, "c": 5}, "y": 4})
+    assert table.rows == [["a.c", "2", "5"], ["x", "3", None], ["y", None, "4"]]
+
+
+def test_worst_client_by_the_metrics_direction() -> None:
+    table = client_summary_table({"val/accuracy": {"a": 0.9, "b": 0.7}, "val/loss": {"a": 0.1, "b": 0.4}})
+    assert [row[:3] for row in table.rows] == [["validation accuracy", "b", 0.7], ["validation loss", "b", 0.4]]
+    assert [row[-1] for row in table.rows] == pytest.approx([0.2, 0.3])
+
+
+def test_label_counts_have_sums() -> None:
+    table = label_table([[1, 2], [3, 4]], ["x", "y"])
+    assert table.columns == ["client", "x", "y", "all"]
+    assert table.rows == [["0", 1, 2, 3], ["1", 3, 4, 7], ["all", 4, 6, 10]]
+
+
+def test_curves_meet_at_the_same_x() -> None:
+    table = curve_table([[(100.0, 0.5), (200.0, 0.7)]], [[(150.5, 0.6), (200.0, 0.65)]], metric="val/auroc")
+    assert table.rows == [[100, 0.5, None], [150.5, None, 0.6], [200, 0.7, 0.65]]
+
+
+def test_tables_of_answers() -> None:
+    table = confusion_table({"pooled": [[8, 2], [1, 3]]}, ["normal", "ill"])
+    assert table.rows == [["pooled", "normal", 8, 2], ["pooled", "ill", 1, 3]]
+    p = np.array([0.9, 0.8, 0.2, 0.1])
+    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 1, 0]))
+    assert [row[1] for row in roc_table({"pooled": pred}).rows[-1:]] == [
+        float(np.interp(0.5, *macro_roc(pred)))
+    ]
+
+
+def test_gap_numbers() -> None:
+    made = rows()
+    table = gap_data(made)
+    assert len(table.rows) == 8
+    assert table.columns[-3:] == ["gap", "gap low", "gap high"]
+    assert list(table.rows[1][-3:]) == [made[1].gap.value, made[1].gap.low, made[1].gap.high]
+
+
+def test_a_ragged_table_is_our_bug() -> None:
+    with pytest.raises(AssertionError, match="ragged"):
+        DataTable("ragged", ["a", "b"], [["only one"]])
