@@ -79,7 +79,7 @@ class RoundJournal:
         self.contract, self.module, self.datamodule = contract, module, datamodule
         self.folder, self.progress, self.say = folder, progress, say
         self.strategy, self.train_config = strategy, train_config
-        self.sink = store.sink(run_id)
+        self.sink = store.metrics.sink(run_id)
         self.device = evaluation_device(cfg.trainer)
         self._points: dict[str, dict[int, list[MetricPoint]]]
         self._means: dict[str, dict[str, float]]
@@ -171,7 +171,7 @@ class RoundJournal:
         FederationError
             Somebody has ended the run, such as with Ctrl-C after another process went on with it.
         """
-        if (run := self.store.run(self.run_id)).finished:
+        if (run := self.store.runs.get(self.run_id)).finished:
             raise FederationError(f"run {run.id} was ended by somebody else: {run.status}")
         number = 0 if before_training else self.round
         values = self._evaluate(arrays, number)
@@ -208,7 +208,7 @@ class RoundJournal:
                 for name, value in values.items()
             ]
         )
-        self.store.add_server_evaluation(
+        self.store.evaluations.add(
             self.run_id,
             round=number,
             loss=values["loss"],
@@ -298,7 +298,7 @@ class RoundJournal:
             for stage, exchange in reversed(exchanges.items())
             for client_id, reason in exchange.failed.items()
         }
-        self.store.add_round(
+        self.store.rounds.add(
             self.run_id,
             round=self.round,
             began=self._began,

@@ -14,7 +14,7 @@ from service.api.dependencies import HomeOf, RunOf, StoreOf
 from service.api.problems import AsciiJson, documented
 from service.read import run_detail as detail
 from service.read import summaries as views
-from shared.tracking.overview import LARGEST_ID
+from shared.tracking.schema import LARGEST_ID
 
 LARGEST_CURSOR = 2**63 - 1
 
@@ -38,7 +38,7 @@ def build_router() -> APIRouter:
 @runs_router.get("/health", response_model=schemas.Health)
 def health(request: Request, store: StoreOf) -> AsciiJson:
     """Say whether the server can read its database."""
-    store.search(limit=1)
+    store.runs.search(limit=1)
     app: FastAPI = request.app
     time = datetime.now(UTC).isoformat()
     return AsciiJson({"status": "ok", "version": app.version, "database": store.kind, "time": time})
@@ -57,7 +57,7 @@ def runs(
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before.")] = None,
 ) -> AsciiJson:
     """List runs, newest first."""
-    found = store.search(text=q, mode=mode, status=status, before=before, limit=limit + 1)
+    found = store.runs.search(text=q, mode=mode, status=status, before=before, limit=limit + 1)
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
     return AsciiJson({"runs": views.run_summaries(store, page), "next": more})
@@ -77,7 +77,7 @@ def metrics(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 5000,
 ) -> AsciiJson:
     """Rows in the order in which they were stored; `WS /ws/runs/{id}?after=cursor` goes on from there."""
-    found = store.metrics(run.id, after=after, limit=limit + 1)
+    found = store.metrics.of_run(run.id, after=after, limit=limit + 1)
     rows: list[dict[str, Any]] = [views.metric_row(row) for row in found[:limit]]
     cursor = rows[-1]["id"] if rows else after
     return AsciiJson({"rows": rows, "cursor": cursor, "more": len(found) > limit})

@@ -23,17 +23,17 @@ def run_detail(store: Store, run: RunRow, *, home: Home) -> dict[str, Any]:
         See `service.api.schemas.RunDetail`.
     """
     # The values first: rows that come meanwhile are after the cursor, and come again on the stream.
-    latest = store.latest(run.id)
-    run = store.find(run.id) or run
+    latest = store.metrics.latest(run.id)
+    run = store.runs.find(run.id) or run
     plain = run.as_dict()
     return {
         **views.run_summary(store, run),
         "config": without_secrets(plain["config"]),
         "summary": without_secrets(plain["summary"]),
         "classes": plain["summary"].get("classes"),
-        "clients": [views.client(row) for row in store.clients(run.id)],
-        "rounds": [views.round_record(row) for row in store.rounds(run.id)],
-        "evaluations": [views.evaluation(row) for row in store.server_evaluations(run.id)],
+        "clients": [views.client(row) for row in store.clients.of_run(run.id)],
+        "rounds": [views.round_record(row) for row in store.rounds.of_run(run.id)],
+        "evaluations": [views.evaluation(row) for row in store.evaluations.of_run(run.id)],
         "family": family(store, run),
         "latest": [views.metric_row(row) for row in latest],
         "cursor": latest[-1].id if latest else 0,

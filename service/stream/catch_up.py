@@ -49,8 +49,8 @@ def read_state(store: Store, run_id: int) -> State:
     ------
     TrackingError
     """
-    run = views.run_summary(store, store.run(run_id))
-    begin = training_mode(run, map(views.client, store.clients(run_id)))
+    run = views.run_summary(store, store.runs.get(run_id))
+    begin = training_mode(run, map(views.client, store.clients.of_run(run_id)))
     return State(
         federated=run["training_mode"] == "federated",
         begin=list(frames([Entry.of(begin)])),
@@ -65,17 +65,17 @@ def read_part(store: Store, run_id: int, *, after: int, federated: bool) -> Part
     ------
     TrackingError
     """
-    rows = store.metrics(run_id, after=after, limit=ROWS_A_READ)
+    rows = store.metrics.of_run(run_id, after=after, limit=ROWS_A_READ)
     complete = len(rows) < ROWS_A_READ
     rounds: list[RoundRow] = []
     evaluations: list[ServerEvaluationRow] = []
     if federated:
         # The viewer may not have all that is known of the round of its last row.
-        had = store.metrics(run_id, after=after - 1, limit=1)
+        had = store.metrics.of_run(run_id, after=after - 1, limit=1)
         since = (had[0].round or 0) if had and had[0].id == after else 0
         until = math.inf if complete or rows[-1].round is None else rows[-1].round
-        rounds = [row for row in store.rounds(run_id, since=since) if row.round < until]
-        evaluations = [row for row in store.server_evaluations(run_id, since=since) if row.round < until]
+        rounds = [row for row in store.rounds.of_run(run_id, since=since) if row.round < until]
+        evaluations = [row for row in store.evaluations.of_run(run_id, since=since) if row.round < until]
     messages = rows_to_messages(
         rows, run_id=run_id, federated=federated, rounds=rounds, evaluations=evaluations
     )
