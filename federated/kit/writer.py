@@ -1,4 +1,4 @@
-"""Writes the kits, one for the server and one a site, from templates; `Deployment` keeps what they come from."""
+"""Writes the kits, one for the server and one a site, from templates."""
 
 from __future__ import annotations
 
