@@ -29,7 +29,8 @@ from federated.messages.records import (
     state_of,
 )
 from federated.strategy.proximal_term import ProximalTerm
-from shared.config.config import Config, validate
+from shared.config.config import Config
+from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition_images
@@ -215,7 +216,7 @@ def _place(context: Context) -> tuple[int, int]:
 
 @lru_cache(maxsize=2)
 def _config(snapshot: str) -> Config:
-    return validate(json.loads(snapshot))
+    return read_snapshot(json.loads(snapshot))
 
 
 @lru_cache(maxsize=2)

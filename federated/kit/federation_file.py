@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from federated.kit.yaml_file import problems_of, read_yaml
-from shared.config.config import Section
+from shared.config.section import Section
 from shared.runtime.errors import DeployError, bullet_list
 
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -26,7 +26,9 @@ from federated.server.rounds import Rounds, StopFederation
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy import STRATEGIES
 from federated.strategy.aggregation import WeightedMean
-from shared.config.config import Config, compose, validate
+from shared.config.compose import compose
+from shared.config.config import Config
+from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.model.classifier import LitClassifier, balanced_weights
@@ -56,7 +58,7 @@ def main(grid: Grid, context: Context) -> None:
     home = open_home()
     with Store(home.database_url) as store:
         if run_id:
-            cfg = validate(store.run(run_id).config).replace("tracking", run_id=run_id)
+            cfg = read_snapshot(store.run(run_id).config).replace("tracking", run_id=run_id)
         else:
             overrides = shlex.split(str(run_config.get("overrides", "")))
             cfg = compose(overrides).replace("federation", engine="flower")

@@ -16,7 +16,8 @@ from federated.messages.delivery import NOT_CONNECTED, Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.parse import read_info
 from federated.messages.records import CONFIG, ClientInfo, TrainOrder
-from shared.config.config import Config, FederationConfig
+from shared.config.config import Config
+from shared.config.federation import FederationConfig
 from shared.data.datamodule import part_size
 from shared.metrics.point import Stage
 from shared.runtime import errors

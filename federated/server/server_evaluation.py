@@ -6,7 +6,7 @@ import torch
 from flwr.app import ArrayRecord
 
 from federated.messages.records import state_of
-from shared.config.config import TrainerConfig
+from shared.config.trainer import TrainerConfig
 from shared.data.datamodule import ImageDataModule
 from shared.model.classifier import LitClassifier
 from shared.model.scores import Scores, predict

@@ -12,7 +12,8 @@ import numpy as np
 from federated.deploy.demo.network_namespaces import NetworkNamespaces
 from federated.deploy.demo.shares import write_share
 from federated.deploy.demo.testbed import SERVER, Testbed
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition_images
 

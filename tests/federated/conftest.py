@@ -17,7 +17,8 @@ from federated.client.app import app
 from federated.kit.deployment import Deployment
 from federated.kit.federation_file import FederationFile
 from federated.server.app import serve
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import LocalGrid

@@ -13,7 +13,8 @@ from federated.deploy.demo.testbed import SERVER
 from federated.kit.deployment import Deployment
 from federated.kit.federation_file import FederationFile
 from federated.kit.site_data import source_of
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition_images
 from shared.runtime.errors import DeployError

@@ -14,7 +14,7 @@ import pytest
 
 from federated.launch.flwr_run import PACKAGES, app_folder
 from federated.launch.local_superlink import LocalSuperLink, sweep
-from shared.config.config import compose
+from shared.config.compose import compose
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
