@@ -43,7 +43,7 @@ from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
 
 Spoil = Callable[[RecordDict], Any]
@@ -432,7 +432,7 @@ def test_any_reply_is_accepted_or_rejected_and_never_poisons(
     rounds.metrics.clear()
     rounds.recorder.begin_round()
     delivery = Delivery(sent=[0, 1])
-    grid = RoundGrid(LocalGrid(app, num_clients=0), clients=rounds.roster.nodes, handler=rounds)
+    grid = RoundGrid(InProcessGrid(app, num_clients=0), clients=rounds.roster.nodes, handler=rounds)
     reasons = [grid._judge(kind, client_id, reply, delivery) for client_id, reply in enumerate(replies)]
     assert reasons[0] is None or printable(reasons[0])
     assert reasons[1] is None

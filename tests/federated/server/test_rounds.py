@@ -16,7 +16,7 @@ from federated.server.checkpoint import load_checkpoint, save_checkpoint
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
 
 
@@ -114,7 +114,7 @@ def test_a_failure_in_training_is_told_before_one_in_evaluation(federate: Federa
     assert run.rounds[0].replied == [0, 2]
 
 
-class OneWaits(LocalGrid):
+class OneWaits(InProcessGrid):
     """The last client answers only when the rows of the others can be read in the database."""
 
     def __init__(self, store: Store, *, num_clients: int) -> None:
