@@ -16,7 +16,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from lightning.pytorch.callbacks import Callback
 
-from federated.client.egress import only_allowed
+from federated.client.egress import egress_filter
 from federated.kit.site_data import own_data
 from federated.messages.records import (
     ARRAYS,
@@ -45,7 +45,7 @@ from shared.training.trainer import evaluation_device
 
 OWN_DATA = "data-path"  # of the node config
 
-app = ClientApp(mods=[only_allowed])
+app = ClientApp(mods=[egress_filter])
 
 
 class PointBuffer:
@@ -139,7 +139,7 @@ def evaluate(message: Message, context: Context) -> Message:
     Returns
     -------
     Message
-        The number of validation rows and the metrics; those that a missing class makes undefined are left out.
+        The number of validation rows and the metrics; those that a missing class makes undefined are omitted.
     """
     order = TrainOrder.from_message(message)
     cfg = _config(order.snapshot)

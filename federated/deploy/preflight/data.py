@@ -1,4 +1,4 @@
-"""A site's data, looked at by `check`: readable, ``metadata.csv`` valid, no image missing, label counts."""
+"""Preflight of a site's data: readable, ``metadata.csv`` valid, no image missing, label counts."""
 
 from __future__ import annotations
 
