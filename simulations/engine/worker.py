@@ -9,6 +9,7 @@ import signal
 import threading
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from flwr.clientapp import ClientApp
 
@@ -30,14 +31,18 @@ def load_app(name: str) -> ClientApp:
     return app
 
 
-def work(connection: Connection, app_name: str) -> None:
+def work(connection: Connection, app_name: str, home: Path | None) -> None:
     """Answer messages until the engine says that there are no more, or is gone.
 
     Parameters
     ----------
     connection : Connection
         Gives parcels of (message, context), takes parcels of (reply, the context's state); None ends it.
+    home : Path or None
+        ``FEDTWIN_HOME`` from now on.
     """
+    if home is not None:
+        os.environ["FEDTWIN_HOME"] = str(home)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the engine decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_the_engine, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The commands around the runs: ``runs``, ``show``, ``export`` and ``resume``."""
+"""The commands around runs: ``runs``, ``show``, ``export`` and ``resume``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_command(options: Namespace) -> None:
     Parameters
     ----------
     options : Namespace
-        As `fedtwin` parsed them.
+        From `fedtwin.cli.parser.parse`.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def _show(options: Namespace, store: Store, home: Home) -> None:
 
 def _export(options: Namespace, store: Store, home: Home) -> None:
     if options.output is None and options.format == "parquet":
-        raise TrackingError("parquet is not text; say where it goes: --output FILE")
+        raise TrackingError("Parquet is binary: pass --output FILE")
     result = export_run(store, options.run, format=options.format, path=options.output)
     if options.output is None:
         sys.stdout.write(str(result))
@@ -61,28 +61,9 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
 
 
 def _resume(options: Namespace, store: Store, home: Home) -> None:
-    run = store.run(options.run)
-    if run.status == "completed":
-        raise TrackingError(f"run {run.id} is completed; there is nothing to go on with")
-    if run.status in ("running", "pending"):
-        raise TrackingError(f"run {run.id} is still {run.status}, in process {run.pid} on {run.host}")
-    from shared.config.config import validate  # not needed to list runs, nor are the modules that train
+    from simulations.execute import resume  # not needed to list runs, nor are the modules that train
 
-    cfg = validate(run.config).replace("tracking", run_id=run.id)
-    if run.training_mode == "federated":
-        from simulations.simulate import federate, open_engine
-
-        with open_engine(cfg) as engine:
-            federate(cfg, engine=engine, store=store, home=home, resume_run=run.id)
-    elif run.training_mode == "centralized":
-        from centralized.train import train
-
-        train(cfg, store=store, home=home, resume=True)
-    else:
-        raise TrackingError(
-            f"run {run.id} is a {run.training_mode} run; only centralized and federated ones resume"
-        )
-    Console().print(show.run_view(store, run.id))
+    Console().print(show.run_view(store, resume(options.run, store=store, home=home)))
 
 
 COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume}
