@@ -430,6 +430,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     with _HYDRA_LOCK:
+        theirs = GlobalHydra.instance().hydra  # of a caller that uses Hydra itself
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
@@ -437,6 +438,8 @@ def compose(overrides: Sequence[str] = ()) -> Config:
                 return from_hydra(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"cannot compose {list(overrides)}: {error}") from None
+        finally:
+            GlobalHydra.instance().hydra = theirs
 
 
 def _problems(error: ValidationError) -> list[str]:
