@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from shared.config.config import DataConfig
+    from shared.config.data import DataConfig
     from shared.data.images.reading import Named
     from shared.model.trained_model import TrainedModel
 
@@ -93,11 +93,11 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
     """
     run = run if isinstance(run, Run) else load_run(run, store=store)
     from fedtwin.checkpoints import read_state
-    from shared.config.config import validate
+    from shared.config.stored import read_snapshot
     from shared.model.trained_model import TrainedModel
 
     state = read_state(run)
-    cfg = validate(run.config)
+    cfg = read_snapshot(run.config)
     threshold = run.row.summary.get("threshold", cfg.trainer.fixed_threshold)
     return TrainedModel(cfg, classes=run.row.summary["classes"], threshold=threshold, state=state)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fedtwin.places import Place, find_home, open_store
 from fedtwin.records import Comparison, Run, id_and_home
+from shared.config.compose import compose
 from shared.config.config import Config
-from shared.config.config import compose as _compose
 from shared.runtime.home import open_home
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def configure(settings: Settings = ()) -> Config:
     """
     if isinstance(settings, Config):
         return settings
-    return _compose(shlex.split(settings) if isinstance(settings, str) else list(settings))
+    return compose(shlex.split(settings) if isinstance(settings, str) else list(settings))
 
 
 def _execute(settings: Settings, mode: Mode, *, store: Place) -> Run:

@@ -30,7 +30,7 @@ def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: s
     runner : Runner
         Of the federated twins.
     command : str
-        What was typed, for the report.
+        Command line, for the report.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: s
 
 
 def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
-    """The gap of every metric, from the predictions that the twins left."""
+    """The gap of every metric, from the twins' test predictions."""
     data = load_images(cfg.data, cache_dir=home.cache)
     return compare_gap(
         [read_predictions(home, run_id) for run_id in twins.pooled],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.config.config import Config, validate
+from shared.config.config import Config
+from shared.config.stored import read_snapshot
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
-from shared.runtime.progress import in_notebook, open_board
+from shared.runtime.notebook import in_notebook
+from shared.runtime.progress import open_board
 from shared.tracking.store import Store
 
 Mode = Literal["centralized", "federated", "compare"]
@@ -81,13 +83,13 @@ def resume(run_id: int, *, store: Store, home: Home) -> int:
     if run.status == "completed":
         raise TrackingError(f"run {run.id} is already complete; nothing to resume")
     if not run.finished:
-        raise TrackingError(f"run {run.id} is still {run.status}, in process {run.pid} on {run.host}")
+        raise TrackingError(f"run {run.id} is still {run.status} (process {run.pid} on {run.host})")
     if run.training_mode not in ("centralized", "federated"):
         raise TrackingError(
-            f"run {run.id} is a {run.training_mode} run; only centralized and federated ones can be resumed"
+            f"run {run.id} is a {run.training_mode} run; only pooled and federated runs can be resumed"
         )
     mode: Mode = "federated" if run.training_mode == "federated" else "centralized"
-    cfg = validate(run.config).replace("tracking", home=str(home.root), database_url=home.database_url)
+    cfg = read_snapshot(run.config).replace("tracking", home=str(home.root), database_url=home.database_url)
     return execute(cfg, mode, store=store, home=home, run_id=run.id)
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from shared.config.config import Config
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
+from shared.runtime.notebook import in_notebook
 from shared.tracking.store import Store
 
 
@@ -72,9 +73,11 @@ def open_runner(cfg: Config, *, home: Home) -> Iterator[Runner]:
         )
     from federated.launch.capacity import capacity
     from simulations.engine.local_runner import LocalRunner
-    from simulations.engine.process_pool import LocalEngine
+    from simulations.engine.process_pool import ProcessPoolGrid
 
     allowed = capacity(cfg)
-    print(allowed.describe(), file=sys.stderr)
-    with LocalEngine(num_clients=cfg.federation.num_clients, workers=allowed.at_once, home=home.root) as engine:
-        yield LocalRunner(engine)
+    print(allowed.describe(), file=sys.stdout if in_notebook() else sys.stderr)  # the latter is red there
+    with ProcessPoolGrid(
+        num_clients=cfg.federation.num_clients, workers=allowed.at_once, home=home.root
+    ) as grid:
+        yield LocalRunner(grid)

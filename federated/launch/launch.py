@@ -1,4 +1,4 @@
-"""Starts a federation, on a `SuperLink` or a `Connection`, with bounded waits and no exit code believed."""
+"""Starts a federation on a local or a deployed SuperLink, with bounded waits and no trust in exit codes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable
 
-from federated.launch.deployed_superlink import Connection
-from federated.launch.local_superlink import SuperLink, sweep
+from federated.launch.deployed_superlink import DeployedSuperLink
+from federated.launch.local_superlink import LocalSuperLink, sweep
 from shared.config.config import Config
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
@@ -23,7 +23,7 @@ _RESUMED_WITHIN_S = 180.0
 def launch(
     cfg: Config,
     *,
-    superlink: type[SuperLink] | type[Connection],
+    superlink: type[LocalSuperLink] | type[DeployedSuperLink],
     store: Store,
     home: Home,
     resume: bool = False,
@@ -102,7 +102,7 @@ def _wait(
     store: Store,
     run_id: int,
     *,
-    superlink: SuperLink | Connection,
+    superlink: LocalSuperLink | DeployedSuperLink,
     on_poll: Callable[[int], None],
     follow: bool,
 ) -> None:
@@ -116,8 +116,8 @@ def _wait(
         elif lost is None:
             lost = time.monotonic()
             print(
-                f"run {run_id} is interrupted ({run.error}); the server's start.sh goes on with it, or, "
-                f"if it was told --no-resume, `fedtwin resume {run_id}`",
+                f"run {run_id} is interrupted ({run.error}); the server's start.sh resumes it, or, "
+                f"if that was started with --no-resume, `fedtwin resume {run_id}`",
                 flush=True,
             )
         if run.finished and (lost is None or time.monotonic() - lost > _RESUMED_WITHIN_S):
@@ -134,7 +134,7 @@ def _wait(
 
 
 def _stop(store: Store, run_id: int) -> None:
-    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be gone on with
+    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be resumed
         store.claim_run(run_id, resume=True)
     store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
 

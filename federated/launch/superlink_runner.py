@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from federated.launch.deployed_superlink import Connection
+from federated.launch.deployed_superlink import DeployedSuperLink
 from federated.launch.launch import launch
-from federated.launch.local_superlink import SuperLink
+from federated.launch.local_superlink import LocalSuperLink
 from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
@@ -17,7 +17,7 @@ from shared.tracking.store import Store
 class SuperLinkRunner:
     """Federates on one kind of SuperLink; `simulations.runner.Runner` is its interface."""
 
-    superlink: type[SuperLink] | type[Connection]
+    superlink: type[LocalSuperLink] | type[DeployedSuperLink]
 
     def federate(
         self,
@@ -32,5 +32,5 @@ class SuperLinkRunner:
         return launch(cfg, superlink=self.superlink, store=store, home=home, resume=resume, on_poll=on_poll)
 
 
-SIMULATION = SuperLinkRunner(SuperLink)
-DEPLOYMENT = SuperLinkRunner(Connection)
+SIMULATION = SuperLinkRunner(LocalSuperLink)
+DEPLOYMENT = SuperLinkRunner(DeployedSuperLink)

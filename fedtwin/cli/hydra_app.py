@@ -8,7 +8,8 @@ from functools import wraps
 import hydra
 from omegaconf import DictConfig
 
-from shared.config.config import CONF_DIR, Config, from_hydra
+from shared.config.compose import CONF_DIR, from_hydra
+from shared.config.config import Config
 from shared.runtime.terminal import report_errors
 
 

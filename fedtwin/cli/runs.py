@@ -1,4 +1,4 @@
-"""The commands around runs: ``runs``, ``show``, ``export`` and ``resume``."""
+"""The commands that read or resume stored runs: ``runs``, ``show``, ``export`` and ``resume``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.tracking.store import Store
 
 
 def run_command(options: Namespace) -> None:
-    """Run one of the commands.
+    """Run one of these commands.
 
     Parameters
     ----------

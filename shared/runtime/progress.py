@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from html import escape
-from importlib import import_module
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shared.tracking.store import Store
+from shared.runtime.notebook import NotebookTable, in_notebook
+
+if TYPE_CHECKING:
+    from shared.tracking.store import Store
 
 Update = Callable[[int, str], None]  # takes the steps done, and a note
-_REDRAWN_S = 0.2  # seconds between two drawings of a notebook's table
 
 
 class Board:
@@ -116,61 +114,26 @@ class Lines(Board):
         return write
 
 
-@dataclass
-class _Row:
-    name: str
-    total: int
-    done: int = 0
-    note: str = "starting"
+class InNotebook(Board):
+    """A table in the output of a notebook's cell."""
 
-
-class NotebookTable(Board):
-    """A table in the output of a notebook's cell, drawn anew in place.
-
-    Parameters
-    ----------
-    display : callable
-        IPython's.
-    """
-
-    def __init__(self, display: Callable[..., Any]) -> None:
-        self._display = display
-        self._handle: Any = None
-        self._rows: list[_Row] = []
-        self._drawn = 0.0
+    def __init__(self) -> None:
+        self._table = NotebookTable()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._rows:
-            self._draw()
+        self._table.draw()
 
     def task(self, name: str, *, total: int) -> Update:
         """Add a row."""
-        row = _Row(name, total)
-        self._rows.append(row)
+        row = self._table.add(name, total=total)
 
         def update(done: int, note: str) -> None:
             row.done, row.note = done, note
-            if time.monotonic() - self._drawn >= _REDRAWN_S:
-                self._draw()
+            self._table.draw_soon()
 
         return update
-
-    def _draw(self) -> None:
-        lines = [f"{row.name}  {row.done}/{row.total}  {row.note}" for row in self._rows]
-        html = "".join(
-            f"<tr><td>{escape(row.name)}</td>"
-            f"<td><progress max='{row.total}' value='{row.done}'></progress></td>"
-            f"<td>{row.done}/{row.total}</td><td>{escape(row.note)}</td></tr>"
-            for row in self._rows
-        )
-        content = {"text/plain": "\n".join(lines), "text/html": f"<table>{html}</table>"}
-        if self._handle is None:
-            self._handle = self._display(content, raw=True, display_id=True)
-        else:
-            self._handle.update(content, raw=True)
-        self._drawn = time.monotonic()
 
 
 def open_board(*, enabled: bool) -> Board:
@@ -184,13 +147,6 @@ def open_board(*, enabled: bool) -> Board:
     if not enabled:
         return Board()
     if in_notebook():
-        return NotebookTable(import_module("IPython.display").display)
+        return InNotebook()
     console = Console(stderr=True)
     return Bars(console) if console.is_terminal else Lines()
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook, whose cells can show more than text."""
-    ipython: Any = sys.modules.get("IPython")  # never imported for the sake of asking
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None

@@ -17,7 +17,7 @@ from shared.tracking.store import Store
 
 @dataclass(frozen=True)
 class LocalRunner:
-    """Runs the ServerApp in this process, on a grid such as `LocalEngine`."""
+    """Runs the ServerApp in this process, on a grid such as `ProcessPoolGrid`."""
 
     grid: Grid
 

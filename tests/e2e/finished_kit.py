@@ -17,7 +17,7 @@ from shared.runtime.errors import QuorumError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.compare import compare
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from simulations.engine.local_runner import LocalRunner
 from tests.e2e.page_kit import Server
 from tests.federated.federation_kit import Asked, toy_app
@@ -86,7 +86,7 @@ def finished(
         patch.setenv("FEDTWIN_HOME", str(root))
         patch.delenv("FEDTWIN_DATABASE_URL", raising=False)
         patch.setattr(logging.getLogger("flwr"), "disabled", True)
-        runner = LocalRunner(LocalGrid(app, num_clients=3))
+        runner = LocalRunner(InProcessGrid(app, num_clients=3))
         parent = compare(make_config(*TWINS), runner=runner, store=store, home=home)
         made = {run.training_mode: run.id for run in reversed(store.children(parent))}
         hostile = _run_hostile(make_config(*TWINS), store=store, home=home)
@@ -115,5 +115,5 @@ def _run_hostile(cfg: Config, *, store: Store, home: Home) -> int:
     toy = toy_app(reply=reply, info=lambda values: {**values, "name": names[values["client_id"]]})
     cfg = cfg.replace("", name=LINK, description=IMAGE)
     with pytest.raises(QuorumError):
-        serve(LocalGrid(toy, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
+        serve(InProcessGrid(toy, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
     return store.runs()[0].id

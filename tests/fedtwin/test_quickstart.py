@@ -35,10 +35,11 @@ def test_every_cell_runs(jupyter, tmp_path):
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
-    progress, result = (output["data"] for output in notebook.cells[1].outputs if "data" in output)
-    assert "pooled  8/8" in progress["text/plain"]
-    assert "federated  4/4" in progress["text/plain"]
-    assert "<table" in result["text/html"]
+    *progress, result = (output["data"] for output in notebook.cells[1].outputs if "data" in output)
+    assert "pooled  8/8" in progress[-1]["text/plain"]
+    assert "federated  4/4" in progress[-1]["text/plain"]
+    assert not [output for output in notebook.cells[1].outputs if output.get("name") == "stderr"]
+    assert "ipywidgets" not in str(notebook)
     assert "Federated training with 4 clients reaches" in result["text/html"]
     assert "worse" in shown[1]
     assert "client-3" in shown[2]

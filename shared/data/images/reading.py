@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.pixels.decode import decode_image, resize_image
 from shared.data.pixels.files import FileTree, FolderTree, ZipTree, open_reader
 from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
