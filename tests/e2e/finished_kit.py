@@ -16,9 +16,9 @@ from shared.config.config import Config
 from shared.runtime.errors import QuorumError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations import twins
 from simulations.compare import compare
 from simulations.engine.in_process import InProcessGrid
+from simulations.engine.local_runner import LocalRunner
 from tests.e2e.page_kit import Server
 from tests.federated.federation_kit import Asked, toy_app
 
@@ -82,15 +82,12 @@ def finished(
     (root / "cache").symlink_to(cache_dir)
     home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
 
-    def federate(cfg: Config, *, engine: None, store: Store, home: Home, on_poll: object) -> int:
-        return serve(InProcessGrid(app, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
-
     with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
         patch.setenv("FEDTWIN_HOME", str(root))
         patch.delenv("FEDTWIN_DATABASE_URL", raising=False)
         patch.setattr(logging.getLogger("flwr"), "disabled", True)
-        patch.setattr(twins, "federate", federate)
-        parent = compare(make_config(*TWINS), engine=None, store=store, home=home)
+        runner = LocalRunner(InProcessGrid(app, num_clients=3))
+        parent = compare(make_config(*TWINS), runner=runner, store=store, home=home)
         made = {run.training_mode: run.id for run in reversed(store.runs.children(parent))}
         hostile = _run_hostile(make_config(*TWINS), store=store, home=home)
     server = Server(root)

@@ -57,7 +57,7 @@ def test_the_wheel_holds_settings_migrations_and_the_flower_app(site: Path) -> N
         "shared/tracking/migrations/env.py",
         "federated/flower_app.toml",
         "simulations/report/report.css",
-        "fedtwin.py",
+        "fedtwin/__init__.py",
         "service/static/index.html",
         "service/static/app.css",
         "service/static/js/main.js",
