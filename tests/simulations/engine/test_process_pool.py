@@ -18,6 +18,7 @@ from simulations.engine.nodes import CLIENT_APP_RAISED
 from simulations.engine.process_pool import LocalEngine
 from simulations.engine.shared_memory import Parcel, Reader, Slab, take_apart
 
+pytestmark = pytest.mark.xdist_group("process-pool")
 APP = "tests.simulations.engine.apps:app"
 WAIT_S = 60
 
