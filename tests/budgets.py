@@ -52,6 +52,8 @@ class Budgets:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         lines = lines_of(self.seconds)
+        if not lines:
+            return
         terminalreporter.section("seconds by folder", sep="=")
         for line, late in lines:
             terminalreporter.write_line(line, yellow=late)
