@@ -36,6 +36,8 @@ class ColumnsConfig(Section):
     patient_id: str | None
     split: str | None
     site: str | None
+    time: str | None = None  # runs that were stored before these two came had no times
+    series: str | None = None
 
 
 class AugmentConfig(Section):
@@ -61,6 +63,7 @@ class DataConfig(Section):
     classes: tuple[str, ...] | None
     columns: ColumnsConfig
     split_seed: int
+    split_by: Literal["random", "time"] = "random"
     val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
     on_bad_image: Literal["error", "skip"]

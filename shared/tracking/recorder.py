@@ -156,11 +156,8 @@ class Recorder(Queries):
         """
         rows = []
         for one in clients:
-            assert not isinstance(one.label_counts, Mapping), (
-                "label counts are a list in the order of the classes"
-            )
             row = {"client_id": one.client_id, "node_id": str(one.node_id), "name": one.name}
-            row |= {"num_examples": one.num_examples, "label_counts": list(one.label_counts)}
+            row |= {"num_examples": one.num_examples, "profile": dict(one.profile)}
             rows.append(row)
         self._put(client, run_id, rows)
 

@@ -15,7 +15,7 @@ from federated.kit.federation_file import FederationPlan
 from federated.kit.site_data import source_of
 from shared.config.config import Config, compose
 from shared.data.images.dataset import ImageData, load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
 from shared.runtime.errors import DeployError
 from shared.runtime.home import Home, open_home
 
@@ -120,7 +120,7 @@ def share_out(
     """
     cfg = compose([*settings, *_PARTITION])
     data = load_images(cfg.data, cache_dir=home.cache)
-    parts = partition_images(data, cfg=cfg.partition, num_partitions=len(SITES))
+    parts = partition(data, cfg=cfg.partition, num_partitions=len(SITES))
     paths = {}
     for name, rows in zip(SITES, parts, strict=True):
         suffix = ".zip" if name == SITES[0] else ""  # sites need not agree on that

@@ -15,6 +15,7 @@ from service.stream import messages
 from service.stream.encode import ROWS_A_MESSAGE, ending, heartbeat, rows_to_messages, run_status, training_mode
 from service.stream.messages import encode, frame, stream_schema
 from shared.tracking.rows import MetricRow, RoundRow, ServerEvaluationRow
+from tests.profiles import stored
 from tests.service.live_kit import NOON
 
 SCHEMA = Path(messages.__file__).with_name("stream.schema.json")
@@ -196,7 +197,7 @@ class TestSchema:
         )
 
     def test_holds_for_every_type_of_message(self, row):
-        client = {"client_id": 0, "node_id": "7", "name": "north", "num_examples": 3, "label_counts": [1, 2]}
+        client = {"client_id": 0, "node_id": "7", "name": "north", "num_examples": 3, "profile": stored(1, 2)}
         found = [
             training_mode(summary(), [client]),
             *rows_to_messages([row(epoch=1)], run_id=3, federated=False),
