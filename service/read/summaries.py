@@ -1,4 +1,4 @@
-"""Rows of the store as the JSON of the page: used by the REST API (`api`) and by the live stream."""
+"""Run summaries and stored rows as JSON, for the REST API and the live stream."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SPARKLINE_POINTS = 60
 
 
 def run_summary(store: Store, run: RunRow) -> dict[str, Any]:
-    """One run, as a list shows it.
+    """Summary of one run.
 
     Returns
     -------
     dict
-        See `service.api.schemas.RunSummary`.
+        See `service.read.schemas.RunSummary`.
     """
     return run_summaries(store, [run])[0]
 
 
 def run_summaries(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """Runs, as a list shows them: two queries for all of them."""
+    """Summaries of runs, with two queries in total."""
     marks = store.marks([run.id for run in runs])
     wanted = (_sparkline(run, marks[run.id]) for run in runs if run.id in marks)
     curves = store.curves([curve for curve in wanted if curve is not None])
@@ -35,12 +35,12 @@ def run_summaries(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
 
 
 def metric_row(row: MetricRow) -> dict[str, Any]:
-    """One measured value.
+    """One metric value.
 
     Returns
     -------
     dict
-        See `service.api.schemas.Row`; ``not_finite`` is only there where ``value`` is null.
+        See `service.read.schemas.Row`; ``not_finite`` is present only if ``value`` is null.
     """
     values = row.as_dict()
     del values["run_id"]
@@ -55,7 +55,7 @@ def round_record(row: RoundRow) -> dict[str, Any]:
     Returns
     -------
     dict
-        See `service.api.schemas.RoundRecord`.
+        See `service.read.schemas.RoundRecord`.
     """
     values = row.as_dict()
     del values["run_id"]
@@ -68,7 +68,7 @@ def evaluation(row: ServerEvaluationRow) -> dict[str, Any]:
     Returns
     -------
     dict
-        See `service.api.schemas.Evaluation`; ``not_finite`` is only there where a value is null.
+        See `service.read.schemas.Evaluation`; ``not_finite`` is present only if a value is null.
     """
     values = row.as_dict()
     del values["run_id"]
@@ -80,12 +80,12 @@ def evaluation(row: ServerEvaluationRow) -> dict[str, Any]:
 
 
 def client(row: ClientRow) -> dict[str, Any]:
-    """One participant.
+    """One client of a federated run.
 
     Returns
     -------
     dict
-        See `service.api.schemas.Client`.
+        See `service.read.schemas.Client`.
     """
     values = row.as_dict()
     del values["run_id"]
@@ -142,7 +142,7 @@ def _sparkline(run: RunRow, marks: Marks) -> Curve | None:
     if last is None:
         return None
     stage, _, name = monitored(run)[0].partition("/")
-    # Of a run that is over the best value is known, so that its curve need not be read in full.
+    # The best value of a finished run is stored, so that its curve need not be read in full.
     stride = 1 if _stored_best(run) is None else math.ceil(last / (SPARKLINE_POINTS - 1)) or 1
     return Curve(run_id=run.id, unit=unit(run), stage=stage, name=name, last=last, stride=stride)
 
@@ -156,7 +156,7 @@ def _best(run: RunRow, values: Sequence[float]) -> dict[str, Any] | None:
 
 
 def _stored_best(run: RunRow) -> float | None:
-    # `Store.finish_run` keeps the best validation values, in the direction that their names have by default.
+    # `Store.finish_run` stores the best validation values by the default direction of each metric.
     key, mode = monitored(run)
     stage, _, name = key.partition("/")
     if not run.finished or stage != "val" or mode != direction(key):

@@ -101,18 +101,21 @@ def test_checkpoints_that_cannot_be_gone_on_with(run, home, tmp_path, assert_fai
     last = home.run_dir(first.id) / CHECKPOINTS / "last.ckpt"
     with pytest.raises(ConfigError) as error:
         run(f"resume={last}")
-    assert_failed(error, says="has 2 epochs behind it, trainer.max_epochs=2 leaves none to go")
+    assert_failed(error, says="has completed 2 epochs; none left to train (trainer.max_epochs=2)")
     with pytest.raises(ConfigError) as error:
         run(f"resume={last}", "trainer.max_epochs=3", "trainer.optimizer.lr=0.7", "model.hidden=9", "seed=1")
-    assert_failed(error, says="trainer.optimizer.lr: 0.01 there, 0.7 now")
+    assert_failed(error, says="trainer.optimizer.lr: 0.01 in the checkpoint, 0.7 now")
     assert all(
         text in str(error.value)
-        for text in ("seed: 42 there, 1 now", "network.hidden.bias: shape (8,) there, (9,) now")
+        for text in (
+            "seed: 42 in the checkpoint, 1 now",
+            "network.hidden.bias: shape (8,) in the checkpoint, (9,) now",
+        )
     )
     torch.save(torch.load(last, weights_only=True)["state_dict"], tmp_path / "weights.pt")
     with pytest.raises(ConfigError) as error:
         run(f"resume={tmp_path / 'weights.pt'}")
-    assert_failed(error, says="is not a checkpoint of a centralized run")
+    assert_failed(error, says="is not a checkpoint of a pooled run")
     for path, says in (
         (tmp_path / "none.ckpt", "there is no file"),
         (home.root / "fedtwin.db", "cannot be read as weights"),

@@ -148,9 +148,7 @@ def test_no_validation_rows(run, make_config, home, capsys, overrides):
     data = load_images(make_config().data, cache_dir=home.cache)
     row = run("trainer.max_epochs=3", *overrides, subset=Subset(partition_id=0, indices=data.indices("train")))
     assert (row.status, row.summary["test_epoch"], row.summary["threshold"]) == ("completed", 3, 0.5)
-    assert (
-        "warning: there are no validation rows, so the last epoch counts as the best" in capsys.readouterr().err
-    )
+    assert "warning: no validation rows; the last epoch is used as the best" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from service.stream import change_reader as tail
+from service.stream import change_reader
 from service.stream.hub import Hub
 from tests.contracts.store_workers import new_run, point, worker
 
@@ -79,7 +79,7 @@ def away(database_url: str):
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_database_that_is_away_for_a_moment(store, database_url, monkeypatch, caplog):
-    monkeypatch.setattr(tail, "RETRY_S", 0.05)
+    monkeypatch.setattr(change_reader, "RETRY_S", 0.05)
     run_id = new_run(store)
 
     async def watch() -> None:
@@ -99,5 +99,5 @@ def test_a_database_that_is_away_for_a_moment(store, database_url, monkeypatch, 
 
     asyncio.run(watch())
     first, last = (record.getMessage() for record in caplog.records)
-    assert first.startswith("the live stream waits: cannot use the tracking database")
-    assert last == "the live stream goes on"
+    assert first.startswith("live stream interrupted: cannot use the tracking database")
+    assert last == "live stream resumed"

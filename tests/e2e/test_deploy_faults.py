@@ -22,7 +22,7 @@ from federated.server.app import serve
 from shared.runtime.home import Home
 from shared.tracking.rows import RoundRow, RunRow
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.e2e.deploy_kit import OWN_ROWS, SITES, TRAINING, open_bed, pooled, wait_for, write_sites
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -128,7 +128,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> str:
         patch.setenv("FEDTWIN_HOME", str(root))
         cfg = pooled().replace("federation", num_rounds=ROUNDS)
         run_id = serve(
-            LocalGrid(app, num_clients=len(SITES)), cfg, store=store, home=home, say=lambda line: None
+            InProcessGrid(app, num_clients=len(SITES)), cfg, store=store, home=home, say=lambda line: None
         )
     return digest(home, run_id)
 

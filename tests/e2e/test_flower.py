@@ -21,10 +21,10 @@ import pytest
 from federated.client.app import app
 from federated.server.app import serve
 from federated.server.checkpoint import load_checkpoint
-from shared.config.config import validate
+from shared.config.stored import read_snapshot
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.e2e.round_kit import wait_for_round
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -66,7 +66,11 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     local = Home(root=tmp_path / "local", database_url=f"sqlite:///{tmp_path / 'local.db'}")
     with Store(local.database_url) as store:
         again = serve(
-            LocalGrid(app, num_clients=3), validate(run.config), store=store, home=local, say=lambda line: None
+            InProcessGrid(app, num_clients=3),
+            read_snapshot(run.config),
+            store=store,
+            home=local,
+            say=lambda line: None,
         )
     assert _weights(local.run_dir(again)) == _weights(home / "runs" / str(run.id))
     assert fedtwin("simulate", *SMALL).returncode == 0

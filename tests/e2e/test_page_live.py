@@ -23,7 +23,7 @@ from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 
 if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
@@ -180,7 +180,7 @@ def federating(cfg: Config, *, home: Home, gate: Gate) -> Iterator[tuple[int, Fu
 
             def run() -> int:
                 gate.wait_for(0)
-                grid = LocalGrid(app, num_clients=cfg.federation.num_clients)
+                grid = InProcessGrid(app, num_clients=cfg.federation.num_clients)
                 own = cfg.replace("tracking", run_id=run_id)
                 return serve(grid, own, store=store, home=home, say=gate.say)
 

@@ -15,8 +15,8 @@ from federated.client.app import app
 from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
-from simulations.engine.process_pool import LocalEngine
+from simulations.engine.in_process import InProcessGrid
+from simulations.engine.process_pool import ProcessPoolGrid
 from tests.federated.federation_kit import Federate, MakeConfig, Run, digest
 
 PLAIN = ["data=digits", "trainer.optimizer.momentum=0", "federation.num_clients=1", "partition=iid"]
@@ -87,7 +87,7 @@ def test_another_seed_gives_other_weights(federate: Federate) -> None:
     assert federate(*PLAIN).digest() != federate(*PLAIN, "seed=7").digest()
 
 
-class ShuffledGrid(LocalGrid):
+class ShuffledGrid(InProcessGrid):
     """Replies come from the last client first, and node ids are in another order than the clients."""
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
@@ -114,7 +114,7 @@ def test_the_order_of_replies_and_nodes_changes_nothing(federate: Federate) -> N
 def test_processes_of_the_local_engine_give_the_weights_of_one_process(federate: Federate) -> None:
     settings = ["federation.num_clients=5", "partition=quantity", "model.norm=batch", "model.dropout=0.2"]
     alone = federate(*settings)
-    with LocalEngine(num_clients=5, workers=2) as engine:
+    with ProcessPoolGrid(num_clients=5, workers=2) as engine:
         parallel = federate(*settings, grid=engine)
     assert parallel.digest() == alone.digest()
     assert parallel.digest("best") == alone.digest("best")

@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from service.stream.hub import Hub
-from service.stream.sockets import UVICORN_OPTIONS, build_live_router
+from service.stream.sockets import UVICORN_OPTIONS, build_stream_router
 from shared.metrics.point import MetricPoint
 from shared.tracking.store import Store
 
@@ -156,7 +156,7 @@ def build_app(url: str, **hub_options: float) -> FastAPI:
                 yield
 
     app = FastAPI(lifespan=lifespan)
-    app.include_router(build_live_router())
+    app.include_router(build_stream_router())
     return app
 
 

@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from service.api import problems
-from service.api.runs import build_router
+from service.api.router import build_router
 from shared.metrics.point import MetricPoint
 from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow, RunRow
@@ -105,7 +105,7 @@ def build_app(store: Store, home: Home) -> FastAPI:
     """The REST API alone, with one route more that fails."""
     app = FastAPI(version="1.2.3")
     app.state.store, app.state.settings = store, SimpleNamespace(home=home)
-    problems.install(app)
+    problems.install_handlers(app)
     app.include_router(build_router())
 
     @app.get("/api/fails")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.config.config import PartitionConfig
+from shared.config.partition import PartitionConfig
 from shared.data.dataset import Dataset
 from shared.data.partition.natural import natural
 from shared.data.partition.pathological import pathological

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.config.config import ColumnsConfig
+from shared.config.data import ColumnsConfig
 from shared.data.dataset import Groups, Strata, Timeline
 from shared.data.sources.timestamps import read_times
 from shared.runtime.errors import MetadataError, bullet_list
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-PLAIN_COLUMNS = ColumnsConfig(filename="filename", label="label", patient_id=None, split="split", site=None)
+PLAIN_COLUMNS = ColumnsConfig(
+    filename="filename", label="label", patient_id=None, split="split", site=None, time=None, series=None
+)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from shared.data.dataset import Ints
 from shared.data.images.dataset import ImageData
 from shared.data.profile import Profile, count_values
 from shared.data.schema import Schema
-from shared.runtime.errors import ReplyRefused
+from shared.runtime.errors import ReplyRejected
 
 LABEL = "label"  # the variable whose counts a profile holds
 
@@ -23,14 +23,14 @@ def check_profile(profile: Profile, *, schema: Schema, num_examples: int) -> Non
 
     Raises
     ------
-    ReplyRefused
+    ReplyRejected
         It counts other labels than those of the schema, or they do not add up.
     """
     if not profile.counts:
         return
     counts: Mapping[str, int] = profile.counts.get(LABEL, {})
     if tuple(counts) != schema.classes or sum(counts.values()) != num_examples:
-        raise ReplyRefused(
+        raise ReplyRejected(
             f"its label counts {dict(counts)} do not add up to {num_examples} examples of the classes "
             f"{list(schema.classes)}"
         )

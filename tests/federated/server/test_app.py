@@ -27,7 +27,7 @@ from shared.runtime.errors import (
 )
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, Run, toy_app
 from tests.profiles import stored
 
@@ -171,7 +171,7 @@ def test_early_stopping_on_request(federate: Federate) -> None:
     assert done.row.stop_reason is None  # it would have stopped after its last round
 
 
-class Recording(LocalGrid):
+class Recording(InProcessGrid):
     """Keeps the learning rate's factor of every train message."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -218,7 +218,7 @@ def raising(content: RecordDict, where: Asked) -> RecordDict:
     raise RuntimeError(f"no luck for {where.client_id}")
 
 
-class Late(LocalGrid):
+class Late(InProcessGrid):
     """Client 2 never replies to what it is sent for training, and client 1 replies twice."""
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
@@ -281,7 +281,7 @@ def test_the_quorum(federate: Federate, store: Store) -> None:
         1: pytest.approx(MEAN),
         2: pytest.approx(2.5),
     }  # 10 and 90 of 40
-    assert "round 2: site 1 left out (train): error 2: RuntimeError: no luck for 1" in enough.lines
+    assert "round 2: site 1 dropped (train): error 2: RuntimeError: no luck for 1" in enough.lines
 
 
 def test_a_failed_round_is_done_again_on_resume(
@@ -306,7 +306,7 @@ def test_a_model_that_is_no_longer_finite_ends_the_run_by_name(federate: Federat
                 content.array_records["arrays"][key] = Array(array.numpy() * 0 + array.numpy().dtype.type(1e38))
         return content
 
-    with pytest.raises(DivergedError, match="round 2: the global model or its answers are not finite"):
+    with pytest.raises(DivergedError, match="round 2: the global model or its predictions are not finite"):
         federate(client_app=toy_app(reply=explode))
     row = failed_run(store)
     assert "DivergedError" in row.error
@@ -320,7 +320,7 @@ def test_clients_that_cannot_partition(federate: Federate, store: Store) -> None
 
 
 def test_too_few_nodes(federate: Federate, store: Store) -> None:
-    grid = LocalGrid(toy_app(), num_clients=2)
+    grid = InProcessGrid(toy_app(), num_clients=2)
     with pytest.raises(FederationError, match="num-supernodes=3"):
         federate("federation.connect_timeout_s=0.1", grid=grid)
     assert "num-supernodes=3" in failed_run(store).error
@@ -352,7 +352,7 @@ def test_main_takes_overrides_or_a_prepared_row(
     cfg = make_config("federation.num_rounds=1")
     words = ["data=npz", f"data.path={cfg.data.path}", "data.image_size=8", "model.widths=[2,4]"]
     words += ["federation.num_rounds=1", "trainer.monitor=val/loss", "description='two words'"]
-    grid = LocalGrid(toy_app(), num_clients=3)
+    grid = InProcessGrid(toy_app(), num_clients=3)
     main(grid, context(overrides=" ".join(f'"{word}"' for word in words)))
     with Store(home.database_url) as store:
         row = store.runs()[0]

@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from service.api import chart_schemas, schemas
-from service.api.problems import MEDIA_TYPE
+from service.api import chart_schemas
+from service.problem_details import MEDIA_TYPE
+from service.read import schemas
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from tests.service.rows_kit import CONFIG, asking, build_app, clients, federated_run, new_run, point, pooled_run
@@ -349,7 +350,7 @@ def test_no_such_address_and_no_such_method(client):
 
 
 def test_an_error_of_the_servers_own_says_nothing(client):
-    found = problem(client, "/api/fails", 500, "an error of the server's; its log says more")
+    found = problem(client, "/api/fails", 500, "internal server error; see the server's log")
     assert "secret" not in json.dumps(found)
 
 

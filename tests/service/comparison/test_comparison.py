@@ -9,7 +9,7 @@ import pytest
 from service.api import chart_schemas
 from service.comparison.comparison import compare
 from service.comparison.intervals import proportions_interval, t_interval
-from service.read.members import family
+from service.read.members import comparison_members
 from service.read.run_detail import difference
 from tests.service.rows_kit import CONFIG, federated_run, is_json, new_run, point, pooled_run
 
@@ -95,13 +95,13 @@ def test_a_comparison_stands_for_its_runs(store):
         f"Client alone, seed 7, run {runs[3].id}",
         f"Client alone, seed 7, run {runs[4].id}",
     ]
-    members = family(store, store.run(runs[1].id))
-    assert members == family(store, parent)
+    members = comparison_members(store, store.run(runs[1].id))
+    assert members == comparison_members(store, parent)
     assert members["parent"] == parent.id
     assert [one["role"] for one in members["members"]] == ["pooled", "federated", "local", "local", "local"]
     alone = pooled_run(store, 0.5)
-    assert [one["id"] for one in family(store, alone)["members"]] == [alone.id]
-    assert family(store, alone)["parent"] is None
+    assert [one["id"] for one in comparison_members(store, alone)["members"]] == [alone.id]
+    assert comparison_members(store, alone)["parent"] is None
 
 
 def test_the_headline_is_auroc_where_all_runs_have_it(store):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from service.api import schemas
+from service.read import schemas
 from service.read import summaries as views
 from service.read.run_config import without_secrets
 from shared.tracking.rows import MetricRow

@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from service.stream.follower import ROWS_A_READ
+from service.stream.follower import ROWS_PER_READ
 from service.stream.messages import stream_schema
 from service.stream.sockets import SEND_S, UVICORN_OPTIONS
 from shared.runtime.home import Home
@@ -213,7 +213,7 @@ class TestOneRun:
 class TestManyRows:
     def test_a_late_viewer_gets_all_while_more_is_written(self, store, live):
         run_id = new_run(store)
-        number = 2 * ROWS_A_READ + 100
+        number = 2 * ROWS_PER_READ + 100
         store.add_metrics(run_id, [point(round=0, epoch=epoch) for epoch in range(number)])
         with live.view(f"/ws/runs/{run_id}") as early, live.view(f"/ws/runs/{run_id}?after=7") as late:
             for batch in range(1, 21):
@@ -347,7 +347,7 @@ class TestClosing:
                 stack.enter_context(stalled(live.port, f"/ws/runs/{run_id}"))
                 until(lambda: live.hub.watched == {None: 1, run_id: 2})
                 ours = {thread.name for thread in threading.enumerate()}
-                assert "fedtwin-tail" in ours
+                assert "fedtwin-changes" in ours
             assert [viewer.rest()[1] for viewer in viewers] == [1001, 1001]
         assert not {thread.name for thread in set(threading.enumerate()) - before if "fedtwin" in thread.name}
 

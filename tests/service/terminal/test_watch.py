@@ -25,7 +25,7 @@ import pytest
 
 from service.app import create_app
 from service.settings import Settings
-from service.terminal.embedded_server import server_beside, shows
+from service.terminal.embedded_server import embedded_server, serves_run
 from service.terminal.stream_client import StreamError
 from service.terminal.watch import watch
 from shared.metrics.point import MetricPoint
@@ -82,7 +82,7 @@ def finished(store: Store, status: str = "completed", **changes) -> int:
 @pytest.fixture
 def server(home: Home) -> Iterator[tuple[str, str]]:
     """Its address and its token."""
-    with server_beside(home) as found:
+    with embedded_server(home) as found:
         yield found
 
 
@@ -175,7 +175,7 @@ class TestServer:
         assert watch(run_id) == 0
         page = capsys.readouterr().out
         assert "round 3 of 3" in page
-        assert "round 2: client 1 is left out: NaN in conv1.weight" in page
+        assert "round 2: client 1 dropped: NaN in conv1.weight" in page
         threads = [thread.name for thread in threading.enumerate()]
         assert "fedtwin-server" not in threads
 
@@ -190,7 +190,7 @@ class TestServer:
         run_id = begin(store)
         with pytest.raises(StreamError, match="--token"):
             watch(run_id, url=server[0], token="not the token of it")
-        with pytest.raises(StreamError, match="no fedtwin server answers at "):
+        with pytest.raises(StreamError, match="no fedtwin server at "):
             watch(run_id, url="http://127.0.0.1:9")
 
     def test_a_server_shows_a_run_only_if_it_is_the_same(self, store, server, home, tmp_path):
@@ -199,10 +199,10 @@ class TestServer:
             other = another.run(begin(another))
         assert other.id == run.id
         with serving(create_app(Settings(database_url=home.database_url, home=home))) as port:
-            assert shows(f"http://127.0.0.1:{port}", run, timeout_s=WAIT_S)
-            assert not shows(f"http://127.0.0.1:{port}", other, timeout_s=WAIT_S)
-        assert not shows("http://127.0.0.1:9", run)
-        assert not shows(server[0], run, timeout_s=WAIT_S)  # it wants a token
+            assert serves_run(f"http://127.0.0.1:{port}", run, timeout_s=WAIT_S)
+            assert not serves_run(f"http://127.0.0.1:{port}", other, timeout_s=WAIT_S)
+        assert not serves_run("http://127.0.0.1:9", run)
+        assert not serves_run(server[0], run, timeout_s=WAIT_S)  # it wants a token
 
     def test_neither_torch_nor_the_server_is_loaded_for_one_elsewhere(self):
         code = "import service.terminal.watch, sys"

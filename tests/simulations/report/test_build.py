@@ -15,7 +15,7 @@ from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.compare import cost_table, measure_gap
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from simulations.report.build import Comparison, cost_rows, write_results
 from simulations.report.history import client_values, cost, history, read_predictions
 from simulations.twins import Twins, for_seed
@@ -42,7 +42,9 @@ def twins(cfg: Config, store: Store, home: Home) -> Twins:
         parent_id=store.create_run(name="parent", training_mode="compare", config={}, seed=cfg.seed),
     )
     pooled = train(own, store=store, home=home)
-    federated = serve(LocalGrid(app, num_clients=CLIENTS), own, store=store, home=home, say=lambda line: None)
+    federated = serve(
+        InProcessGrid(app, num_clients=CLIENTS), own, store=store, home=home, say=lambda line: None
+    )
     return Twins(seeds=[cfg.seed], pooled=[pooled], federated=[federated])
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.images.dataset import ImageData, load_images
-from shared.runtime.errors import DataError, ImageDecodeError
+from shared.runtime.errors import DataError, ImageDecodeError, MetadataError, SplitError
 
 Config = Callable[..., DataConfig]
 Make = Callable[..., Path]
@@ -151,6 +151,23 @@ def test_the_key_is_content_and_preprocessing_but_not_the_split(
     assert len({data.fingerprint for data in (first, *others)}) == 4
 
 
+def test_a_split_by_time_is_that_of_the_column(load: Any, make_zip: Make, dataset: Dataset) -> None:
+    files = dataset(40, "filename,label,taken,ward", lambda i: f",2024-01-{1 + i // 2:02},{'AB'[i // 20]}")
+    path = make_zip(files)
+    data = load(path, split_by="time", columns={"time": "taken", "series": "ward"})
+    assert data.splits.tolist() == (["train"] * 14 + ["val"] * 2 + ["test"] * 4) * 2
+    assert data.time.names == ("A", "B")
+    assert list(data.columns) == ["ward"], "the time of a row makes no partition"
+    with pytest.raises(MetadataError, match=r"there is no column 'day'"):
+        load(path, columns={"time": "day"})
+    with pytest.raises(MetadataError, match=r"'0.png' has filename '0.png', expected ISO 8601"):
+        load(path, columns={"time": "filename"})
+    with pytest.raises(MetadataError, match=r"data.columns.series has no effect without data.columns.time"):
+        load(path, columns={"series": "ward"})
+    with pytest.raises(SplitError, match=r"needs the time of each row"):
+        load(path, split_by="time")
+
+
 def test_no_room_for_the_decoded_images(load: Any, make_zip: Make, dataset: Dataset, tmp_path: Path) -> None:
     rows = 100_000  # 100,000 colour images of 4096 x 4096 pixels are 5 TB
     files = {"metadata.csv": ("filename,label\n" + "".join(f"{i},{i % 2}\n" for i in range(rows))).encode()}
@@ -161,7 +178,7 @@ def test_no_room_for_the_decoded_images(load: Any, make_zip: Make, dataset: Data
 
 def test_loading_imports_no_torch(make_zip: Make, dataset: Dataset, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from shared.config.config import compose\n"
+        "import sys; from pathlib import Path; from shared.config.compose import compose\n"
         "from shared.data.images.dataset import load_images\n"
         f"cfg = compose(['data=zip', 'data.path={make_zip(dataset())}', 'data.image_size=8']).data\n"
         f"load_images(cfg, cache_dir=Path('{tmp_path}/cache'))\n"

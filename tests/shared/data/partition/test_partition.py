@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shared.config.config import PartitionConfig
+from shared.config.partition import PartitionConfig
 from shared.data.dataset import Dataset, Groups, Strata
 from shared.data.partition.partition import partition
 from shared.data.schema import Schema
