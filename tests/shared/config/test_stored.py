@@ -40,11 +40,14 @@ def first(v0_1):
 
 def test_a_snapshot_of_version_0_1_is_read_with_the_values_that_it_holds(v0_1):
     read = read_snapshot(deepcopy(v0_1)).snapshot()
-    for section, values in v0_1.items():
-        if isinstance(values, dict):
-            assert {name: read[section][name] for name in values} == values
-        else:
-            assert read[section] == values
+    assert common(read, v0_1) == v0_1
+
+
+def common(found, wanted):
+    """What two nested settings both name, with the values of the first."""
+    if not isinstance(wanted, dict):
+        return found
+    return {name: common(found[name], value) for name, value in wanted.items()}
 
 
 def test_a_snapshot_from_before_the_first_added_setting_describes_the_run_that_it_was(first):

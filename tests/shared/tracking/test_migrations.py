@@ -13,7 +13,10 @@ from sqlalchemy import create_engine
 from shared.tracking import migrations
 from shared.tracking.store import Store
 
-ROW = "INSERT INTO run VALUES ({id}, 'r', '', 'federated', 'completed', '{{}}', 1, NULL, '2026-01-01', NULL, NULL, NULL, ?, '', '', 1, 0)"
+ROW = (
+    "INSERT INTO run VALUES ({id}, 'r', '', 'federated', 'completed', '{{}}', 1, NULL, '2026-01-01', NULL, "
+    "NULL, NULL, ?, '', '', 1, 0)"
+)
 
 
 def step(path: Path, revision: str) -> None:
