@@ -169,7 +169,7 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
 
 
 def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
-    clients = store.clients(twins.federated[0])
+    clients = store.clients.of_run(twins.federated[0])
     tables = count_tables(
         [Profile.from_dict(client.profile) for client in clients],
         clients=[client.name for client in clients],

@@ -51,7 +51,7 @@ def test_label_counts_of_older_runs_become_profiles(tmp_path: Path) -> None:
         (client.format(run=2, id=0), ("[9, 0, 0]",)),
     )
     with Store(f"sqlite:///{path}") as store:
-        found = {(row.run_id, row.client_id): row for run_id in (1, 2) for row in store.clients(run_id)}
+        found = {(row.run_id, row.client_id): row for run_id in (1, 2) for row in store.clients.of_run(run_id)}
     assert found[1, 0].profile == {"counts": {"label": {"sick": 4, "well": 5}}, "spans": {}, "missing": {}}
     assert found[1, 1].profile == {"counts": {}, "spans": {}, "missing": {}}
     assert found[2, 0].profile["counts"] == {"label": {"0": 9, "1": 0, "2": 0}}
