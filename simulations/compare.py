@@ -62,7 +62,7 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
         confidence=cfg.compare.confidence,
         resamples=cfg.compare.resamples,
         seed=cfg.seed,
-        groups=None if data.groups is None else data.groups[data.indices("test")],
+        groups=None if data.groups is None else data.groups.numbers[data.indices("test")],
     )
 
 

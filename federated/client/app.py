@@ -33,7 +33,7 @@ from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
 from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
 from shared.model.scores import predict, score, threshold_counts
@@ -91,9 +91,9 @@ def describe(message: Message, context: Context) -> Message:
         client_id=client_id,
         num_partitions=0 if OWN_DATA in context.node_config else num_partitions,  # a share of nothing
         name=str(context.node_config.get("site", f"client-{client_id}")),
-        classes=list(datamodule.data.classes),
+        schema=datamodule.data.schema,
         num_examples=datamodule.num_examples("train"),
-        label_counts=datamodule.label_counts(),
+        profile=datamodule.profile(),
         num_val=datamodule.num_examples("val"),
     )
     return Message(RecordDict({CLIENT: info.to_record()}), reply_to=message)
@@ -228,7 +228,7 @@ def _classifier(snapshot: str, num_classes: int) -> LitClassifier:
 def _shares(snapshot: str, num_partitions: int) -> tuple[ImageData, list[npt.NDArray[np.int64]]]:
     cfg = _config(snapshot)
     data = _load(snapshot, None)
-    return data, partition_images(data, cfg=cfg.partition, num_partitions=num_partitions)
+    return data, partition(data, cfg=cfg.partition, num_partitions=num_partitions)
 
 
 @lru_cache(maxsize=2)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 
@@ -18,20 +19,22 @@ from federated.messages.records import (
     CLIENT,
     CLIENT_ID,
     ERROR,
-    LABEL_COUNTS,
     METRICS,
     NUM_EXAMPLES,
     NUM_PARTITIONS,
     NUM_VAL,
     POINTS,
+    PROFILE,
+    SCHEMA,
     THRESHOLDS,
     error_content,
 )
+from shared.data.profile import Profile
 from shared.runtime.errors import FederationError
 
 SITE_FILE = "site-file"  # of the node config: the path of the site's own file
 _COLUMNS = ("stages", "names", "values", "epochs", "counts")
-_DESCRIPTION = (CLIENT_ID, NUM_PARTITIONS, "name", "classes", NUM_EXAMPLES, LABEL_COUNTS, NUM_VAL)
+_DESCRIPTION = (CLIENT_ID, NUM_PARTITIONS, "name", SCHEMA, NUM_EXAMPLES, PROFILE, NUM_VAL)
 
 Call = Callable[[Message, Context], Message]
 
@@ -89,8 +92,10 @@ def _points(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
 
 def _description(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
     kept = ConfigRecord({key: record[key] for key in _DESCRIPTION})
-    if "label_counts" not in allowed.counts:
-        kept[LABEL_COUNTS] = cast("list[int]", [])
+    profile = Profile.from_json(cast(str, record[PROFILE]))
+    parts = (("label_counts", "counts"), ("spans", "spans"), ("missing", "missing"))
+    withheld: dict[str, Any] = {part: {} for count, part in parts if count not in allowed.counts}
+    kept[PROFILE] = replace(profile, **withheld).to_json()
     if "num_val" not in allowed.counts:
         kept[NUM_VAL] = 0  # and so the server does not ask this site to evaluate
     return kept

@@ -15,8 +15,8 @@ from shared.runtime.errors import DeployError, bullet_list
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Supervisor = Literal["systemd", "script", "compose"]
-Count = Literal["num_examples", "label_counts", "num_val", "thresholds"]
-COUNTS: tuple[Count, ...] = ("num_examples", "label_counts", "num_val", "thresholds")
+Count = Literal["num_examples", "label_counts", "spans", "missing", "num_val", "thresholds"]
+COUNTS: tuple[Count, ...] = ("num_examples", "label_counts", "spans", "missing", "num_val", "thresholds")
 METRICS = (
     "loss",
     "accuracy",

@@ -16,6 +16,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from numpy.lib import format as npy
 from torch import Tensor, nn
 
+from shared.data.profile import Profile
+from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import FedtwinError
 
@@ -23,7 +25,8 @@ ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points
 THRESHOLDS, ERROR = "thresholds", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
-CLIENT_ID, NUM_PARTITIONS, LABEL_COUNTS, NUM_VAL = "client-id", "num-partitions", "label-counts", "num-val"
+CLIENT_ID, NUM_PARTITIONS, NUM_VAL = "client-id", "num-partitions", "num-val"
+SCHEMA, PROFILE = "schema", "profile"  # JSON
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,12 @@ class ClientInfo:
     ----------
     client_id : int
         The partition.
-    classes : list of str
-        Label names by number.
+    schema : Schema
+        What its rows hold.
     num_examples : int
         Training rows.
-    label_counts : list of int
-        Training rows of each class.
+    profile : Profile
+        What it says of its training rows.
     num_val : int
         Validation rows; a client without any is not asked to evaluate.
     """
@@ -95,9 +98,9 @@ class ClientInfo:
     client_id: int
     num_partitions: int
     name: str
-    classes: list[str]
+    schema: Schema
     num_examples: int
-    label_counts: list[int]
+    profile: Profile
     num_val: int
 
     def to_record(self) -> ConfigRecord:
@@ -107,9 +110,9 @@ class ClientInfo:
                 CLIENT_ID: self.client_id,
                 NUM_PARTITIONS: self.num_partitions,
                 "name": self.name,
-                "classes": self.classes,
+                SCHEMA: self.schema.to_json(),
                 NUM_EXAMPLES: self.num_examples,
-                LABEL_COUNTS: self.label_counts,
+                PROFILE: self.profile.to_json(),
                 NUM_VAL: self.num_val,
             }
         )

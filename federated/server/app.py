@@ -113,7 +113,7 @@ def serve(
         data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
         store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
-        roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
+        roster = connect(grid, cfg, snapshot=snapshot, schema=datamodule.data.schema, say=say)
         _write_clients(store, run_id, roster)
         federation = _Federation(
             cfg, store=store, run_id=run_id, home=home, roster=roster, datamodule=datamodule, say=say
@@ -247,7 +247,7 @@ def _write_clients(store: Store, run_id: int, roster: Roster) -> None:
                 node_id=str(roster.node_of(info.client_id)),
                 name=info.name,
                 num_examples=info.num_examples,
-                label_counts=info.label_counts,
+                profile=info.profile.as_dict(),
             )
             for info in roster.clients.values()
         ],

@@ -12,6 +12,8 @@ from shared.config.config import Config, validate
 
 # Settings that were added later, by section, with the value that describes the runs from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {
+    "data": {"split_by": "random"},
+    "data.columns": {"time": None, "series": None},
     "trainer": {"compile": False},
     "federation": {
         "engine": "flower",
@@ -48,8 +50,12 @@ def read_snapshot(snapshot: Mapping[str, Any]) -> Config:
 def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a stored snapshot that has the settings that were added after it was stored."""
     upgraded = dict(snapshot)
-    for section, added in ADDED.items():
-        given = upgraded.get(section)
+    for path, added in ADDED.items():
+        *outer, name = path.split(".")
+        section = upgraded
+        for part in outer:
+            section = section[part] if isinstance(section.get(part), dict) else {}
+        given = section.get(name)
         if isinstance(given, Mapping):
-            upgraded[section] = {**added, **given}
+            section[name] = {**added, **given}
     return upgraded

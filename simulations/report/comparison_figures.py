@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulations.gap.bootstrap import GapRow
 from simulations.gap.wording import format_interval, format_value, label
-from simulations.report.client_figures import client_bars, label_distribution
+from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.figure_style import (
     FEDERATED,
     GREY,
@@ -34,7 +34,7 @@ __all__ = [
     "client_bars",
     "confusion_matrices",
     "gap_figure",
-    "label_distribution",
+    "value_distribution",
     "learning_curves",
     "mean_history",
     "roc_curves",

@@ -39,12 +39,16 @@ from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.fedavg import DeterministicFedAvg
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
+from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
+from tests.profiles import labelled
+
+TWO = Schema(classes=("0", "1"))
 
 Spoil = Callable[[RecordDict], Any]
 
@@ -363,7 +367,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
     data = load_images(cfg.data, cache_dir=home.cache)
     module = LitClassifier(cfg, num_classes=2)
     clients = {
-        index: ClientInfo(index, 2, f"site {index}", ["0", "1"], num_examples=7, label_counts=[3, 4], num_val=7)
+        index: ClientInfo(index, 2, f"site {index}", TWO, num_examples=7, profile=labelled(3, 4), num_val=7)
         for index in range(2)
     }
     roster = Roster(clients=clients, nodes={1000: 0, 1001: 1})

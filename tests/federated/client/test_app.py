@@ -20,6 +20,7 @@ from shared.runtime.errors import DataError, FederationError, PartitionError, Qu
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Federate, MakeConfig
+from tests.profiles import labelled
 
 
 def ask(
@@ -40,8 +41,8 @@ def info_of(content: RecordDict) -> Any:
 
 def test_a_client_describes_its_share(make_config: MakeConfig, home: Home) -> None:
     info = info_of(ask(make_config(), MessageType.QUERY, config={"site": "Ward 7"}))
-    assert (info.client_id, info.num_partitions, info.name, info.classes) == (0, 3, "Ward 7", ["0", "1"])
-    assert (info.num_examples, info.label_counts, info.num_val) == (40, [20, 20], 20)
+    assert (info.client_id, info.num_partitions, info.name, info.schema.classes) == (0, 3, "Ward 7", ("0", "1"))
+    assert (info.num_examples, info.profile, info.num_val) == (40, labelled(20, 20), 20)
 
 
 def test_training_sends_arrays_and_the_points_of_each_epoch(make_config: MakeConfig, home: Home) -> None:
@@ -126,7 +127,7 @@ def own_data(tmp_path: Path) -> Path:
 
 def test_a_site_with_its_own_data_uses_all_of_it(make_config: MakeConfig, home: Home, own_data: Path) -> None:
     info = info_of(ask(make_config(), MessageType.QUERY, config={"data-path": str(own_data)}))
-    assert (info.num_examples, info.label_counts, info.num_val) == (24, [1, 23], 6)
+    assert (info.num_examples, info.profile, info.num_val) == (24, labelled(1, 23), 6)
 
 
 def test_what_is_wrong_with_a_sites_data_stays_there(
