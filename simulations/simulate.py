@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from federated.launch.capacity import capacity
 from federated.launch.launch import launch, prepare_run
+from federated.strategy.base import load_algorithm
 from shared.config.config import Config
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
@@ -27,6 +28,7 @@ def open_engine(cfg: Config) -> Iterator[LocalEngine | None]:
     LocalEngine or None
         None for Flower's engine, which has processes of its own.
     """
+    load_algorithm(cfg.strategy)  # its settings may be wrong; and what is imported now, workers need not import
     if cfg.federation.engine == "flower":
         yield None
         return

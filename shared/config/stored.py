@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.config.config import Config, validate
+from shared.config.strategy import TARGET
 
 # Settings that were added later, by section, with the value that describes the runs from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {
@@ -21,6 +22,15 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
         "kit": None,
         "ask_again_s": None,
     },
+}
+
+# The classes of the algorithms that were known by their name alone.
+TARGETS: Mapping[str, str] = {
+    "fedavg": "federated.strategy.fedavg.FedAvg",
+    "fedavgm": "federated.strategy.fedavgm.FedAvgM",
+    "fedmedian": "federated.strategy.fedmedian.FedMedian",
+    "fedprox": "federated.strategy.fedprox.FedProx",
+    "fedtrimmedavg": "federated.strategy.fedtrimmedavg.FedTrimmedAvg",
 }
 
 
@@ -52,4 +62,7 @@ def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
         given = upgraded.get(section)
         if isinstance(given, Mapping):
             upgraded[section] = {**added, **given}
+    strategy = upgraded.get("strategy")
+    if isinstance(strategy, Mapping) and strategy.get("name") in TARGETS:
+        upgraded["strategy"] = {TARGET: TARGETS[strategy["name"]], **strategy}
     return upgraded
