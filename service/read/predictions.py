@@ -1,4 +1,4 @@
-"""`Predictions`: what a model said about the test rows, as the run left it; `prediction_curves` draws it."""
+"""`Predictions`: a model's predictions on the test set, read from the file that the run wrote."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # a server that nobody asks for predictions needs neither
+if TYPE_CHECKING:  # imported lazily: most requests need neither
     import numpy as np
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
     Ints = npt.NDArray[np.int64]
 
-PREDICTIONS = "test_predictions.npz"  # as `shared.training.evaluation`, which imports torch, calls it
+PREDICTIONS = "test_predictions.npz"  # as in `shared.training.evaluation`, which imports torch
 
 
 class UnreadablePredictions(Exception):
@@ -22,7 +22,7 @@ class UnreadablePredictions(Exception):
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers for the test rows.
+    """A model's predictions for the test rows.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Predictions:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return int(self.probabilities.shape[1])
 
 
 def read(path: Path) -> Predictions:
-    """Read the answers that a run left.
+    """Read the predictions of a run.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read(path: Path) -> Predictions:
     import numpy as np
 
     try:
-        # Opened here: of a damaged file, `np.load` would leave its own handle open.
+        # Opened here: `np.load` would leave its handle open if the file is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = Predictions(
                 probabilities=arrays["probabilities"].astype(np.float32),

@@ -21,7 +21,7 @@ from shared.config.compose import compose
 from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Federate, MakeConfig, Run
 
 SMALL = [
@@ -45,7 +45,7 @@ def quiet_and_one_thread() -> Iterator[None]:
     flower = logging.getLogger("flwr")
     level = flower.level
     flower.setLevel(logging.CRITICAL)
-    LocalGrid(app, num_clients=0)  # from now on messages can be made
+    InProcessGrid(app, num_clients=0)  # from now on messages can be made
     yield
     flower.setLevel(level)
     torch.set_num_threads(before)
@@ -121,7 +121,7 @@ def federate(make_config: MakeConfig, home: Home, store: Store) -> Federate:
             lines.append(line)
             say(line)
 
-        grid = grid or LocalGrid(client_app, num_clients=cfg.federation.num_clients)
+        grid = grid or InProcessGrid(client_app, num_clients=cfg.federation.num_clients)
         run_id = serve(grid, cfg, store=store, home=home, resume=resume, say=hear)
         return Run(store, home, run_id, lines)
 

@@ -18,7 +18,7 @@ from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.runtime.errors import DataError, FederationError, PartitionError, QuorumError
 from shared.runtime.home import Home
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Federate, MakeConfig
 
 
@@ -26,7 +26,7 @@ def ask(
     cfg: Config, kind: str, *, clients: int = 3, config: dict[str, Any] | None = None, **order: Any
 ) -> RecordDict:
     """What client 0 replies."""
-    grid = LocalGrid(app, num_clients=clients, node_configs={0: config or {}})
+    grid = InProcessGrid(app, num_clients=clients, node_configs={0: config or {}})
     content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
     if kind != MessageType.QUERY:
         content[ARRAYS] = arrays_of(build_network(cfg, num_classes=2))
@@ -147,7 +147,7 @@ def test_a_site_with_other_classes_is_rejected(
     arrays["train_labels"][:20] = 2
     np.savez(tmp_path / "three.npz", **arrays)
     cfg = make_config()
-    grid = LocalGrid(app, num_clients=3, node_configs={1: {"data-path": str(tmp_path / "three.npz")}})
+    grid = InProcessGrid(app, num_clients=3, node_configs={1: {"data-path": str(tmp_path / "three.npz")}})
     with pytest.raises(
         FederationError, match=r"node 1001: .*its classes are \['0', '1', '2'\], the server's \['0', '1'\]"
     ):
@@ -163,7 +163,7 @@ def test_clients_of_one_class_leave_out_what_is_undefined(federate: Federate) ->
     )
     assert run.row.status == "completed"
     for stage in ("train", "val"):
-        names = {row.name for row in run.store.metrics(run.id) if row.stage == stage}
+        names = {row.name for row in run.store.metrics.of_run(run.id) if row.stage == stage}
         assert {"loss", "accuracy"} <= names
         assert not {"auroc", "average_precision"} & names
     assert "auroc" in run.row.summary["test"]

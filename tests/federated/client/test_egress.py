@@ -18,7 +18,7 @@ from federated.messages.records import METRICS as METRIC_RECORD
 from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.runtime.home import Home
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig
 
 SITE = """
@@ -52,7 +52,7 @@ def ask(cfg: Config, kind: str, site_file: Path, **order: Any) -> RecordDict:
         "data-path": cfg.data.path or "",
         "site-file": str(site_file),
     }
-    grid = LocalGrid(app, num_clients=1, node_configs={0: config})
+    grid = InProcessGrid(app, num_clients=1, node_configs={0: config})
     content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
     if kind != MessageType.QUERY:
         content[ARRAYS] = arrays_of(build_network(cfg, num_classes=2))
@@ -143,7 +143,7 @@ def call(site_file: Path, error: Exception) -> Message:
 def test_an_unforeseen_error_leaves_without_its_text(
     site_file: Any, home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    LocalGrid(app, num_clients=1)  # says which task this process works on, as Flower's runtime does
+    InProcessGrid(app, num_clients=1)  # says which task this process works on, as Flower's runtime does
     reply = call(site_file(), OSError("cannot read /data/Miller_Ann_1954.png"))
     error = read_error(reply.content)
     assert "Miller" not in str(error)

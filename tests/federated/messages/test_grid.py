@@ -14,7 +14,7 @@ from federated.messages.delivery import Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.records import error_content
 from shared.runtime.errors import DivergedError, ReplyRejected
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 
 NODES = {1000: 2, 1001: 0, 1002: 1}  # node to client, in another order
 
@@ -52,7 +52,7 @@ class Clerk:
         self.delivery, self.finished = delivery, self.finished + 1
 
 
-def send(inner: LocalGrid, clerk: Clerk, *, timeout: float | None = 5.0) -> list[int]:
+def send(inner: InProcessGrid, clerk: Clerk, *, timeout: float | None = 5.0) -> list[int]:
     """Send to all nodes; the nodes that replied, in the order of the replies."""
     grid = RoundGrid(inner, clients=NODES, handler=clerk)
     content = RecordDict({"a": MetricRecord({"b": 1})})  # 1 + 8 bytes
@@ -62,7 +62,7 @@ def send(inner: LocalGrid, clerk: Clerk, *, timeout: float | None = 5.0) -> list
 
 
 def test_replies_come_back_by_client_whatever_their_order() -> None:
-    class Shuffled(LocalGrid):
+    class Shuffled(InProcessGrid):
         def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
             return super().pull_messages(random.sample(list(message_ids), k=len(list(message_ids))))
 
@@ -79,19 +79,21 @@ def test_replies_come_back_by_client_whatever_their_order() -> None:
 
 
 def test_nodes_are_listed_by_client() -> None:
-    inner = LocalGrid(echo(), num_clients=3)
+    inner = InProcessGrid(echo(), num_clients=3)
     assert RoundGrid(inner, clients=NODES, handler=Clerk()).get_node_ids() == [1001, 1002, 1000]
 
 
 def test_nothing_to_send_is_nothing_to_finish() -> None:
     clerk = Clerk()
-    assert RoundGrid(LocalGrid(echo(), num_clients=3), clients=NODES, handler=clerk).send_and_receive([]) == []
+    assert (
+        RoundGrid(InProcessGrid(echo(), num_clients=3), clients=NODES, handler=clerk).send_and_receive([]) == []
+    )
     assert clerk.finished == 0
 
 
 def test_a_refusal_is_a_reason_without_control_characters() -> None:
     clerk = Clerk(rejected=[1])
-    assert send(LocalGrid(echo(), num_clients=3), clerk) == [1001, 1000]
+    assert send(InProcessGrid(echo(), num_clients=3), clerk) == [1001, 1000]
     assert clerk.delivery.failed == {1: "rejected: no ?[2J client 1"}
     assert clerk.delivery.replied == [0, 2]
 
@@ -108,7 +110,7 @@ def test_what_a_client_raises_is_a_reason() -> None:
         return "not a message"  # type: ignore[return-value]
 
     clerk = Clerk()
-    assert send(LocalGrid(app, num_clients=3), clerk) == []
+    assert send(InProcessGrid(app, num_clients=3), clerk) == []
     assert clerk.seen == []
     assert clerk.delivery.failed == {
         0: "DivergedError: train/loss is nan",
@@ -117,7 +119,7 @@ def test_what_a_client_raises_is_a_reason() -> None:
     }
 
 
-class Extra(LocalGrid):
+class Extra(InProcessGrid):
     """Every pull also brings replies that nobody waits for."""
 
     def __init__(self) -> None:
@@ -139,7 +141,7 @@ def test_strange_and_repeated_replies_are_passed_over() -> None:
     assert sorted(clerk.seen) == [0, 1, 2]
 
 
-class Late(LocalGrid):
+class Late(InProcessGrid):
     """Node 1002 never replies."""
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
@@ -176,7 +178,7 @@ def messages_for(kind: str) -> list[Message]:
     return [Message(RecordDict({"a": MetricRecord({"b": 1})}), node, kind) for node in NODES]
 
 
-class Swallows(LocalGrid):
+class Swallows(InProcessGrid):
     """The first messages to node 1002 are lost on their way, as Flower loses them when a connection is cut."""
 
     def __init__(self, *, lost: int) -> None:
@@ -230,7 +232,7 @@ def test_a_node_that_is_away_is_neither_asked_nor_asked_again() -> None:
 
 
 def test_a_reply_after_the_deadline_is_dropped_and_recorded_and_its_client_skips_the_evaluation() -> None:
-    class Slow(LocalGrid):
+    class Slow(InProcessGrid):
         busy = True
 
         def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
@@ -268,7 +270,7 @@ def test_a_reply_after_the_deadline_is_dropped_and_recorded_and_its_client_skips
     assert clerk.seen.count(1) == 1
 
 
-class Gone(LocalGrid):
+class Gone(InProcessGrid):
     """Messages to node 1000 cannot be pushed."""
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
@@ -285,7 +287,7 @@ def test_a_node_that_is_gone_is_named_at_once() -> None:
 
 
 def test_an_error_of_flower_for_a_dead_node_goes_to_its_client() -> None:
-    class Dead(LocalGrid):
+    class Dead(InProcessGrid):
         def _run(self, message: Message) -> Message:
             reply = Message(Error(code=5, reason="Node unavailable"), reply_to=message)
             reply.metadata.__dict__["_src_node_id"] = 1  # the SuperLink's own
@@ -296,7 +298,7 @@ def test_an_error_of_flower_for_a_dead_node_goes_to_its_client() -> None:
     assert clerk.delivery.failed == dict.fromkeys((0, 1, 2), "error 5: Node unavailable")
 
 
-class Unreadable(LocalGrid):
+class Unreadable(InProcessGrid):
     """As Flower's: all replies that are there come in one pull, and all are lost if one cannot be read."""
 
     def __init__(self) -> None:
@@ -330,7 +332,7 @@ def test_a_reply_that_flower_cannot_read_does_not_end_the_run() -> None:
 
 
 def test_a_lost_connection_is_an_error() -> None:
-    class Lost(LocalGrid):
+    class Lost(InProcessGrid):
         def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
             raise ConnectionError("the SuperLink is gone")
 

@@ -22,7 +22,7 @@ from federated.strategy.aggregation import Averaging, CollectAll, MaskedSum, Run
 from federated.strategy.fedavgm import FedAvgMServer
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
 from shared.runtime.errors import ReplyRejected
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 
 COUNTS = [5, 20, 7, 20, 11, 3]  # examples by client
 LARGEST_FIRST = [1, 3, 4, 2, 0, 5]
@@ -74,7 +74,7 @@ class Clerk:
         self.delivery = delivery
 
 
-class InOrder(LocalGrid):
+class InOrder(InProcessGrid):
     """Replies come in a given order of clients, some of them never."""
 
     def __init__(self, app: ClientApp, order: Sequence[int], *, missing: Iterable[int] = ()) -> None:
@@ -99,7 +99,7 @@ def averaging(nodes: Sequence[int], kind: type[ServerHalf] = AveragingServer, **
 
 
 def one_round(
-    inner: LocalGrid,
+    inner: InProcessGrid,
     *,
     counts: Sequence[int] = COUNTS,
     one: ServerHalf | None = None,
@@ -192,7 +192,7 @@ def test_whoever_does_not_come_is_passed_over_at_the_end(missing: list[int]) -> 
 
 
 def test_clients_with_many_examples_are_asked_first_and_then_go_by_their_id() -> None:
-    class Noting(LocalGrid):
+    class Noting(InProcessGrid):
         def push_messages(self, messages: Iterable[Message]) -> list[str]:
             messages = list(messages)
             pushed.extend(self.get_node_ids().index(message.metadata.dst_node_id) for message in messages)
@@ -233,7 +233,7 @@ def test_one_model_is_its_own_mean(weight: int) -> None:
 
 @pytest.mark.parametrize("kind", [AveragingServer, FedAvgMServer])
 def test_another_grid_that_takes_nothing_gives_the_same_mean(kind: type[ServerHalf]) -> None:
-    inner = LocalGrid(client_app(), num_clients=len(COUNTS))
+    inner = InProcessGrid(client_app(), num_clients=len(COUNTS))
     start = model(99)
     streamed = one_round(inner, one=averaging(inner.get_node_ids(), kind), start=start)
     other = averaging(inner.get_node_ids(), kind)
@@ -294,7 +294,7 @@ def large(client_id: int) -> ArrayRecord:
 @pytest.mark.parametrize("sampled", [1.0, 0.1])
 def test_few_models_are_in_memory_when_replies_come_in_turn(sampled: float, peak: Callable[[], float]) -> None:
     counts = [100 - client for client in range(40)]
-    inner = LocalGrid(client_app(counts, make=large), num_clients=40)
+    inner = InProcessGrid(client_app(counts, make=large), num_clients=40)
     one = averaging(inner.get_node_ids(), fraction_train=sampled)
     assert one_round(inner, counts=counts, one=one, start=large(0)) is not None
     # The global model, a reply, the sum (8 bytes a value), a product to add (as much), and copies on the way.

@@ -19,7 +19,7 @@ from federated.strategy.scaffold import CONTROL, ScaffoldClient, ScaffoldServer
 from federated.strategy.server_half import ServerContext, ServerHalf
 from shared.config.compose import compose
 from shared.runtime.errors import ConfigError
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 
 EXAMPLES = {0: 1, 1: 3}
 TARGETS = {0: (2.0, 0.0), 1: (0.0, 4.0)}  # client k minimises half the squared distance from its target
@@ -52,11 +52,11 @@ def numbers(arrays: ArrayRecord | None, key: str = "w") -> list[float]:
 
 @pytest.fixture(autouse=True)
 def messages_can_be_made() -> None:
-    LocalGrid(None, num_clients=0)  # type: ignore[arg-type]
+    InProcessGrid(None, num_clients=0)  # type: ignore[arg-type]
 
 
 def sent(one: ServerHalf, arrays: ArrayRecord, round: int) -> Message:
-    grid: Any = LocalGrid(None, num_clients=0)  # type: ignore[arg-type]
+    grid: Any = InProcessGrid(None, num_clients=0)  # type: ignore[arg-type]
     return next(iter(one.configure_train(round, arrays, ConfigRecord(), grid)))
 
 
