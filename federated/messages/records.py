@@ -24,7 +24,7 @@ from shared.runtime.errors import FedtwinError
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
 THRESHOLDS, ERROR = "thresholds", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
-NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
+NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
 CLIENT_ID, NUM_PARTITIONS, NUM_VAL = "client-id", "num-partitions", "num-val"
 SCHEMA, PROFILE = "schema", "profile"  # JSON
 
@@ -43,15 +43,15 @@ class TrainOrder:
         Factor on the learning rate.
     class_weights : list of float or None
         Weights of the classes in the training loss.
-    proximal_mu : float
-        Of FedProx, whose strategy of Flower's adds it; 0 for all others.
+    run_key : str
+        32 hexadecimal digits, under which a client keeps what it needs in a later round.
     """
 
     snapshot: str
     round: int = 0
     lr_scale: float = 1.0
     class_weights: list[float] | None = None
-    proximal_mu: float = 0.0
+    run_key: str = ""
 
     def to_record(self) -> ConfigRecord:
         """Pack it."""
@@ -60,6 +60,7 @@ class TrainOrder:
                 "snapshot": self.snapshot.encode(),  # as bytes, which Flower leaves out of its log
                 SERVER_ROUND: self.round,
                 LR_SCALE: self.lr_scale,
+                RUN_KEY: self.run_key,
                 **({"class-weights": self.class_weights} if self.class_weights else {}),
             }
         )
@@ -73,7 +74,7 @@ class TrainOrder:
             round=cast(int, record[SERVER_ROUND]),
             lr_scale=cast(float, record[LR_SCALE]),
             class_weights=cast("list[float] | None", record.get("class-weights")),
-            proximal_mu=cast(float, record.get("proximal-mu", 0.0)),
+            run_key=cast(str, record.get(RUN_KEY, "")),
         )
 
 
@@ -215,6 +216,7 @@ def reply_content(
     points: Sequence[MetricPoint],
     num_examples: int,
     arrays: ArrayRecord | None = None,
+    extra: Mapping[str, ArrayRecord] | None = None,
     thresholds: npt.NDArray[np.int64] | None = None,
 ) -> RecordDict:
     """A client's reply to a train or evaluate message.
@@ -225,6 +227,8 @@ def reply_content(
         The weight in the aggregation.
     arrays : ArrayRecord, optional
         The trained parameters.
+    extra : mapping of str to ArrayRecord, optional
+        Further records that the algorithm declares, by name.
     thresholds : ndarray [2, 1000], int64, optional
         From `shared.model.scores.threshold_counts`.
     """
@@ -244,6 +248,8 @@ def reply_content(
     )
     if arrays is not None:
         content[ARRAYS] = arrays
+    for name, record in (extra or {}).items():
+        content[name] = record
     if thresholds is not None:
         content[THRESHOLDS] = ConfigRecord(
             {"negatives": thresholds[0].tolist(), "positives": thresholds[1].tolist()}
