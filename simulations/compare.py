@@ -16,15 +16,18 @@ from rich.table import Table
 
 from shared.config.config import Config
 from shared.data.images.dataset import load_images
+from shared.metrics.catalogue import better, client_metric, label
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import summary_sentence
 from shared.runtime.home import Home
 from shared.runtime.progress import Board
 from shared.runtime.run import tracked_run
 from shared.tracking.store import Store
 from simulations.engine.process_pool import LocalEngine
-from simulations.gap.bootstrap import GapRow, compare_gap, per_client_summary
-from simulations.gap.wording import gap_table, summary_sentence
+from simulations.gap.bootstrap import compare_gap, per_client_summary
+from simulations.gap.wording import gap_table
 from simulations.report.build import Comparison, cost_rows, write_results
-from simulations.report.history import client_values, read_predictions
+from simulations.report.history import client_values, read_outputs
 from simulations.twins import Twins, train_twins
 
 
@@ -63,7 +66,7 @@ def compare(
     console.print(summary_sentence(rows, num_clients=cfg.federation.num_clients))
     clients = clients_summary(twins, store=store)
     for name, value in (
-        ("clients", f"validation accuracy: {clients}"),
+        ("clients", f"validation {label(client_metric())}: {clients}"),
         ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
         ("database", home.database_url if home.database_url.startswith("sqlite") else "PostgreSQL"),
         ("report", str(report)),
@@ -77,9 +80,9 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
     """The gap of every metric, from the predictions that the twins left."""
     data = load_images(cfg.data, cache_dir=home.cache)
     return compare_gap(
-        [read_predictions(home, run_id) for run_id in twins.pooled],
-        [read_predictions(home, run_id) for run_id in twins.federated],
-        local=[[read_predictions(home, run_id) for run_id in ids] for ids in twins.local],
+        [read_outputs(home, run_id) for run_id in twins.pooled],
+        [read_outputs(home, run_id) for run_id in twins.federated],
+        local=[[read_outputs(home, run_id) for run_id in ids] for ids in twins.local],
         confidence=cfg.compare.confidence,
         resamples=cfg.compare.resamples,
         seed=cfg.seed,
@@ -88,11 +91,11 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
 
 
 def clients_summary(twins: Twins, *, store: Store) -> str:
-    """How the last global model's validation accuracy spreads over the clients of the first seed."""
-    values = client_values(store, twins.federated[0], metric="accuracy")
+    """How the last global model's validation metric spreads over the clients of the first seed."""
+    values = client_values(store, twins.federated[0], metric=client_metric())
     if not values:
         return "no client has validation rows"
-    spread = per_client_summary(values)
+    spread = per_client_summary(values, better=better(client_metric()))
     return (
         f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
         f"best {spread.best:.3f} ({escape(spread.best_name)}), spread {spread.spread:.3f}"

@@ -12,6 +12,7 @@ from centralized.train import Subset, train
 from shared.config.config import Config
 from shared.data.images.dataset import load_images
 from shared.data.partition.partition import partition_images
+from shared.metrics.catalogue import client_metric
 from shared.runtime.home import Home
 from shared.runtime.progress import Board
 from shared.tracking.store import Store
@@ -96,8 +97,8 @@ def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
 class _EpochProgress(Callback):
     """Moves a bar of the board."""
 
-    def __init__(self, update: Callable[[int, str], None], monitor: str) -> None:
-        self.update, self.monitor = update, monitor
+    def __init__(self, update: Callable[[int, str], None], monitor: str | None) -> None:
+        self.update, self.monitor = update, monitor or f"val/{client_metric()}"
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         value = trainer.callback_metrics.get(self.monitor)
@@ -114,5 +115,5 @@ def _train(
         store=store,
         home=home,
         subset=subset,
-        extra_callbacks=[_EpochProgress(update, cfg.trainer.monitor or "val/accuracy")],
+        extra_callbacks=[_EpochProgress(update, cfg.trainer.monitor)],
     )

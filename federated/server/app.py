@@ -26,7 +26,7 @@ from shared.config.config import Config, compose, validate
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.model.classifier import LitClassifier, balanced_weights
-from shared.model.scores import predict
+from shared.model.prediction import predict
 from shared.runtime.home import Home, open_home
 from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
@@ -224,13 +224,13 @@ class _Rounds:
             self.checkpoints / ("best.safetensors" if best else "last.safetensors")
         )
         self.module.network.load_state_dict(state)
-        scores = predict(
+        outputs = predict(
             self.module.network, self.datamodule, "test", device=evaluation_device(self.cfg.trainer)
         )
         record_test(
             self.store,
             self.run_id,
-            scores,
+            outputs,
             threshold=progress.threshold,
             folder=self.folder,
             test_round=progress.round,

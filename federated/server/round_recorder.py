@@ -24,9 +24,12 @@ from federated.server.roster import Roster
 from federated.strategy.base import Deterministic
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule, part_size
+from shared.metrics.catalogue import progress_metrics
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint, Stage
+from shared.metrics.thresholds import best_threshold
 from shared.model.classifier import LitClassifier
-from shared.model.scores import best_threshold, confusion, predict, score
+from shared.model.prediction import predict
 from shared.runtime.errors import DivergedError, FederationError, QuorumError, bullet_list
 from shared.tracking.store import Store
 from shared.training.trainer import evaluation_device
@@ -193,15 +196,16 @@ class RoundJournal:
         state = state_of(arrays)
         finite = all(bool(tensor.isfinite().all()) for tensor in state.values())
         self.module.network.load_state_dict(state)
-        scores = predict(self.module.network, self.datamodule, "test", device=self.device)
-        if not finite or not bool(scores.probabilities.isfinite().all()):
+        outputs = predict(self.module.network, self.datamodule, "test", device=self.device)
+        if not finite or not outputs.is_finite:
             if number:
                 self._write_round()
             raise DivergedError(
                 f"round {number}: the global model or its answers are not finite: the training diverged; "
                 f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
             )
-        values, count = score(scores), len(scores.labels)
+        judge = ClassificationMetrics(outputs.num_classes)
+        values, count = judge.values(outputs), len(outputs)
         self.sink.add(
             [
                 MetricPoint(stage="test", name=name, value=value, round=number, num_examples=count)
@@ -213,7 +217,7 @@ class RoundJournal:
             round=number,
             loss=values["loss"],
             metrics=values,
-            confusion=confusion(scores).tolist(),
+            confusion=judge.confusion(outputs).tolist(),
             num_examples=count,
         )
         return values
@@ -324,6 +328,6 @@ def _stage(message_type: str) -> Stage:
 
 
 def _shown(test: dict[str, float], val: dict[str, float]) -> str:
-    parts = [f"test/{name} {test[name]:.4f}" for name in ("loss", "accuracy") if name in test]
-    parts += [f"val/{name} {val[name]:.4f}" for name in ("loss", "accuracy") if name in val]
+    parts = [f"test/{name} {test[name]:.4f}" for name in progress_metrics() if name in test]
+    parts += [f"val/{name} {val[name]:.4f}" for name in progress_metrics() if name in val]
     return "  ".join(parts)

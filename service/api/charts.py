@@ -1,4 +1,4 @@
-"""The routes of the REST API behind the charts: curves, x-axes, comparison, predictions, settings."""
+"""The routes of the REST API behind the charts: metrics, curves, x-axes, comparison, predictions, settings."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from service.api import chart_schemas, schemas
 from service.api.dependencies import HomeOf, RunOf, StoreOf, known_run
 from service.api.problems import AsciiJson, Problem, documented
 from service.comparison.comparison import compare
-from service.read import predictions
 from service.read.prediction_curves import describe
 from service.read.run_detail import difference
 from service.read.series import run_series
 from service.read.x_axes import run_steps
+from shared.metrics.catalogue import as_json
 from shared.tracking.overview import LARGEST_ID
 
 MOST_COMPARED = 100
 _IDS = rf"^[0-9]{{1,10}}(,[0-9]{{1,10}}){{0,{MOST_COMPARED - 1}}}$"
 
 router = APIRouter(tags=["charts"], responses=documented(404))
+
+
+@router.get("/catalogue", response_model=chart_schemas.Catalogue)
+def metrics_catalogue() -> AsciiJson:
+    """Label, direction, bounds and unit of every metric, in the order in which they are shown."""
+    return AsciiJson({"metrics": as_json()})
 
 
 @router.get("/runs/{run_id}/series", response_model=chart_schemas.SeriesList)
@@ -54,7 +60,7 @@ def compared(
         Query(
             min_length=1,
             max_length=200,
-            description="Without it: AUROC where it is defined in this stage, else accuracy.",
+            description="Without it: the headline, the first metric of the catalogue that is defined.",
         ),
     ] = None,
     stage: schemas.Stage = "val",
@@ -70,12 +76,15 @@ def compared(
 @router.get("/runs/{run_id}/predictions", response_model=chart_schemas.PredictionCurves)
 def prediction_curves(store: StoreOf, home: HomeOf, run: RunOf) -> AsciiJson:
     """ROC, precision-recall, calibration, threshold sweep and confusion matrix of the tested model."""
-    path = home.run_dir(run.id) / predictions.PREDICTIONS
+    from shared.metrics.outputs import OUTPUTS_FILE, Outputs, UnreadableOutputs
+
     try:
-        found = predictions.read(path)
+        found = Outputs.load(home.run_dir(run.id) / OUTPUTS_FILE)
+        if not found.is_finite:
+            raise UnreadableOutputs("some probabilities are not finite")
     except FileNotFoundError:
         raise Problem(404, f"run {run.id} has no predictions on this machine: it was not tested here") from None
-    except predictions.UnreadablePredictions as error:
+    except UnreadableOutputs as error:
         raise Problem(404, f"the predictions of run {run.id} cannot be read: {error}") from None
     return AsciiJson(describe(found, classes=run.summary.get("classes")))
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from service.read.run_config import direction, monitored, planned_runs, setting, unit, without_secrets
+from service.read.run_config import monitored, planned_runs, setting, unit, without_secrets
+from shared.metrics.catalogue import spec_of
 from shared.tracking.overview import Curve, Marks
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow, json_ready
 from shared.tracking.store import Store
@@ -151,15 +152,15 @@ def _best(run: RunRow, values: Sequence[float]) -> dict[str, Any] | None:
     key, mode = monitored(run)
     best = _stored_best(run)
     if best is None and values:
-        best = max(values) if mode == "max" else min(values)
+        best = None if mode is None else max(values) if mode == "max" else min(values)
     return None if best is None else {"key": key, "value": best}
 
 
 def _stored_best(run: RunRow) -> float | None:
-    # `Store.finish_run` keeps the best validation values, in the direction that their names have by default.
+    # `Store.finish_run` keeps the best validation values, in the direction of the catalogue where it knows one.
     key, mode = monitored(run)
     stage, _, name = key.partition("/")
-    if not run.finished or stage != "val" or mode != direction(key):
+    if not run.finished or stage != "val" or (spec_of(name).mode or mode) != mode:
         return None
     best: float | None = (run.summary.get("best") or {}).get(name)
     return best

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shared.metrics.catalogue import default_monitor, spec_of
 from shared.runtime.errors import ConfigError, bullet_list
 
 if TYPE_CHECKING:
@@ -186,10 +187,20 @@ class TrainerConfig(Section):
         Returns
         -------
         tuple of str and {"min", "max"}
+
+        Raises
+        ------
+        ConfigError
+            Which direction is the better one is not known.
         """
-        monitor = self.monitor or ("val/recall" if num_classes == 2 else "val/accuracy")
-        falling = monitor.endswith(("loss", "error"))
-        return monitor, self.mode or ("min" if falling else "max")
+        monitor = self.monitor or default_monitor(num_classes)
+        mode = self.mode or spec_of(monitor.partition("/")[2]).mode
+        if mode is None:
+            raise ConfigError(
+                f"trainer.monitor={monitor}: it is not known whether lower or higher is better; "
+                "set trainer.mode=min or trainer.mode=max"
+            )
+        return monitor, mode
 
 
 class PartitionConfig(Section):

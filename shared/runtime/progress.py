@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from shared.metrics.catalogue import progress_metrics
 from shared.tracking.store import Store
 
 
@@ -86,7 +87,8 @@ class Board:
             evaluations = store.server_evaluations(run_id)
             if evaluations:
                 last = evaluations[-1]
-                metrics = last.metrics
-                update(last.round, f"test/loss {last.loss:.4f}  test/accuracy {metrics['accuracy']:.4f}")
+                values = {**last.metrics, "loss": last.loss}
+                shown = [f"test/{name} {values[name]:.4f}" for name in progress_metrics() if name in values]
+                update(last.round, "  ".join(shown))
 
         return look
