@@ -1,4 +1,4 @@
-"""``python -m centralized``: the same as ``fedtwin centralized``."""
+"""``python -m centralized``: same as ``fedtwin centralized``."""
 
 from centralized.app import main
 

@@ -1,11 +1,11 @@
-"""``fedtwin centralized``: the Hydra app around `centralized.train`."""
+"""``fedtwin centralized``: the Hydra app of `centralized.train`."""
 
 from __future__ import annotations
 
 import hydra
 from omegaconf import DictConfig
 
-from shared.config.config import CONF_DIR, from_hydra
+from shared.config.compose import CONF_DIR, from_hydra
 from shared.runtime.terminal import report_errors
 
 
@@ -20,7 +20,7 @@ def main(overrides: DictConfig) -> None:
     """
     with report_errors():
         cfg = from_hydra(overrides)
-        from rich.console import Console  # this and what follows: not needed for --help, --cfg and mistakes
+        from rich.console import Console  # imported late: not needed for --help, --cfg and invalid input
 
         from centralized.train import train
         from shared.runtime.home import open_home

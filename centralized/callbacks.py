@@ -1,4 +1,4 @@
-"""What watches a centralized training: best checkpoint, early stopping, average of weights, progress."""
+"""Lightning callbacks of a centralized training: checkpoints, early stopping, weight averaging, progress."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ WHEN: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter
 def build_callbacks(
     cfg: Config, *, datamodule: ImageDataModule, sink: MetricSink, folder: Path
 ) -> list[Callback]:
-    """The callbacks of a centralized training, in the order in which they run.
+    """Build the callbacks of a centralized training, in the order in which they run.
 
     Parameters
     ----------
     folder : Path
-        Of the checkpoints: ``best.ckpt``, ``last.ckpt``.
+        For the checkpoints ``best.ckpt`` and ``last.ckpt``.
 
     Raises
     ------
     ConfigError
-        ``trainer.monitor`` is not defined on the rows there are.
+        ``trainer.monitor`` is not defined on the available rows.
     """
     monitor, mode = cfg.trainer.monitored(len(datamodule.data.classes))
     measured = _is_measured(monitor, datamodule, explicit=cfg.trainer.monitor is not None)
-    callbacks: list[Callback] = [OwnSigterm()]
+    callbacks: list[Callback] = [KeepSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
     callbacks.append(MetricsCollector(sink))
@@ -63,7 +63,7 @@ def build_callbacks(
         )
     callbacks += [
         Checkpoint(folder, filename="best", monitor=monitor if measured else None, mode=mode, **WHEN),
-        Checkpoint(folder, filename="last", **WHEN),  # after the best, so that it knows which that is
+        Checkpoint(folder, filename="last", **WHEN),  # after the best, so that it stores which one that is
     ]
     if cfg.trainer.progress:
         callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines(monitor))
@@ -79,24 +79,24 @@ def stop_reason(callbacks: Sequence[Callback]) -> str | None:
 
 
 class Checkpoint(ModelCheckpoint):
-    """Lightning's, for a run that may begin with the checkpoint of another one."""
+    """Lightning's ModelCheckpoint, for a run that may start from another run's checkpoint."""
 
     @property
     def state_key(self) -> str:
-        """Where its state is in a checkpoint."""
+        """Key of its state in a checkpoint."""
         return f"{type(self).__qualname__}-{self.filename}"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over which model was the best, but not from another run: its file is not here."""
+        """Restore which model was best, unless the checkpoint is another run's, whose files are elsewhere."""
         if state_dict["dirpath"] == self.dirpath:
             super().load_state_dict(state_dict)
 
 
 class Patience(EarlyStopping):
-    """Lightning's early stopping, with the patience configured now also after a checkpoint was loaded."""
+    """Lightning's EarlyStopping that keeps the configured patience when a checkpoint is loaded."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what was seen, but not the patience and not that it was exhausted."""
+        """Restore best score and wait count, but neither the patience nor that it was exhausted."""
         now = self.state_dict()
         seen = {name: state_dict[name] for name in ("best_score", "wait_count")}
         super().load_state_dict({**now, **seen})
@@ -106,7 +106,7 @@ def _is_measured(monitor: str, datamodule: ImageDataModule, *, explicit: bool) -
     stage, _, name = monitor.partition("/")
     counts = dict(zip(datamodule.data.classes, datamodule.label_counts(stage), strict=True))
     if not any(counts.values()):
-        print("warning: there are no validation rows, so the last epoch counts as the best", file=sys.stderr)
+        print("warning: no validation rows; the last epoch is used as the best", file=sys.stderr)
         return False
     if name not in ClassificationMetrics(len(counts)).defined_for(list(counts.values())):
         absent = [label for label, count in counts.items() if not count]
@@ -121,32 +121,32 @@ def _is_measured(monitor: str, datamodule: ImageDataModule, *, explicit: bool) -
     return True
 
 
-class OwnSigterm(Callback):
-    """Keeps the SIGTERM handler of before the fit: Lightning's waits for devices that wait for this one."""
+class KeepSigterm(Callback):
+    """Restores our SIGTERM handler: Lightning's waits for processes that wait for this one."""
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Set it again, as Lightning has set its own by now."""
+        """Restore the handler after Lightning has set its own."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.handler)
 
 
 class EpochLines(Callback):
-    """One line an epoch, where there is no terminal to draw a bar on.
+    """Prints one line per epoch if standard error is not a terminal.
 
     Parameters
     ----------
     monitor : str
-        The metric shown beside the losses.
+        Metric to print beside the losses.
     """
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the line."""
+        """Print the line."""
         if not trainer.is_global_zero:
             return
         loss, *_ = progress_metrics()

@@ -1,4 +1,4 @@
-"""Several devices: the other processes of a centralized training, which `fit` starts and ends."""
+"""Multi-device training: starts and ends one process for each further device of a centralized training."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from shared.runtime.errors import FedtwinError
 
-READY = "ready\n"  # what a worker writes when it has the data
+READY = "ready\n"  # written by a worker that has loaded the data
 GRACE_S = 20
 
 
 class LocalProcesses(LightningEnvironment):
-    """How the processes find each other.
+    """Lightning environment in which we start the processes ourselves.
 
-    Lightning's own launcher would repeat the command line in each process, and with it the run row, the other
-    twins of a comparison and the final test; ours begin at the fit.
+    Lightning's launcher would repeat the command line in each process, and with it the run row, the other twins
+    of a comparison and the final test; our processes start at the fit.
 
     Parameters
     ----------
     rank : int
-        Of this process; 0 is the one that the user started.
+        Of this process; 0 is the one the user started.
     port : int, optional
-        Where process 0 listens; a free one by default.
+        On which process 0 listens; a free one by default.
     """
 
     def __init__(self, *, rank: int = 0, port: int | None = None) -> None:
@@ -41,25 +41,25 @@ class LocalProcesses(LightningEnvironment):
 
     @property
     def creates_processes_externally(self) -> bool:
-        """Lightning need not start any."""
+        """We start the processes, not Lightning."""
         return True
 
     @property
     def main_address(self) -> str:
-        """All processes are on this machine."""
+        """Address of process 0: this machine."""
         return "127.0.0.1"
 
     @property
     def main_port(self) -> int:
-        """Where process 0 listens."""
+        """Port on which process 0 listens."""
         return self.port
 
     def local_rank(self) -> int:
-        """The number of this process."""
+        """Rank of this process."""
         return self.rank
 
     def node_rank(self) -> int:
-        """There is one machine."""
+        """0: there is one machine."""
         return 0
 
 
@@ -67,14 +67,14 @@ class LocalProcesses(LightningEnvironment):
 def other_processes(
     trainer: L.Trainer, environment: LocalProcesses, order: Mapping[str, Any]
 ) -> Iterator[None]:
-    """Run `centralized.worker` for every device but the first, for the length of a block.
+    """Run `centralized.worker` for every device but the first, for the duration of a block.
 
     Parameters
     ----------
     trainer : Trainer
         Of this process.
     order : mapping
-        What they are to do, in JSON's types.
+        Their task, in JSON's types.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def other_processes(
         yield
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()  # the test runs in this process alone
+            torch.distributed.destroy_process_group()  # the test runs in this process only
         for worker in workers:
             _end(worker)
 
@@ -103,7 +103,7 @@ def _start(order: Mapping[str, Any]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         text=True,
-        start_new_session=True,  # Ctrl-C is for process 0, which ends them all
+        start_new_session=True,  # Ctrl-C goes to process 0, which ends all others
     )
     assert worker.stdin is not None
     worker.stdin.write(json.dumps(order) + "\n")
@@ -113,7 +113,7 @@ def _start(order: Mapping[str, Any]) -> subprocess.Popen[str]:
 
 def _end(worker: subprocess.Popen[str]) -> None:
     try:
-        worker.communicate(timeout=GRACE_S)  # closes its standard input, by which one that still runs ends
+        worker.communicate(timeout=GRACE_S)  # closes its standard input, at which a running worker exits
     except subprocess.TimeoutExpired:
         worker.kill()
         worker.communicate()
@@ -122,4 +122,6 @@ def _end(worker: subprocess.Popen[str]) -> None:
 def _await(worker: subprocess.Popen[str]) -> None:
     assert worker.stdout is not None
     if not any(line == READY for line in worker.stdout):
-        raise FedtwinError("the process of another device did not start, see above; or set trainer.devices=1")
+        raise FedtwinError(
+            "the process of another device did not start (see above); use trainer.devices=1 to train on one"
+        )

@@ -1,4 +1,4 @@
-"""Fitting the model of a centralized run: in this process, and in one more for each further device."""
+"""`fit`: trains the model of a centralized run, in this process and one more per further device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True)
 class Subset:
-    """The rows of one client that trains alone.
+    """The rows of one client, for local training.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Subset:
 
 
 def load(cfg: Config, *, home: Home, subset: Subset | None) -> ImageDataModule:
-    """The batches of all rows, or of a subset.
+    """Load the datamodule of all rows, or of a subset.
 
     Raises
     ------
@@ -65,16 +65,16 @@ def fit(
     environment: LocalProcesses | None = None,
     extra_callbacks: Sequence[Callback] = (),
 ) -> tuple[LitClassifier, str | None]:
-    """Train; the best and the last checkpoint are in the folder then.
+    """Train, and write the best and the last checkpoint into the folder.
 
     Parameters
     ----------
     subset : Subset, optional
-        What the datamodule was loaded with.
+        The subset that the datamodule was loaded with.
     folder : Path
         Of the run.
     environment : LocalProcesses, optional
-        Of another process than the first.
+        For processes other than the first.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def fit(
     Raises
     ------
     FedtwinError
-        What the user can mend.
+        An error that the user can correct.
     KeyboardInterrupt
         Ctrl-C or SIGTERM.
     """
@@ -103,7 +103,7 @@ def fit(
         callbacks=[*callbacks, *extra_callbacks],
         root=folder,
         environment=environment,
-        limit_val_batches=1.0 if datamodule.num_examples("val") else 0,  # 0: Lightning does not look for rows
+        limit_val_batches=1.0 if datamodule.num_examples("val") else 0,  # 0: Lightning skips validation
         enable_checkpointing=True,
         enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
     )
@@ -117,7 +117,7 @@ def fit(
     with other_processes(trainer, environment, order):
         try:
             trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
-        except SystemExit:  # what Lightning makes of it
+        except SystemExit:  # raised by Lightning on Ctrl-C
             raise KeyboardInterrupt from None
     return module.float(), stop_reason(callbacks)
 
@@ -127,7 +127,7 @@ def _checkpoint_to_resume(cfg: Config, *, module: LitClassifier, folder: Path) -
         return None
     path = Path(cfg.resume).expanduser().absolute()
     own = path == folder / CHECKPOINTS / path.name
-    check_resume(cfg, path, module=module, allow_done=own)  # a run of which only the test is missing
+    check_resume(cfg, path, module=module, allow_done=own)  # own: only the test may be missing
     return path
 
 
@@ -137,4 +137,4 @@ def _set_threads(cfg: Config, trainer: L.Trainer) -> None:
     elif trainer.num_devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.num_devices))
     elif cfg.model.name == "cnn":
-        torch.set_num_threads(1)  # its layers are too small to share: more threads only wait for each other
+        torch.set_num_threads(1)  # its layers are too small for several threads

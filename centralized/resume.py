@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: is it one of a centralized run, and does it fit what is configured now?"""
+"""Checks before resuming: whether a checkpoint is of a centralized run and fits the current configuration."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.config.config import Config
+from shared.config.stored import upgrade
 from shared.model.classifier import LitClassifier
 from shared.model.weights import read_file
 from shared.runtime.errors import ConfigError, bullet_list
 
-FIXED = ("seed", "model", "trainer.optimizer", "trainer.scheduler")  # what a checkpoint goes on with
+FIXED = ("seed", "model", "trainer.optimizer", "trainer.scheduler")  # must equal the checkpoint's
 
 
 def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: bool) -> None:
@@ -19,39 +20,41 @@ def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: 
     Parameters
     ----------
     module : LitClassifier
-        That is to go on.
+        To be resumed.
     allow_done : bool
-        Whether it may have no epoch left.
+        Whether no epoch may be left to train.
 
     Raises
     ------
     WeightsError
-        The file cannot be read without running code in it.
+        The file cannot be read safely.
     ConfigError
-        It is not a checkpoint of this model and these settings, or has no epoch left.
+        Not a checkpoint of this model and these settings, or no epoch is left.
     """
     checkpoint = read_file(path)
     missing = {"state_dict", "epoch", "optimizer_states", "config"} - checkpoint.keys()
     if missing:
         raise ConfigError(
-            f"{path} is not a checkpoint of a centralized run (it has no {', '.join(sorted(missing))}); to "
-            "start from the weights alone set model.weights"
+            f"{path} is not a checkpoint of a pooled run (missing: {', '.join(sorted(missing))}); to start "
+            "from weights only, set model.weights"
         )
     now, then = cfg.snapshot(), checkpoint["config"]
+    then = upgrade(then) if isinstance(then, dict) else {}
     problems = [problem for name in FIXED for problem in _differences(name, _at(then, name), _at(now, name))]
     shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in checkpoint["state_dict"].items()}
     problems += [
-        f"{key}: shape {found.get(key)} there, {shapes.get(key)} now"
+        f"{key}: shape {found.get(key)} in the checkpoint, {shapes.get(key)} now"
         for key in sorted(shapes.keys() | found.keys())
         if shapes.get(key) != found.get(key)
     ]
     if problems:
-        raise ConfigError(f"{path} cannot be gone on with under other settings:\n{bullet_list(problems)}")
+        raise ConfigError(f"{path} cannot be resumed with different settings:\n{bullet_list(problems)}")
     done = checkpoint["epoch"] + 1
     if done > cfg.trainer.max_epochs or (done == cfg.trainer.max_epochs and not allow_done):
         raise ConfigError(
-            f"{path} has {done} epochs behind it, trainer.max_epochs={cfg.trainer.max_epochs} leaves none to go"
+            f"{path} has completed {done} epochs; none left to train "
+            f"(trainer.max_epochs={cfg.trainer.max_epochs})"
         )
 
 
@@ -63,6 +66,6 @@ def _at(snapshot: Any, name: str) -> Any:
 
 def _differences(name: str, then: Any, now: Any) -> list[str]:
     if isinstance(then, dict) and isinstance(now, dict):
-        keys = sorted((then.keys() | now.keys()) - {"weights"})  # where a training started from is behind it
+        keys = sorted((then.keys() | now.keys()) - {"weights"})  # the initial weights no longer matter
         return [text for key in keys for text in _differences(f"{name}.{key}", then.get(key), now.get(key))]
-    return [] if then == now else [f"{name}: {then} there, {now} now"]
+    return [] if then == now else [f"{name}: {then} in the checkpoint, {now} now"]

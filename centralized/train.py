@@ -1,4 +1,4 @@
-"""The pooled baseline: load, fit, test; `federated` trains the same model where the data lives."""
+"""`train`: the pooled baseline, from loading the data to the final test, recorded as one run."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def train(
     extra_callbacks: Sequence[Callback] = (),
     resume: bool = False,
 ) -> int:
-    """Train on all rows (or one client's), test the chosen model, and record everything as one run.
+    """Train on all rows (or one client's), test the selected model, and record everything as one run.
 
     Parameters
     ----------
     cfg : Config
-        With ``resume`` set to a checkpoint, the training goes on from there.
+        ``resume`` may name a checkpoint to continue from.
     subset : Subset, optional
-        Makes it a ``local`` run.
+        Trains one client's rows only, as a ``local`` run.
     extra_callbacks : sequence of Callback
-        Such as a progress bar of the caller.
+        Such as the caller's progress bar.
     resume : bool
-        Go on with the run in ``tracking.run_id``, from its last checkpoint if it got that far.
+        Resume the run ``tracking.run_id``, from its last checkpoint if there is one.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def train(
     Raises
     ------
     FedtwinError
-        What the user can mend; the run row ends as failed.
+        An error that the user can correct; the run is marked as failed.
     """
     mode = "local" if subset else "centralized"
     with tracked_run(store, cfg, mode=mode, resume=resume or cfg.resume is not None) as run_id:
@@ -66,17 +66,17 @@ def train(
         if resume and last.is_file():
             cfg = cfg.replace("", resume=str(last))
         datamodule = load(cfg, home=home, subset=subset)
-        store.update_run(run_id, summary={"classes": list(datamodule.data.classes)})
+        store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
         module, stop_reason = fit(
             cfg,
             datamodule=datamodule,
             subset=subset,
-            sink=store.sink(run_id),
+            sink=store.metrics.sink(run_id),
             folder=folder,
             extra_callbacks=extra_callbacks,
         )
         _test(cfg, module=module, datamodule=datamodule, store=store, run_id=run_id, folder=folder)
-        store.finish_run(run_id, "completed", stop_reason=stop_reason)
+        store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
 

@@ -1,4 +1,4 @@
-"""One more process of a training on several devices, started by `centralized.devices`; it writes nothing."""
+"""The process of one further device of a multi-device training; writes nothing to the store."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from shared.runtime.home import open_home
 
 
 class NoSink:
-    """A metric sink for points that process 0 keeps."""
+    """A metric sink that drops all points: process 0 records them."""
 
     def add(self, points: Sequence[MetricPoint]) -> None:
         """Drop points."""
 
 
 def main() -> None:
-    """Fit as the order on standard input says; end when process 0 closes it."""
+    """Fit as ordered on standard input; exit when process 0 closes it."""
     order = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_process_0, daemon=True).start()
+    threading.Thread(target=_exit_with_process_0, daemon=True).start()
     cfg = validate(order["config"])
     home = open_home(cfg.tracking)
     subset = None
@@ -48,10 +48,10 @@ def main() -> None:
             environment=LocalProcesses(rank=order["rank"], port=order["port"]),
         )
     except FedtwinError:
-        sys.exit(2)  # process 0 has the same error, and says it
+        sys.exit(2)  # process 0 reports the same error
 
 
-def _end_with_process_0() -> None:
+def _exit_with_process_0() -> None:
     sys.stdin.read()
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""`create_app`: the parts of the server put together; `serve` runs it."""
+"""`create_app`: assembles the web server: REST API, live stream, web page and security middleware."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from service.api import problems
-from service.api.runs import build_router
-from service.security.middleware import Security
+from service.api.problems import install_handlers
+from service.api.router import build_router
+from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
 from service.stream.hub import Hub
-from service.stream.sockets import build_live_router
-from service.web.assets import build_pages_router, find_assets
+from service.stream.sockets import build_stream_router
+from service.web.assets import build_web_router, find_assets
 from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
 
@@ -26,15 +26,15 @@ _log = logging.getLogger("fedtwin")
 
 
 class Service(FastAPI):
-    """FastAPI with `Security` around all of it, also around its answers to errors that nobody caught."""
+    """FastAPI with `SecurityMiddleware` outermost: responses to unhandled errors pass through it too."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Put `Security` outside."""
-        return Security(super().build_middleware_stack(), settings=self.state.settings)
+        """Wrap Starlette's stack in `SecurityMiddleware`."""
+        return SecurityMiddleware(super().build_middleware_stack(), settings=self.state.settings)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Put the server together; nothing is opened or started before its lifespan.
+    """Assemble the server; its lifespan opens and starts everything.
 
     Returns
     -------
@@ -43,8 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     """
     app = Service(
         title="fedtwin",
-        description="Runs, metrics and comparisons, to read. What happens live is told by the WebSockets "
-        "`/ws/runs/{id}?after=ID` and `/ws/runs`, in [these messages](/static/stream.schema.json).",
+        description="Read-only access to runs, metrics and comparisons. Live updates come over the WebSockets "
+        "`/ws/runs/{id}?after=ID` and `/ws/runs`; [JSON schema of their messages](/static/stream.schema.json).",
         version=_version(),
         lifespan=_lifespan,
         docs_url=None,
@@ -53,10 +53,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.store = Store(settings.database_url)
     app.state.hub = Hub(app.state.store, poll_s=settings.poll_s, heartbeat_s=settings.heartbeat_s)
-    problems.install(app)
+    install_handlers(app)
     app.include_router(build_router())
-    app.include_router(build_live_router())
-    app.include_router(build_pages_router())
+    app.include_router(build_stream_router())
+    app.include_router(build_web_router())
     return app
 
 
@@ -78,15 +78,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _close_orphans(store: Store, *, every_s: float, ended: threading.Event) -> None:
-    """End the runs whose process is gone, again and again: a process that was killed cannot do it itself."""
+    """Mark runs whose process is gone as failed, periodically: a killed process cannot do so itself."""
     failing = False
     while True:
         try:
-            store.close_orphans()
+            store.runs.close_orphans()
             failing = False
         except TrackingError as error:
             if not failing:
-                _log.warning("runs whose process is gone cannot be ended: %s", error)
+                _log.warning("cannot mark runs whose process is gone: %s", error)
             failing = True
         if ended.wait(every_s):
             return

@@ -1,4 +1,4 @@
-"""``fedtwin serve``: the live page on a port of this machine, until Ctrl-C."""
+"""``fedtwin serve``: runs the web server of the live page until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from shared.runtime.errors import FedtwinError
 from shared.runtime.home import open_home
 from shared.runtime.run import sigterm_as_interrupt
 
-_BACKLOG = 2048  # a thousand viewers come back at once after a restart
-_GRACE_S = 1  # for answers under way, when it ends
+_BACKLOG = 2048  # many viewers reconnect at once after a restart
+_GRACE_S = 1  # for responses in progress at shutdown
 
 
 class ServeError(FedtwinError):
@@ -31,20 +31,20 @@ class ServeError(FedtwinError):
 
 
 def run_command(options: Namespace) -> None:
-    """Serve until Ctrl-C or SIGTERM; the exit status is then 130, as that of the other commands.
+    """Serve until Ctrl-C or SIGTERM; exits with status 130, like the other commands.
 
     Parameters
     ----------
     options : Namespace
-        As `fedtwin` parsed them. The token may also be in the variable ``FEDTWIN_TOKEN``, where other users of
-        the machine do not see it in the list of processes.
+        As parsed by `fedtwin`. The token may also be in the environment variable ``FEDTWIN_TOKEN``, where other
+        users of the machine do not see it in the process list.
 
     Raises
     ------
     FedtwinError
     """
     home = open_home()
-    # An empty --token is a mistake, and refused; an empty variable is none.
+    # An empty --token is rejected as a mistake; an empty variable counts as unset.
     token = (os.environ.get("FEDTWIN_TOKEN") or None) if options.token is None else options.token
     settings = Settings(
         database_url=home.database_url,
@@ -63,25 +63,25 @@ def run_command(options: Namespace) -> None:
 
 
 def serve(settings: Settings, *, open_browser: bool = False) -> None:
-    """Listen, say where, and answer until a signal ends it.
+    """Listen, print the URL, and serve until a signal.
 
     Parameters
     ----------
     open_browser : bool
-        Show the page as soon as there is one.
+        Open the page in a browser once the server is ready.
 
     Raises
     ------
     ServeError
-        The address is taken, or is not one of this machine.
+        The address is in use, or not one of this machine.
     TrackingError
         The database cannot be used.
     KeyboardInterrupt
-        A signal came, and everything is closed.
+        On a signal, after everything was closed.
     """
     app = create_app(settings)
     with listen(settings.host, settings.port) as listener:
-        app.state.store.close_orphans()  # also tells at once whether the database can be used
+        app.state.store.runs.close_orphans()  # also fails early if the database cannot be used
         allow_many_files()
         port = listener.getsockname()[1]
 
@@ -106,21 +106,21 @@ def serve(settings: Settings, *, open_browser: bool = False) -> None:
         server = _Server(uvicorn.Config(app, **options), started=started)
         server.run(sockets=[listener])
         if not server.started:
-            raise ServeError("the server could not start; the reason is above")
+            raise ServeError("the server could not start; see the log above")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port, before anything else is started.
+    """Open the listening socket, before anything else is started.
 
     Parameters
     ----------
     port : int
-        0: a free one.
+        0: any free port.
 
     Returns
     -------
     socket
-        Connections wait in it until somebody accepts them.
+        Connections queue until they are accepted.
 
     Raises
     ------
@@ -129,7 +129,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise ServeError(f"there is no address {host!r}: {error.strerror}; give one with --host") from None
+        raise ServeError(
+            f"cannot resolve host {host!r}: {error.strerror}; pass an address of this machine with --host"
+        ) from None
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     listener = socket.socket(family)
     try:
@@ -139,10 +141,10 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         advice = {
-            errno.EADDRINUSE: "another program has it (another `fedtwin serve`?): end that one, "
-            "or take another port with --port, 0 for any that is free",
-            errno.EADDRNOTAVAIL: "it is not an address of this machine; give one with --host",
-            errno.EACCES: "ports below 1024 belong to the system; take another with --port",
+            errno.EADDRINUSE: "the port is in use (by another `fedtwin serve`?): stop that program, or "
+            "choose another port with --port (0: any free port)",
+            errno.EADDRNOTAVAIL: "not an address of this machine; pass one with --host",
+            errno.EACCES: "ports below 1024 need privileges; choose another with --port",
         }
         raise ServeError(
             f"cannot listen on {host} port {port}: {advice.get(error.errno or 0, error.strerror)}"
@@ -151,19 +153,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def page_url(settings: Settings, *, port: int, secret: bool) -> str:
-    """Where to open the page.
+    """URL of the page for this machine.
 
     Parameters
     ----------
     port : int
-        The one that was taken.
+        The port that the server listens on.
     secret : bool
-        Whether to show the token: to somebody at a terminal, not in a log that is kept and read by others.
+        Whether to include the token: yes at a terminal, no in a log that others may read.
 
     Returns
     -------
     str
-        An address under which this machine reaches it, or the first name that was allowed.
+        With an address that this machine can reach, or the first allowed host.
     """
     host = plain_host(settings.host)
     if host in EVERY_ADDRESS:
@@ -172,13 +174,13 @@ def page_url(settings: Settings, *, port: int, secret: bool) -> str:
 
 
 def outside_url(settings: Settings, *, port: int, secret: bool) -> str | None:
-    """Where other machines open the page, if that is another address than `page_url`'s.
+    """URL of the page for other machines, if it differs from `page_url`.
 
     Returns
     -------
     str or None
-        None where only this machine reaches it, where the address was given, and without a network. It is an
-        address, not this machine's name: pages under names are refused unless they were allowed.
+        None if only this machine can reach it, if hosts were given, and without a network. Contains an address
+        rather than the host name, since host names are rejected unless allowed.
     """
     if plain_host(settings.host) not in EVERY_ADDRESS or settings.allowed_hosts:
         return None
@@ -187,10 +189,10 @@ def outside_url(settings: Settings, *, port: int, secret: bool) -> str | None:
 
 
 def _own_address() -> str | None:
-    # Of the interface that leads out; connecting a datagram socket sends nothing.
+    # Address of the default interface; connecting a datagram socket sends nothing.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # of RFC 5737: nobody's
+            probe.connect(("192.0.2.1", 9))  # reserved for documentation (RFC 5737)
             address: str = probe.getsockname()[0]
         except OSError:
             return None
@@ -204,20 +206,20 @@ def _url(host: str, settings: Settings, *, port: int, secret: bool) -> str:
 
 
 def allow_many_files() -> None:
-    """Let this process open as many files as the system lets it: each viewer is one."""
+    """Raise the limit of open files to its maximum: each viewer needs one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems name a limit that they do not grant
+    with suppress(ValueError, OSError):  # some systems report a limit that they do not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is ready."""
+    """Calls back when it is ready."""
 
     def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._tell = started
+        self._on_started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
-            self._tell()
+            self._on_started()

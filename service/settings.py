@@ -1,4 +1,4 @@
-"""`Settings` of the live page's server: where it listens, whom it lets in, and which database it shows."""
+"""`Settings` of the web server: address, access token, allowed hosts, database and intervals."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,}")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What `create_app` needs to know; nothing here is read from the environment.
+    """Settings of `create_app`; nothing is read from the environment.
 
     Attributes
     ----------
     database_url : str
         The tracking database.
     home : Home
-        Where predictions, exports and reports lie.
+        Folder of predictions, exports and reports.
     host : str
-        The address to listen on; only this machine reaches a loopback address.
+        Address to listen on; a loopback address is reachable from this machine only.
     port : int
-        0: a free one.
+        0: any free port.
     token : str, optional
-        Whoever asks must know it; needed on every address that is not loopback.
+        Required from every client; mandatory unless the address is loopback.
     allowed_hosts : tuple of str
-        Names and addresses, besides the loopback ones and ``host``, under which browsers may open the page.
+        Names and addresses under which the page may be opened, in addition to loopback and ``host``.
     poll_s : float, seconds
-        How often the database is asked whether there is something new.
+        How often the database is polled for changes.
     heartbeat_s : float, seconds
-        The longest silence on a stream.
+        Longest time without a frame on a stream.
     orphans_s : float, seconds
-        How often runs are looked for whose process is gone.
+        How often to check for runs whose process is gone.
 
     Raises
     ------
     ConfigError
-        The address would be open to others without a token, or a value is out of range.
+        No token for an address that others can reach, or a value is out of range.
     """
 
     database_url: str
@@ -62,22 +62,22 @@ class Settings:
         for name in self.allowed_hosts:
             if not _HOST.fullmatch(plain_host(name)):
                 raise ConfigError(
-                    f"an allowed host is a name or an address without scheme and port, got {name!r}"
+                    f"an allowed host must be a name or an address without scheme and port, got {name!r}"
                 )
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise ConfigError(
-                f"the token must be 16 or more letters, digits, '-', '.', '_' or '~'; a good one: {MAKE_TOKEN}"
+                f"the token must be 16 or more letters, digits, '-', '.', '_' or '~'; to make one: {MAKE_TOKEN}"
             )
         if self.token is None and not is_loopback(self.host):
             raise ConfigError(
-                f"on {self.host or 'all addresses'} other machines could read every run: give a token "
-                f"(--token TOKEN, or the variable FEDTWIN_TOKEN; to make one: {MAKE_TOKEN}), "
-                "or stay on this machine with --host 127.0.0.1"
+                f"listening on {self.host or 'all addresses'} lets other machines read every run: set a token "
+                f"(--token TOKEN or the variable FEDTWIN_TOKEN; to make one: {MAKE_TOKEN}), "
+                "or listen on this machine only with --host 127.0.0.1"
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can only be this machine.
+    """Whether a host always means this machine.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def is_loopback(host: str) -> bool:
     Returns
     -------
     bool
-        False for names other than ``localhost``: what they stand for can change.
+        False for names other than ``localhost``: they may resolve to anything.
     """
     plain = plain_host(host)
     try:
@@ -97,7 +97,7 @@ def is_loopback(host: str) -> bool:
 
 
 def plain_host(host: str) -> str:
-    """A host in the one form in which hosts are compared.
+    """Normalize a host for comparison.
 
     Parameters
     ----------

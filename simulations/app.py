@@ -1,4 +1,4 @@
-"""``fedtwin compare``: the Hydra app around `simulations.compare`."""
+"""``fedtwin compare``: the Hydra app of `simulations.compare`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from shared.config.config import CONF_DIR, from_hydra
+from shared.config.compose import CONF_DIR, from_hydra
 from shared.runtime.terminal import report_errors
 
 
@@ -22,7 +22,7 @@ def main(settings: DictConfig) -> None:
         Composed by Hydra from ``conf/`` and the command line.
     """
     with report_errors():
-        from shared.runtime.home import open_home  # this and what follows: not needed for --help and --cfg
+        from shared.runtime.home import open_home  # imported late: not needed for --help and --cfg
         from shared.tracking.store import Store
         from simulations.compare import compare
         from simulations.simulate import open_engine

@@ -1,4 +1,4 @@
-"""The commands around the runs: ``runs``, ``show``, ``export`` and ``resume``."""
+"""The commands that read or resume stored runs: ``runs``, ``show``, ``export`` and ``resume``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shared.tracking.store import Store
 
 
 def run_command(options: Namespace) -> None:
-    """Run one of the commands.
+    """Run one of these commands.
 
     Parameters
     ----------
     options : Namespace
-        As `fedtwin` parsed them.
+        As parsed by `fedtwin`.
 
     Raises
     ------
@@ -30,13 +30,13 @@ def run_command(options: Namespace) -> None:
     """
     home = open_home()
     with Store(home.database_url) as store:
-        store.close_orphans()
+        store.runs.close_orphans()
         sweep(store, home=home)
         COMMANDS[options.command](options, store, home)
 
 
 def _runs(options: Namespace, store: Store, home: Home) -> None:
-    rows = store.runs(mode=options.mode, status=options.status, limit=options.limit)
+    rows = store.runs.search(mode=options.mode, status=options.status, limit=options.limit)
     if options.format == "json":
         print(json.dumps(show.runs_json(rows), indent=2))
     else:
@@ -52,7 +52,7 @@ def _show(options: Namespace, store: Store, home: Home) -> None:
 
 def _export(options: Namespace, store: Store, home: Home) -> None:
     if options.output is None and options.format == "parquet":
-        raise TrackingError("parquet is not text; say where it goes: --output FILE")
+        raise TrackingError("Parquet is binary: pass --output FILE")
     result = export_run(store, options.run, format=options.format, path=options.output)
     if options.output is None:
         sys.stdout.write(str(result))
@@ -61,14 +61,14 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
 
 
 def _resume(options: Namespace, store: Store, home: Home) -> None:
-    run = store.run(options.run)
+    run = store.runs.get(options.run)
     if run.status == "completed":
-        raise TrackingError(f"run {run.id} is completed; there is nothing to go on with")
+        raise TrackingError(f"run {run.id} is already complete; nothing to resume")
     if run.status in ("running", "pending"):
-        raise TrackingError(f"run {run.id} is still {run.status}, in process {run.pid} on {run.host}")
-    from shared.config.config import validate  # not needed to list runs, nor are the modules that train
+        raise TrackingError(f"run {run.id} is still {run.status} (process {run.pid} on {run.host})")
+    from shared.config.stored import read_snapshot  # not needed to list runs, nor are the modules that train
 
-    cfg = validate(run.config).replace("tracking", run_id=run.id)
+    cfg = read_snapshot(run.config).replace("tracking", run_id=run.id)
     if run.training_mode == "federated":
         from simulations.simulate import federate, open_engine
 
@@ -80,7 +80,7 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
         train(cfg, store=store, home=home, resume=True)
     else:
         raise TrackingError(
-            f"run {run.id} is a {run.training_mode} run; only centralized and federated ones resume"
+            f"run {run.id} is a {run.training_mode} run; only pooled and federated runs can be resumed"
         )
     Console().print(show.run_view(store, run.id))
 

@@ -1,4 +1,4 @@
-"""``fedtwin compare``: train the twins, measure the gap, print it and write the report."""
+"""`compare`: trains the pooled and federated twins, measures the gap, prints it and writes the report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.runtime.home import Home
 from shared.runtime.progress import Board
 from shared.runtime.run import tracked_run
 from shared.tracking.store import Store
-from simulations.engine.process_pool import LocalEngine
+from simulations.engine.process_pool import ProcessPoolGrid
 from simulations.gap.bootstrap import compare_gap, per_client_summary
 from simulations.gap.wording import gap_table
 from simulations.report.build import Comparison, cost_rows, write_results
@@ -32,16 +32,16 @@ from simulations.twins import Twins, train_twins
 
 
 def compare(
-    cfg: Config, *, engine: LocalEngine | None, store: Store, home: Home, command: str = "fedtwin compare"
+    cfg: Config, *, engine: ProcessPoolGrid | None, store: Store, home: Home, command: str = "fedtwin compare"
 ) -> int:
-    """Train pooled and federated twins, and print and store what federation costs.
+    """Train pooled and federated twins, then store and print the federated gap.
 
     Parameters
     ----------
-    engine : LocalEngine or None
-        Of the federated twins.
+    engine : ProcessPoolGrid or None
+        That runs the clients of the federated twins; None: Flower's simulation.
     command : str
-        What was typed, for the report.
+        Command line, for the report.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def compare(
             twins = train_twins(cfg, engine=engine, store=store, home=home, parent_id=run_id, board=board)
         rows = measure_gap(cfg, twins, home=home)
         folder = home.results / f"compare_{run_id}"
-        store.update_run(run_id, summary=_summary(twins, rows, folder=folder))
+        store.runs.update(run_id, summary=_summary(twins, rows, folder=folder))
         done = Comparison(run_id=run_id, cfg=cfg, twins=twins, rows=rows, command=command)
         report = write_results(done, store=store, home=home, folder=folder)
     console.print(gap_table(rows))
@@ -77,7 +77,7 @@ def compare(
 
 
 def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
-    """The gap of every metric, from the predictions that the twins left."""
+    """The gap of every metric, from the twins' test predictions."""
     data = load_images(cfg.data, cache_dir=home.cache)
     return compare_gap(
         [read_outputs(home, run_id) for run_id in twins.pooled],
@@ -103,7 +103,7 @@ def clients_summary(twins: Twins, *, store: Store) -> str:
 
 
 def cost_table(twins: Twins, *, store: Store) -> Table:
-    """What each kind of twin took, as means over the seeds."""
+    """Cost of each kind of twin, as means over the seeds."""
     table = Table(title="cost of one run", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
         table.add_column(name, justify="left" if not name else "right")

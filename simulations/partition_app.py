@@ -1,17 +1,17 @@
-"""``fedtwin partition``: a table and a figure of how the rows are shared out, without training."""
+"""``fedtwin partition``: shows the partition of the rows over clients, as a table and a figure."""
 
 from __future__ import annotations
 
 import hydra
 from omegaconf import DictConfig
 
-from shared.config.config import CONF_DIR, from_hydra
+from shared.config.compose import CONF_DIR, from_hydra
 from shared.runtime.terminal import report_errors
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
 def main(overrides: DictConfig) -> None:
-    """Print the label counts of every client, and draw them.
+    """Print and plot the label counts of every client.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def main(overrides: DictConfig) -> None:
         Composed by Hydra from ``conf/`` and the command line.
     """
     with report_errors():
-        from rich.console import Console  # this and what follows: not needed for --help and --cfg
+        from rich.console import Console  # imported late: not needed for --help and --cfg
 
         from shared.data.images.dataset import load_images
         from shared.data.partition.partition import counts_table, label_counts, partition_images

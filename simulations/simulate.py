@@ -1,4 +1,4 @@
-"""`federate`: one federated run with the engine of its config, our own processes or Flower's simulation."""
+"""`federate`: runs one federated training with a pool of processes or with Flower's simulation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shared.config.config import Config
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.process_pool import LocalEngine
+from simulations.engine.process_pool import ProcessPoolGrid
 
 
 @contextmanager
-def open_engine(cfg: Config) -> Iterator[LocalEngine | None]:
-    """Start the workers of ``federation.engine=local``, and end them with the block.
+def open_engine(cfg: Config) -> Iterator[ProcessPoolGrid | None]:
+    """Start the workers of ``federation.engine=local`` for the duration of a block.
 
-    To be called before a database or a progress bar is opened: the workers are forked from this process.
+    Call it before opening a database or a progress bar: the workers are forked from this process.
 
     Yields
     ------
-    LocalEngine or None
-        None for Flower's engine, which has processes of its own.
+    ProcessPoolGrid or None
+        None for Flower's engine, which manages its own processes.
     """
     if cfg.federation.engine == "flower":
         yield None
@@ -37,29 +37,29 @@ def open_engine(cfg: Config) -> Iterator[LocalEngine | None]:
         )
     allowed = capacity(cfg)
     print(allowed.describe(), file=sys.stderr)
-    with LocalEngine(num_clients=cfg.federation.num_clients, workers=allowed.at_once) as engine:
+    with ProcessPoolGrid(num_clients=cfg.federation.num_clients, workers=allowed.at_once) as engine:
         yield engine
 
 
 def federate(
     cfg: Config,
     *,
-    engine: LocalEngine | None,
+    engine: ProcessPoolGrid | None,
     store: Store,
     home: Home,
     resume_run: int | None = None,
     on_poll: Callable[[int], None] = lambda run_id: None,
 ) -> int:
-    """Train federated, to the end.
+    """Run a federated training to its end.
 
     Parameters
     ----------
-    engine : LocalEngine or None
+    engine : ProcessPoolGrid or None
         From `open_engine`.
     resume_run : int, optional
-        A run that goes on after its last complete round.
+        Run to resume after its last complete round.
     on_poll : callable
-        Called with the run's id from time to time, to show progress.
+        Called periodically with the run's id, to show progress.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def federate(
     Raises
     ------
     FedtwinError
-        The run row says why, too.
+        Also stored in the run row.
     """
     if engine is None:
         return launch(cfg, store=store, home=home, resume_run=resume_run, on_poll=on_poll)

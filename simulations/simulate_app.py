@@ -1,17 +1,17 @@
-"""``fedtwin simulate``: the Hydra app around `simulations.simulate`."""
+"""``fedtwin simulate``: the Hydra app of `simulations.simulate`."""
 
 from __future__ import annotations
 
 import hydra
 from omegaconf import DictConfig
 
-from shared.config.config import CONF_DIR, from_hydra
+from shared.config.compose import CONF_DIR, from_hydra
 from shared.runtime.terminal import report_errors
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
 def main(settings: DictConfig) -> None:
-    """Train federated, with processes of this machine.
+    """Train federated, with processes on this machine.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def main(settings: DictConfig) -> None:
         Composed by Hydra from ``conf/`` and the command line.
     """
     with report_errors():
-        from rich.console import Console  # this and what follows: not needed for --help and --cfg
+        from rich.console import Console  # imported late: not needed for --help and --cfg
 
         from shared.runtime.home import open_home
         from shared.runtime.progress import Board

@@ -1,4 +1,4 @@
-"""Trains the twins of a comparison: pooled, federated and, if asked, each client alone, over all seeds."""
+"""`train_twins`: trains the twins of a comparison for every seed: pooled, federated and optionally local."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.metrics.catalogue import client_metric
 from shared.runtime.home import Home
 from shared.runtime.progress import Board
 from shared.tracking.store import Store
-from simulations.engine.process_pool import LocalEngine
+from simulations.engine.process_pool import ProcessPoolGrid
 from simulations.simulate import federate
 
 
@@ -27,9 +27,9 @@ class Twins:
     Attributes
     ----------
     pooled, federated : list of int
-        Run ids, one a seed.
+        Run ids, one per seed.
     local : list of list of int
-        Run ids of the clients that trained alone, by seed and client; empty if that was not asked for.
+        Run ids of local training, by seed and client; empty unless requested.
     """
 
     seeds: list[int] = field(default_factory=list)
@@ -39,14 +39,14 @@ class Twins:
 
 
 def train_twins(
-    cfg: Config, *, engine: LocalEngine | None, store: Store, home: Home, parent_id: int, board: Board
+    cfg: Config, *, engine: ProcessPoolGrid | None, store: Store, home: Home, parent_id: int, board: Board
 ) -> Twins:
-    """Train all twins, on the same data, split and seed, for the same number of examples.
+    """Train all twins on the same data, split and seed, for the same number of examples.
 
     Parameters
     ----------
-    engine : LocalEngine or None
-        Of the federated twins.
+    engine : ProcessPoolGrid or None
+        That runs the clients of the federated twins; None: Flower's simulation.
     parent_id : int
         The comparison's run.
     """
@@ -67,7 +67,7 @@ def train_twins(
                         store=store,
                         home=home,
                         board=board,
-                        label=f"client {client_id} alone{suffix}",
+                        label=f"local, client {client_id}{suffix}",
                         subset=Subset(partition_id=client_id, indices=indices),
                     )
                     for client_id, indices in enumerate(parts)
@@ -88,14 +88,14 @@ def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
     stopping = {**cfg.trainer.early_stopping.model_dump(), "enabled": False}
     cfg = cfg.replace("trainer", max_epochs=epochs, early_stopping=stopping, progress=False)
     cfg = cfg.replace("federation", early_stopping=False)
-    if cfg.partition.seed == cfg.seed:  # not set apart: the partition moves with the seed
+    if cfg.partition.seed == cfg.seed:  # not set separately: the partition follows the seed
         cfg = cfg.replace("partition", seed=seed)
     cfg = cfg.replace("tracking", parent_id=parent_id, run_id=None)
     return cfg.replace("", seed=seed)
 
 
 class _EpochProgress(Callback):
-    """Moves a bar of the board."""
+    """Updates a progress bar of the board."""
 
     def __init__(self, update: Callable[[int, str], None], monitor: str | None) -> None:
         self.update, self.monitor = update, monitor or f"val/{client_metric()}"

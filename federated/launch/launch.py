@@ -1,4 +1,4 @@
-"""Starts a federation, on a `SuperLink` or a `Connection`, with bounded waits and no exit code believed."""
+"""Starts a federation on a local or a deployed SuperLink, with bounded waits and no trust in exit codes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable
 
-from federated.launch.deployed_superlink import Connection
-from federated.launch.local_superlink import SuperLink, sweep
+from federated.launch.deployed_superlink import DeployedSuperLink
+from federated.launch.local_superlink import LocalSuperLink, sweep
 from shared.config.config import Config
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
@@ -33,7 +33,7 @@ def launch(
     Parameters
     ----------
     resume_run : int, optional
-        A run that goes on after its last complete round.
+        A run to resume after its last complete round.
     on_poll : callable
         Called with the run's id a few times a second, to show progress.
 
@@ -52,7 +52,7 @@ def launch(
         run_id = prepare_run(cfg, store=store)
     else:
         run_id = resume_run
-        store.claim_run(run_id, resume=True)
+        store.runs.claim(run_id, resume=True)
     try:
         with sigterm_as_interrupt(), _superlink(cfg, home=home, run_id=run_id) as superlink:
             try:
@@ -68,7 +68,7 @@ def launch(
         _stop(store, run_id)
         raise
     except BaseException as error:
-        store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
+        store.runs.finish(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise
     write_results(store, run_id, home.results)  # the ServerApp may have been ended while it wrote them
     return run_id
@@ -82,7 +82,7 @@ def prepare_run(cfg: Config, *, store: Store) -> int:
     int
         The run's id; its status is pending.
     """
-    return store.create_run(
+    return store.runs.create(
         name=cfg.name,
         training_mode="federated",
         config=cfg.snapshot(),
@@ -93,32 +93,32 @@ def prepare_run(cfg: Config, *, store: Store) -> int:
     )
 
 
-def _superlink(cfg: Config, *, home: Home, run_id: int) -> SuperLink | Connection:
+def _superlink(cfg: Config, *, home: Home, run_id: int) -> LocalSuperLink | DeployedSuperLink:
     if cfg.federation.kit is None:
-        return SuperLink(cfg, home=home, run_id=run_id)
-    return Connection(cfg, home=home, run_id=run_id)
+        return LocalSuperLink(cfg, home=home, run_id=run_id)
+    return DeployedSuperLink(cfg, home=home, run_id=run_id)
 
 
 def _wait(
     store: Store,
     run_id: int,
     *,
-    superlink: SuperLink | Connection,
+    superlink: LocalSuperLink | DeployedSuperLink,
     on_poll: Callable[[int], None],
     follow: bool,
 ) -> None:
     claimed_by = time.monotonic() + superlink.cfg.federation.start_timeout_s
     lost: float | None = None
     while True:
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         on_poll(run_id)
         if not (follow and run.finished and run.stop_reason == INTERRUPTED):
             lost = None
         elif lost is None:
             lost = time.monotonic()
             print(
-                f"run {run_id} is interrupted ({run.error}); the server's start.sh goes on with it, or, "
-                f"if it was told --no-resume, `fedtwin resume {run_id}`",
+                f"run {run_id} is interrupted ({run.error}); the server's start.sh resumes it, or, "
+                f"if that was started with --no-resume, `fedtwin resume {run_id}`",
                 flush=True,
             )
         if run.finished and (lost is None or time.monotonic() - lost > _RESUMED_WITHIN_S):
@@ -130,14 +130,14 @@ def _wait(
             )
         if not superlink.alive():
             raise FederationError(f"Flower's SuperLink ended before the run did:\n{superlink.log_tail()}")
-        store.close_orphans()  # a ServerApp that was killed leaves its row running
+        store.runs.close_orphans()  # a ServerApp that was killed leaves its row running
         time.sleep(0.25)
 
 
 def _stop(store: Store, run_id: int) -> None:
-    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be gone on with
-        store.claim_run(run_id, resume=True)
-    store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+    if store.runs.get(run_id).stop_reason == INTERRUPTED:  # it must not be resumed
+        store.runs.claim(run_id, resume=True)
+    store.runs.finish(run_id, "stopped", stop_reason="interrupted by the user")
 
 
 def _check_end(run: RunRow) -> None:

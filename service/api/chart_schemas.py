@@ -1,4 +1,4 @@
-"""The shapes of curves, comparisons and predictions in JSON, as pydantic models; `schemas` has the runs'."""
+"""JSON schemas of curves, comparisons and predictions, as pydantic models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from service.api.schemas import Better, Member, Shape, Stage, Unit
+from service.read.schemas import Better, Member, Shape, Stage, Unit
 
 
 class Metric(Shape):
@@ -29,24 +29,24 @@ class Catalogue(Shape):
 
 
 class Series(Shape):
-    """One curve: a metric of a stage, of one client or of the whole model."""
+    """One curve: a metric of a stage, of one client or aggregated."""
 
     stage: Stage
     name: str
     client_id: int | None
     unit: Unit
-    x: list[int] = Field(description="Rounds or epochs, rising.")
+    x: list[int] = Field(description="Rounds or epochs, ascending.")
     y: list[float | None] = Field(description="null where the value is not finite.")
     num_examples: list[int | None]
     time: list[int] = Field(description="Milliseconds since 1970.")
-    total: int = Field(description="How many values there are.")
-    sampled: bool = Field(description="Whether some are left out; minima and maxima stay.")
+    total: int = Field(description="Number of stored values.")
+    sampled: bool = Field(description="Whether the curve was downsampled; minima and maxima are kept.")
 
 
 class SeriesList(Shape):
     """The curves of a run."""
 
-    cursor: int = Field(description="Rows with a greater id are not in the curves.")
+    cursor: int = Field(description="Rows with a greater id are not included.")
     series: list[Series]
 
 
@@ -55,9 +55,9 @@ class Steps(Shape):
 
     unit: Unit
     step: list[int]
-    examples: list[int] = Field(description="Training examples seen so far, repeats counted.")
-    seconds: list[float | None] = Field(description="Since the run began.")
-    bytes: list[int | None] = Field(description="Sent so far, both ways; null where nothing is sent.")
+    examples: list[int] = Field(description="Cumulative training examples seen, repeats counted.")
+    seconds: list[float | None] = Field(description="Since the start of the run.")
+    bytes: list[int | None] = Field(description="Cumulative traffic, up and down; null where nothing is sent.")
 
 
 class ComparedRun(Member):
@@ -66,11 +66,11 @@ class ComparedRun(Member):
     label: str = Field(examples=["Pooled, seed 42"])
     group: str = Field(
         examples=["federated", "federated-2"],
-        description="Runs of one role that are alike in all but the seed: their mean is one line.",
+        description="Runs of one role that differ in the seed only; plotted as one mean line.",
     )
     differs: str = Field(
         examples=["strategy.name=fedprox"],
-        description="In what the group differs from the others of its role; empty where it is the only one.",
+        description="Settings in which the group differs from others of its role; empty if it is alone.",
     )
     unit: Unit
     step: list[int]
@@ -78,11 +78,11 @@ class ComparedRun(Member):
     seconds: list[float | None]
     bytes: list[int | None]
     value: list[float | None]
-    test: float | None = Field(description="Of the final test.")
+    test: float | None = Field(description="Value in the final test.")
 
 
 class PairGap(Shape):
-    """The same of one pair."""
+    """The gap of one pair."""
 
     seed: int
     of: int = Field(description="The pooled run.")
@@ -95,9 +95,9 @@ class PairGap(Shape):
 
 
 class Gap(Shape):
-    """Pooled minus federated, in pairs of one seed, at the examples that the federated runs have seen."""
+    """Pooled minus federated, paired by seed, at equal numbers of training examples seen."""
 
-    group: str = Field(description="Of the federated runs.")
+    group: str = Field(description="Group of the federated runs.")
     of: list[int] = Field(description="The pooled runs.")
     against: list[int] = Field(description="The federated runs, in the same order.")
     step: list[int] = Field(description="Rounds of the federated runs.")
@@ -107,14 +107,14 @@ class Gap(Shape):
     value: list[float] = Field(description="Mean over the pairs.")
     low: list[float | None]
     high: list[float | None]
-    pairs: list[int] = Field(description="How many pairs each value is of.")
+    pairs: list[int] = Field(description="Number of pairs behind each value.")
     band: Literal["seeds", "normal"] | None
     confidence: float
-    why: str = Field(description="What the band is, or why there is none, or no gap at all.")
+    why: str = Field(description="What the band is, or why there is no band or no gap.")
     notes: list[str] = Field(
-        description="Sentences that belong beside the gap: in what the pairs are no twins."
+        description="Notes to show with the gap, such as settings in which the pairs differ."
     )
-    each: list[PairGap] = Field(description="Each pair, where they are too few for a band.")
+    each: list[PairGap] = Field(description="Each pair, if there are too few for a band.")
     test: float | None = Field(description="Mean gap of the final test; null until all pairs are tested.")
 
 
@@ -147,12 +147,10 @@ class Comparison(Shape):
     better: Better | None
     result: list[Words] = Field(description="What came out so far, in a sentence.")
     stage: Stage
-    metrics: list[str] = Field(description="What all runs have in this stage.")
+    metrics: list[str] = Field(description="Metrics that all runs have in this stage.")
     runs: list[ComparedRun]
-    gaps: list[Gap] = Field(
-        description="One a group of federated runs; empty unless there are pooled ones too."
-    )
-    final: list[FinalGap] = Field(description="Empty unless all twins of one finished comparison are shown.")
+    gaps: list[Gap] = Field(description="One per group of federated runs; empty without pooled runs.")
+    final: list[FinalGap] = Field(description="Empty unless all twins of one finished comparison are included.")
 
 
 class Roc(Shape):
@@ -165,7 +163,7 @@ class Roc(Shape):
 
 
 class RocOfClass(Shape):
-    """One class against the rest."""
+    """ROC of one class against the rest."""
 
     model_config = ConfigDict(extra="forbid", validate_by_name=True)
 
@@ -185,7 +183,7 @@ class PrecisionRecall(Shape):
 
 
 class Calibration(Shape):
-    """How often the model is right where it is how sure, by bin."""
+    """Reliability diagram: mean confidence and accuracy by bin of confidence."""
 
     lower: list[float]
     upper: list[float]
@@ -196,7 +194,7 @@ class Calibration(Shape):
 
 
 class Sweep(Shape):
-    """The four counts at each hundredth of a threshold."""
+    """Confusion counts at thresholds from 0 to 1 in steps of 0.01."""
 
     threshold: list[float]
     tp: list[int]
@@ -206,21 +204,21 @@ class Sweep(Shape):
 
 
 class PredictionCurves(Shape):
-    """What a model said about the test rows."""
+    """Curves and confusion matrix of a model's test predictions."""
 
     threshold: float
     classes: list[str]
     num_examples: int
-    roc: Roc | None = Field(description="null unless there are two classes, both among the rows.")
+    roc: Roc | None = Field(description="null unless there are exactly two classes, both present.")
     pr: PrecisionRecall | None
     calibration: Calibration
-    sweep: Sweep | None = Field(description="null unless there are two classes.")
+    sweep: Sweep | None = Field(description="null unless there are exactly two classes.")
     confusion: list[list[int]] = Field(description="confusion[true][predicted]")
-    roc_classes: list[RocOfClass] | None = Field(description="null if there are two classes.")
+    roc_classes: list[RocOfClass] | None = Field(description="null for two classes.")
 
 
 class Setting(Shape):
-    """One setting in which two runs differ; null also stands for none."""
+    """One setting in which two runs differ; null also means not set."""
 
     key: str = Field(examples=["trainer.optimizer.lr"])
     left: Any

@@ -1,4 +1,4 @@
-"""What the routes of the REST API take from the app and the address: the store, the home and the run."""
+"""FastAPI dependencies of the REST routes: the store, the home, and the run named in the path."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fastapi import Depends, Path, Request
 
 from service.api.problems import Problem
 from shared.runtime.home import Home
-from shared.tracking.overview import LARGEST_ID
 from shared.tracking.rows import RunRow
+from shared.tracking.schema import LARGEST_ID
 from shared.tracking.store import Store
 
 
@@ -23,26 +23,26 @@ def _home(request: Request) -> Home:
     return home
 
 
-StoreOf = Annotated[Store, Depends(_store)]
-HomeOf = Annotated[Home, Depends(_home)]
+StoreDep = Annotated[Store, Depends(_store)]
+HomeDep = Annotated[Home, Depends(_home)]
 
 
-def _run(store: StoreOf, run_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> RunRow:
-    return known_run(store, run_id)
+def _run(store: StoreDep, run_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> RunRow:
+    return get_run(store, run_id)
 
 
-RunOf = Annotated[RunRow, Depends(_run)]
+RunDep = Annotated[RunRow, Depends(_run)]
 
 
-def known_run(store: Store, run_id: int) -> RunRow:
-    """A run that somebody asked for.
+def get_run(store: Store, run_id: int) -> RunRow:
+    """Load a run.
 
     Raises
     ------
     Problem
-        404: there is no such run.
+        404: no such run.
     """
-    run = store.find(run_id)
+    run = store.runs.find(run_id)
     if run is None:
         raise Problem(404, f"there is no run {run_id}")
     return run

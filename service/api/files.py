@@ -1,4 +1,4 @@
-"""The routes of the REST API that give files: exports, and the report and figures of a comparison."""
+"""The REST routes that return files: exports, and the report and figures of a comparison."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
 
-from service.api.dependencies import HomeOf, RunOf, StoreOf
-from service.api.problems import Problem, documented
-from service.read import artifacts as files
+from service.api.dependencies import HomeDep, RunDep, StoreDep
+from service.api.problems import Problem, error_responses
+from service.read.artifacts import comparison_of, figure_paths, report_path
 from service.read.run_config import without_secrets
 from service.read.run_detail import export_name
 from shared.tracking.export import export_run
-from shared.tracking.results import results
+from shared.tracking.run_results import run_results
 from shared.tracking.store import Store
 
-# Nothing in a report runs, whatever its names and errors hold.
+# No script in a report can run, whatever its names and error messages contain.
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -34,7 +34,7 @@ router = APIRouter(tags=["files"])
     "/runs/{run_id}/export",
     response_class=Response,
     responses={
-        **documented(404),
+        **error_responses(404),
         200: {
             "description": "The run as a file: CSV and Parquet hold its rows, JSON all its results.",
             "content": {
@@ -46,7 +46,7 @@ router = APIRouter(tags=["files"])
     },
 )
 def export(
-    store: StoreOf, run: RunOf, format: Annotated[Literal["csv", "json", "parquet"], Query()] = "csv"
+    store: StoreDep, run: RunDep, format: Annotated[Literal["csv", "json", "parquet"], Query()] = "csv"
 ) -> Response:
     """Download a run."""
     return Response(
@@ -60,21 +60,21 @@ def export(
     "/runs/{run_id}/report",
     response_class=FileResponse,
     responses={
-        **documented(404),
+        **error_responses(404),
         200: {"description": "The report.", "content": {"text/html": {"example": "<!doctype html>"}}},
     },
 )
-def report(home: HomeOf, run: RunOf) -> FileResponse:
-    """The report of the run's comparison, as a page in which nothing runs."""
-    path = files.report(home, run)
+def report(home: HomeDep, run: RunDep) -> FileResponse:
+    """The report of the run's comparison, sandboxed: no scripts."""
+    path = report_path(home, run)
     if path is None:
         raise Problem(
-            404, f"run {run.id} has no report on this machine; `fedtwin compare` writes one at its end"
+            404, f"run {run.id} has no report on this machine; `fedtwin compare` writes one when it ends"
         )
     return FileResponse(
         path,
         media_type="text/html",
-        filename=f"fedtwin-report-{files.comparison_of(run)}.html",
+        filename=f"fedtwin-report-{comparison_of(run)}.html",
         content_disposition_type="inline",
         headers={"content-security-policy": REPORT_POLICY},
     )
@@ -84,13 +84,13 @@ def report(home: HomeOf, run: RunOf) -> FileResponse:
     "/runs/{run_id}/figures/{name}.png",
     response_class=FileResponse,
     responses={
-        **documented(404),
+        **error_responses(404),
         200: {"description": "The figure.", "content": {"image/png": {}}},
     },
 )
-def figure(home: HomeOf, run: RunOf, name: str) -> FileResponse:
+def figure(home: HomeDep, run: RunDep, name: str) -> FileResponse:
     """One figure of the run's comparison."""
-    path = files.figures(home, run).get(name)
+    path = figure_paths(home, run).get(name)
     if path is None:
         raise Problem(404, f"run {run.id} has no such figure on this machine")
     return FileResponse(path, media_type="image/png", filename=path.name, content_disposition_type="inline")
@@ -98,7 +98,7 @@ def figure(home: HomeOf, run: RunOf, name: str) -> FileResponse:
 
 def _exported(store: Store, run_id: int, format: Literal["csv", "json", "parquet"]) -> bytes:
     if format == "json":
-        content = results(store, run_id)
+        content = run_results(store, run_id)
         return json.dumps({**content, "run": without_secrets(content["run"])}, indent=1).encode()
     with tempfile.TemporaryDirectory() as folder:
         path = export_run(store, run_id, format=format, path=Path(folder) / "export")

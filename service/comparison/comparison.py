@@ -1,4 +1,4 @@
-"""Runs side by side: the curves of one metric over all x-axes, the gap between the twins, and the final gap."""
+"""Comparison of runs: curves of one metric over all x-axes, the gap along training, and the final gap."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from service.comparison.curve_gap import gap
+from service.comparison.curve_gap import curve_gap
 from service.comparison.pairing import CurvePoint, RunCurve
 from service.comparison.result import result
-from service.comparison.similarity import groups
+from service.comparison.similarity import group_runs
 from service.read.members import ROLES, labels, member
 from service.read.run_config import monitored, unit
-from service.read.x_axes import Step, steps
+from service.read.x_axes import XValues, x_axes
 from shared.metrics.catalogue import CLASSIFICATION, better, in_order, spec_of
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
@@ -22,12 +22,12 @@ from shared.tracking.store import Store
 
 
 def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: str) -> dict[str, Any]:
-    """What the page of a comparison shows.
+    """Compare runs by one metric.
 
     Parameters
     ----------
     runs : sequence of RunRow
-        A comparison stands for all its runs.
+        A comparison expands to its runs.
     metric : str, optional
         Such as ``accuracy``; without it the headline, see `shared.metrics.headline`.
     stage : {"train", "val", "test"}
@@ -42,7 +42,7 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
     metric = metric or _headline(store, members, final, stage=stage)
     columns, pooled = [], []
     federated: dict[str, list[RunCurve]] = {}
-    grouped = groups(members)
+    grouped = group_runs(members)
     named = labels(members, differs=[differs for _, differs in grouped])
     for run, label, (group, differs) in zip(members, named, grouped, strict=True):
         column, curve = _curve(store, run, metric=metric, stage=stage)
@@ -51,7 +51,7 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
             pooled.append(curve)
         elif run.training_mode == "federated":
             federated.setdefault(group, []).append(curve)
-    gaps = [gap(pooled, own, group=group, metric=metric, stage=stage) for group, own in federated.items()]
+    gaps = [curve_gap(pooled, own, group=group, metric=metric, stage=stage) for group, own in federated.items()]
     found = {
         "metric": metric,
         "better": _better(members, metric=metric, stage=stage),
@@ -63,7 +63,7 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
     }
     chosen = [row for row in final if row.metric == metric]
     clients = max(
-        (len(store.clients(run.id)) for run in members if run.training_mode == "federated"), default=0
+        (len(store.clients.of_run(run.id)) for run in members if run.training_mode == "federated"), default=0
     )
     return {**found, "result": result(found, chosen, num_clients=clients)}
 
@@ -71,23 +71,25 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
 def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
     found: dict[int, RunRow] = {}
     for run in runs:
-        several = store.children(run.id) if run.training_mode == "compare" else [run]
+        several = store.runs.children(run.id) if run.training_mode == "compare" else [run]
         found.update((one.id, one) for one in several if one.training_mode in ROLES)
     return list(found.values())
 
 
 def _metrics(store: Store, runs: Sequence[RunRow], *, stage: str) -> list[str]:
-    names = [set(store.metric_names(run.id, stage=stage, unit=unit(run))) for run in runs]
-    begun = [known for known in names if known]  # a run that has no value yet rules nothing out
+    names = [set(store.series.metric_names(run.id, stage=stage, unit=unit(run))) for run in runs]
+    begun = [known for known in names if known]  # a run without values yet does not restrict the choice
     return in_order(set.intersection(*begun)) if begun else []
 
 
 def _headline(store: Store, runs: Sequence[RunRow], final: Sequence[GapRow], *, stage: str) -> str:
-    # The rule of `fedtwin compare`'s own sentence, so that both speak of the same metric.
+    # The rule of the summary sentence of `fedtwin compare`, so that both use the same metric.
     if final:
         return headline(final).metric
     begun = [
-        run for run in runs if store.metric_names(run.id, stage=stage, unit=unit(run)) or _tested(run, stage)
+        run
+        for run in runs
+        if store.series.metric_names(run.id, stage=stage, unit=unit(run)) or _tested(run, stage)
     ]
     defined = (
         spec.name
@@ -105,7 +107,7 @@ def _better(runs: Sequence[RunRow], *, metric: str, stage: str) -> Better | None
 def _has(store: Store, run: RunRow, *, metric: str, stage: str) -> bool:
     if _finite(_tested(run, stage).get(metric)) is not None:
         return True
-    rows = store.points(run.id, stage=stage, name=metric, clients=False).rows
+    rows = store.series.points(run.id, stage=stage, name=metric, clients=False).rows
     return any(_finite(row[5]) is not None for row in rows)
 
 
@@ -116,16 +118,16 @@ def _tested(run: RunRow, stage: str) -> dict[str, Any]:
 
 def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[str, Any], RunCurve]:
     by = unit(run)
-    took = steps(store, run)
-    found = store.points(run.id, stage=stage, name=metric, clients=False).rows
+    axes = x_axes(store, run)
+    found = store.series.points(run.id, stage=stage, name=metric, clients=False).rows
     rows = {}
     for _, number, epoch, _, _, value, num_examples, _ in found:
         step = number if by == "round" else epoch
         if step is not None:
             rows[step] = (math.nan if value is None else value, num_examples)
     numbers = sorted(rows)
-    nothing = Step(examples=0, seconds=None, bytes=None)
-    at = [took.get(number, nothing) for number in numbers]
+    nothing = XValues(examples=0, seconds=None, bytes=None)
+    at = [axes.get(number, nothing) for number in numbers]
     test = _finite((run.summary.get("test") or {}).get(metric))
     column = {
         "unit": by,
@@ -145,9 +147,9 @@ def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[
 
 
 def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
-    # It is of all seeds: next to a selection of the comparison's twins it would be wrong.
+    # The final gap covers all seeds, so it is shown only if all twins of the comparison are.
     parents = {run.parent_id for run in runs if run.training_mode in ("centralized", "federated")}
-    parent = store.find(parents.pop() or 0) if len(parents) == 1 else None
+    parent = store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
     rows = [GapRow.from_json(row) for row in parent.summary.get("gap") or []]

@@ -1,4 +1,4 @@
-"""The gap between pooled and federated curves, with a band that says how sure it is; for `compare`."""
+"""The gap between pooled and federated curves at equal examples seen, with a confidence band."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import Any, Literal
 
 from service.comparison.intervals import CONFIDENCE, proportions_interval, t_interval
-from service.comparison.pairing import CurvePoint, RunCurve, pair
+from service.comparison.pairing import CurvePoint, RunCurve, pair_by_seed
 from shared.metrics.catalogue import label, spec_of
 from shared.tracking.rows import FINISHED
 
-FEWEST = 3  # seeds, for a t interval that says something: of two it is 9 times as wide as of many
+FEWEST = 3  # seeds for a useful t interval: with two it is several times wider
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +28,27 @@ class _Difference:
         return self.pooled - self.federated.value
 
 
-def gap(
+def curve_gap(
     pooled: Sequence[RunCurve], federated: Sequence[RunCurve], *, group: str, metric: str, stage: str
 ) -> dict[str, Any]:
-    """Pooled minus federated, in pairs of one seed, at the examples that the federated runs have seen.
+    """Pooled minus federated, paired by seed, at the numbers of examples that the federated runs have seen.
 
-    The pooled curve is interpolated there, and never goes on beyond its ends. The mean over the pairs is taken
-    round by round, of the pairs that have come so far.
+    The pooled curve is interpolated linearly and never extrapolated. The mean is taken round by round over the
+    pairs that have reached the round.
 
     Parameters
     ----------
     pooled, federated : sequence of RunCurve
-        The federated ones are alike in all but the seed.
+        The federated runs differ in the seed only.
     group : str
-        The name of the federated ones (`alike.groups`).
+        Name of the federated group (`service.comparison.similarity.group_runs`).
 
     Returns
     -------
     dict
         See `service.api.chart_schemas.Gap`.
     """
-    found = pair(pooled, federated)
+    found = pair_by_seed(pooled, federated)
     by_round: dict[int, list[_Difference]] = {}
     for number, (one, other) in enumerate(found.pairs):
         for step, difference in _differences(one, other, number=number).items():
@@ -81,7 +81,7 @@ def gap(
 
 
 def interpolate(points: Sequence[CurvePoint], *, examples: int) -> float | None:
-    """A curve's value at a number of examples seen, on the straight line between its points.
+    """A curve's value at a number of examples seen, by linear interpolation.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def _columns(rounds: Sequence[Sequence[_Difference]], *, steps: Sequence[int]) -
 def _each(
     pairs: Sequence[tuple[RunCurve, RunCurve]], by_round: dict[int, list[_Difference]]
 ) -> list[dict[str, Any]]:
-    # Too few seeds for a band: each seed speaks for itself.
+    # Too few seeds for a band: show each seed.
     if not 1 < len(pairs) < FEWEST:
         return []
     lines = []

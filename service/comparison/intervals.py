@@ -1,4 +1,4 @@
-"""Confidence intervals of a mean over seeds and of a difference of two shares: the band of `gap`."""
+"""Confidence intervals: of a mean over seeds, and of a difference of two independent proportions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def t_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> tu
 def proportions_interval(
     one: float, num_one: int, other: float, num_other: int, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Newcombe's interval of the difference of two independent proportions: it holds near 0 and 1 too.
+    """Newcombe's interval of the difference of two independent proportions, valid near 0 and 1 too.
 
     Parameters
     ----------
     one, other : float
         Proportions.
     num_one, num_other : int
-        Of how many examples.
+        Numbers of examples.
 
     Returns
     -------
     tuple of float
-        Of ``one - other``.
+        Ends of the interval of ``one - other``.
 
     References
     ----------

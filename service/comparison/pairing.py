@@ -1,21 +1,21 @@
-"""Which pooled run each federated run is measured against: one of the same seed, tested on the same rows."""
+"""Pairing: the pooled run that each federated run is compared with, of the same seed and test set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.comparison.similarity import other_rows, other_settings
-from service.read.x_axes import Step
+from service.comparison.similarity import settings_difference, test_rows_difference
+from service.read.x_axes import XValues
 from shared.tracking.rows import RunRow
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A metric after one round or epoch; ``step`` holds what it took, ``value`` is finite."""
+    """A finite metric value after one round or epoch, with its x values."""
 
     number: int
-    step: Step
+    step: XValues
     value: float
     num_examples: int | None
 
@@ -36,11 +36,11 @@ class Pairing:
     Attributes
     ----------
     pairs : list of (RunCurve, RunCurve)
-        One a seed.
+        One per seed.
     why : str
-        Why there is none.
+        Why there is none; empty if there are some.
     notes : list of str
-        What a reader has to know of the pairs.
+        Caveats to show with the gap.
     """
 
     pairs: list[tuple[RunCurve, RunCurve]]
@@ -48,11 +48,11 @@ class Pairing:
     notes: list[str]
 
 
-def pair(pooled: Sequence[RunCurve], federated: Sequence[RunCurve]) -> Pairing:
-    """Give each seed of a group of alike federated runs its pooled run.
+def pair_by_seed(pooled: Sequence[RunCurve], federated: Sequence[RunCurve]) -> Pairing:
+    """Find the pooled run for each seed of a group of federated runs that differ in the seed only.
 
-    Twins of one comparison come before others of the same seed, and of those the one with the most alike
-    settings. Runs that are tested on different rows are never a pair.
+    Twins of one comparison are preferred over other runs of the same seed, then runs with equal settings. Runs
+    tested on different rows are never paired.
     """
     pairs: list[tuple[RunCurve, RunCurve]] = []
     apart: list[str] = []
@@ -61,14 +61,14 @@ def pair(pooled: Sequence[RunCurve], federated: Sequence[RunCurve]) -> Pairing:
     for seed in sorted({one.run.seed for one in federated}):
         own = [other for other in federated if other.run.seed == seed]
         alike = [(one, other) for one in pooled for other in own if one.run.seed == seed]
-        fit = [(one, other) for one, other in alike if not other_rows(one.run, other.run)]
+        fit = [(one, other) for one, other in alike if not test_rows_difference(one.run, other.run)]
         if alike and not fit:
-            apart.append(other_rows(alike[0][0].run, alike[0][1].run))
+            apart.append(test_rows_difference(alike[0][0].run, alike[0][1].run))
         if not fit:
             continue
         best = min(fit, key=_distance)
         pairs.append(best)
-        differ += [text for text in [other_settings(best[0].run, best[1].run)] if text]
+        differ += [text for text in [settings_difference(best[0].run, best[1].run)] if text]
         if len(own) > 1:
             others = " and ".join(str(other.run.id) for other in own if other is not best[1])
             left_out.append(f"of seed {seed}, run {best[1].run.id} is in the gap, not run {others}")
@@ -87,4 +87,4 @@ def pair(pooled: Sequence[RunCurve], federated: Sequence[RunCurve]) -> Pairing:
 
 def _distance(pair: tuple[RunCurve, RunCurve]) -> tuple[bool, bool]:
     pooled, federated = (one.run for one in pair)
-    return pooled.parent_id != federated.parent_id, bool(other_settings(pooled, federated))
+    return pooled.parent_id != federated.parent_id, bool(settings_difference(pooled, federated))

@@ -1,4 +1,4 @@
-"""In what runs differ: the rows they are tested on, their settings, and groups of alike runs; for `compare`."""
+"""Similarity of runs: differences in test rows and settings, and groups that differ in the seed only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROWS = (
     *("data.val_fraction", "data.test_fraction", "data.on_bad_image"),
 )
 _OWN = ("name", "description", "resume", "seed", "compare", "tracking")  # differ from run to run
-# How a run is computed, not what: results are the same to the last bit.
+# How a run is computed, not what: results are bit-identical.
 _HOW = (
     *("trainer.progress", "trainer.num_threads", "data.decode_workers", "data.eval_batch_size"),
     *("federation.engine", "federation.workers", "federation.client_cpus", "federation.client_gpus"),
@@ -35,43 +35,43 @@ _LONGEST = 40
 _ABSENT = object()
 
 
-def other_rows(one: RunRow, other: RunRow) -> str:
-    """Why two runs are not tested on the same rows, as far as their settings tell.
+def test_rows_difference(one: RunRow, other: RunRow) -> str:
+    """Settings by which two runs are tested on different rows.
 
     Returns
     -------
     str
-        Such as ``data.source is digits in run 3, npz in run 9``; empty where they are the same.
+        Such as ``data.source is digits in run 3, npz in run 9``; empty if there are none.
     """
     left, right = (_settings(run) for run in (one, other))
     wanted = [key for key in {**left, **right} if _within(key, _ROWS)]
     if not any(values.get(key) for values in (left, right) for key in _SOURCE):
         wanted.append("data.name")
-    return _said(one, other, keys=_different(left, right, keys=wanted))
+    return _describe(one, other, keys=_different(left, right, keys=wanted))
 
 
-def other_settings(pooled: RunRow, federated: RunRow) -> str:
-    """In what a pair differs besides its data, its length and federation itself.
+def settings_difference(pooled: RunRow, federated: RunRow) -> str:
+    """Settings in which a pair differs, besides data, length and federation itself.
 
     Returns
     -------
     str
-        Such as ``model.name is cnn in run 3, resnet18 in run 9``; empty where the two are twins.
+        Such as ``model.name is cnn in run 3, resnet18 in run 9``; empty if the two are twins.
     """
     left, right = (_settings(run) for run in (pooled, federated))
     ignored = (*_OWN, *_HOW, *_ROWS, *_FEDERATION, *_LENGTH, "data.name")
     wanted = [key for key in left if not _within(key, ignored)]
-    return _said(pooled, federated, keys=_different(left, right, keys=wanted))
+    return _describe(pooled, federated, keys=_different(left, right, keys=wanted))
 
 
-def groups(runs: Sequence[RunRow]) -> list[tuple[str, str]]:
-    """Which runs are repetitions of each other: of one role, and alike in all but the seed.
+def group_runs(runs: Sequence[RunRow]) -> list[tuple[str, str]]:
+    """Group runs of one role that differ in the seed only.
 
     Returns
     -------
     list of (str, str)
-        For each run the name of its group, such as ``federated`` and ``federated-2``, and in what the group
-        differs from the others of its role, such as ``strategy.name=fedprox``; empty where there is one only.
+        For each run the name of its group, such as ``federated`` and ``federated-2``, and the settings in which
+        it differs from others of its role, such as ``strategy.name=fedprox``; empty if it is alone.
     """
     keys: list[tuple[str, str]] = []
     of_parent: dict[tuple[str, int], str] = {}
@@ -79,15 +79,15 @@ def groups(runs: Sequence[RunRow]) -> list[tuple[str, str]]:
     for run in runs:
         settings = _grouped_by(run)
         key = repr(sorted(settings.items()))
-        if run.parent_id is not None:  # runs of one comparison and role differ in nothing else
+        if run.parent_id is not None:  # runs of one comparison and role differ in the seed only
             key = of_parent.setdefault((run.training_mode, run.parent_id), key)
         known.setdefault((run.training_mode, key), settings)
         keys.append((run.training_mode, key))
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for mode in dict.fromkeys(mode for mode, _ in known):
         own = [place for place in known if place[0] == mode]
-        told = _told_apart([known[place] for place in own])
-        for number, (place, text) in enumerate(zip(own, told, strict=True), 1):
+        texts = _distinguish([known[place] for place in own])
+        for number, (place, text) in enumerate(zip(own, texts, strict=True), 1):
             found[place] = (ROLES[mode] if number == 1 else f"{ROLES[mode]}-{number}", text)
     return [found[key] for key in keys]
 
@@ -109,25 +109,25 @@ def _grouped_by(run: RunRow) -> dict[str, Any]:
             for key, value in found.items()
             if not _within(key, ["federation"]) or key == "federation.num_clients"
         }
-    if found.get("partition.seed") == run.seed:  # it moves with the seed
+    if found.get("partition.seed") == run.seed:  # it follows the seed
         found["partition.seed"] = "as the run's"
     return found
 
 
 def _different(left: Mapping[str, Any], right: Mapping[str, Any], *, keys: Iterable[str]) -> list[str]:
-    # What an older version did not know is not a difference.
+    # A setting that an older version did not have is not a difference.
     found = {key for key in keys if key in left and key in right and left[key] != right[key]}
     return _ordered(found, order=[*left, *right])
 
 
 def _ordered(keys: set[str], *, order: Sequence[str]) -> list[str]:
-    # Where models differ by name, that their widths do goes without saying.
+    # If models differ by name, their other settings need no mention.
     parts = {key.partition(".")[0] for key in _FIRST if key in keys}
     kept = {key for key in keys if key in _FIRST or key.partition(".")[0] not in parts}
     return [key for key in dict.fromkeys([*_FIRST, *order]) if key in kept]
 
 
-def _said(one: RunRow, other: RunRow, *, keys: Sequence[str]) -> str:
+def _describe(one: RunRow, other: RunRow, *, keys: Sequence[str]) -> str:
     left, right = (_settings(run) for run in (one, other))
     words = [
         f"{key} is {_text(left.get(key))} in run {one.id}, {_text(right.get(key))} in run {other.id}"
@@ -137,7 +137,7 @@ def _said(one: RunRow, other: RunRow, *, keys: Sequence[str]) -> str:
     return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
 
 
-def _told_apart(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def _distinguish(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(settings) == 1:
         return [""]
     order = list(dict.fromkeys(key for one in settings for key in one))

@@ -1,4 +1,4 @@
-"""Reports and figures that a comparison left on this machine: what there is, and where it lies."""
+"""Artifacts of a comparison on this machine: paths of its report and figures."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from shared.tracking.rows import RunRow
 
 
 def comparison_of(run: RunRow) -> int:
-    """The comparison that a run is, or belongs to.
+    """Id of the comparison that a run is, or belongs to.
 
     Returns
     -------
     int
-        Its own id, where it belongs to none.
+        Its own id if it belongs to none.
     """
     return run.id if run.training_mode == "compare" or run.parent_id is None else run.parent_id
 
 
-def report(home: Home, run: RunRow) -> Path | None:
+def report_path(home: Home, run: RunRow) -> Path | None:
     """The report of a run's comparison."""
     path = _folder(home, run) / "report.html"
     return path if path.is_file() else None
 
 
-def figures(home: Home, run: RunRow) -> dict[str, Path]:
+def figure_paths(home: Home, run: RunRow) -> dict[str, Path]:
     """The figures of a run's comparison.
 
-    A name that somebody asks for is only ever looked up here; no path is made of it.
+    Requested names are only looked up in the result; they never become part of a path.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The runs of one comparison: which part each plays, and what it is called; `compare` draws them."""
+"""Members of a comparison: role and display label of each run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.tracking.store import Store
 
 Role = Literal["pooled", "federated", "local"]
 ROLES: dict[str, Role] = {"centralized": "pooled", "federated": "federated", "local": "local"}
-_CLIENT = re.compile(r"-client-(\d{1,6})$")  # as `fedtwin compare` names a client that trains alone
+_CLIENT = re.compile(r"-client-(\d{1,6})$")  # as `fedtwin compare` names local runs
 
 
 def member(run: RunRow) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def member(run: RunRow) -> dict[str, Any]:
     Returns
     -------
     dict
-        See `service.api.schemas.Member`.
+        See `service.read.schemas.Member`.
     """
     return {
         "id": run.id,
@@ -38,38 +38,39 @@ def member(run: RunRow) -> dict[str, Any]:
     }
 
 
-def family(store: Store, run: RunRow) -> dict[str, Any]:
-    """All runs of the comparison that a run belongs to, or is; or the run alone.
+def comparison_members(store: Store, run: RunRow) -> dict[str, Any]:
+    """All runs of the comparison that a run is or belongs to; otherwise the run itself.
 
     Returns
     -------
     dict
-        See `service.api.schemas.Family`.
+        See `service.read.schemas.Family`.
     """
     parent = run.id if run.training_mode == "compare" else run.parent_id
-    runs = [run] if parent is None else store.children(parent)
+    runs = [run] if parent is None else store.runs.children(parent)
     return {"parent": parent, "members": [member(one) for one in runs if one.training_mode in ROLES]}
 
 
 def client_of(run: RunRow) -> int | None:
-    """Which client trained alone in a run.
+    """The client of a local run.
 
     Returns
     -------
     int or None
-        None for runs of other modes, and where the name does not tell.
+        None for other modes, and if the run's name does not contain it.
     """
     found = _CLIENT.search(run.name) if run.training_mode == "local" else None
     return int(found[1]) if found else None
 
 
 def labels(runs: Sequence[RunRow], *, differs: Sequence[str]) -> list[str]:
-    """A short name for each of some runs, no two alike.
+    """A short, unique label for each run.
 
     Parameters
     ----------
     differs : sequence of str
-        In what each of them differs from the others of its role (`alike.groups`); may be empty.
+        Settings in which each differs from the others of its role; may be empty. See
+        `service.comparison.similarity.group_runs`.
 
     Returns
     -------

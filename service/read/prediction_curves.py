@@ -1,6 +1,6 @@
-"""ROC, precision-recall, calibration and the choice of a threshold, of the outputs that a run left.
+"""Curves of test predictions: ROC, precision-recall, calibration and threshold sweep.
 
-The formulas are those of the run's own test metrics, so that the page and the database say the same.
+The definitions are those of the run's test metrics, so that page and database agree.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SWEEP = 100
 
 
 def describe(found: Outputs, *, classes: list[str] | None) -> dict[str, Any]:
-    """All curves of some outputs.
+    """All curves of a model's predictions.
 
     Parameters
     ----------
     classes : list of str, optional
-        Their names, where they are known.
+        Class names, if known.
 
     Returns
     -------
@@ -60,12 +60,12 @@ def roc(scores: Floats, labels: Ints) -> dict[str, Any] | None:
     scores : ndarray [N], float32
         Of the positive class.
     labels : ndarray [N], int64
-        1 is positive, 0 is not.
+        1 is positive, 0 negative.
 
     Returns
     -------
     dict or None
-        ``fpr``, ``tpr``, ``threshold`` (None: above every score) and ``auroc``; None where a class is missing.
+        ``fpr``, ``tpr``, ``threshold`` (None: above every score) and ``auroc``; None if a class is missing.
     """
     if not 0 < labels.sum() < len(labels):
         return None
@@ -92,7 +92,7 @@ def precision_recall(scores: Floats, labels: Ints) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``recall`` (falling), ``precision``, ``threshold`` (None at the end: nothing is called positive) and
+        ``recall`` (descending), ``precision``, ``threshold`` (None at the end: no positive prediction) and
         ``average_precision``; None without a positive.
     """
     if not labels.sum():
@@ -110,12 +110,12 @@ def precision_recall(scores: Floats, labels: Ints) -> dict[str, Any] | None:
 
 
 def calibration(found: Outputs) -> dict[str, Any]:
-    """How often the model is right where it is how sure: of class 1, or of the likeliest of more classes.
+    """Reliability diagram over bins of confidence: of class 1, or of the top class of more than two.
 
     Returns
     -------
     dict
-        Of each bin ``lower``, ``upper``, mean ``confidence`` and ``accuracy`` (None where it is empty) and
+        For each bin ``lower``, ``upper``, mean ``confidence`` and ``accuracy`` (None if empty) and
         ``count``; and ``ece``, the expected calibration error. Exactly 1 has a bin of its own, as in
         torchmetrics.
     """
@@ -142,7 +142,7 @@ def calibration(found: Outputs) -> dict[str, Any]:
 
 
 def sweep(scores: Floats, labels: Ints) -> dict[str, Any]:
-    """The four counts at each hundredth of a threshold.
+    """Confusion counts at thresholds from 0 to 1 in steps of 0.01.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def sweep(scores: Floats, labels: Ints) -> dict[str, Any]:
     import numpy as np
 
     thresholds = [step / SWEEP for step in range(SWEEP + 1)]
-    at = np.array(thresholds, dtype=np.float32)  # 32 bits, as the scores: equal is not above
+    at = np.array(thresholds, dtype=np.float32)  # 32 bits, like the scores: equal is negative
     below = {
         label: np.searchsorted(np.sort(scores[labels == label]), at, side="right").tolist() for label in (0, 1)
     }

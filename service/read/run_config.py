@@ -1,4 +1,4 @@
-"""What the stored config of a run says: settings, what it counts and watches; `views` and the charts ask it."""
+"""The stored config of a run: its settings without secrets, its step unit and its monitored metric."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/]*(?=@)")
 
 
 def unit(run: RunRow) -> Literal["round", "epoch"]:
-    """What a run counts.
+    """The unit of a run's steps.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def unit(run: RunRow) -> Literal["round", "epoch"]:
 
 
 def monitored(run: RunRow) -> tuple[str, Mode | None]:
-    """The metric that chooses a run's best model, and its better direction.
+    """The metric that selects a run's best model, and its better direction.
 
     Returns
     -------
@@ -37,12 +37,12 @@ def monitored(run: RunRow) -> tuple[str, Mode | None]:
 
 
 def planned_runs(run: RunRow) -> int | None:
-    """How many runs a comparison will have when it has ended.
+    """Number of runs that a comparison will have when it has ended.
 
     Returns
     -------
     int or None
-        None for other runs, and where the config does not tell.
+        None for other runs, and if the config does not say.
     """
     if run.training_mode != "compare" or "compare" not in run.config:
         return None
@@ -57,7 +57,7 @@ def setting(config: Any, key: str) -> Any:
     Returns
     -------
     Any
-        None where there is none.
+        None if not set.
     """
     for part in key.split("."):
         config = config.get(part) if isinstance(config, dict) else None
@@ -65,12 +65,12 @@ def setting(config: Any, key: str) -> Any:
 
 
 def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All settings by their dotted names.
+    """All settings by dotted name.
 
     Parameters
     ----------
     prefix : str
-        Of the names.
+        Prepended to the names.
     """
     for key, value in config.items():
         if isinstance(value, dict):
@@ -80,7 +80,7 @@ def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def without_secrets(value: Any) -> Any:
-    """A copy in which the passwords of all URLs are hidden.
+    """A copy with the passwords of all URLs masked.
 
     Parameters
     ----------

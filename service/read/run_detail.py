@@ -1,13 +1,13 @@
-"""One run with all that its page needs to begin, and how its settings differ from another's."""
+"""Details of a run: everything that its page needs at first, and settings that differ from another run."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
 
-from service.read import artifacts as files
-from service.read import summaries as views
-from service.read.members import family
+from service.read import summaries
+from service.read.artifacts import figure_paths, report_path
+from service.read.members import comparison_members
 from service.read.run_config import flat, without_secrets
 from shared.runtime.home import Home
 from shared.tracking.rows import RunRow
@@ -15,39 +15,39 @@ from shared.tracking.store import Store
 
 
 def run_detail(store: Store, run: RunRow, *, home: Home) -> dict[str, Any]:
-    """One run with all that its page needs to begin.
+    """Everything that the page of a run needs at first.
 
     Returns
     -------
     dict
-        See `service.api.schemas.RunDetail`.
+        See `service.read.schemas.RunDetail`.
     """
-    # The values first: rows that come meanwhile are after the cursor, and come again on the stream.
-    latest = store.latest(run.id)
-    run = store.find(run.id) or run
+    # Values first: rows stored meanwhile are after the cursor, and the stream sends them.
+    latest = store.metrics.latest(run.id)
+    run = store.runs.find(run.id) or run
     plain = run.as_dict()
     return {
-        **views.run_summary(store, run),
+        **summaries.run_summary(store, run),
         "config": without_secrets(plain["config"]),
         "summary": without_secrets(plain["summary"]),
         "classes": plain["summary"].get("classes"),
-        "clients": [views.client(row) for row in store.clients(run.id)],
-        "rounds": [views.round_record(row) for row in store.rounds(run.id)],
-        "evaluations": [views.evaluation(row) for row in store.server_evaluations(run.id)],
-        "family": family(store, run),
-        "latest": [views.metric_row(row) for row in latest],
+        "clients": [summaries.client(row) for row in store.clients.of_run(run.id)],
+        "rounds": [summaries.round_record(row) for row in store.rounds.of_run(run.id)],
+        "evaluations": [summaries.evaluation(row) for row in store.evaluations.of_run(run.id)],
+        "family": comparison_members(store, run),
+        "latest": [summaries.metric_row(row) for row in latest],
         "cursor": latest[-1].id if latest else 0,
         "downloads": downloads(run, home=home),
     }
 
 
 def downloads(run: RunRow, *, home: Home) -> list[dict[str, str]]:
-    """The files that can be had of a run.
+    """The files of a run that can be downloaded.
 
     Returns
     -------
     list of dict
-        See `service.api.schemas.Download`.
+        See `service.read.schemas.Download`.
     """
     base = f"/api/runs/{run.id}"
     kinds = ("csv", "json", "parquet")
@@ -55,16 +55,16 @@ def downloads(run: RunRow, *, home: Home) -> list[dict[str, str]]:
         {"kind": kind, "name": export_name(run.id, kind), "url": f"{base}/export?format={kind}"}
         for kind in kinds
     ]
-    if files.report(home, run):
+    if report_path(home, run):
         found.append({"kind": "report", "name": "report.html", "url": f"{base}/report"})
-    for name in files.figures(home, run):
+    for name in figure_paths(home, run):
         url = f"{base}/figures/{quote(name, safe='')}.png"
         found.append({"kind": "figure", "name": f"{name}.png", "url": url})
     return found
 
 
 def export_name(run_id: int, kind: str) -> str:
-    """What the file of an export is called.
+    """File name of an export.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The curves of a run: its values by round or epoch, thinned out where a screen cannot show them all."""
+"""The curves of a run: metric values by round or epoch, downsampled to what a screen can show."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.read.run_config import unit
-from shared.tracking.points import Point, milliseconds
 from shared.tracking.rows import RunRow
+from shared.tracking.series import Point, milliseconds
 from shared.tracking.store import Store
 
 STAGES = ("train", "val", "test")
@@ -25,16 +25,16 @@ def run_series(
 ) -> dict[str, Any]:
     """One curve for each stage, metric and client.
 
-    Where a client trains several epochs in a round, the last one stands for the round, as in the aggregate.
+    If a client trains several epochs in a round, the last one represents the round, as in the aggregate.
 
     Parameters
     ----------
     points : int
-        At most so many of each curve, 4 or more.
+        Most points of each curve, 4 or more.
     stage, name : str, optional
-        Only these.
+        Restrict to these.
     clients : bool
-        Whether those of the clients are wanted too.
+        Whether to include the curves of the clients.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def run_series(
         See `service.api.chart_schemas.SeriesList`.
     """
     by = unit(run)
-    found = store.points(run.id, stage=stage, name=name, clients=clients)
+    found = store.series.points(run.id, stage=stage, name=name, clients=clients)
     curves: dict[tuple[str, str, int | None], dict[int, Point]] = {}
     for row in found.rows:
         step = row[1] if by == "round" else row[2]
@@ -59,21 +59,21 @@ def run_series(
     }
 
 
-def keep(values: Sequence[float], *, points: int) -> list[int]:
-    """Which values of a long curve to draw, so that it looks the same.
+def downsample(values: Sequence[float], *, points: int) -> list[int]:
+    """Choose values of a long curve so that its plot looks the same (min-max downsampling).
 
-    The values between the first and the last are cut into runs of equal length; of each, the smallest and the
-    largest stay. NaN and infinity are only kept where a run has nothing else.
+    The values between the first and the last are cut into buckets of equal length; minimum and maximum of each
+    are kept. NaN and infinity are kept only if a bucket has nothing else.
 
     Parameters
     ----------
     points : int
-        At most so many, 4 or more.
+        Most values to keep, 4 or more.
 
     Returns
     -------
     list of int
-        Places in the sequence, in order; all of them if there are few enough.
+        Ascending indices; all of them if there are few enough.
     """
     assert points >= 4, points
     inner = len(values) - 2
@@ -100,7 +100,7 @@ def _curve(
     steps = sorted(curve)
     stored = [curve[step][5] for step in steps]
     values = [math.nan if value is None else value for value in stored]
-    kept = keep(values, points=points)
+    kept = downsample(values, points=points)
     rows = [curve[steps[place]] for place in kept]
     stage, name, client_id = key
     return {

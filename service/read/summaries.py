@@ -1,4 +1,4 @@
-"""Rows of the store as the JSON of the page: used by the REST API (`api`) and by the live stream."""
+"""Run summaries and stored rows as JSON, for the REST API and the live stream."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from typing import Any
 
 from service.read.run_config import monitored, planned_runs, setting, unit, without_secrets
 from shared.metrics.catalogue import spec_of
-from shared.tracking.overview import Curve, Marks
+from shared.tracking.curves import Curve
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow, json_ready
+from shared.tracking.run_progress import RunProgress
 from shared.tracking.store import Store
 
 SPARKLINE_POINTS = 60
 
 
 def run_summary(store: Store, run: RunRow) -> dict[str, Any]:
-    """One run, as a list shows it.
+    """Summary of one run.
 
     Returns
     -------
     dict
-        See `service.api.schemas.RunSummary`.
+        See `service.read.schemas.RunSummary`.
     """
     return run_summaries(store, [run])[0]
 
 
 def run_summaries(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """Runs, as a list shows them: two queries for all of them."""
-    marks = store.marks([run.id for run in runs])
-    wanted = (_sparkline(run, marks[run.id]) for run in runs if run.id in marks)
-    curves = store.curves([curve for curve in wanted if curve is not None])
-    unknown = Marks(last_round=None, last_epoch=None, done_round=None, last_event=None)  # deleted since
-    return [_summary(run, marks.get(run.id, unknown), curves.get(run.id, [])) for run in runs]
+    """Summaries of runs, with two queries in total."""
+    progress = store.runs.progress([run.id for run in runs])
+    wanted = (_sparkline(run, progress[run.id]) for run in runs if run.id in progress)
+    curves = store.series.curves([curve for curve in wanted if curve is not None])
+    unknown = RunProgress(last_round=None, last_epoch=None, done_round=None, last_event=None)  # deleted since
+    return [_summary(run, progress.get(run.id, unknown), curves.get(run.id, [])) for run in runs]
 
 
 def metric_row(row: MetricRow) -> dict[str, Any]:
-    """One measured value.
+    """One metric value.
 
     Returns
     -------
     dict
-        See `service.api.schemas.Row`; ``not_finite`` is only there where ``value`` is null.
+        See `service.read.schemas.Row`; ``not_finite`` is present only if ``value`` is null.
     """
     values = row.as_dict()
     del values["run_id"]
@@ -56,7 +57,7 @@ def round_record(row: RoundRow) -> dict[str, Any]:
     Returns
     -------
     dict
-        See `service.api.schemas.RoundRecord`.
+        See `service.read.schemas.RoundRecord`.
     """
     values = row.as_dict()
     del values["run_id"]
@@ -69,7 +70,7 @@ def evaluation(row: ServerEvaluationRow) -> dict[str, Any]:
     Returns
     -------
     dict
-        See `service.api.schemas.Evaluation`; ``not_finite`` is only there where a value is null.
+        See `service.read.schemas.Evaluation`; ``not_finite`` is present only if a value is null.
     """
     values = row.as_dict()
     del values["run_id"]
@@ -81,19 +82,19 @@ def evaluation(row: ServerEvaluationRow) -> dict[str, Any]:
 
 
 def client(row: ClientRow) -> dict[str, Any]:
-    """One participant.
+    """One client of a federated run.
 
     Returns
     -------
     dict
-        See `service.api.schemas.Client`.
+        See `service.read.schemas.Client`.
     """
     values = row.as_dict()
     del values["run_id"]
     return values
 
 
-def _summary(run: RunRow, marks: Marks, values: Sequence[float]) -> dict[str, Any]:
+def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dict[str, Any]:
     shown = {
         "id": run.id,
         "name": run.name,
@@ -111,39 +112,39 @@ def _summary(run: RunRow, marks: Marks, values: Sequence[float]) -> dict[str, An
         "data": setting(run.config, "data.name"),
         "model": setting(run.config, "model.name"),
         "strategy": setting(run.config, "strategy.name") if run.training_mode == "federated" else None,
-        "progress": _progress(run, marks),
+        "progress": _progress(run, progress),
         "planned_runs": planned_runs(run),
         "monitor": dict(zip(("key", "mode"), monitored(run), strict=True)),
         "best": _best(run, values),
         "sparkline": _thin(values),
-        "last_event": marks.last_event,
+        "last_event": progress.last_event,
     }
     ready: dict[str, Any] = json_ready(shown)
     return ready
 
 
-def _progress(run: RunRow, marks: Marks) -> dict[str, Any] | None:
+def _progress(run: RunRow, progress: RunProgress) -> dict[str, Any] | None:
     if run.training_mode == "compare":
         return None
     if run.training_mode == "federated":
         return {
             "unit": "round",
-            "done": marks.done_round or 0,
+            "done": progress.done_round or 0,
             "total": setting(run.config, "federation.num_rounds"),
         }
     return {
         "unit": "epoch",
-        "done": marks.last_epoch or 0,
+        "done": progress.last_epoch or 0,
         "total": setting(run.config, "trainer.max_epochs"),
     }
 
 
-def _sparkline(run: RunRow, marks: Marks) -> Curve | None:
-    last = marks.last_round if unit(run) == "round" else marks.last_epoch
+def _sparkline(run: RunRow, progress: RunProgress) -> Curve | None:
+    last = progress.last_round if unit(run) == "round" else progress.last_epoch
     if last is None:
         return None
     stage, _, name = monitored(run)[0].partition("/")
-    # Of a run that is over the best value is known, so that its curve need not be read in full.
+    # The best value of a finished run is stored, so that its curve need not be read in full.
     stride = 1 if _stored_best(run) is None else math.ceil(last / (SPARKLINE_POINTS - 1)) or 1
     return Curve(run_id=run.id, unit=unit(run), stage=stage, name=name, last=last, stride=stride)
 
@@ -157,7 +158,7 @@ def _best(run: RunRow, values: Sequence[float]) -> dict[str, Any] | None:
 
 
 def _stored_best(run: RunRow) -> float | None:
-    # `Store.finish_run` keeps the best validation values, in the direction of the catalogue where it knows one.
+    # `Runs.finish` stores the best validation values, in the catalogue's direction where it has one.
     key, mode = monitored(run)
     stage, _, name = key.partition("/")
     if not run.finished or stage != "val" or (spec_of(name).mode or mode) != mode:

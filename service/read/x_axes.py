@@ -1,4 +1,4 @@
-"""The x-axes of a run: examples seen, seconds and bytes after each round or epoch."""
+"""The x-axes of charts: cumulative examples, seconds and bytes of a run after each round or epoch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from shared.tracking.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What it took to come so far.
+class XValues:
+    """Cumulative examples, seconds and bytes after one step.
 
     Attributes
     ----------
     examples : int
         Training examples that went through the model, repeats counted.
     seconds : float or None
-        Since the run began.
+        Since the start of the run.
     bytes : int or None
-        Both ways; None where nothing is sent, or the round has not ended.
+        Up and down; None where nothing is sent, or before the round has ended.
     """
 
     examples: int
@@ -30,22 +30,22 @@ class Step:
     bytes: int | None
 
 
-def steps(store: Store, run: RunRow) -> dict[int, Step]:
-    """What each round or epoch of a run took, since its beginning.
+def x_axes(store: Store, run: RunRow) -> dict[int, XValues]:
+    """X values of each round or epoch of a run.
 
     Returns
     -------
-    dict of int to Step
-        In order.
+    dict of int to XValues
+        Ascending.
     """
     by = unit(run)
-    examples = store.examples_by_step(run.id, unit=by)
-    times = store.times_by_step(run.id, unit=by)
+    examples = store.series.examples_by_step(run.id, unit=by)
+    times = store.series.times_by_step(run.id, unit=by)
     sent = _bytes(store, run)
     numbers = sorted({*examples, *times, *sent})
     seen = accumulate(examples.get(number, 0) for number in numbers)
     return {
-        number: Step(
+        number: XValues(
             examples=total,
             seconds=(times[number] - run.started).total_seconds() if number in times else None,
             bytes=sent.get(number),
@@ -54,15 +54,15 @@ def steps(store: Store, run: RunRow) -> dict[int, Step]:
     }
 
 
-def run_steps(store: Store, run: RunRow) -> dict[str, Any]:
-    """The same as columns.
+def x_axis_columns(store: Store, run: RunRow) -> dict[str, Any]:
+    """The x-axes of a run as columns.
 
     Returns
     -------
     dict
         See `service.api.chart_schemas.Steps`.
     """
-    found = steps(store, run)
+    found = x_axes(store, run)
     return {
         "unit": unit(run),
         "step": list(found),
@@ -75,6 +75,6 @@ def run_steps(store: Store, run: RunRow) -> dict[str, Any]:
 def _bytes(store: Store, run: RunRow) -> dict[int, int]:
     if unit(run) == "epoch":
         return {}
-    rounds = store.rounds(run.id)
+    rounds = store.rounds.of_run(run.id)
     total = accumulate(row.bytes_down + row.bytes_up for row in rounds)
     return {0: 0, **dict(zip((row.round for row in rounds), total, strict=True))}

@@ -1,11 +1,11 @@
-"""The headers of every response: what a browser may do with our page, for `Security` to add."""
+"""Security headers of every response: content security policy, no sniffing, no framing, no caching."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 
-# What plotly.js writes into style attributes; the empty text is also its <style>, to which it then adds rules.
+# Style attributes that plotly.js sets; the empty text is also its <style> element, to which it adds rules.
 _PLOTLY_STYLES = (
     "",
     "font-weight:bold",
@@ -14,15 +14,15 @@ _PLOTLY_STYLES = (
     "image-rendering: -webkit-optimize-contrast; image-rendering: optimize-contrast; "
     "image-rendering: crisp-edges; image-rendering: pixelated; ",
 )
-# The style sheet of its maps, which it adds without any map. Where another version has another one, the browser
-# leaves it out and says so in its console; nothing else changes.
+# The style sheet of plotly.js's maps, which it adds even without a map. If another version has a different one,
+# the browser blocks it and logs that in its console; nothing else changes.
 _PLOTLY_MAPS = "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
-NOTHING_ELSE = ("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
+LOCKDOWN = ("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
 _UNUSED = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 
 
 def response_headers() -> dict[str, str]:
-    """The headers that a response gets unless its route sets them itself.
+    """Default headers of a response; a route may set its own.
 
     Returns
     -------
@@ -41,15 +41,15 @@ def response_headers() -> dict[str, str]:
 
 
 def content_security_policy() -> str:
-    """Everything from this server, nothing inline, nothing evaluated, no frames, no forms.
+    """Everything from this server; no inline code, no eval, no frames, no forms.
 
     Returns
     -------
     str
-        The few styles that plotly.js sets are allowed by their hashes; ``blob:`` is for its PNG export,
-        ``data:`` for its heatmaps.
+        The styles that plotly.js sets are allowed by hash; ``blob:`` is for its PNG export, ``data:`` for its
+        heatmaps.
     """
-    hashes = " ".join([*map(hashed, _PLOTLY_STYLES), _PLOTLY_MAPS])
+    hashes = " ".join([*map(csp_hash, _PLOTLY_STYLES), _PLOTLY_MAPS])
     return "; ".join(
         [
             "default-src 'none'",
@@ -57,13 +57,13 @@ def content_security_policy() -> str:
             f"style-src 'self' 'unsafe-hashes' {hashes}",
             "img-src 'self' blob: data:",
             "connect-src 'self'",
-            *NOTHING_ELSE,
+            *LOCKDOWN,
         ]
     )
 
 
-def hashed(text: str) -> str:
-    """What a policy says to allow this very text.
+def csp_hash(text: str) -> str:
+    """The source expression that allows exactly this text.
 
     Parameters
     ----------

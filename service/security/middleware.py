@@ -1,7 +1,6 @@
-"""`Security`: the first thing every request and WebSocket meets; it checks Host, Origin and token.
+"""`SecurityMiddleware`: checks Host, Origin and token of every request and adds security headers.
 
-A browser runs strangers' pages beside ours. Host is checked because a stranger's name can be made to lead here,
-and Origin because a stranger's page can send requests here; the headers of `policy` bind our own page.
+Host is checked against DNS rebinding, Origin against cross-site requests; `headers` restricts our own page.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.security.headers import response_headers
-from service.security.rejections import Refused
+from service.security.rejections import Rejection
 from service.settings import EVERY_ADDRESS, Settings, is_loopback, plain_host
 
 _AUTHORITY = r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?"
@@ -27,26 +26,26 @@ _ORIGIN = re.compile(rf"(https?)://{_AUTHORITY}", re.IGNORECASE)
 _SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN_HELP = (
-    "open the page once with ?token=TOKEN at the end of its address, with the token that its server was "
-    "started with; programs send it in the header Authorization: Bearer TOKEN"
+    "a token is required: open the page once with ?token=TOKEN appended to its URL, using the token that the "
+    "server was started with; programs send the header Authorization: Bearer TOKEN"
 )
 
 
 class Origin(NamedTuple):
-    """What a browser compares to tell one site from another."""
+    """Scheme, host and port: what browsers compare for the same-origin policy."""
 
     scheme: str
     host: str
     port: int
 
 
-class Security:
-    """Middleware around the whole application, so that its error pages carry the headers too.
+class SecurityMiddleware:
+    """ASGI middleware around the whole application, so that error pages carry the headers too.
 
     Parameters
     ----------
     settings : Settings
-        Its token and its hosts.
+        Of which the token and the allowed hosts are used.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
@@ -57,7 +56,7 @@ class Security:
         self._headers = response_headers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through with headers on its response, or answer it here."""
+        """Pass a request on and add headers to its response, or reject it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -66,43 +65,43 @@ class Security:
         try:
             target = self._checked_target(connection)
             answer = self._checked_token(connection, target, token_in_url)
-        except Refused as refused:
+        except Rejection as rejection:
             if scope["type"] == "websocket":
-                await refused.close(connection, receive, self._with_headers(send))
+                await rejection.close(connection, receive, self._with_headers(send))
                 return
-            again = _address(connection) if refused.status == HTTPStatus.UNAUTHORIZED else None
-            answer = refused.response(connection, as_page=_wants_page(connection), again=again)
+            again = _address(connection) if rejection.status == HTTPStatus.UNAUTHORIZED else None
+            answer = rejection.response(connection, as_page=_wants_page(connection), again=again)
         if answer is not None:
             await answer(scope, receive, self._with_headers(send))
         else:
             await self._app(scope, receive, self._with_headers(send) if scope["type"] == "http" else send)
 
     def _checked_target(self, connection: HTTPConnection) -> Origin:
-        """Where the request was sent, after Host and Origin were found good."""
+        """The origin that the request was sent to; checks Host and Origin."""
         given = connection.headers.getlist("host")
         match = _HOST.fullmatch(given[0]) if len(given) == 1 else None
         if match is None:
-            raise Refused(HTTPStatus.BAD_REQUEST, "there must be one Host header, a name or an address")
+            raise Rejection(HTTPStatus.BAD_REQUEST, "expected exactly one Host header, a name or an address")
         host = plain_host(match[1])
         local, _ = connection.scope.get("server") or ("", None)
-        # The address itself that the connection came in on cannot be a name that somebody else controls.
+        # The IP address that the connection came in on cannot be a name that somebody else controls.
         if not (is_loopback(host) or host in self._hosts or host == plain_host(local)):
-            raise Refused(
+            raise Rejection(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"this server does not answer to {host}; if it should, start it with --allow-host {host}",
+                f"host {host} is not allowed; to allow it, start the server with --allow-host {host}",
             )
         target = _origin(_SCHEMES[connection.scope["scheme"]], host, match[2])
         for text in connection.headers.getlist("origin"):
             found = _ORIGIN.fullmatch(text)
             if found is None or _origin(found[1].lower(), plain_host(found[2]), found[3]) != target:
-                raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites must not ask this server")
+                raise Rejection(HTTPStatus.FORBIDDEN, "cross-origin requests are not allowed")
         return target
 
     def _checked_token(self, connection: HTTPConnection, target: Origin, in_url: str | None) -> Response | None:
-        """None for one who may go on, or the answer that signs a browser in."""
+        """None if the request is authorized, or the redirect that signs a browser in."""
         if self._token is None:
             return None
-        cookie = f"fedtwin_{target.port}"  # browsers do not keep cookies of different ports apart
+        cookie = f"fedtwin_{target.port}"  # cookies are shared by all ports of a host
         if in_url is not None and _wants_page(connection) and self._is_token(in_url):
             response = RedirectResponse(_address(connection), HTTPStatus.SEE_OTHER)
             response.set_cookie(
@@ -114,7 +113,7 @@ class Security:
             return None
         if self._is_token(connection.cookies.get(cookie, "")):
             return None
-        raise Refused(HTTPStatus.UNAUTHORIZED, _TOKEN_HELP)
+        raise Rejection(HTTPStatus.UNAUTHORIZED, _TOKEN_HELP)
 
     def _is_token(self, given: str) -> bool:
         assert self._token is not None
@@ -137,7 +136,7 @@ def _origin(scheme: str, host: str, port: str | None) -> Origin:
 
 
 def _take_token(scope: Scope) -> str | None:
-    """Remove ``token`` from the URL, in the scope itself: what logs the request later does not see it."""
+    """Remove ``token`` from the URL in the scope, so that later request logs do not contain it."""
     token = None
     kept = []
     for part in scope["query_string"].split(b"&"):
@@ -150,7 +149,7 @@ def _take_token(scope: Scope) -> str | None:
 
 
 def _address(connection: HTTPConnection) -> str:
-    """Path and query; one slash in front, for two would lead to another host."""
+    """Path and query with exactly one leading slash: two would lead to another host."""
     path: bytes = connection.scope.get("raw_path") or connection.scope["path"].encode()
     query: bytes = connection.scope["query_string"]
     return "/" + path.decode("latin-1").lstrip("/\\") + (f"?{query.decode('latin-1')}" if query else "")

@@ -1,4 +1,7 @@
-"""`Refused`: the answer to whom `security` lets not in: a page for people, a problem, or a closed WebSocket."""
+"""`Rejection`: a request that the security middleware turns away, and its response.
+
+The response is an HTML page for browsers, problem details for programs, or a closed WebSocket.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Send
 
-from service.api.problems import MEDIA_TYPE, AsciiJson
-from service.security.headers import NOTHING_ELSE, hashed
+from service.problem_details import problem_response
+from service.security.headers import LOCKDOWN, csp_hash
 
 NO_TOKEN = 4401
 _STYLE = "body { font: 1rem/1.5 system-ui, sans-serif; max-width: 36rem; margin: 15vh auto; padding: 0 1rem }"
@@ -27,17 +30,17 @@ _PAGE = """<!doctype html>
 </html>
 """
 _OPEN_AGAIN = """
-<p>Opened before in this browser? Then <a href="{path}">go on to the page</a>: a link from elsewhere does not
-carry your sign-in, this one does.</p>"""
+<p>Already signed in with this browser? <a href="{path}">Continue to the page</a>: links from other sites do
+not carry the sign-in cookie, this one does.</p>"""
 
 
-class Refused(Exception):
+class Rejection(Exception):
     """Ends a request before it reaches the application.
 
     Parameters
     ----------
     detail : str
-        What to do about it; begins with a small letter, ends without a stop.
+        How to correct it; lower case, no final stop.
     """
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -46,15 +49,15 @@ class Refused(Exception):
         self.detail = detail
 
     def response(self, connection: HTTPConnection, *, as_page: bool, again: str | None) -> Response:
-        """Answer a request.
+        """Build the HTTP response.
 
         Parameters
         ----------
         as_page : bool
-            For a person, else as a problem of RFC 9457.
+            HTML for a person; otherwise problem details (RFC 9457).
         again : str, optional
-            A path at which the person may be let in: a browser that followed a link from another site sends no
-            cookie along, but does so for a link on our own page.
+            A path to link to: a browser sends no cookie when it follows a link from another site, but sends it
+            for a link on our own page.
         """
         title = self.status.phrase
         headers = {"www-authenticate": "Bearer"} if self.status == HTTPStatus.UNAUTHORIZED else {}
@@ -62,14 +65,18 @@ class Refused(Exception):
             more = _OPEN_AGAIN.format(path=html.escape(again)) if again else ""
             detail = html.escape(self.detail[0].upper() + self.detail[1:])
             page = _PAGE.format(title=title, style=_STYLE, detail=detail, more=more)
-            sources = ("default-src 'none'", "img-src data:", f"style-src {hashed(_STYLE)}", *NOTHING_ELSE)
+            sources = (
+                "default-src 'none'",
+                "img-src data:",
+                f"style-src {csp_hash(_STYLE)}",
+                *LOCKDOWN,
+            )
             return HTMLResponse(page, self.status, headers | {"content-security-policy": "; ".join(sources)})
-        problem = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
-        content = problem | {"instance": connection.scope["path"]}
-        return AsciiJson(content, self.status, headers, media_type=MEDIA_TYPE)
+        path = connection.scope["path"]
+        return problem_response(self.status, detail=self.detail, instance=path, headers=headers)
 
     async def close(self, connection: HTTPConnection, receive: Receive, send: Send) -> None:
-        """Answer a WebSocket's handshake.
+        """Reject a WebSocket handshake.
 
         Parameters
         ----------
@@ -78,11 +85,11 @@ class Refused(Exception):
         """
         await receive()
         if self.status == HTTPStatus.UNAUTHORIZED:
-            # Only a WebSocket that was opened can tell a page why it is closed; nothing is sent on it.
+            # A page can read the close code only of a WebSocket that was accepted; nothing is sent on it.
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": NO_TOKEN, "reason": "token"})
         elif "websocket.http.response" in connection.scope.get("extensions", {}):
-            # Type and length of the text are left to the server, which adds its own.
+            # The server adds content type and length.
             await send({"type": "websocket.http.response.start", "status": self.status, "headers": []})
             await send({"type": "websocket.http.response.body", "body": self.detail.encode()})
         else:

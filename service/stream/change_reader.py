@@ -1,4 +1,4 @@
-"""`Tail`: a thread that notices what any process writes to the database, and lets channels read it."""
+"""`ChangeReader`: a thread that detects database changes by any process and lets sources read what is new."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ _log = logging.getLogger("fedtwin")
 
 
 class Source(Protocol):
-    """Something that reads what is new of one run, or of all; its methods are called in the tail's thread."""
+    """Reads what is new of one run, or of all runs; `ChangeReader` calls it in its thread."""
 
     @property
     def run_id(self) -> int | None:
-        """The run; None for all of them."""
+        """The run; None for all runs."""
         ...
 
     @property
     def pause_s(self) -> float:
-        """The shortest time between two reads, in seconds: what comes meanwhile is read together."""
+        """Shortest time between two reads in seconds; changes in between are read together."""
         ...
 
     def read(self) -> bool:
-        """Read and pass on what is new; whether there may be more at once."""
+        """Read and pass on what is new; return whether there may be more."""
         ...
 
-    def reached(self, success: bool) -> None:
-        """Told when the database can no longer be read, and when it can again."""
+    def set_reachable(self, reachable: bool) -> None:
+        """Called when the database can no longer be read, and when it can again."""
         ...
 
 
-class Tail:
-    """Reads sources when the database has changed; looks at nothing while there are none.
+class ChangeReader:
+    """Calls the sources' `read` when the database has changed; idle while there are none.
 
     Parameters
     ----------
     changes : Changes
         Used and closed by the thread.
     poll_s : float, seconds
-        How often a new source is noticed.
+        How often new sources are noticed.
     recheck_s : float, seconds
-        How often everything is read without any sign of a change: what writes may be older than the signs.
+        How often everything is read without a change signal, for writers of an older version without signals.
     """
 
     def __init__(self, changes: Changes, *, poll_s: float, recheck_s: float) -> None:
@@ -56,30 +56,30 @@ class Tail:
         self._not_before: dict[Source, float] = {}
         self._pending: set[Source] = set()
         self._failing: set[Source] = set()
-        self._wake = threading.Event()  # there is a source, or the end
+        self._wake = threading.Event()  # a source was added, or `close` was called
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="fedtwin-tail", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="fedtwin-changes", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """End, and wait for it."""
+        """Stop the thread and wait for it."""
         with self._lock:
             self._closing = True
             self._wake.set()
         self._thread.join()
 
     def add(self, source: Source) -> None:
-        """Read a source from now on; its first read comes at once."""
+        """Add a source; it is read immediately for the first time."""
         with self._lock:
             self._not_before[source] = 0.0
             self._pending.add(source)
             self._wake.set()
 
     def remove(self, source: Source) -> None:
-        """Read it no more."""
+        """Remove a source."""
         with self._lock:
             self._not_before.pop(source, None)
             self._pending.discard(source)
@@ -91,7 +91,7 @@ class Tail:
         recheck_at = 0.0
         while not self._closing:
             if not self._wake.is_set():
-                # PostgreSQL keeps what a listener does not fetch.
+                # PostgreSQL queues notifications that a listener does not fetch.
                 self._changes.close()
                 self._wake.wait()
                 continue
@@ -115,7 +115,7 @@ class Tail:
     def _read(self, source: Source) -> None:
         try:
             more, wait_s = source.read(), source.pause_s
-        except Exception as error:  # whatever it is, the others are read on
+        except Exception as error:  # one source's error must not stop the others
             more, wait_s = True, RETRY_S
             self._note(source, error)
         else:
@@ -127,7 +127,7 @@ class Tail:
                     self._pending.add(source)
 
     def _note(self, source: Source, error: Exception | None) -> None:
-        """Tell a source when its state changes, and log the first failure and the end of the last one."""
+        """Notify a source when its state changes; log the first failure and the last recovery."""
         failed = error is not None
         with self._lock:
             if source not in self._not_before or failed == (source in self._failing):
@@ -136,7 +136,7 @@ class Tail:
             (self._failing.add if failed else self._failing.discard)(source)
         if alone and failed:
             unexpected = None if isinstance(error, TrackingError) else error
-            _log.warning("the live stream waits: %s", error, exc_info=unexpected)
+            _log.warning("live stream interrupted: %s", error, exc_info=unexpected)
         elif alone:
-            _log.warning("the live stream goes on")
-        source.reached(not failed)
+            _log.warning("live stream resumed")
+        source.set_reachable(not failed)

@@ -1,4 +1,4 @@
-"""How rows of the store become messages of the live stream (`messages`); `follow` reads the rows."""
+"""Encodes stored rows as the messages of the live stream."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from service.read import summaries as views
+from service.read import summaries
 from service.stream.messages import (
     ClientMetrics,
     EarlyStopping,
@@ -24,10 +24,10 @@ from service.stream.messages import (
 )
 from shared.tracking.rows import FINISHED, MetricRow, RoundRow, ServerEvaluationRow
 
-ROWS_A_MESSAGE = 250
+ROWS_PER_MESSAGE = 250
 
 
-def rows_to_messages(
+def encode_rows(
     rows: Sequence[MetricRow],
     *,
     run_id: int,
@@ -35,9 +35,9 @@ def rows_to_messages(
     rounds: Iterable[RoundRow] = (),
     evaluations: Iterable[ServerEvaluationRow] = (),
 ) -> list[Message]:
-    """Messages that carry rows in their order, and between them what is known of each round.
+    """Encode metric rows in order, with the record and evaluation of each round between them.
 
-    What is known of round k comes before the rows of later rounds: a viewer who has one of those has it.
+    The record of round k precedes the rows of later rounds, so that a viewer that has a later row has it.
 
     Parameters
     ----------
@@ -48,54 +48,54 @@ def rows_to_messages(
     evaluated = {row.round: row for row in evaluations}
     messages: list[Message] = []
 
-    def tell_rounds(*, before: float) -> None:
+    def flush_rounds(*, before: float) -> None:
         for number in sorted(number for number in {*evaluated, *ended} if number < before):
             if number in evaluated:
-                messages.append(_of_evaluation(evaluated.pop(number), run_id=run_id))
+                messages.append(_encode_evaluation(evaluated.pop(number), run_id=run_id))
             if number in ended:
-                messages.append(_of_round(ended.pop(number), run_id=run_id))
+                messages.append(_encode_round(ended.pop(number), run_id=run_id))
 
-    for (kind, number, _, _, _), group in groupby(rows, lambda row: _place(row, federated=federated)):
-        tell_rounds(before=math.inf if number is None else number)
+    for (kind, number, _, _, _), group in groupby(rows, lambda row: _message_key(row, federated=federated)):
+        flush_rounds(before=math.inf if number is None else number)
         same = list(group)
-        parts = [same[start : start + ROWS_A_MESSAGE] for start in range(0, len(same), ROWS_A_MESSAGE)]
-        messages += [_of_rows(kind, part) for part in parts[:-1]]
+        parts = [same[start : start + ROWS_PER_MESSAGE] for start in range(0, len(same), ROWS_PER_MESSAGE)]
+        messages += [_encode_rows(kind, part) for part in parts[:-1]]
         evaluation = evaluated.pop(number, None) if kind == "server_evaluation" else None
-        messages.append(_of_rows(kind, parts[-1], evaluation=evaluation))
-    tell_rounds(before=math.inf)
+        messages.append(_encode_rows(kind, parts[-1], evaluation=evaluation))
+    flush_rounds(before=math.inf)
     return messages
 
 
-def training_mode(run: Mapping[str, Any], clients: Iterable[Mapping[str, Any]]) -> TrainingMode:
-    """The state of a run.
+def encode_training_mode(run: Mapping[str, Any], clients: Iterable[Mapping[str, Any]]) -> TrainingMode:
+    """Encode a run and its clients.
 
     Parameters
     ----------
     run : mapping
-        Of `views.run_summary`.
+        Of `service.read.summaries.run_summary`.
     clients : iterable of mapping
-        Of `views.client`.
+        Of `service.read.summaries.client`.
     """
     return TrainingMode(type="training_mode", **_envelope(run["id"]), run=run, clients=list(clients))
 
 
-def ending(run: Mapping[str, Any]) -> list[Message]:
-    """What is said after the last row of a run that has ended.
+def encode_end(run: Mapping[str, Any]) -> list[Message]:
+    """Encode how a run ended, to be sent after its last row.
 
     Parameters
     ----------
     run : mapping
-        Of `views.run_summary`.
+        Of `service.read.summaries.run_summary`.
 
     Returns
     -------
     list of Message
-        Nothing while the run goes on.
+        Empty while the run is in progress.
     """
     status, head = run["status"], _envelope(run["id"])
     if status not in FINISHED:
         return []
-    if run["ended"] is not None:  # who comes later is told of the past
+    if run["ended"] is not None:  # for viewers who connect later
         head["time"] = datetime.fromisoformat(run["ended"])
     messages: list[Message] = []
     if status == "completed" and run["stop_reason"] is not None:
@@ -105,24 +105,24 @@ def ending(run: Mapping[str, Any]) -> list[Message]:
     return [*messages, TrainingEnd(type="training_end", **head, status=status, run=run)]
 
 
-def run_status(run: Mapping[str, Any]) -> RunStatus:
-    """How a run stands.
+def encode_run_status(run: Mapping[str, Any]) -> RunStatus:
+    """Encode the summary of a run, for the stream of all runs.
 
     Parameters
     ----------
     run : mapping
-        Of `views.run_summary`.
+        Of `service.read.summaries.run_summary`.
     """
     return RunStatus(type="run_status", **_envelope(run["id"]), run=run)
 
 
-def heartbeat(run_id: int | None, *, reachable: bool) -> Heartbeat:
-    """A sign of life.
+def encode_heartbeat(run_id: int | None, *, reachable: bool) -> Heartbeat:
+    """Encode a heartbeat.
 
     Parameters
     ----------
     reachable : bool
-        Whether the database is.
+        Whether the database can be read.
     """
     database = "reachable" if reachable else "unreachable"
     return Heartbeat(type="heartbeat", **_envelope(run_id), database=database)
@@ -132,8 +132,8 @@ def _envelope(run_id: int | None, *, cursor: int | None = None) -> dict[str, Any
     return {"run_id": run_id, "cursor": cursor, "time": datetime.now(UTC)}
 
 
-def _place(row: MetricRow, *, federated: bool) -> tuple[Any, ...]:
-    # Kind, round, epoch, client and stage: what the rows of one message have in common.
+def _message_key(row: MetricRow, *, federated: bool) -> tuple[Any, ...]:
+    # Kind, round, epoch, client and stage: equal for all rows of one message.
     if federated and row.client_id is not None:
         return "client_metrics", row.round, None, row.client_id, row.stage
     if row.stage == "test":
@@ -143,25 +143,27 @@ def _place(row: MetricRow, *, federated: bool) -> tuple[Any, ...]:
     return "epoch_end", None, row.epoch, None, row.stage
 
 
-def _of_rows(kind: str, rows: Sequence[MetricRow], *, evaluation: ServerEvaluationRow | None = None) -> Message:
+def _encode_rows(
+    kind: str, rows: Sequence[MetricRow], *, evaluation: ServerEvaluationRow | None = None
+) -> Message:
     first, last = rows[0], rows[-1]
-    head = {**_envelope(last.run_id, cursor=last.id), "rows": [views.metric_row(row) for row in rows]}
+    head = {**_envelope(last.run_id, cursor=last.id), "rows": [summaries.metric_row(row) for row in rows]}
     if kind == "client_metrics":
         place = {"round": first.round, "client_id": first.client_id, "stage": first.stage}
         return ClientMetrics(type="client_metrics", **head, **place)
     if kind == "round_metrics":
         return RoundMetrics(type="round_metrics", **head, round=first.round, record=None)
     if kind == "server_evaluation":
-        known = None if evaluation is None else views.evaluation(evaluation)
+        known = None if evaluation is None else summaries.evaluation(evaluation)
         return ServerEvaluation(type="server_evaluation", **head, round=first.round, evaluation=known)
     return EpochEnd(type="epoch_end", **head, epoch=first.epoch, stage=first.stage)
 
 
-def _of_round(row: RoundRow, *, run_id: int) -> RoundMetrics:
+def _encode_round(row: RoundRow, *, run_id: int) -> RoundMetrics:
     head = {**_envelope(run_id), "rows": [], "round": row.round}
-    return RoundMetrics(type="round_metrics", **head, record=views.round_record(row))
+    return RoundMetrics(type="round_metrics", **head, record=summaries.round_record(row))
 
 
-def _of_evaluation(row: ServerEvaluationRow, *, run_id: int) -> ServerEvaluation:
+def _encode_evaluation(row: ServerEvaluationRow, *, run_id: int) -> ServerEvaluation:
     head = {**_envelope(run_id), "rows": [], "round": row.round}
-    return ServerEvaluation(type="server_evaluation", **head, evaluation=views.evaluation(row))
+    return ServerEvaluation(type="server_evaluation", **head, evaluation=summaries.evaluation(row))

@@ -1,17 +1,17 @@
-"""What is new in the store since the last look, as messages: of one run, or of all; `channel` asks it."""
+"""Followers: read what is new in the store since the last read, of one run or of all, as messages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from service.read import summaries as views
-from service.stream.encode import ending, rows_to_messages, run_status, training_mode
+from service.read import summaries
+from service.stream.encode import encode_end, encode_rows, encode_run_status, encode_training_mode
 from service.stream.messages import Message
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow
 from shared.tracking.store import Store
 
-ROWS_A_READ = 2000
+ROWS_PER_READ = 2000
 LISTED_RUNS = 50
 
 OfRound = TypeVar("OfRound", RoundRow, ServerEvaluationRow)
@@ -21,76 +21,79 @@ OfRound = TypeVar("OfRound", RoundRow, ServerEvaluationRow)
 class _Seen:
     run: RunRow
     cursor: int
-    end_told: bool
+    end_sent: bool
     clients: list[ClientRow]
     rounds: list[RoundRow]  # the last one
     evaluations: list[ServerEvaluationRow]
 
 
 class RunFollower:
-    """Follows one run, from its newest row on; for one thread at a time.
+    """Follows one run, starting after its newest row; not thread-safe.
 
     Raises
     ------
     TrackingError
-        There is no such run, or the database cannot be used.
+        No such run, or the database cannot be used.
     """
 
     def __init__(self, store: Store, run_id: int) -> None:
         self._store = store
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         self._federated = run.training_mode == "federated"
         self._seen = _Seen(
             run=run,
-            cursor=store.cursor(run_id),
-            end_told=run.finished,
-            clients=store.clients(run_id),
-            rounds=store.rounds(run_id)[-1:],
-            evaluations=store.server_evaluations(run_id)[-1:],
+            cursor=store.metrics.cursor(run_id),
+            end_sent=run.finished,
+            clients=store.clients.of_run(run_id),
+            rounds=store.rounds.of_run(run_id)[-1:],
+            evaluations=store.evaluations.of_run(run_id)[-1:],
         )
 
     def read(self) -> list[Message]:
-        """What has come since the last call.
+        """Read what is new since the last call.
 
         Returns
         -------
         list of Message
-            Of at most ``ROWS_A_READ`` rows; empty when nothing is left. Nothing is lost if it raises.
+            Of at most ``ROWS_PER_READ`` rows; empty when nothing is left. If it raises, the next call reads the
+            same again.
 
         Raises
         ------
         TrackingError
         """
         seen, store = self._seen, self._store
-        # The run first: if it has ended, then all its rows are there.
-        run = store.run(seen.run.id)
-        rows = store.metrics(run.id, after=seen.cursor, limit=ROWS_A_READ)
+        # Read the run first: if it has ended, all its rows are stored.
+        run = store.runs.get(seen.run.id)
+        rows = store.metrics.of_run(run.id, after=seen.cursor, limit=ROWS_PER_READ)
         rounds, evaluations, clients = seen.rounds, seen.evaluations, seen.clients
         changed = run != seen.run
         if self._federated:
-            # Rounds that a resumed run does anew replace old ones.
+            # A resumed run repeats rounds; their records replace the old ones.
             resumed = seen.run.finished and not run.finished
-            rounds = store.rounds(run.id, since=0 if resumed else _last(rounds))
-            evaluations = store.server_evaluations(run.id, since=0 if resumed else _last(evaluations))
+            rounds = store.rounds.of_run(run.id, since=0 if resumed else _last(rounds))
+            evaluations = store.evaluations.of_run(run.id, since=0 if resumed else _last(evaluations))
             if changed or _new(rounds, seen.rounds) or not _known(rows, clients):
-                clients = store.clients(run.id)
+                clients = store.clients.of_run(run.id)
 
-        messages = rows_to_messages(
+        messages = encode_rows(
             rows,
             run_id=run.id,
             federated=self._federated,
             rounds=_new(rounds, seen.rounds),
             evaluations=_new(evaluations, seen.evaluations),
         )
-        ends = run.finished and not seen.end_told
-        if ends and len(rows) < ROWS_A_READ:
-            messages += ending(views.run_summary(store, run))
+        ends = run.finished and not seen.end_sent
+        if ends and len(rows) < ROWS_PER_READ:
+            messages += encode_end(summaries.run_summary(store, run))
         elif not ends and (changed or clients != seen.clients):
-            messages.insert(0, training_mode(views.run_summary(store, run), map(views.client, clients)))
+            messages.insert(
+                0, encode_training_mode(summaries.run_summary(store, run), map(summaries.client, clients))
+            )
         self._seen = _Seen(
             run=run,
             cursor=rows[-1].id if rows else seen.cursor,
-            end_told=run.finished and (seen.end_told or len(rows) < ROWS_A_READ),
+            end_sent=run.finished and (seen.end_sent or len(rows) < ROWS_PER_READ),
             clients=clients,
             rounds=rounds[-1:],
             evaluations=evaluations[-1:],
@@ -99,7 +102,7 @@ class RunFollower:
 
 
 class RunsFollower:
-    """Follows how runs stand: the newest ones, and all that are not finished; for one thread at a time.
+    """Follows the summaries of the newest runs and of all unfinished ones; not thread-safe.
 
     Raises
     ------
@@ -113,12 +116,12 @@ class RunsFollower:
         self.read()
 
     def read(self) -> list[Message]:
-        """The runs that have changed since the last call.
+        """Read the summaries that have changed since the last call.
 
         Returns
         -------
         list of Message
-            The oldest run first.
+            Oldest run first.
 
         Raises
         ------
@@ -126,19 +129,19 @@ class RunsFollower:
         """
         runs = listed_runs(self._store)
         here = {run.id for run in runs}
-        # Running, when it was seen last, and too old to be listed now that it has ended.
+        # Was running at the last read, has ended since, and is too old to be listed.
         ended = [run_id for run_id, known in self._known.items() if not known["ended"] and run_id not in here]
-        runs = [*map(self._store.run, ended), *runs]
-        summaries = {summary["id"]: summary for summary in views.run_summaries(self._store, runs)}
+        runs = [*map(self._store.runs.get, ended), *runs]
+        found = {summary["id"]: summary for summary in summaries.run_summaries(self._store, runs)}
         changed = [
-            run_id for run_id in sorted(summaries) if _lasting(summaries[run_id]) != self._known.get(run_id)
+            run_id for run_id in sorted(found) if _without_duration(found[run_id]) != self._known.get(run_id)
         ]
-        self._known = {run_id: _lasting(summaries[run_id]) for run_id in here}
-        return [run_status(summaries[run_id]) for run_id in changed]
+        self._known = {run_id: _without_duration(found[run_id]) for run_id in here}
+        return [encode_run_status(found[run_id]) for run_id in changed]
 
 
 def listed_runs(store: Store) -> list[RunRow]:
-    """The newest runs, and those that are not finished.
+    """The newest runs, and all unfinished ones.
 
     Returns
     -------
@@ -149,12 +152,13 @@ def listed_runs(store: Store) -> list[RunRow]:
     ------
     TrackingError
     """
-    groups = (store.runs(status="pending"), store.runs(status="running"), store.runs(limit=LISTED_RUNS))
+    search = store.runs.search
+    groups = (search(status="pending"), search(status="running"), search(limit=LISTED_RUNS))
     runs = {run.id: run for group in groups for run in group}
     return [runs[run_id] for run_id in sorted(runs)]
 
 
-def _lasting(summary: dict[str, Any]) -> dict[str, Any]:
+def _without_duration(summary: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if key != "seconds"}
 
 

@@ -1,4 +1,4 @@
-"""`Hub`: channels while somebody watches, and the threads that feed them; `live` serves its viewers."""
+"""`Hub`: opens a channel per watched run, feeds it from the database, and gives each viewer its frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from service.stream.change_reader import RETRY_S, Tail
+from service.stream.change_reader import RETRY_S, ChangeReader
 from service.stream.channel import Channel, RunChannel, RunsChannel
 from service.stream.replay_buffer import Frame
 from shared.runtime.errors import TrackingError
@@ -26,7 +26,7 @@ class Viewer:
     after : int
         The last row that the viewer has.
     heartbeat_s : float, seconds
-        The longest silence.
+        Longest time without a frame.
     """
 
     def __init__(self, channel: Channel, *, after: int, heartbeat_s: float) -> None:
@@ -34,64 +34,64 @@ class Viewer:
         self._cursor = after
 
     async def frames(self) -> AsyncGenerator[str, None]:
-        """What the viewer has to be sent: each row once, in order, however slowly it is taken.
+        """The frames to send: each row exactly once, in order, however slow the viewer.
 
         Yields
         ------
         str
             A JSON array of messages. Ends when the channel is closed.
         """
-        channel, ring = self._channel, self._channel.ring
-        place = ring.start - 1
+        channel, buffer = self._channel, self._channel.buffer
+        position = buffer.start - 1
         while not channel.closed:
-            if place < ring.start:
-                place = ring.end
+            if position < buffer.start:
+                position = buffer.end
                 try:
-                    async with aclosing(channel.catch_up(self._cursor)) as past:
-                        async for frame in past:
-                            yield self._taken(frame)
+                    async with aclosing(channel.catch_up(self._cursor)) as missed:
+                        async for frame in missed:
+                            yield self._advance(frame)
                 except TrackingError:
-                    place = ring.start - 1
+                    position = buffer.start - 1
                     yield channel.heartbeat().text
                     await asyncio.sleep(RETRY_S)
                 continue
-            place, new = ring.next(place, after=self._cursor)
+            position, new = buffer.next(position, after=self._cursor)
             if new is not None:
-                yield self._taken(new)
-            elif place == ring.end:
+                yield self._advance(new)
+            elif position == buffer.end:
                 try:
                     async with asyncio.timeout(self._heartbeat_s):
                         await channel.news.wait()
                 except TimeoutError:
                     yield channel.heartbeat().text
 
-    def _taken(self, frame: Frame) -> str:
+    def _advance(self, frame: Frame) -> str:
         self._cursor = frame.cursor or self._cursor
         return frame.text
 
 
 class Hub:
-    """Lets many viewers follow runs that any process writes; an asynchronous context.
+    """Lets many viewers follow runs that any process writes; an asynchronous context manager.
 
     Parameters
     ----------
     poll_s : float, seconds
-        How often SQLite is asked whether there is something new; PostgreSQL tells.
+        How often SQLite is polled for changes; PostgreSQL notifies.
     heartbeat_s : float, seconds
-        The longest silence towards a viewer.
+        Longest time without a frame to a viewer.
     """
 
     def __init__(self, store: Store, *, poll_s: float = 0.1, heartbeat_s: float = 5.0) -> None:
         self._store, self._poll_s, self._heartbeat_s = store, poll_s, heartbeat_s
         self._channels: dict[int | None, Channel] = {}
         self._readers: ThreadPoolExecutor
-        self._tail: Tail
+        self._change_reader: ChangeReader
 
     async def __aenter__(self) -> Self:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="fedtwin-read")
         changes = self._store.changes(poll_s=self._poll_s)
-        self._tail = Tail(changes, poll_s=self._poll_s, recheck_s=self._heartbeat_s)
-        self._tail.start()
+        self._change_reader = ChangeReader(changes, poll_s=self._poll_s, recheck_s=self._heartbeat_s)
+        self._change_reader.start()
         return self
 
     async def __aexit__(
@@ -99,7 +99,7 @@ class Hub:
     ) -> None:
         for channel in self._channels.values():
             channel.close()
-        await asyncio.get_running_loop().run_in_executor(self._readers, self._tail.close)
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._change_reader.close)
         self._readers.shutdown()
 
     @property
@@ -109,7 +109,7 @@ class Hub:
 
     @asynccontextmanager
     async def watch(self, run_id: int | None, *, after: int = 0) -> AsyncIterator[Viewer]:
-        """Become a viewer.
+        """Watch a run, or the list of runs.
 
         Parameters
         ----------
@@ -131,10 +131,10 @@ class Hub:
         channel.viewers += 1
         try:
             if await channel.open():
-                self._tail.add(channel)
+                self._change_reader.add(channel)
             yield Viewer(channel, after=after, heartbeat_s=self._heartbeat_s)
         finally:
             channel.viewers -= 1
             if not channel.viewers:
-                self._tail.remove(channel)
+                self._change_reader.remove(channel)
                 del self._channels[run_id]

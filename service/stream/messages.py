@@ -1,6 +1,6 @@
-"""The messages of the live stream, as pydantic models; `narrate` makes them out of rows.
+"""The messages of the live stream, as pydantic models.
 
-``python -m service.stream.messages`` prints the JSON schema that lies beside this file.
+``python -m service.stream.messages`` prints the JSON schema stored beside this file as ``stream.schema.json``.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from service.api.schemas import Client, Evaluation, RoundRecord, Row, RunSummary, Stage
+from service.read.schemas import Client, Evaluation, RoundRecord, Row, RunSummary, Stage
 
 
 class Message(BaseModel):
-    """What all messages have."""
+    """Fields common to all messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run_id: int | None = Field(description="null: of no single run (a heartbeat on /ws/runs).")
-    cursor: int | None = Field(description="The id of the message's last row; null where there are no rows.")
+    run_id: int | None = Field(description="null: not about a single run (a heartbeat on /ws/runs).")
+    cursor: int | None = Field(description="Id of the message's last row; null without rows.")
     time: datetime = Field(
-        description="When the server made the message, in UTC; of one that says how the run ended, when it did."
+        description="UTC time of the message; for messages about the end of a run, the time when it ended."
     )
 
 
 class WithRows(Message):
-    """A message that carries rows, in the order of their ids."""
+    """A message with metric rows, in the order of their ids."""
 
     rows: list[Row]
 
 
 class TrainingMode(Message):
-    """The run and its clients: first after every connect, and whenever one of them changes."""
+    """The run and its clients: sent first after every connect, and whenever one of them changes."""
 
     type: Literal["training_mode"]
     run: RunSummary
@@ -50,7 +50,7 @@ class EpochEnd(WithRows):
 
 
 class ClientMetrics(WithRows):
-    """What one client of a federated run reported."""
+    """Metrics that one client of a federated run reported."""
 
     type: Literal["client_metrics"]
     round: int | None
@@ -59,7 +59,7 @@ class ClientMetrics(WithRows):
 
 
 class RoundMetrics(WithRows):
-    """The clients' aggregates of a round, or the record of a round that has ended, or both."""
+    """Metrics aggregated over the clients of a round, the record of a completed round, or both."""
 
     type: Literal["round_metrics"]
     round: int | None
@@ -67,10 +67,10 @@ class RoundMetrics(WithRows):
 
 
 class ServerEvaluation(WithRows):
-    """The whole model on the held-out test rows."""
+    """The global (or pooled) model evaluated on the held-out test rows."""
 
     type: Literal["server_evaluation"]
-    round: int | None = Field(description="null: the final test, of a run of any mode.")
+    round: int | None = Field(description="null: the final test of a run of any mode.")
     evaluation: Evaluation | None
 
 
@@ -89,7 +89,7 @@ class Error(Message):
 
 
 class TrainingEnd(Message):
-    """The run has ended, and all its rows were sent; the stream stays open, as a run can be resumed."""
+    """The run has ended and all its rows were sent; the stream stays open, since a run can be resumed."""
 
     type: Literal["training_end"]
     status: Literal["completed", "failed", "stopped"]
@@ -97,14 +97,16 @@ class TrainingEnd(Message):
 
 
 class Heartbeat(Message):
-    """Nothing else was to be said for some seconds."""
+    """Sent after some seconds without any other message."""
 
     type: Literal["heartbeat"]
-    database: Literal["reachable", "unreachable"] = Field(description="Unreachable: rows come when it is back.")
+    database: Literal["reachable", "unreachable"] = Field(
+        description="Unreachable: rows follow once it is back."
+    )
 
 
 class RunStatus(Message):
-    """A run began, went on or ended; only on /ws/runs."""
+    """A run started, progressed or ended; only on /ws/runs."""
 
     type: Literal["run_status"]
     run: RunSummary
@@ -125,13 +127,13 @@ AnyMessage = Annotated[
 ]
 
 
-def encode(message: Message) -> str:
+def to_json(message: Message) -> str:
     """A message as JSON."""
-    return message.model_dump_json(exclude_unset=True)  # ``not_finite`` is only there where it is said
+    return message.model_dump_json(exclude_unset=True)  # omits ``not_finite`` where it does not apply
 
 
-def frame(messages: Iterable[str]) -> str:
-    """What is sent at once.
+def to_frame(messages: Iterable[str]) -> str:
+    """Join messages into one WebSocket frame.
 
     Parameters
     ----------

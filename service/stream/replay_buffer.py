@@ -1,4 +1,4 @@
-"""`Ring`: the last messages of a channel, already in JSON, from which each viewer takes what it has not had."""
+"""`ReplayBuffer`: the newest messages of a channel, encoded once for all viewers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from service.stream.messages import Message, WithRows, encode, frame
+from service.stream.messages import Message, WithRows, to_frame, to_json
 
-FRAME_CHARS = 2**16  # so that a viewer on a slow line gets whole frames, and is not taken for one that left
+FRAME_CHARS = 2**16  # small enough for a slow connection to receive a whole frame before the send timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class Entry:
     def of(cls, message: Message) -> Entry:
         """Encode a message."""
         rows = message.rows if isinstance(message, WithRows) else []
-        return cls(encode(message), rows[0].id if rows else None, rows[-1].id if rows else None)
+        return cls(to_json(message), rows[0].id if rows else None, rows[-1].id if rows else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What is sent at once.
+    """Messages sent together as one WebSocket frame.
 
     Attributes
     ----------
@@ -47,39 +47,39 @@ class Frame:
 
 
 def frames(entries: Iterable[Entry]) -> Iterator[Frame]:
-    """Join messages to frames of a bounded size."""
+    """Join messages into frames of bounded size."""
     some: list[Entry] = []
     size = 0
     for entry in entries:
         if some and size + len(entry.text) > FRAME_CHARS:
-            yield _joined(some)
+            yield _join(some)
             some, size = [], 0
         some.append(entry)
         size += len(entry.text)
     if some:
-        yield _joined(some)
+        yield _join(some)
 
 
-class Ring:
-    """Keeps the newest messages; for one thread.
+class ReplayBuffer:
+    """Keeps the newest messages; not thread-safe.
 
     Parameters
     ----------
     most_entries, most_chars : int
-        What it holds at most; the oldest messages give way, but not the newest one.
+        Capacity; the oldest messages are dropped first, the newest one never.
 
     Attributes
     ----------
     start, end : int
-        Places: of the oldest message, and of the one that comes next. A viewer whose place is before ``start``
-        has to read the database.
+        Positions of the oldest message and of the next one to come. A viewer whose position is before ``start``
+        must read the database.
     """
 
     def __init__(self, *, most_entries: int = 1024, most_chars: int = 2**22) -> None:
         self._most_entries, self._most_chars = most_entries, most_chars
         self._entries: deque[Entry] = deque()
         self._chars = 0
-        self._frames: dict[int, Frame] = {}  # by place, so that viewers at one place share them
+        self._frames: dict[int, Frame] = {}  # by position, shared by all viewers there
         self.start = self.end = 0
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -95,45 +95,45 @@ class Ring:
             self._chars -= len(self._entries.popleft().text)
             self.start += 1
 
-    def next(self, place: int, *, after: int) -> tuple[int, Frame | None]:
-        """What a viewer has not had.
+    def next(self, position: int, *, after: int) -> tuple[int, Frame | None]:
+        """The next frame for a viewer.
 
         Parameters
         ----------
-        place : int
-            The viewer's, from ``start`` to ``end``.
+        position : int
+            The viewer's position, from ``start`` to ``end``.
         after : int
-            The viewer's cursor; messages whose rows it has are left out.
+            The viewer's cursor; messages whose rows it has are skipped.
 
         Returns
         -------
         tuple of int and Frame
-            The viewer's next place, and what to send, if anything. The place is before ``start`` if the viewer
-            has a part of a message.
+            The viewer's next position, and what to send, if anything. The position is before ``start`` if the
+            viewer has some, but not all rows of a message.
         """
-        while place < self.end:
-            rest = self._rest(place)
-            if rest.first is None or rest.first > after:
-                return place + rest.count, rest
-            # It read some of these rows from the database, just before they came here.
-            entry = self._entries[place - self.start]
+        while position < self.end:
+            new = self._frame_from(position)
+            if new.first is None or new.first > after:
+                return position + new.count, new
+            # The viewer read some of these rows from the database just before they were added here.
+            entry = self._entries[position - self.start]
             if entry.last is None:
-                return place + 1, _joined([entry])
+                return position + 1, _join([entry])
             if entry.last > after:
                 return self.start - 1, None
-            place += 1
-        return place, None
+            position += 1
+        return position, None
 
-    def _rest(self, place: int) -> Frame:
-        found = self._frames.get(place)
+    def _frame_from(self, position: int) -> Frame:
+        found = self._frames.get(position)
         if found is None:
-            entries = (self._entries[at - self.start] for at in range(place, self.end))
-            found = self._frames[place] = next(frames(entries))
+            entries = (self._entries[at - self.start] for at in range(position, self.end))
+            found = self._frames[position] = next(frames(entries))
         return found
 
 
-def _joined(entries: list[Entry]) -> Frame:
+def _join(entries: list[Entry]) -> Frame:
     firsts = (entry.first for entry in entries if entry.first is not None)
     lasts = (entry.last for entry in reversed(entries) if entry.last is not None)
-    text = frame(entry.text for entry in entries)
+    text = to_frame(entry.text for entry in entries)
     return Frame(text, len(entries), first=next(firsts, None), cursor=next(lasts, None))

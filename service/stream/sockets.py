@@ -1,4 +1,4 @@
-"""The WebSockets of the live stream: each sends its viewer what `hub` has; `serve` hands uvicorn options."""
+"""The WebSocket routes of the live stream, and the uvicorn options that they need."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from service.stream.hub import Hub, Viewer
 from service.stream.protocol import GOING_AWAY, LiveWebSocket
 from shared.runtime.errors import TrackingError
 
-SEND_S = 3.5  # for one frame; a viewer that does not take it in that time is dropped
+SEND_S = 3.5  # for one frame; a viewer that takes longer is disconnected
 NO_SUCH_RUN = 4404
 TRY_AGAIN_LATER = 1013
 BAD_REQUEST = 1008
 LARGEST_RUN_ID = 2**31 - 1
 LARGEST_CURSOR = 2**63 - 1
 
-# A viewer that stops reading is gone after 2 + 2.5 s. Viewers have nothing to say: what they send is small.
-# Compression would be done once for each viewer.
+# A viewer that stops reading is disconnected after 2 + 2.5 s. Viewers send nothing, so incoming messages are
+# limited to a small size. Compression is off: it would be done for each viewer separately.
 UVICORN_OPTIONS: dict[str, Any] = {
     "ws": LiveWebSocket,
     "ws_ping_interval": 2.0,
@@ -31,7 +31,7 @@ UVICORN_OPTIONS: dict[str, Any] = {
 }
 
 
-def build_live_router() -> APIRouter:
+def build_stream_router() -> APIRouter:
     """Build the routes ``/ws/runs/{id}?after=ID`` and ``/ws/runs``; the app's state holds the hub."""
     router = APIRouter()
 
@@ -56,37 +56,37 @@ def build_live_router() -> APIRouter:
 
 
 async def _serve(websocket: WebSocket, *, run_id: int | None, after: int = 0) -> None:
-    """Send until the viewer leaves, or does not take what it is sent, or the server ends."""
+    """Send until the viewer disconnects, stops reading, or the server shuts down."""
     hub: Hub = websocket.app.state.hub
-    leaves = asyncio.create_task(_until_it_leaves(websocket))
-    sends = asyncio.create_task(_send_all(websocket, hub, run_id=run_id, after=after))
+    disconnect = asyncio.create_task(_wait_for_disconnect(websocket))
+    sending = asyncio.create_task(_send_all(websocket, hub, run_id=run_id, after=after))
     try:
-        await asyncio.wait((leaves, sends), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((disconnect, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        leaves.cancel()
-        sends.cancel()
-        await asyncio.gather(leaves, sends, return_exceptions=True)
-    for task in (leaves, sends):
+        disconnect.cancel()
+        sending.cancel()
+        await asyncio.gather(disconnect, sending, return_exceptions=True)
+    for task in (disconnect, sending):
         if not task.cancelled():
-            task.result()  # an error of ours is not kept quiet
+            task.result()  # raise our own errors
 
 
-async def _until_it_leaves(websocket: WebSocket) -> None:
+async def _wait_for_disconnect(websocket: WebSocket) -> None:
     while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass  # what viewers say is of no interest
+        pass  # messages from viewers are ignored
 
 
 async def _send_all(websocket: WebSocket, hub: Hub, *, run_id: int | None, after: int) -> None:
     try:
         async with hub.watch(run_id, after=after) as viewer:
             await _send(websocket, viewer)
-        code, reason = GOING_AWAY, "the server ends"
+        code, reason = GOING_AWAY, "the server is shutting down"
     except NoSuchRun as error:
         code, reason = NO_SUCH_RUN, str(error)
     except TrackingError:
         code, reason = TRY_AGAIN_LATER, "the database cannot be reached"
     except (TimeoutError, WebSocketDisconnect):
-        return  # it does not read, or has left; the connection is let go of
+        return  # the viewer stopped reading or has left
     with suppress(TimeoutError, WebSocketDisconnect):
         async with asyncio.timeout(SEND_S):
             await websocket.close(code, reason)

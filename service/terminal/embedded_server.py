@@ -1,4 +1,4 @@
-"""`server_beside`: a live server in a thread of this process, for `watch` where none is running."""
+"""`embedded_server`: the web server in a thread of this process, for ``fedtwin watch`` if none is running."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ DEFAULT_URL = "http://127.0.0.1:8765"
 END_S = 5.0
 
 
-def shows(url: str, run: RunRow, *, timeout_s: float = 2.0) -> bool:
-    """Whether a server answers that shows this very run: it may be another user's, or another home's.
+def serves_run(url: str, run: RunRow, *, timeout_s: float = 2.0) -> bool:
+    """Whether a server answers and has this run; it may belong to another user or another home.
 
-    It is given no token: nobody knows yet whose server it is.
+    No token is sent, since the server is not known yet.
 
     Parameters
     ----------
     url : str
-        Of a server of this machine.
+        Base URL of a server on this machine.
     timeout_s : float, seconds
-        A server that takes longer counts as none.
+        A server that takes longer is ignored.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -48,18 +48,18 @@ def shows(url: str, run: RunRow, *, timeout_s: float = 2.0) -> bool:
 
 
 @contextmanager
-def server_beside(home: Home) -> Iterator[tuple[str, str]]:
+def embedded_server(home: Home) -> Iterator[tuple[str, str]]:
     """Serve a home on a free loopback port while the block runs.
 
     Yields
     ------
     tuple of str and str
-        Its address, and its token: other users of the machine do not know it.
+        Base URL, and a random token that keeps other users of the machine out.
 
     Raises
     ------
     StreamError
-        The server does not start.
+        The server did not start.
     """
     token = secrets.token_urlsafe(24)
     app = create_app(Settings(database_url=home.database_url, home=home, port=0, token=token))
@@ -71,7 +71,7 @@ def server_beside(home: Home) -> Iterator[tuple[str, str]]:
         try:
             while not server.started:
                 if not thread.is_alive():
-                    raise StreamError("the server of this process did not start; `fedtwin serve` says why")
+                    raise StreamError("the embedded server did not start; run `fedtwin serve` to see why")
                 time.sleep(0.01)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}", token
         finally:

@@ -1,4 +1,4 @@
-"""`RunState`: what a viewer knows of a run, gathered from the stream's messages; `watch_view` draws it."""
+"""`RunState`: the state of a run, accumulated from the stream's messages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from service.terminal.stream_client import Message
 from shared.metrics.catalogue import better, client_metric
 
 FINISHED = ("completed", "failed", "stopped")
-POINTS = 240  # of a trend
-STEPS = 6  # behind an estimate of the time that is left
+POINTS = 240  # per trend
+STEPS = 6  # for the estimate of the remaining time
 EVENTS = 50
-STALE_S = 30.0  # the shortest silence of a running run that is worth a word
+STALE_S = 30.0  # shortest time without rows before a running run counts as stale
 STALE_STEPS = 5.0
 
 Trend = deque[float]
@@ -27,7 +27,7 @@ Key = tuple[str, str]  # stage, name
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a person should know; ``time`` in seconds since 1970, ``text`` as it came."""
+    """An event to show; ``time`` in seconds since 1970, ``text`` not sanitized."""
 
     time: float
     text: str
@@ -36,7 +36,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Steps done, of how many; ``unit`` is "round" or "epoch"."""
+    """Steps done and in total; ``unit`` is "round" or "epoch"."""
 
     unit: str
     done: int
@@ -44,7 +44,7 @@ class Progress:
 
 
 class RunState:
-    """One run, as far as the messages so far tell.
+    """State of one run, from the messages so far.
 
     Parameters
     ----------
@@ -54,23 +54,23 @@ class RunState:
     Attributes
     ----------
     run : dict or None
-        The run's summary, once it has come.
+        The run's summary, once received.
     ended : bool
-        Whether the stream said that the run has ended, after all its rows.
+        Whether the run has ended and all its rows were received.
     reachable : bool
         Whether the server can read its database.
     aggregates : dict
-        The last values of each (stage, name) of the whole model, oldest first; NaN where one is not defined.
+        Last values of each (stage, name) of the global or pooled model, oldest first; NaN if undefined.
     clients : dict
-        Participants by client id.
+        Clients by id.
     client_values : dict
-        The same as ``aggregates`` for each client id.
+        Like ``aggregates``, by client id.
     client_rounds : dict
-        The last round of each client id.
+        Last round by client id.
     rounds : dict
-        The records of the rounds, by round.
+        Round records by round.
     children : dict
-        Summaries of a comparison's runs, by id.
+        Summaries of a comparison's runs by id.
     """
 
     def __init__(self, run_id: int, *, clock: Callable[[], float] = time.time) -> None:
@@ -85,19 +85,19 @@ class RunState:
         self.rounds: dict[int, dict[str, Any]] = {}
         self.children: dict[int, dict[str, Any]] = {}
         self._clock = clock
-        self._ahead = 0.0  # seconds that the server's clock is ahead of ours
+        self._ahead = 0.0  # seconds by which the server's clock is ahead of ours
         self._newest: float | None = None
         self._extremes: dict[Key, tuple[float, float]] = {}
         self._steps: dict[int, float] = {}
         self._events: dict[tuple[Any, ...], Event] = {}
 
     def apply(self, messages: Iterable[Message]) -> None:
-        """Take messages of the run's stream, or of the stream of all runs.
+        """Apply messages of the run's stream, or of the stream of all runs.
 
         Parameters
         ----------
         messages : iterable of dict
-            Of types that are not known, and of other runs, are left out.
+            Messages of unknown types and of other runs are ignored.
         """
         for message in messages:
             if message["type"] == "run_status":
@@ -114,12 +114,12 @@ class RunState:
 
     @property
     def is_comparison(self) -> bool:
-        """Whether it is a comparison, whose values are in its `children`."""
+        """Whether the run is a comparison, whose values are in ``children``."""
         return self.run is not None and self.run["training_mode"] == "compare"
 
     @property
     def monitor(self) -> tuple[str, str, bool]:
-        """Stage and name of the metric that the best model is chosen by, and whether more is better."""
+        """Stage and name of the metric that selects the best model, and whether higher is better."""
         monitor = (self.run or {}).get("monitor") or {"key": f"val/{client_metric()}"}
         stage, _, name = str(monitor["key"]).partition("/")
         return stage, name, better(name, mode=monitor.get("mode")) != "lower"
@@ -127,9 +127,9 @@ class RunState:
     @property
     def best(self) -> float | None:
         """The best value of the monitored metric so far."""
-        stage, name, more_is_better = self.monitor
+        stage, name, higher_is_better = self.monitor
         extremes = self._extremes.get((stage, name))
-        return extremes[more_is_better] if extremes else None
+        return extremes[higher_is_better] if extremes else None
 
     def now(self) -> float:
         """Seconds since 1970 by the server's clock."""
@@ -146,7 +146,7 @@ class RunState:
         return sorted(self._events.values(), key=lambda event: event.time)[-count:] if count > 0 else []
 
     def progress(self) -> Progress | None:
-        """How far the run is; None where that is not known, as for a comparison."""
+        """Progress of the run; None if unknown, as for a comparison."""
         given = (self.run or {}).get("progress")
         if not given:
             return None
@@ -155,7 +155,7 @@ class RunState:
         return Progress(given["unit"], done if total is None else min(done, total), total)
 
     def seconds(self) -> float:
-        """How long the run has taken so far, or took."""
+        """Duration of the run so far, or in total."""
         if self.run is None:
             return 0.0
         ended = self.run["ended"]
@@ -168,17 +168,17 @@ class RunState:
         return max(0.0, self.now() - (self._newest or _seconds(self.run["started"])))
 
     def stale(self) -> bool:
-        """Whether a running run has been silent for longer than its own pace explains."""
+        """Whether a running run has sent no rows for longer than its pace explains."""
         age = self.age()
         return age is not None and age > max(STALE_S, STALE_STEPS * (self._pace() or 0.0))
 
     def seconds_left(self) -> float | None:
-        """How long the run will still take at the pace of its last steps.
+        """Estimated remaining time at the pace of the last steps.
 
         Returns
         -------
         float or None
-            None before the first step, at the end, and while the run is stale.
+            None before the first step, after the end, and while the run is stale.
         """
         progress, pace = self.progress(), self._pace()
         if (
@@ -193,38 +193,38 @@ class RunState:
         return max(0.0, pace * (progress.total - progress.done) - since)
 
     def compared_by(self) -> tuple[str, str, bool]:
-        """The metric that tells clients apart: as `monitor`, or of their training while none has validated.
+        """The metric by which clients are ranked: `monitor`, or its training value until there is validation.
 
         Returns
         -------
         tuple of str, str and bool
         """
-        stage, name, more_is_better = self.monitor
-        for key, rising in (((stage, name), more_is_better), (("train", name), more_is_better)):
+        stage, name, higher_is_better = self.monitor
+        for key, higher in (((stage, name), higher_is_better), (("train", name), higher_is_better)):
             if any(key in values for values in self.client_values.values()):
-                return (*key, rising)
+                return (*key, higher)
         return ("train", "loss", False)
 
     def worst_first(self) -> list[int]:
-        """Clients, the one with the worst last value of the metric that compares them first.
+        """Client ids, worst last value of the ranking metric first.
 
         Returns
         -------
         list of int
             Clients without a value come last.
         """
-        stage, name, more_is_better = self.compared_by()
+        stage, name, higher_is_better = self.compared_by()
 
         def place(client_id: int) -> tuple[bool, float, int]:
             trend = self.client_values.get(client_id, {}).get((stage, name))
             if not trend or math.isnan(trend[-1]):
                 return (True, 0.0, client_id)
-            return (False, trend[-1] if more_is_better else -trend[-1], client_id)
+            return (False, trend[-1] if higher_is_better else -trend[-1], client_id)
 
         return sorted({*self.clients, *self.client_values}, key=place)
 
     def _pace(self) -> float | None:
-        # Seconds a step. The first one carries what comes before it (start, decoding), so it counts only alone.
+        # Seconds per step. The first step includes start-up and decoding, so it counts only if it is alone.
         steps = sorted(self._steps.items())
         if len(steps) > 1:
             (first, began), (last, ended) = steps[0], steps[-1]
@@ -238,7 +238,7 @@ class RunState:
         match message["type"]:
             case "training_mode":
                 self.run = message["run"]
-                self.ended = self.ended and self.status in FINISHED  # a run that is resumed goes on
+                self.ended = self.ended and self.status in FINISHED  # a resumed run continues
                 self.clients |= {client["client_id"]: client for client in message["clients"]}
             case "epoch_end" if message["stage"] == "train" and message["rows"]:
                 self._step(message["epoch"], _seconds(message["rows"][-1]["time"]))
@@ -277,7 +277,7 @@ class RunState:
         if number > 0:  # 0 is before training
             self._step(number, ended)
         for client_id, reason in record["failed"].items():
-            text = f"round {number}: client {client_id} is left out: {reason}"
+            text = f"round {number}: client {client_id} dropped: {reason}"
             self._event("failed", Event(ended, text), number, str(client_id))
 
     def _step(self, step: int, moment: float) -> None:
@@ -286,7 +286,7 @@ class RunState:
             del self._steps[min(self._steps)]
 
     def _event(self, kind: str, event: Event, *key: Any) -> None:
-        # Records come again after a new connection: what is known already keeps its place.
+        # Records are repeated after a reconnect: a known event keeps its position.
         self._events.setdefault((kind, *(key or (event.text,))), event)
         for old in list(islice(self._events, max(0, len(self._events) - EVENTS))):
             del self._events[old]

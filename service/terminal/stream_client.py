@@ -1,4 +1,4 @@
-"""`StreamReader`: one stream of a fedtwin server, read on past its restarts; `watch` shows what it yields."""
+"""`StreamClient`: reads one stream of a fedtwin server and reconnects at its cursor."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from shared.runtime.errors import FedtwinError
 
 Message = dict[str, Any]
-REFUSALS = {
-    4401: "it wants the token that it was started with (--token, or the variable FEDTWIN_TOKEN)",
-    4403: "it must not be asked from here",
-    4421: "it does not answer under this name; start it with --allow-host NAME, or use another address",
-    4404: "it has no such run, or it is no fedtwin server",
+REJECTIONS = {
+    4401: "a token is required (--token, or the variable FEDTWIN_TOKEN)",
+    4403: "access is forbidden",
+    4421: "it does not accept this host name; start it with --allow-host NAME, or use another address",
+    4404: "no such run, or not a fedtwin server",
 }
-# What the same refusals look like where a server or a proxy says no before the WebSocket is open.
+# The same rejections as HTTP statuses, from a server or a proxy before the WebSocket is open.
 STATUSES = {401: 4401, 403: 4403, 404: 4404, 421: 4421}
 TRY_AGAIN = (429, 502, 503, 504)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -32,20 +32,20 @@ LARGEST_FRAME = 64 * 2**20
 
 
 class StreamError(FedtwinError):
-    """A stream cannot be followed: nobody answers, or the server refuses."""
+    """A stream cannot be read: no server answers, or it rejects the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How a stream is connected.
+    """State of a stream's connection.
 
     Attributes
     ----------
     state : {"connecting", "live", "waiting"}
     retry_at : float or None
-        While waiting: when it is tried again, on the clock of `time.monotonic`.
+        While waiting: time of the next attempt, by `time.monotonic`.
     reason : str
-        Why the last connection ended; empty if none did.
+        Why the last connection ended; empty if none has.
     """
 
     state: Literal["connecting", "live", "waiting"]
@@ -53,24 +53,24 @@ class Connection:
     reason: str = ""
 
 
-class StreamReader:
-    """Reads a stream, and connects again at the cursor whenever the connection is lost.
+class StreamClient:
+    """Reads a stream and reconnects at its cursor whenever the connection is lost.
 
-    Waits between two attempts are random, and up to twice as long each time ("full jitter"), so that many
-    viewers do not return to a restarted server at the same moment.
+    Delays between attempts are random with an exponentially growing limit ("full jitter"), so that many viewers
+    do not return to a restarted server at the same moment.
 
     Parameters
     ----------
     server : str
-        ``http://HOST:PORT`` or ``https://HOST``, with the path under which a proxy serves it.
+        ``http://HOST:PORT`` or ``https://HOST``, with a proxy's path prefix, if any.
     path : str
         Such as ``/ws/runs/3``.
     after : int or None
-        The cursor from which to read; None for a stream without one.
+        Cursor to start from; None for a stream without one.
     silence_s : float, seconds
-        How long a connection may say nothing, not even a heartbeat, before it counts as lost.
+        Longest time without any frame, heartbeats included, before a connection counts as lost.
     backoff_s, longest_backoff_s : float, seconds
-        The first wait is at most ``backoff_s``, every wait at most ``longest_backoff_s``.
+        Limits of the first delay and of every delay.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class StreamReader:
     Raises
     ------
     StreamError
-        ``server`` is not an address.
+        ``server`` is not a URL.
     """
 
     def __init__(
@@ -106,17 +106,17 @@ class StreamReader:
         self.on_change: Callable[[Connection], None] | None = None
 
     async def frames(self) -> AsyncGenerator[list[Message], None]:
-        """Connect, and yield what arrives until the caller has enough.
+        """Connect and yield frames until the caller stops.
 
         Yields
         ------
         list of dict
-            The messages of one frame; no row twice, none left out.
+            The messages of one frame; every row exactly once.
 
         Raises
         ------
         StreamError
-            Nothing answers at the first attempt, or the server refuses (no such run, a token that is missing).
+            No answer to the first attempt, or the server rejects the request (no such run, missing token).
         """
         failures, answered = 0, False
         while True:
@@ -142,7 +142,7 @@ class StreamReader:
             uri,
             additional_headers=self._headers,
             proxy=self._proxy,
-            ping_interval=None,  # the server's heartbeats tell as much
+            ping_interval=None,  # the server's heartbeats serve the same purpose
             close_timeout=1.0,
             max_size=LARGEST_FRAME,
         )
@@ -152,35 +152,35 @@ class StreamReader:
             async with asyncio.timeout(self._silence_s):
                 frame = await websocket.recv()
         except TimeoutError:
-            raise TimeoutError(f"it has said nothing for {self._silence_s:g} s") from None
+            raise TimeoutError(f"no data for {self._silence_s:g} s") from None
         try:
             messages: list[Message] = json.loads(frame)
             cursors = [message["cursor"] for message in messages if message.get("cursor") is not None]
         except (ValueError, TypeError, AttributeError):
-            raise StreamError(f"what answers at {self.server} is not a fedtwin server") from None
+            raise StreamError(f"{self.server} is not a fedtwin server") from None
         if self.cursor is not None:
             self.cursor = max([self.cursor, *cursors])
         return messages
 
     def _lost(self, error: Exception, *, answered: bool) -> str:
-        """Say why, or raise where another attempt would end in the same way."""
+        """The reason as text; raises if another attempt would fail in the same way."""
         code, again = None, False
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
             code, again = STATUSES.get(status), status in TRY_AGAIN
-            reason = f"it answered with HTTP {status}"
+            reason = f"HTTP status {status}"
         elif isinstance(error, ConnectionClosed):
             code, again = (error.rcvd.code if error.rcvd else None), True
-            reason = f"it closed the connection ({code})" if code else "the connection broke off"
+            reason = f"closed by the server ({code})" if code else "connection lost"
         else:
-            refused = isinstance(error, ConnectionError) and error.errno
-            reason = os.strerror(refused) if refused else str(error) or type(error).__name__
-        if code in REFUSALS:
-            raise StreamError(f"the server at {self.server} refuses: {REFUSALS[code]}") from None
+            errno = isinstance(error, ConnectionError) and error.errno
+            reason = os.strerror(errno) if errno else str(error) or type(error).__name__
+        if code in REJECTIONS:
+            raise StreamError(f"the server at {self.server} rejected the request: {REJECTIONS[code]}") from None
         if not (answered or again):
             raise StreamError(
-                f"no fedtwin server answers at {self.server} ({reason}); start one with `fedtwin serve`, "
-                "or leave --url out to read this machine's database"
+                f"no fedtwin server at {self.server} ({reason}); start one with `fedtwin serve`, or omit --url "
+                "to read this machine's database"
             ) from None
         return reason
 
@@ -191,14 +191,14 @@ class StreamReader:
 
 
 def _addresses(server: str, path: str) -> tuple[str, str, str]:
-    """Server, its WebSocket's URI, and its host."""
+    """Server as shown to people, URI of its WebSocket, and its host."""
     try:
         parts = urlsplit(server)
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not host:
-        raise StreamError(f"expected an address such as http://127.0.0.1:8765, got {server!r}")
+        raise StreamError(f"expected a URL such as http://127.0.0.1:8765, got {server!r}")
     prefix = parts.path.rstrip("/")
     scheme = "wss" if parts.scheme == "https" else "ws"
     shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], prefix, "", ""))

@@ -1,4 +1,4 @@
-"""Text for a terminal: numbers, lengths of time, sparklines, and names that others chose; for `watch_view`."""
+"""Text formatting for a terminal: numbers, durations, sparklines and untrusted names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from shared.metrics.catalogue import spec_of
 
 LONGEST_TEXT = 500
-LEAST_SPAN = 0.1  # of a scale
+LEAST_SPAN = 0.1  # of a sparkline's scale
 BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 
 
@@ -23,18 +23,18 @@ def sparkline(
     blocks: str = BLOCKS,
     scale: tuple[float, float] | None = None,
 ) -> Text:
-    """The course of some values as a row of bars.
+    """Draw values as a row of bars.
 
     Parameters
     ----------
     values : iterable of float
-        Oldest first; what is not finite leaves a gap.
+        Oldest first; non-finite values leave a gap.
     width : int, characters
-        Where there are more values, a bar is the mean of several.
+        With more values, each bar is the mean of several.
     blocks : str
         Bars, the lowest first.
     scale : (float, float), optional
-        What the lowest and the highest bar stand for; by default the extremes of the values shown.
+        Values of the lowest and the highest bar; by default the extremes of the values shown.
     """
     shown = _condensed(list(values), width=width)
     finite = [value for value in shown if math.isfinite(value)]
@@ -48,19 +48,18 @@ def sparkline(
 
 
 def steady_scale(values: Iterable[float], name: str) -> tuple[float, float] | None:
-    """A scale for `sparkline` on which the noise of a value that has settled looks like noise.
+    """A scale for `sparkline` that does not magnify the noise of a converged value.
 
     Parameters
     ----------
     name : str
-        The metric's.
+        Name of the metric.
 
     Returns
     -------
     (float, float) or None
-        The extremes of the values, but never less apart than 0.1, where it is bounded, or a tenth of the
-        largest size.
-        None without a finite value.
+        The extremes of the values, at least 0.1 apart for bounded metrics, else a tenth of the largest
+        magnitude. None without a finite value.
     """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
@@ -81,18 +80,18 @@ def _condensed(values: Sequence[float], *, width: int) -> list[float]:
 
 
 def number(value: float, name: str = "") -> str:
-    """A value with four digits; bytes in MB.
+    """Format a value with four significant digits; bytes in MB.
 
     Parameters
     ----------
     name : str
-        The metric's.
+        Name of the metric.
     """
     return f"{value / 1e6:.4g} MB" if spec_of(name).unit == "B" and math.isfinite(value) else f"{value:.4g}"
 
 
 def duration(seconds: float, *, exact: bool = True) -> str:
-    """A length of time, such as ``8.4 s``, ``3 min 5 s`` or ``2 h 10 min``.
+    """Format a duration, such as ``8.4 s``, ``3 min 5 s`` or ``2 h 10 min``.
 
     Parameters
     ----------
@@ -108,13 +107,13 @@ def duration(seconds: float, *, exact: bool = True) -> str:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Text from anywhere: never read as markup, and without what could change the terminal."""
+    """Untrusted text: not interpreted as markup, control characters removed, shortened."""
     short = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "..."
     return Text("".join(letter if letter.isprintable() else " " for letter in short), style)
 
 
 def line(*parts: str | Text) -> Text:
-    """Parts on one line, which ends in an ellipsis where it is too long."""
+    """Join parts on one line, cut with an ellipsis if too long."""
     joined = Text.assemble(*parts)
     joined.no_wrap, joined.overflow = True, "ellipsis"
     return joined

@@ -1,4 +1,4 @@
-"""`WatchView`: a run as one page of a terminal, drawn from `watch_state`; `watch` shows it again and again."""
+"""`WatchView`: renders the state of a run as one terminal page."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from service.terminal.text import ASCII_BLOCKS, BLOCKS, duration, line, number, 
 from shared.metrics.catalogue import CLASSIFICATION, in_order
 
 COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
-MODES = {"centralized": "pooled", "federated": "federated", "local": "local only", "compare": "comparison"}
+MODES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
 STAGES = ("train", "val", "test")
 EVENTS_SHOWN = 5
-FEWEST_ROWS = 3  # of a table, however low the terminal is
-ABOVE = 3  # lines over the rows of a table: a blank one, its title, its head
+FEWEST_ROWS = 3  # per table, however low the terminal is
+ABOVE = 3  # lines above the rows of a table: blank, title, header
 UNLIMITED = 10_000
 NARROW = 64
 READABLE = 16  # characters of a sparkline
 
 
 class WatchView:
-    """What a terminal shows of a run: header, last values, clients and events.
+    """A run in a terminal: header, latest values, clients and events.
 
     Parameters
     ----------
     connection : Connection, optional
-        How the stream is connected; left out where nobody waits for news any more.
+        State of the connection; None once no more updates are expected.
     height : int, optional
-        Lines that there are; without it everything is shown.
+        Height of the terminal in lines; None: show everything.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class WatchView:
             return
         text = f"{_steps(progress)}, {took}"
         if left:
-            text += f", about {duration(left, exact=False)} left"
+            text += f", {duration(left, exact=False)} remaining"
         if progress.total is None:
             yield line(text)
             return
@@ -121,12 +121,12 @@ class WatchView:
             return Text()
         if connection.state == "waiting":
             wait = max(0.0, (connection.retry_at or 0.0) - time.monotonic())
-            return plain(f"no connection: {connection.reason}; next attempt in {math.ceil(wait)} s", "yellow")
+            return plain(f"disconnected: {connection.reason}; retrying in {math.ceil(wait)} s", "yellow")
         if connection.state == "connecting":
             return Text("connecting", "yellow")
         if not state.reachable:
             return Text("the server cannot reach its database", "yellow")
-        ago = "" if age is None else f", last row {duration(age, exact=False)} ago"
+        ago = "" if age is None else f", updated {duration(age, exact=False)} ago"
         return Text(f"stale{ago}", "yellow") if state.stale() else Text(f"live{ago}", "green")
 
     def _metrics(self, names: Sequence[str], *, width: int, blocks: str) -> Table:
@@ -134,12 +134,12 @@ class WatchView:
         stages = [stage for stage in STAGES if any((stage, name) in values for name in names)]
         stages = stages[-max(1, (width - 10) // 14) :]
         room = width - 20 - 13 * len(stages)
-        # Three short courses say less than one long one: that of the stage that chooses the model.
+        # One long sparkline, of the stage that selects the model, says more than three short ones.
         chosen = [stage for stage in stages if stage == self.state.monitor[0]] or stages[-1:]
         drawn = stages if room >= READABLE * len(stages) else chosen
         spark = _spark_width(room, parts=len(drawn))
         head = [part for stage in stages for part in ((stage, "") if stage in drawn else (stage,))]
-        table = _table("last values", "metric", *head)
+        table = _table("latest values", "metric", *head)
         for name in names:
             cells: list[RenderableType] = []
             for stage in stages:
@@ -158,13 +158,13 @@ class WatchView:
         measured = [spec.name for spec in CLASSIFICATION if spec.name != monitored]
         others = [name for name in measured if any((stage, name) in each for each in values)]
         others = others[: max(0, (width - 70) // 12)]
-        left_out = Counter(str(client_id) for record in state.rounds.values() for client_id in record["failed"])
+        dropped = Counter(str(client_id) for record in state.rounds.values() for client_id in record["failed"])
         trends = [each.get((stage, monitored), ()) for each in values]
         scale = steady_scale((value for trend in trends for value in trend), monitored)
         about = ["client", "name", "examples", "round"] if width >= NARROW else ["client"]
-        room = width - (58 if len(about) > 1 else 24) - 12 * len(others) - (10 if left_out else 0)
+        room = width - (58 if len(about) > 1 else 24) - 12 * len(others) - (10 if dropped else 0)
         spark = _spark_width(room, parts=1)
-        head = [*about, f"{stage}/{monitored}", "", *others, *(["left out"] if left_out else [])]
+        head = [*about, f"{stage}/{monitored}", "", *others, *(["dropped"] if dropped else [])]
         table = _table("clients, worst first", *head)
         for client_id, each, trend in zip(ids, values, trends, strict=True):
             client = state.clients.get(client_id, {})
@@ -175,7 +175,7 @@ class WatchView:
             cells: list[RenderableType] = [*about_client[: len(about)], _last(trend, monitored)]
             cells.append(sparkline(trend, width=spark, blocks=blocks, scale=scale))
             cells += [_last(each.get((stage, name), ()), name) for name in others]
-            cells += [Text(str(left_out[str(client_id)] or ""), "red")] if left_out else []
+            cells += [Text(str(dropped[str(client_id)] or ""), "red")] if dropped else []
             table.add_row(*cells)
         return table
 
@@ -183,7 +183,7 @@ class WatchView:
         over = sum(run["ended"] is not None for run in self.state.children.values())
         all_runs = max(len(self.state.children), (self.state.run or {}).get("planned_runs") or 0)
         table = _table(
-            f"runs of this comparison, {over} of {all_runs} ended",
+            f"runs of this comparison, {over} of {all_runs} finished",
             "run",
             "mode",
             "seed",
@@ -210,7 +210,7 @@ class WatchView:
 
 
 def status_line(state: RunState) -> Text:
-    """The run in one line, for where a page cannot be drawn.
+    """The run in one line, for output that is not a terminal.
 
     Returns
     -------

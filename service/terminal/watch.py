@@ -1,4 +1,4 @@
-"""``fedtwin watch RUN``: follows a run in a terminal (`watch_view`), or as lines of JSON for other programs."""
+"""``fedtwin watch RUN``: follows a run in a terminal, or prints its messages as JSON lines."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from rich.console import Console
 from rich.live import Live
 
 from service.terminal.state import FINISHED, RunState
-from service.terminal.stream_client import Connection, Message, StreamReader
+from service.terminal.stream_client import Connection, Message, StreamClient
 from service.terminal.view import WatchView, status_line
 
 EXIT_CODES = {"completed": 0, "failed": 1, "stopped": 3}
-INTERRUPTED, NOBODY_READS = 130, 141  # what a shell makes of SIGINT and SIGPIPE
+INTERRUPTED, BROKEN_PIPE = 130, 141  # exit statuses of SIGINT and SIGPIPE in a shell
 FRAME_S = 0.25
-FRAMES_APART = 4  # between two frames where only the ages have changed
-LISTED_S = 5.0  # for the runs of a comparison that is over
+FRAMES_APART = 4  # between redraws if only the ages have changed
+LISTED_S = 5.0  # to wait for the run summaries of a finished comparison
 
 
 def run_command(options: Namespace) -> None:
-    """Watch until the run has ended; the exit status tells how.
+    """Watch until the run has ended; the exit status is its outcome.
 
     Parameters
     ----------
     options : Namespace
-        As `fedtwin` parsed them. The token may also be in the variable ``FEDTWIN_TOKEN``.
+        As parsed by `fedtwin`. The token may also be in the variable ``FEDTWIN_TOKEN``.
 
     Raises
     ------
     FedtwinError
     SystemExit
-        0: completed, 1: failed, 3: stopped, 130: Ctrl-C or SIGTERM, 141: nobody reads the output any more.
+        0: completed, 1: failed, 3: stopped, 130: Ctrl-C or SIGTERM, 141: broken pipe.
     """
     token = options.token or os.environ.get("FEDTWIN_TOKEN") or None
     sys.exit(watch(options.run, url=options.url, token=token, format=options.format))
@@ -50,12 +50,12 @@ def watch(run_id: int, *, url: str | None = None, token: str | None = None, form
     Parameters
     ----------
     url : str, optional
-        Of a server. Without one: the server on the usual port of this machine if it shows this run of this
-        home, else a server of its own in this process.
+        Base URL of a server. Default: the server on this machine's default port if it has this run, otherwise
+        an embedded server in this process.
     token : str, optional
-        Of the server at ``url``.
+        Access token of the server at ``url``.
     format : {"live", "jsonl"}
-        ``live`` draws a page where standard output is a terminal, and prints a line a step where it is not.
+        ``live`` redraws a page if standard output is a terminal, and prints one line per step otherwise.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def watch(run_id: int, *, url: str | None = None, token: str | None = None, form
     Raises
     ------
     FedtwinError
-        There is no such run, no server answers at ``url``, or it refuses.
+        No such run, no server at ``url``, or it rejects the request.
     """
     try:
         with _server(run_id, url=url, token=token) as (address, known):
@@ -73,9 +73,9 @@ def watch(run_id: int, *, url: str | None = None, token: str | None = None, form
     except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered would raise once more when Python ends.
+        # Buffered output would raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
+        return BROKEN_PIPE
 
 
 @contextmanager
@@ -83,18 +83,18 @@ def _server(run_id: int, *, url: str | None, token: str | None) -> Iterator[tupl
     if url is not None:
         yield url, token
         return
-    # A server elsewhere needs none of this, and the database takes most of the time of a start.
-    from service.terminal.embedded_server import DEFAULT_URL, server_beside, shows
+    # Imported late: not needed with --url, and the database takes most of the start-up time.
+    from service.terminal.embedded_server import DEFAULT_URL, embedded_server, serves_run
     from shared.runtime.home import open_home
     from shared.tracking.store import Store
 
     home = open_home()
     with Store(home.database_url) as store:
-        run = store.run(run_id)
-    if shows(DEFAULT_URL, run):
+        run = store.runs.get(run_id)
+    if serves_run(DEFAULT_URL, run):
         yield DEFAULT_URL, None
     else:
-        with server_beside(home) as found:
+        with embedded_server(home) as found:
             yield found
 
 
@@ -106,12 +106,12 @@ async def _follow(run_id: int, *, server: str, token: str | None, format: str) -
     console = Console()
     session = _Session(run_id, server=server, token=token)
     if format == "jsonl":
-        session.reader.on_change = _Notes()
+        session.reader.on_change = _ConnectionLog()
         await session.read(_print_json)
     elif console.is_terminal and not console.is_dumb_terminal:
         await _draw(session, console)
     else:
-        session.reader.on_change = _Notes()
+        session.reader.on_change = _ConnectionLog()
         await _print_steps(session)
     if format == "live":
         with console.capture() as page:
@@ -121,17 +121,17 @@ async def _follow(run_id: int, *, server: str, token: str | None, format: str) -
 
 
 class _Session:
-    """What is known of a run, and the streams that it comes from."""
+    """The state of a run and the streams that update it."""
 
     def __init__(self, run_id: int, *, server: str, token: str | None) -> None:
         self.state = RunState(run_id)
-        self.reader = StreamReader(server, path=f"/ws/runs/{run_id}", token=token)
-        self.all_runs = StreamReader(server, path="/ws/runs", after=None, token=token)
+        self.reader = StreamClient(server, path=f"/ws/runs/{run_id}", token=token)
+        self.all_runs = StreamClient(server, path="/ws/runs", after=None, token=token)
         self.changed = asyncio.Event()
         self._listed = asyncio.Event()
 
     async def read(self, show: Callable[[list[Message]], None] | None = None) -> None:
-        """Follow until the run has ended; of a comparison also its runs, unless ``show`` takes the messages."""
+        """Follow until the run has ended; a comparison's runs too, unless ``show`` takes the messages."""
         async with AsyncExitStack() as stack:
             frames = await stack.enter_async_context(aclosing(self.reader.frames()))
             with_children = False
@@ -157,8 +157,8 @@ class _Session:
                 self._listed.set()
 
 
-class _Notes:
-    """Says on standard error that a connection was lost, and that it is back."""
+class _ConnectionLog:
+    """Logs to standard error when the connection is lost and restored."""
 
     def __init__(self) -> None:
         self._lost = False
@@ -166,14 +166,14 @@ class _Notes:
     def __call__(self, connection: Connection) -> None:
         if connection.state == "waiting" and not self._lost:
             self._lost = True
-            print(f"no connection: {connection.reason}; trying again", file=sys.stderr, flush=True)
+            print(f"disconnected: {connection.reason}; reconnecting", file=sys.stderr, flush=True)
         elif connection.state == "live" and self._lost:
             self._lost = False
-            print("connected again; nothing was missed", file=sys.stderr, flush=True)
+            print("reconnected; no data lost", file=sys.stderr, flush=True)
 
 
 def _print_json(messages: list[Message]) -> None:
-    # In ASCII: what a client calls itself cannot change a terminal.
+    # In ASCII: client names cannot contain control sequences.
     print("\n".join(json.dumps(message, separators=(",", ":")) for message in messages), flush=True)
 
 
@@ -210,7 +210,7 @@ async def _draw(session: _Session, console: Console) -> None:
 
 @asynccontextmanager
 async def _task(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Something that goes on while the block runs, and is given the time to close its connection."""
+    """Run a coroutine during the block, then cancel it and wait until it has closed its connection."""
     task = asyncio.create_task(work)
     try:
         yield task

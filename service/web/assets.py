@@ -1,4 +1,4 @@
-"""The page itself: its HTML, scripts and styles, and plotly.js and Swagger UI out of their Python packages."""
+"""Static assets: the page, plotly.js, Swagger UI, and the routes that serve them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request, Response
 
 STATIC = Path(__file__).parents[1] / "static"
-# Not `mimetypes`: what that answers for .js depends on the machine.
+# Not `mimetypes`: its result for .js depends on the machine.
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -30,7 +30,7 @@ VENDOR = {
     "vendor/swagger-ui.js": ("fastapi_offline", "static/swagger-ui-bundle.js"),
     "vendor/swagger-ui.css": ("fastapi_offline", "static/swagger-ui.css"),
 }
-_WORTH_PACKING = 1024
+_MIN_COMPRESSED_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,28 @@ class Asset:
     Attributes
     ----------
     stamp : tuple
-        Time of change and size of the file that was read.
+        Modification time in ns and size in bytes of the file that was read.
     body : bytes
-    packed : bytes or None
-        By gzip, where that is shorter.
+    gzipped : bytes or None
+        None if compression does not make it shorter.
     digest : str
-        Of the body.
+        SHA-256 of the body, shortened.
     """
 
     stamp: tuple[int, int]
     media_type: str
     body: bytes
-    packed: bytes | None
+    gzipped: bytes | None
     digest: str
 
 
 class Assets:
-    """The files that may be asked for, by name; each is read and compressed when it is first asked for.
+    """The files that can be requested, by name; each is read and compressed on its first request.
 
     Parameters
     ----------
     files : mapping of str to Path
-        There is no way from a name to any other file.
+        No other file can be reached.
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
@@ -70,7 +70,7 @@ class Assets:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Asset | None:
-        """Find a file, as it is now.
+        """Get a file in its current version.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class Assets:
         path = self._files.get(name)
         if path is None:
             return None
-        with self._lock:  # a thousand viewers who come at once wait for one compression
+        with self._lock:  # simultaneous first requests compress once
             try:
                 status = path.stat()
                 stamp = (status.st_mtime_ns, status.st_size)
@@ -93,14 +93,14 @@ class Assets:
 
 
 def find_assets() -> Assets:
-    """Gather the files of the page and of the packages that it uses."""
+    """Collect the files of the page and of the packages that it uses."""
     schema = {"stream.schema.json": STATIC.with_name("stream") / "stream.schema.json"}
     own = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in TYPES}
     vendor = {name: _in_package(package, file) for name, (package, file) in VENDOR.items()}
     return Assets(own | schema | vendor)
 
 
-def build_pages_router() -> APIRouter:
+def build_web_router() -> APIRouter:
     """Routes of the pages and of ``/static``; they need `Assets` in ``app.state.assets``."""
     router = APIRouter(include_in_schema=False)
 
@@ -129,16 +129,16 @@ def _answer(request: Request, name: str) -> Response:
     asset = assets.get(name)
     if asset is None:
         raise HTTPException(404, f"there is no file {name}")
-    packed = asset.packed if _accepts_gzip(request.headers.get("accept-encoding", "")) else None
-    etag = f'"{asset.digest}-gzip"' if packed else f'"{asset.digest}"'
-    # Asked for again each time, and answered by 304: after an update no browser mixes old and new files.
+    compressed = asset.gzipped if _accepts_gzip(request.headers.get("accept-encoding", "")) else None
+    etag = f'"{asset.digest}-gzip"' if compressed else f'"{asset.digest}"'
+    # Revalidated on every request (304 if unchanged): after an update no browser mixes old and new files.
     headers = {"etag": etag, "cache-control": "no-cache", "vary": "accept-encoding"}
     known = request.headers.get("if-none-match", "")
     if etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
         return Response(status_code=304, headers=headers)
-    if packed:
+    if compressed:
         headers["content-encoding"] = "gzip"
-    return Response(packed or asset.body, media_type=asset.media_type, headers=headers)
+    return Response(compressed or asset.body, media_type=asset.media_type, headers=headers)
 
 
 def _accepts_gzip(header: str) -> bool:
@@ -151,12 +151,12 @@ def _accepts_gzip(header: str) -> bool:
 
 def _load(path: Path, *, stamp: tuple[int, int]) -> Asset:
     body = path.read_bytes()
-    packed = gzip.compress(body, mtime=0) if len(body) >= _WORTH_PACKING else body
+    compressed = gzip.compress(body, mtime=0) if len(body) >= _MIN_COMPRESSED_BYTES else body
     return Asset(
         stamp=stamp,
         media_type=TYPES[path.suffix],
         body=body,
-        packed=packed if len(packed) < len(body) else None,
+        gzipped=compressed if len(compressed) < len(body) else None,
         digest=hashlib.sha256(body).hexdigest()[:32],
     )
 

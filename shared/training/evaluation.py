@@ -30,7 +30,7 @@ def record_test(
     judge, outputs = ClassificationMetrics(outputs.num_classes), outputs.at(threshold)
     values = judge.values(outputs)
     outputs.save(folder / OUTPUTS_FILE)
-    store.sink(run_id).add(
+    store.metrics.sink(run_id).add(
         [
             MetricPoint(stage="test", name=name, value=value, num_examples=len(outputs))
             for name, value in values.items()
@@ -41,4 +41,4 @@ def record_test(
         "confusion": judge.confusion(outputs).tolist(),
         "threshold": threshold,
     }
-    store.update_run(run_id, summary={**summary, **more})
+    store.runs.update(run_id, summary={**summary, **more})

@@ -1,4 +1,4 @@
-"""`LocalGrid`: Flower's Grid in one process, that runs an unmodified ClientApp for each node in turn."""
+"""`InProcessGrid`: a Flower Grid that runs an unmodified ClientApp for each node in turn, in this process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from simulations.engine.nodes import answer, node_contexts
+from simulations.engine.nodes import node_contexts, run_client_app
 
 
-class LocalGrid(Grid):
-    """Nodes without SuperLink, network and Ray, in this process; `LocalEngine` has more processes.
+class InProcessGrid(Grid):
+    """Runs all nodes in this process, without SuperLink, network or Ray.
 
     Parameters
     ----------
     node_configs : mapping of int to dict, optional
-        More node config by client id, such as ``site``.
+        Additional node config by client id, such as ``site``.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LocalGrid(Grid):
         for message in messages:
             self._count += 1
             message_id = f"message-{self._count}"
-            # A copy, as on the wire: a strategy may send one RecordDict to many nodes.
+            # A copy, as over a network: a strategy may send one RecordDict to many nodes.
             own = Message(_copied(message.content), message.metadata.dst_node_id, message.metadata.message_type)
             own.metadata.__dict__["_message_id"] = message_id
             self._queue[message_id] = own
@@ -58,7 +58,7 @@ class LocalGrid(Grid):
         return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        """Run the next queued message's ClientApp, and give its reply.
+        """Run the ClientApp for the next queued message and return its reply.
 
         Returns
         -------
@@ -77,13 +77,13 @@ class LocalGrid(Grid):
         Parameters
         ----------
         timeout : float, optional
-            Not used: nothing waits.
+            Ignored: messages are processed immediately.
         """
         ids = self.push_messages(messages)
         return [reply for message_id in ids for reply in self.pull_messages([message_id])]
 
     def _run(self, message: Message) -> Message:
-        return answer(self.client_app, message, self.contexts[message.metadata.dst_node_id])
+        return run_client_app(self.client_app, message, self.contexts[message.metadata.dst_node_id])
 
     @property
     def run(self) -> Run:
@@ -94,12 +94,12 @@ class LocalGrid(Grid):
         """There is no Flower run."""
 
     def create_message(self, *args: object, **kwargs: object) -> Message:
-        """Not used: messages are made by their constructor, as Flower advises."""
+        """Not supported: messages are created by their constructor, as Flower recommends."""
         raise NotImplementedError
 
 
 def _copied(content: RecordDict) -> RecordDict:
-    # The bytes of an array cannot change, and may be many.
+    # Array bytes are immutable and may be large, so they are shared.
     return RecordDict(
         {
             name: ArrayRecord(dict(record)) if isinstance(record, ArrayRecord) else copy.deepcopy(record)

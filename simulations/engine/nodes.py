@@ -1,4 +1,4 @@
-"""The nodes of a local federation: each one's Flower context, and what a ClientApp answers for it."""
+"""Simulated nodes: the Flower context of each, and running a ClientApp for one of them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def node_contexts(
     Parameters
     ----------
     node_configs : mapping of int to dict, optional
-        More node config by client id, such as ``site``.
+        Additional node config by client id, such as ``site``.
     """
-    identify()
+    set_task_identity()
     return {
         _FIRST_NODE_ID + index: Context(
             run_id=1,
@@ -41,27 +41,27 @@ def node_contexts(
     }
 
 
-def identify() -> None:
-    """Tell Flower's Message, which asks its runtime for the task it works on, that it is this process."""
+def set_task_identity() -> None:
+    """Set the task identity that Flower's Message reads from its runtime."""
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, SERVER_NODE_ID, 1
 
 
-def answer(client_app: ClientApp, message: Message, context: Context) -> Message:
-    """What a node's ClientApp replies; whatever it raises is an error reply, as in Flower.
+def run_client_app(client_app: ClientApp, message: Message, context: Context) -> Message:
+    """Run a ClientApp for a node; an exception becomes an error reply, as in Flower.
 
     Parameters
     ----------
     context : Context
-        Its state may be changed.
+        Of the node; its state may change.
     """
     try:
         reply = client_app(message=message, context=context)
         assert isinstance(reply, Message), f"a ClientApp returned {type(reply).__name__}"
         return reply
     except Exception as error:
-        return failed(message, "".join(traceback.format_exception_only(error)))
+        return error_reply(message, "".join(traceback.format_exception_only(error)))
 
 
-def failed(message: Message, reason: str) -> Message:
+def error_reply(message: Message, reason: str) -> Message:
     """An error reply."""
     return Message(Error(CLIENT_APP_RAISED, reason), reply_to=message)

@@ -1,4 +1,4 @@
-"""`LocalEngine`: Flower's Grid over worker processes of this machine, without SuperLink and Ray."""
+"""`ProcessPoolGrid`: a Flower Grid over worker processes on this machine, without SuperLink or Ray."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 import torch
 from flwr.app import Array, Message
 
-from simulations.engine.in_process import LocalGrid
-from simulations.engine.nodes import failed
-from simulations.engine.shared_memory import Parcel, Reader, Slab, take_apart
+from simulations.engine.in_process import InProcessGrid
+from simulations.engine.nodes import error_reply
+from simulations.engine.shared_memory import BufferReader, SharedBuffer, SharedObject, pickle_without_arrays
 from simulations.engine.worker import load_app, work
 
 CLIENT_APP = "federated.client.app:app"
-_TRIES = 2  # a message whose worker dies is tried once more
+_TRIES = 2  # a message whose worker dies is retried once
 _END_S = 2
 
 
@@ -31,34 +31,33 @@ _END_S = 2
 class _Worker:
     process: BaseProcess
     connection: Connection
-    tasks: list[str] = field(default_factory=list)  # ids of messages: the one it works on, and the next
+    tasks: list[str] = field(default_factory=list)  # message ids: the one in progress, and the next
 
 
 @dataclass(eq=False)
-class _Filled:
-    """A slab, the arrays in it, and the messages that need them."""
+class _LoadedBuffer:
+    """A shared buffer, the arrays in it, and the messages that use them."""
 
-    slab: Slab
+    buffer: SharedBuffer
     arrays: list[Array]
-    places: list[tuple[str, tuple[int, ...], str, int, int]]
+    slices: list[tuple[str, tuple[int, ...], str, int, int]]
     users: set[str] = field(default_factory=set)
 
 
-class LocalEngine(LocalGrid):
-    """Nodes whose ClientApp runs in as many processes as there are workers, each for one node at a time.
+class ProcessPoolGrid(InProcessGrid):
+    """Runs the nodes' ClientApp in worker processes, each for one node at a time.
 
-    Workers are forked from this process, which has imported everything by then, so that a start takes
-    milliseconds. The model travels in shared memory, written once a round. Messages are handed out in the order
-    in which they were pushed; `RoundGrid` pushes those for the largest clients first. A worker that dies is
-    replaced, and its message is tried once more; what comes back does not depend on how many workers there are,
-    nor on who answers first.
+    Workers are forked after all imports, so that they start within milliseconds. The model is passed in shared
+    memory, written once per round. Messages are dispatched in the order in which they were pushed; `RoundGrid`
+    pushes those for the largest clients first. A worker that dies is replaced and its message retried once. The
+    results depend neither on the number of workers nor on the order of their replies.
 
     Parameters
     ----------
     client_app : str
         ``module:attribute`` of the ClientApp.
     node_configs : mapping of int to dict, optional
-        More node config by client id, such as ``site``.
+        Additional node config by client id, such as ``site``.
     """
 
     def __init__(
@@ -69,19 +68,19 @@ class LocalEngine(LocalGrid):
         workers: int,
         node_configs: Mapping[int, Mapping[str, str | int]] | None = None,
     ) -> None:
-        # Here rather than in each worker: what is imported before a fork is there after it.
+        # Imported here rather than in each worker: a forked process shares its parent's imports.
         super().__init__(load_app(client_app), num_clients=num_clients, node_configs=node_configs)
         self.app_name, self.num_workers = client_app, workers
         self._workers: list[_Worker] = []
-        self._order: deque[str] = deque()  # ids of messages that no worker has
+        self._order: deque[str] = deque()  # ids of messages not yet dispatched
         self._done: dict[str, Message] = {}
         self._tries: dict[str, int] = {}
-        self._filled: list[_Filled] = []
-        self._reader = Reader()
+        self._loaded: list[_LoadedBuffer] = []
+        self._reader = BufferReader()
 
-    def __enter__(self) -> LocalEngine:
-        # A fork copies locks that other threads hold, for ever, and CUDA does not work in it once this process
-        # has asked for a GPU; a fork server has no other threads and has not asked.
+    def __enter__(self) -> ProcessPoolGrid:
+        # A forked process inherits locks held by other threads for ever, and CUDA does not work in it once this
+        # process has initialized a GPU; a fork server has no other threads and has not initialized one.
         alone = threading.active_count() == 1 and not torch.cuda.is_available()
         for _ in range(self.num_workers):
             self._start("fork" if alone else "forkserver")
@@ -92,7 +91,7 @@ class LocalEngine(LocalGrid):
     ) -> None:
         for worker in self._workers:
             if worker.tasks:
-                worker.process.terminate()  # what it works on is not wanted any more
+                worker.process.terminate()  # its result is no longer needed
             with suppress(OSError):
                 worker.connection.send(None)
         for worker in self._workers:
@@ -103,9 +102,9 @@ class LocalEngine(LocalGrid):
             worker.connection.close()
         self._workers.clear()
         self._reader.close()
-        for filled in self._filled:
-            filled.slab.close()
-        self._filled.clear()
+        for loaded in self._loaded:
+            loaded.buffer.close()
+        self._loaded.clear()
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Queue messages.
@@ -119,21 +118,21 @@ class LocalEngine(LocalGrid):
         for message_id in ids:
             self._tries[message_id] = 0
         self._order.extend(ids)
-        return ids  # handed out when they are waited for: only then it is known how many are left
+        return ids  # dispatched when replies are awaited: only then is it known how many are left
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        """The replies that are there."""
+        """The replies received so far."""
         self._collect(0.0)
         found = [message_id for message_id in message_ids if message_id in self._done]
         return [self._done.pop(message_id) for message_id in found]
 
     def wait(self, seconds: float) -> None:
-        """Sleep until a worker has replied.
+        """Wait until a worker has replied.
 
         Parameters
         ----------
         seconds : float
-            At most.
+            Longest time to wait.
         """
         if not self._done:
             self._collect(seconds)
@@ -148,35 +147,37 @@ class LocalEngine(LocalGrid):
         theirs.close()
         self._workers.append(_Worker(process, ours))
 
-    def _hand_out(self) -> None:
+    def _dispatch(self) -> None:
         while self._order:
             worker = min(self._workers, key=lambda one: len(one.tasks))
-            # A second message waits at the worker, unless so few are left that another may be free sooner.
+            # Queue a second message at a worker, unless so few are left that another worker may be free sooner.
             if len(worker.tasks) > int(len(self._order) > len(self._workers)):
                 return
             self._send(worker, self._order.popleft())
 
     def _send(self, worker: _Worker, message_id: str) -> None:
         message = self._queue[message_id]
-        rest, arrays = take_apart((message, self.contexts[message.metadata.dst_node_id]))
-        filled = self._fill(arrays)
-        filled.users.add(message_id)
+        rest, arrays = pickle_without_arrays((message, self.contexts[message.metadata.dst_node_id]))
+        loaded = self._load(arrays)
+        loaded.users.add(message_id)
         worker.tasks.append(message_id)
-        with suppress(OSError):  # it is gone: `_collect` sees that
-            worker.connection.send(Parcel(filled.slab.path, filled.places, rest))
+        with suppress(OSError):  # the worker is gone: `_collect` notices
+            worker.connection.send(SharedObject(loaded.buffer.path, loaded.slices, rest))
 
-    def _fill(self, arrays: list[Array]) -> _Filled:
-        for filled in self._filled:
-            if list(map(_identity, filled.arrays)) == list(map(_identity, arrays)):
-                return filled
-        filled = next((one for one in self._filled if not one.users), None) or _Filled(Slab(), [], [])
-        filled.arrays, filled.places = arrays, filled.slab.fill(arrays)
-        if filled not in self._filled:
-            self._filled.append(filled)
-        return filled
+    def _load(self, arrays: list[Array]) -> _LoadedBuffer:
+        for loaded in self._loaded:
+            if list(map(_identity, loaded.arrays)) == list(map(_identity, arrays)):
+                return loaded
+        loaded = next((one for one in self._loaded if not one.users), None) or _LoadedBuffer(
+            SharedBuffer(), [], []
+        )
+        loaded.arrays, loaded.slices = arrays, loaded.buffer.fill(arrays)
+        if loaded not in self._loaded:
+            self._loaded.append(loaded)
+        return loaded
 
     def _collect(self, seconds: float) -> None:
-        self._hand_out()
+        self._dispatch()
         connections = {worker.connection: worker for worker in self._workers}
         for ready in wait(list(connections), timeout=seconds):
             worker = connections[ready]  # type: ignore[index]
@@ -188,32 +189,31 @@ class LocalEngine(LocalGrid):
             message_id = worker.tasks.pop(0)
             self.contexts[self._queue[message_id].metadata.dst_node_id].state = state
             self._finish(message_id, reply)
-        self._hand_out()
+        self._dispatch()
 
     def _finish(self, message_id: str, reply: Message) -> None:
         del self._queue[message_id], self._tries[message_id]
         self._done[message_id] = reply
-        for filled in self._filled:
-            filled.users.discard(message_id)
+        for loaded in self._loaded:
+            loaded.users.discard(message_id)
 
     def _replace(self, worker: _Worker) -> None:
         worker.process.join(_END_S)
         code = worker.process.exitcode
         worker.connection.close()
         self._workers.remove(worker)
-        self._start("forkserver")  # by now there may be threads, such as that of a progress bar
+        self._start("forkserver")  # there may be threads by now, such as that of a progress bar
         again: deque[str] = deque()
         for place, message_id in enumerate(worker.tasks):
-            self._tries[message_id] += place == 0  # the others were not begun
+            self._tries[message_id] += place == 0  # the others were not started
             if self._tries[message_id] < _TRIES:
                 again.append(message_id)
             else:
                 how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-                reason = f"the client's process ended, twice ({how}); if it was killed for its memory, lower "
-                reason += "federation.workers"
-                self._finish(message_id, failed(self._queue[message_id], reason))
-        self._order = again + self._order  # their turn was before the others'
+                reason = f"the client's process died twice ({how}); if memory ran out, lower federation.workers"
+                self._finish(message_id, error_reply(self._queue[message_id], reason))
+        self._order = again + self._order  # these were pushed earlier
 
 
 def _identity(array: Array) -> tuple[int, str, tuple[int, ...]]:
-    return id(array.data), array.dtype, tuple(array.shape)  # copies of a record share the bytes
+    return id(array.data), array.dtype, tuple(array.shape)  # copies of a record share their bytes

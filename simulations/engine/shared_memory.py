@@ -1,4 +1,4 @@
-"""`Slab`: shared memory in which the arrays of messages travel between the processes of `LocalEngine`."""
+"""`SharedBuffer`: shared memory that carries the arrays of messages between processes."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any, NamedTuple
 from flwr.app import Array
 
 
-class Parcel(NamedTuple):
-    """An object whose arrays lie in shared memory.
+class SharedObject(NamedTuple):
+    """A pickled object whose arrays are in shared memory.
 
     Attributes
     ----------
     path : str
-        Of the memory, for the other process to open.
-    places : list of tuple
-        Type, shape, Flower's kind, begin and end of each array.
+        Of the shared memory, for the other process to open.
+    slices : list of tuple
+        Dtype, shape, Flower's array type, start and end byte of each array.
     rest : bytes
-        The pickled object, with numbers in place of its arrays.
+        The pickled object, with indices in place of its arrays.
     """
 
     path: str
-    places: list[tuple[str, tuple[int, ...], str, int, int]]
+    slices: list[tuple[str, tuple[int, ...], str, int, int]]
     rest: bytes
 
 
-def take_apart(thing: Any) -> tuple[bytes, list[Array]]:
-    """Pickle an object without the arrays in it.
+def pickle_without_arrays(thing: Any) -> tuple[bytes, list[Array]]:
+    """Pickle an object without its arrays.
 
     Returns
     -------
     bytes
     list of Array
-        Flower's arrays, in the order of their numbers.
+        Flower's arrays, by index.
     """
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL)
@@ -45,71 +45,71 @@ def take_apart(thing: Any) -> tuple[bytes, list[Array]]:
     return buffer.getvalue(), pickler.arrays
 
 
-class Slab:
-    """Memory that this process fills and others read; it is gone with the last process that has it open."""
+class SharedBuffer:
+    """Memory that this process writes and others read; freed when the last process closes it."""
 
     def __init__(self) -> None:
         self._file: tempfile._TemporaryFileWrapper[bytes] | None = None
         if hasattr(os, "memfd_create"):
-            self._descriptor = os.memfd_create("fedtwin")  # not in /dev/shm, which containers keep small
+            self._descriptor = os.memfd_create("fedtwin")  # not in /dev/shm, which is small in containers
             self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
         else:
             self._file = tempfile.NamedTemporaryFile(prefix="fedtwin-")  # noqa: SIM115  # closed by `close`
             self._descriptor, self.path = self._file.fileno(), self._file.name
 
     def fill(self, arrays: Sequence[Array]) -> list[tuple[str, tuple[int, ...], str, int, int]]:
-        """Write arrays over what was there.
+        """Write arrays, replacing the previous content.
 
         Returns
         -------
         list of tuple
-            As in `Parcel.places`.
+            As in `SharedObject.slices`.
         """
-        places, end = [], 0
+        slices, end = [], 0
         for array in arrays:
             start, end = end, end + len(array.data)
             _write(self._descriptor, array.data, start)
-            places.append((array.dtype, tuple(array.shape), array.stype, start, end))
-        return places
+            slices.append((array.dtype, tuple(array.shape), array.stype, start, end))
+        return slices
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         if self._file is not None:
             self._file.close()
         else:
             os.close(self._descriptor)
 
 
-class Reader:
-    """Opens the slabs of other processes, each once."""
+class BufferReader:
+    """Opens shared buffers of other processes, each once."""
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
 
-    def read(self, parcel: Parcel) -> Any:
-        """Put an object together again, with copies of its arrays.
+    def read(self, received: SharedObject) -> Any:
+        """Restore an object, with copies of its arrays.
 
         Raises
         ------
         OSError
-            The process that filled the slab is gone.
+            The process that loaded the buffer is gone.
         """
-        if parcel.path not in self._open:
-            self._open[parcel.path] = os.open(parcel.path, os.O_RDONLY)
-        descriptor = self._open[parcel.path]
+        if received.path not in self._open:
+            self._open[received.path] = os.open(received.path, os.O_RDONLY)
+        descriptor = self._open[received.path]
         arrays = [
             Array(dtype=dtype, shape=shape, stype=stype, data=_read(descriptor, start, end))
-            for dtype, shape, stype, start, end in parcel.places
+            for dtype, shape, stype, start, end in received.slices
         ]
-        return _Unpickler(io.BytesIO(parcel.rest), arrays).load()
+        return _Unpickler(io.BytesIO(received.rest), arrays).load()
 
     def forget(self, path: str) -> None:
-        """Close a slab whose process is gone."""
+        """Close a buffer whose process is gone."""
         if (descriptor := self._open.pop(path, None)) is not None:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Close all slabs."""
+        """Close all buffers."""
         for path in list(self._open):
             self.forget(path)
 

@@ -1,4 +1,4 @@
-"""A worker process of `LocalEngine`: one ClientApp that answers for whichever node it is asked."""
+"""The worker process of `ProcessPoolGrid`: runs a ClientApp for one message after another, of any node."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection, wait
 
 from flwr.clientapp import ClientApp
 
-from simulations.engine.nodes import answer, identify
-from simulations.engine.shared_memory import Parcel, Reader, Slab, take_apart
+from simulations.engine.nodes import run_client_app, set_task_identity
+from simulations.engine.shared_memory import BufferReader, SharedBuffer, SharedObject, pickle_without_arrays
 
 
 def load_app(name: str) -> ClientApp:
@@ -26,38 +26,40 @@ def load_app(name: str) -> ClientApp:
     """
     module, _, attribute = name.partition(":")
     app = getattr(import_module(module), attribute)
-    assert isinstance(app, ClientApp), f"{name} is no ClientApp"
+    assert isinstance(app, ClientApp), f"{name} is not a ClientApp"
     return app
 
 
 def work(connection: Connection, app_name: str) -> None:
-    """Answer messages until the engine says that there are no more, or is gone.
+    """Process messages until the parent sends None or is gone.
 
     Parameters
     ----------
     connection : Connection
-        Gives parcels of (message, context), takes parcels of (reply, the context's state); None ends it.
+        Receives shared objects of (message, context), sends shared objects of (reply, the context's state).
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the engine decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole process group; the parent handles it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_the_engine, daemon=True).start()
-    identify()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    set_task_identity()
     app = load_app(app_name)
-    reader = Reader()
-    # Two in turn: the engine sends the next message but one only when it has read the reply before.
-    slabs = [Slab(), Slab()]
+    reader = BufferReader()
+    # Two buffers in turn: the parent sends the next message but one only after reading the previous reply.
+    buffers = [SharedBuffer(), SharedBuffer()]
     for count in itertools.count():
-        parcel: Parcel | None = connection.recv()
-        if parcel is None:
+        received: SharedObject | None = connection.recv()
+        if received is None:
             return
-        message, context = reader.read(parcel)
-        reply = answer(app, message, context)
-        slab = slabs[count % 2]
-        rest, arrays = take_apart((reply, context.state))
-        connection.send(Parcel(slab.path, slab.fill(arrays), rest))
+        message, context = reader.read(received)
+        reply = run_client_app(app, message, context)
+        buffer = buffers[count % 2]
+        rest, arrays = pickle_without_arrays((reply, context.state))
+        connection.send(SharedObject(buffer.path, buffer.fill(arrays), rest))
 
 
-def _end_with_the_engine() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from service.stream import change_reader as tail
+from service.stream import change_reader
 from service.stream.hub import Hub
 from tests.contracts.store_workers import new_run, point, worker
 
@@ -57,7 +57,7 @@ def test_rows_that_other_processes_write(store, database_url):
             while len(row_ids(told)) < 600:
                 told += await take(frames, lambda message: message["cursor"])
             await writing
-            assert row_ids(told) == [row.id for row in store.metrics(run_id)]
+            assert row_ids(told) == [row.id for row in store.metrics.of_run(run_id)]
 
     asyncio.run(watch())
 
@@ -79,7 +79,7 @@ def away(database_url: str):
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_database_that_is_away_for_a_moment(store, database_url, monkeypatch, caplog):
-    monkeypatch.setattr(tail, "RETRY_S", 0.05)
+    monkeypatch.setattr(change_reader, "RETRY_S", 0.05)
     run_id = new_run(store)
 
     async def watch() -> None:
@@ -89,15 +89,15 @@ def test_a_database_that_is_away_for_a_moment(store, database_url, monkeypatch, 
             aclosing(viewer.frames()) as frames,
         ):
             await anext(frames)
-            await asyncio.to_thread(store.add_metrics, run_id, [point(round=1)])
+            await asyncio.to_thread(store.metrics.add, run_id, [point(round=1)])
             assert row_ids(await take(frames, up_to(1))) == [1]
             with away(database_url):
                 await take(frames, lambda message: message.get("database") == "unreachable")
-            await asyncio.to_thread(store.add_metrics, run_id, [point(round=2)])
+            await asyncio.to_thread(store.metrics.add, run_id, [point(round=2)])
             assert row_ids(await take(frames, up_to(2))) == [2]
             await take(frames, lambda message: message.get("database") == "reachable")
 
     asyncio.run(watch())
     first, last = (record.getMessage() for record in caplog.records)
-    assert first.startswith("the live stream waits: cannot use the tracking database")
-    assert last == "the live stream goes on"
+    assert first.startswith("live stream interrupted: cannot use the tracking database")
+    assert last == "live stream resumed"

@@ -18,7 +18,7 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations import twins
 from simulations.compare import compare
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.e2e.page_kit import Server
 from tests.federated.federation_kit import Asked, toy_app
 
@@ -50,7 +50,7 @@ class Finished:
     def comparison(self) -> str:
         """The address of the comparison's picture."""
         with Store(self.database_url) as store:
-            ids = ",".join(str(run.id) for run in store.children(self.compare))
+            ids = ",".join(str(run.id) for run in store.runs.children(self.compare))
         return f"{self.url}/compare?runs={ids}&metric=accuracy"
 
 
@@ -83,7 +83,7 @@ def finished(
     home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
 
     def federate(cfg: Config, *, engine: None, store: Store, home: Home, on_poll: object) -> int:
-        return serve(LocalGrid(app, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
+        return serve(InProcessGrid(app, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
 
     with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
         patch.setenv("FEDTWIN_HOME", str(root))
@@ -91,7 +91,7 @@ def finished(
         patch.setattr(logging.getLogger("flwr"), "disabled", True)
         patch.setattr(twins, "federate", federate)
         parent = compare(make_config(*TWINS), engine=None, store=store, home=home)
-        made = {run.training_mode: run.id for run in reversed(store.children(parent))}
+        made = {run.training_mode: run.id for run in reversed(store.runs.children(parent))}
         hostile = _run_hostile(make_config(*TWINS), store=store, home=home)
     server = Server(root)
     server.start()
@@ -118,5 +118,5 @@ def _run_hostile(cfg: Config, *, store: Store, home: Home) -> int:
     toy = toy_app(reply=reply, info=lambda values: {**values, "name": names[values["client_id"]]})
     cfg = cfg.replace("", name=LINK, description=IMAGE)
     with pytest.raises(QuorumError):
-        serve(LocalGrid(toy, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
-    return store.runs()[0].id
+        serve(InProcessGrid(toy, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
+    return store.runs.search()[0].id

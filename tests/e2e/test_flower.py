@@ -21,10 +21,10 @@ import pytest
 from federated.client.app import app
 from federated.server.app import serve
 from federated.server.checkpoint import load_checkpoint
-from shared.config.config import validate
+from shared.config.stored import read_snapshot
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.e2e.round_kit import wait_for_round
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,10 +55,10 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     done = fedtwin("federated", *SMALL)
     assert done.returncode == 0, done.stderr
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        run = store.runs(mode="federated")[0]
+        run = store.runs.search(mode="federated")[0]
         assert run.status == "completed"
-        assert [row.round for row in store.server_evaluations(run.id)] == [0, 1, 2]
-        assert len(store.clients(run.id)) == 3
+        assert [row.round for row in store.evaluations.of_run(run.id)] == [0, 1, 2]
+        assert len(store.clients.of_run(run.id)) == 3
     assert (home / "results" / f"metrics_{run.id}.json").is_file()
     assert (home / "results" / f"metrics_{run.id}.csv").is_file()
     assert not _flower_processes(home), "everything that was started is ended"
@@ -66,7 +66,11 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     local = Home(root=tmp_path / "local", database_url=f"sqlite:///{tmp_path / 'local.db'}")
     with Store(local.database_url) as store:
         again = serve(
-            LocalGrid(app, num_clients=3), validate(run.config), store=store, home=local, say=lambda line: None
+            InProcessGrid(app, num_clients=3),
+            read_snapshot(run.config),
+            store=store,
+            home=local,
+            say=lambda line: None,
         )
     assert _weights(local.run_dir(again)) == _weights(home / "runs" / str(run.id))
     assert fedtwin("simulate", *SMALL).returncode == 0
@@ -148,7 +152,7 @@ def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
         )
         assert done.returncode == 0, done.stdout + done.stderr
         with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-            run = store.runs()[0]
+            run = store.runs.search()[0]
         assert (run.status, run.config["partition"]["name"]) == ("completed", "iid"), run.error
         assert run.config["trainer"]["optimizer"]["lr"] == 0.02
         assert run.config["federation"]["num_clients"] == 2, "Flower's own number of nodes"
@@ -164,7 +168,7 @@ def test_a_failing_federation_exits_non_zero_and_says_why(fedtwin: Command, home
     assert "min_examples" in done.stderr
     assert "Traceback" not in done.stderr
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        run = store.runs()[0]
+        run = store.runs.search()[0]
     assert run.status == "failed"
     assert "min_examples" in (run.error or "")
     assert not _flower_processes(home)
@@ -192,16 +196,16 @@ def test_a_killed_server_app_is_found_and_the_run_resumes(
     assert child.returncode == 2
     assert "gone" in errors or "failed" in errors
     with Store(f"sqlite:///{database}") as store:
-        run = store.runs()[0]
+        run = store.runs.search()[0]
         assert run.status == "failed"
-        done_rounds = [row.round for row in store.rounds(run.id)]
+        done_rounds = [row.round for row in store.rounds.of_run(run.id)]
     assert 2 <= max(done_rounds) < 6
 
     resumed = fedtwin("resume", str(run.id))
     assert resumed.returncode == 0, resumed.stderr
     with Store(f"sqlite:///{database}") as store:
-        assert store.run(run.id).status == "completed"
-        assert [row.round for row in store.rounds(run.id)] == [1, 2, 3, 4, 5, 6]
+        assert store.runs.get(run.id).status == "completed"
+        assert [row.round for row in store.rounds.of_run(run.id)] == [1, 2, 3, 4, 5, 6]
     whole = fedtwin("federated", rounds, *SMALL[1:])
     assert whole.returncode == 0, whole.stderr
     assert _weights(home / "runs" / str(run.id)) == _weights(home / "runs" / str(run.id + 1))
@@ -228,7 +232,7 @@ def test_sigterm_stops_the_federation_as_ctrl_c_does(
     assert not _flower_processes(home)
     assert not list(home.glob("flower-*"))
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        assert store.runs()[0].status == "stopped"
+        assert store.runs.search()[0].status == "stopped"
 
 
 def test_json_of_a_run_is_readable_by_a_program(fedtwin: Command) -> None:

@@ -23,7 +23,7 @@ from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 
 if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
@@ -84,7 +84,7 @@ class Gate:
 
 def rows_of(home: Path, run_id: int) -> list[MetricRow]:
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        return store.metrics(run_id)
+        return store.metrics.of_run(run_id)
 
 
 def status(page: Page) -> Locator:
@@ -169,7 +169,7 @@ def test_a_centralized_run_is_watched_from_its_start_to_its_end(
 def federating(cfg: Config, *, home: Home, gate: Gate) -> Iterator[tuple[int, Future[int]]]:
     """The ServerApp and the ClientApp in a thread, for a run that is pending; does not outlive the block."""
     with Store(home.database_url) as store:
-        run_id = store.create_run(
+        run_id = store.runs.create(
             name=cfg.name,
             training_mode="federated",
             config=cfg.snapshot(),
@@ -180,7 +180,7 @@ def federating(cfg: Config, *, home: Home, gate: Gate) -> Iterator[tuple[int, Fu
 
             def run() -> int:
                 gate.wait_for(0)
-                grid = LocalGrid(app, num_clients=cfg.federation.num_clients)
+                grid = InProcessGrid(app, num_clients=cfg.federation.num_clients)
                 own = cfg.replace("tracking", run_id=run_id)
                 return serve(grid, own, store=store, home=home, say=gate.say)
 

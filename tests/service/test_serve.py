@@ -130,7 +130,7 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(refused):
     [
         (("--host", "0.0.0.0"), "FEDTWIN_TOKEN"),
         (("--host", "192.0.2.7", "--token", TOKEN), "not an address of this machine"),
-        (("--host", "no such name", "--token", TOKEN), "no address 'no such name'"),
+        (("--host", "no such name", "--token", TOKEN), "cannot resolve host 'no such name'"),
         (("--token", "short"), "16 or more"),
         (("--token", ""), "16 or more"),
         (("--allow-host", "https://lab.example"), "without scheme"),

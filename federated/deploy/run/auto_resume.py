@@ -1,4 +1,4 @@
-"""`Resumer`: on a deployment's server, goes on with runs that lost their ServerApp or their SuperLink."""
+"""`AutoResumer`: on a deployment's server, resumes runs that lost their ServerApp or their SuperLink."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRIES = 3  # without a new round
 PATIENCE_S = 30.0  # until a database that could not be reached is asked again
 
 
-class Resumer:
+class AutoResumer:
     """Looks for interrupted runs of this kit, and starts ``fedtwin resume`` for one at a time.
 
     Parameters
@@ -47,12 +47,12 @@ class Resumer:
         self._due = 0.0
         self._tries: dict[int, tuple[int, int]] = {}  # run to the rounds it had and how often it was tried then
 
-    def __enter__(self) -> Resumer:
+    def __enter__(self) -> AutoResumer:
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.process is not None and self.process.poll() is None:
-            # Not Ctrl-C, which would stop the run: it is to go on when the server is back.
+            # Not Ctrl-C, which would stop the run: it is resumed when the server is back.
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -69,9 +69,9 @@ class Resumer:
             self.process = None
         try:
             with Store(self.home.database_url) as store:
-                store.close_orphans()
-                lost = store.runs(mode="federated", status="failed", stop_reason=INTERRUPTED)
-                waiting = [(run, len(store.rounds(run.id))) for run in lost if self._mine(run)]
+                store.runs.close_orphans()
+                lost = store.runs.search(mode="federated", status="failed", stop_reason=INTERRUPTED)
+                waiting = [(run, len(store.rounds.of_run(run.id))) for run in lost if self._mine(run)]
         except (TrackingError, SQLAlchemyError) as error:  # the sites are to stay connected all the same
             self.say(f"cannot look for interrupted runs: {str(error).partition(chr(10))[0]}")
             self._due = time.monotonic() + PATIENCE_S
@@ -83,7 +83,7 @@ class Resumer:
                 self._tries[run.id] = rounds, tries + 1
                 self.say(
                     f"run {run.id} was interrupted after round {rounds} ({run.error}): "
-                    f"going on, try {tries + 1} of {TRIES}"
+                    f"resuming, attempt {tries + 1} of {TRIES}"
                 )
                 self.process = self._start(run)
                 return

@@ -18,7 +18,7 @@ from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.runtime.errors import DataError, FederationError, PartitionError, QuorumError
 from shared.runtime.home import Home
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Federate, MakeConfig
 
 
@@ -26,7 +26,7 @@ def ask(
     cfg: Config, kind: str, *, clients: int = 3, config: dict[str, Any] | None = None, **order: Any
 ) -> RecordDict:
     """What client 0 replies."""
-    grid = LocalGrid(app, num_clients=clients, node_configs={0: config or {}})
+    grid = InProcessGrid(app, num_clients=clients, node_configs={0: config or {}})
     content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
     if kind != MessageType.QUERY:
         content[ARRAYS] = arrays_of(build_network(cfg, num_classes=2))
@@ -140,14 +140,14 @@ def test_what_is_wrong_with_a_sites_data_stays_there(
     assert "Mrs Miller.npz" in capsys.readouterr().err
 
 
-def test_a_site_with_other_classes_is_refused(
+def test_a_site_with_other_classes_is_rejected(
     make_config: MakeConfig, federate: Federate, two_classes: Path, tmp_path: Path
 ) -> None:
     arrays = dict(np.load(two_classes))
     arrays["train_labels"][:20] = 2
     np.savez(tmp_path / "three.npz", **arrays)
     cfg = make_config()
-    grid = LocalGrid(app, num_clients=3, node_configs={1: {"data-path": str(tmp_path / "three.npz")}})
+    grid = InProcessGrid(app, num_clients=3, node_configs={1: {"data-path": str(tmp_path / "three.npz")}})
     with pytest.raises(
         FederationError, match=r"node 1001: .*its classes are \['0', '1', '2'\], the server's \['0', '1'\]"
     ):
@@ -163,7 +163,7 @@ def test_clients_of_one_class_leave_out_what_is_undefined(federate: Federate) ->
     )
     assert run.row.status == "completed"
     for stage in ("train", "val"):
-        names = {row.name for row in run.store.metrics(run.id) if row.stage == stage}
+        names = {row.name for row in run.store.metrics.of_run(run.id) if row.stage == stage}
         assert {"loss", "accuracy"} <= names
         assert not {"auroc", "average_precision"} & names
     assert "auroc" in run.row.summary["test"]
@@ -183,7 +183,9 @@ def test_fedprox_holds_clients_near_the_model_they_received(make_config: MakeCon
         content = RecordDict(
             {CONFIG: ConfigRecord(order), ARRAYS: arrays_of(build_network(cfg, num_classes=2))}
         )
-        (reply,) = LocalGrid(app, num_clients=3).send_and_receive([Message(content, 1000, MessageType.TRAIN)])
+        (reply,) = InProcessGrid(app, num_clients=3).send_and_receive(
+            [Message(content, 1000, MessageType.TRAIN)]
+        )
         trained = state_of(reply.content.array_records[ARRAYS])
         return float(sum(((trained[key] - start[key]) ** 2).sum() for key in start)) ** 0.5
 

@@ -10,7 +10,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 
 from federated.client.app import app
-from federated.client.egress import cut_down, only_allowed
+from federated.client.egress import egress_filter, filter_content
 from federated.kit.federation_file import COUNTS, MayLeave
 from federated.messages.parse import read_error, read_info, read_points
 from federated.messages.records import ARRAYS, CONFIG, POINTS, TrainOrder, arrays_of
@@ -19,7 +19,7 @@ from shared.config.config import Config
 from shared.metrics.catalogue import BY_CLIENTS
 from shared.model.backbones import build_network
 from shared.runtime.home import Home
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig
 
 SITE = """
@@ -53,7 +53,7 @@ def ask(cfg: Config, kind: str, site_file: Path, **order: Any) -> RecordDict:
         "data-path": cfg.data.path or "",
         "site-file": str(site_file),
     }
-    grid = LocalGrid(app, num_clients=1, node_configs={0: config})
+    grid = InProcessGrid(app, num_clients=1, node_configs={0: config})
     content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
     if kind != MessageType.QUERY:
         content[ARRAYS] = arrays_of(build_network(cfg, num_classes=2))
@@ -116,7 +116,7 @@ def test_nothing_that_is_not_known_leaves() -> None:
             ),
         }
     )
-    kept = cut_down(content, MayLeave())
+    kept = filter_content(content, MayLeave())
     assert sorted(kept) == [METRIC_RECORD, POINTS]
     assert dict(kept.metric_records[METRIC_RECORD]) == {"num-examples": 3}
     assert dict(kept.config_records[POINTS]) == {
@@ -138,13 +138,13 @@ def call(site_file: Path, error: Exception) -> Message:
     def fail(message: Message, context: Context) -> Message:
         raise error
 
-    return only_allowed(message, context, fail)
+    return egress_filter(message, context, fail)
 
 
 def test_an_unforeseen_error_leaves_without_its_text(
     site_file: Any, home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    LocalGrid(app, num_clients=1)  # says which task this process works on, as Flower's runtime does
+    InProcessGrid(app, num_clients=1)  # says which task this process works on, as Flower's runtime does
     reply = call(site_file(), OSError("cannot read /data/Miller_Ann_1954.png"))
     error = read_error(reply.content)
     assert "Miller" not in str(error)

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from federated.launch.flwr_run import PACKAGES, app_folder
-from federated.launch.local_superlink import SuperLink, sweep
-from shared.config.config import compose
+from federated.launch.local_superlink import LocalSuperLink, sweep
+from shared.config.compose import compose
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
@@ -28,9 +28,9 @@ def leave(home: Home, store: Store) -> Iterator[Leave]:
     started: list[subprocess.Popen[bytes]] = []
 
     def make(*, owner_alive: bool, status: str) -> tuple[Path, subprocess.Popen[bytes]]:
-        run_id = store.create_run(name="r", training_mode="federated", config={}, seed=1)
+        run_id = store.runs.create(name="r", training_mode="federated", config={}, seed=1)
         if status != "running":
-            store.finish_run(run_id, status)
+            store.runs.finish(run_id, status)
         folder = home.root / f"flower-{len(started)}"
         folder.mkdir()
         owner = {"pid": os.getpid(), "started": psutil.Process().create_time(), "run_id": run_id}
@@ -86,5 +86,5 @@ def test_the_flower_app_is_our_packages_alone() -> None:
 def test_a_ray_cluster_that_is_not_there_is_named_at_once(port: int, home: Home) -> None:
     cfg = compose(["federation.engine=flower", f"federation.ray_address=127.0.0.1:{port}"])
     with pytest.raises(FederationError, match=rf"no Ray cluster answers at .*127\.0\.0\.1:{port}"):
-        SuperLink(cfg, home=home, run_id=1)
+        LocalSuperLink(cfg, home=home, run_id=1)
     assert not list(home.root.glob("flower-*"))

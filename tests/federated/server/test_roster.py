@@ -17,7 +17,7 @@ from federated.server import roster
 from federated.server.roster import Roster, connect
 from shared.runtime.errors import DataError, FederationError, FedtwinError, PartitionError
 from shared.runtime.home import Home
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig, toy_app
 
 
@@ -33,7 +33,7 @@ def meet(make_config: MakeConfig) -> Callable[..., Roster]:
     ) -> Roster:
         cfg = make_config("federation.max_examples=1000")
         cfg = cfg.replace("federation", connect_timeout_s=timeout_s)
-        grid = LocalGrid(client_app, num_clients=nodes, **configs)
+        grid = InProcessGrid(client_app, num_clients=nodes, **configs)
         say = (lambda line: None) if lines is None else lines.append
         return connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=say)
 
@@ -108,7 +108,7 @@ def test_a_simulation_asks_a_few_first_and_then_all_others(
     monkeypatch.setattr(roster.os, "cpu_count", lambda: 9)
     at_once: list[int] = []
 
-    class Counting(LocalGrid):
+    class Counting(InProcessGrid):
         def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
             at_once.append(len(list(message_ids)))
             return super().pull_messages(message_ids)
@@ -140,13 +140,13 @@ def test_different_errors_are_told_apart(meet: Callable[..., Roster]) -> None:
 def test_nodes_that_do_not_answer_are_named(
     meet: Callable[..., Roster], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalGrid, "pull_messages", lambda self, message_ids: [])
+    monkeypatch.setattr(InProcessGrid, "pull_messages", lambda self, message_ids: [])
     with pytest.raises(FederationError, match=r"every node: no reply within 0\.3 s"):
         meet(toy_app(), timeout_s=0.3)
 
 
 def test_a_node_that_is_only_just_gone_is_waited_for(make_config: MakeConfig) -> None:
-    class Dying(LocalGrid):
+    class Dying(InProcessGrid):
         """Node 1001 is dead, which Flower says only now; then it is away, and comes back."""
 
         away: int | None = None
@@ -178,13 +178,13 @@ def test_garbage_is_not_a_description(meet: Callable[..., Roster]) -> None:
     def query(message: Message, context: Context) -> Message:
         return Message(RecordDict(), reply_to=message)
 
-    with pytest.raises(FederationError, match="every node: refused: expected a ConfigRecord 'client'"):
+    with pytest.raises(FederationError, match="every node: rejected: expected a ConfigRecord 'client'"):
         meet(broken)
 
 
 def test_partition_errors_of_real_clients(make_config: MakeConfig, home: Home) -> None:
     cfg = make_config("partition.min_examples=100")
-    grid = LocalGrid(app, num_clients=3)
+    grid = InProcessGrid(app, num_clients=3)
     with pytest.raises(PartitionError) as caught:
         connect(grid, cfg, snapshot=json.dumps(cfg.snapshot()), classes=("0", "1"), say=lambda line: None)
     text = str(caught.value)

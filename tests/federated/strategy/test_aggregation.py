@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federated.messages.delivery import Exchange
+from federated.messages.delivery import Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.records import ARRAYS, reply_content
 from federated.strategy.aggregation import RunningMean, WeightedMean
@@ -23,8 +23,8 @@ from federated.strategy.base import Deterministic
 from federated.strategy.fedavg import DeterministicFedAvg
 from federated.strategy.fedavgm import DeterministicFedAvgM
 from federated.strategy.fedprox import DeterministicFedProx
-from shared.runtime.errors import ReplyRefused
-from simulations.engine.in_process import LocalGrid
+from shared.runtime.errors import ReplyRejected
+from simulations.engine.in_process import InProcessGrid
 
 COUNTS = [5, 20, 7, 20, 11, 3]  # examples by client
 LARGEST_FIRST = [1, 3, 4, 2, 0, 5]
@@ -60,23 +60,23 @@ def client_app(
 class Clerk:
     """Accepts all replies but those of some clients."""
 
-    def __init__(self, refused: Iterable[int] = ()) -> None:
-        self.refused = set(refused)
-        self.exchange = Exchange()
+    def __init__(self, rejected: Iterable[int] = ()) -> None:
+        self.rejected = set(rejected)
+        self.delivery = Delivery()
 
     def accept(self, message_type: str, client_id: int, reply: Message) -> None:
         assert ARRAYS in reply.content
-        if client_id in self.refused:
-            raise ReplyRefused("no")
+        if client_id in self.rejected:
+            raise ReplyRejected("no")
 
     def idle(self) -> None:
         pass
 
-    def finish(self, message_type: str, exchange: Exchange) -> None:
-        self.exchange = exchange
+    def finish(self, message_type: str, delivery: Delivery) -> None:
+        self.delivery = delivery
 
 
-class InOrder(LocalGrid):
+class InOrder(InProcessGrid):
     """Replies come in a given order of clients, some of them never."""
 
     def __init__(self, app: ClientApp, order: Sequence[int], *, missing: Iterable[int] = ()) -> None:
@@ -103,7 +103,7 @@ def averaging(
 
 
 def one_round(
-    inner: LocalGrid,
+    inner: InProcessGrid,
     *,
     counts: Sequence[int] = COUNTS,
     one: Deterministic | None = None,
@@ -170,17 +170,17 @@ def wide(client_id: int) -> ArrayRecord:
 @given(
     order=st.permutations(range(len(COUNTS))),
     fates=st.lists(
-        st.sampled_from(["well", "well", "fails", "refused"]), min_size=len(COUNTS), max_size=len(COUNTS)
+        st.sampled_from(["well", "well", "fails", "rejected"]), min_size=len(COUNTS), max_size=len(COUNTS)
     ),
 )
 @settings(max_examples=40, deadline=None, derandomize=True)
-def test_whoever_fails_or_is_refused_is_passed_over(order: list[int], fates: list[str]) -> None:
+def test_whoever_fails_or_is_rejected_is_passed_over(order: list[int], fates: list[str]) -> None:
     def those(fate: str) -> set[int]:
         return {client for client, given_fate in enumerate(fates) if given_fate == fate}
 
-    clerk = Clerk(refused=those("refused"))
+    clerk = Clerk(rejected=those("rejected"))
     arrays = one_round(InOrder(client_app(failing=those("fails")), order), clerk=clerk)
-    assert clerk.exchange.replied == sorted(those("well"))
+    assert clerk.delivery.replied == sorted(those("well"))
     if those("well"):
         assert bits(arrays) == expected(those("well"))
     else:
@@ -191,12 +191,12 @@ def test_whoever_fails_or_is_refused_is_passed_over(order: list[int], fates: lis
 def test_whoever_does_not_come_is_passed_over_at_the_end(missing: list[int]) -> None:
     clerk = Clerk()
     arrays = one_round(InOrder(client_app(), range(len(COUNTS)), missing=missing), clerk=clerk)
-    assert sorted(clerk.exchange.failed) == missing
+    assert sorted(clerk.delivery.failed) == missing
     assert bits(arrays) == expected(set(range(len(COUNTS))) - set(missing))
 
 
 def test_clients_with_many_examples_are_asked_first_and_then_go_by_their_id() -> None:
-    class Noting(LocalGrid):
+    class Noting(InProcessGrid):
         def push_messages(self, messages: Iterable[Message]) -> list[str]:
             messages = list(messages)
             pushed.extend(self.get_node_ids().index(message.metadata.dst_node_id) for message in messages)
@@ -206,7 +206,7 @@ def test_clients_with_many_examples_are_asked_first_and_then_go_by_their_id() ->
     clerk = Clerk()
     one_round(Noting(client_app(), num_clients=len(COUNTS)), clerk=clerk)
     assert pushed == LARGEST_FIRST
-    assert clerk.exchange.sent == sorted(LARGEST_FIRST)
+    assert clerk.delivery.sent == sorted(LARGEST_FIRST)
 
 
 def test_the_mean_is_numpys_in_float64() -> None:
@@ -237,7 +237,7 @@ def test_one_model_is_its_own_mean(weight: int) -> None:
 
 @pytest.mark.parametrize("kind", [DeterministicFedAvg, DeterministicFedProx, DeterministicFedAvgM])
 def test_another_grid_that_takes_nothing_gives_the_same_mean(kind: type[Deterministic]) -> None:
-    inner = LocalGrid(client_app(), num_clients=len(COUNTS))
+    inner = InProcessGrid(client_app(), num_clients=len(COUNTS))
     more = {"proximal_mu": 0.1} if kind is DeterministicFedProx else {}
     start = model(99)
     streamed = one_round(inner, one=averaging(inner.get_node_ids(), kind, **more), start=start)
@@ -270,7 +270,7 @@ def large(client_id: int) -> ArrayRecord:
 @pytest.mark.parametrize("sampled", [1.0, 0.1])
 def test_few_models_are_in_memory_when_replies_come_in_turn(sampled: float, peak: Callable[[], float]) -> None:
     counts = [100 - client for client in range(40)]
-    inner = LocalGrid(client_app(counts, make=large), num_clients=40)
+    inner = InProcessGrid(client_app(counts, make=large), num_clients=40)
     one = averaging(inner.get_node_ids(), fraction_train=sampled)
     assert one_round(inner, counts=counts, one=one, start=large(0)) is not None
     # The global model, a reply, the sum (8 bytes a value), a product to add (as much), and copies on the way.

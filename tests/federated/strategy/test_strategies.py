@@ -21,7 +21,7 @@ from federated.strategy.fedmedian import DeterministicFedMedian
 from federated.strategy.fedprox import DeterministicFedProx
 from federated.strategy.fedtrimmedavg import DeterministicFedTrimmedAvg
 from federated.strategy.proximal_term import ProximalTerm
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 
 NODES = [30, 10, 20]  # by client
 
@@ -48,8 +48,8 @@ def record(*values: float, counter: int = 3) -> ArrayRecord:
 
 
 @pytest.fixture
-def grid() -> LocalGrid:
-    return LocalGrid(None, num_clients=0)  # type: ignore[arg-type]
+def grid() -> InProcessGrid:
+    return InProcessGrid(None, num_clients=0)  # type: ignore[arg-type]
 
 
 def replies(*clients: tuple[ArrayRecord, int], metrics: list[dict[str, float]] | None = None) -> list[Message]:
@@ -73,12 +73,12 @@ def aggregate(one: Deterministic, *clients: tuple[ArrayRecord, int]) -> ArrayRec
 
 
 def configured(
-    one: Deterministic, grid: LocalGrid, *, round: int = 1, arrays: ArrayRecord | None = None
+    one: Deterministic, grid: InProcessGrid, *, round: int = 1, arrays: ArrayRecord | None = None
 ) -> list[Message]:
     return list(one.configure_train(round, arrays or record(0.0), ConfigRecord(), grid))
 
 
-def test_examples_are_weights(grid: LocalGrid) -> None:
+def test_examples_are_weights(grid: InProcessGrid) -> None:
     one = strategy()
     configured(one, grid)
     arrays, metrics = one.aggregate_train(
@@ -89,7 +89,7 @@ def test_examples_are_weights(grid: LocalGrid) -> None:
     assert metrics == {"loss": 5.0}
 
 
-def test_counters_keep_their_type_and_are_rounded(grid: LocalGrid) -> None:
+def test_counters_keep_their_type_and_are_rounded(grid: InProcessGrid) -> None:
     one = strategy()
     configured(one, grid)
     arrays = aggregate(one, (record(1.0, counter=4), 1), (record(1.0, counter=10), 2))
@@ -100,7 +100,7 @@ def test_counters_keep_their_type_and_are_rounded(grid: LocalGrid) -> None:
     assert aggregate(one, (record(1.0, counter=1), 1), (record(1.0, counter=2), 1))["counter"].numpy() == 2
 
 
-def test_one_client_is_its_own_average_to_the_last_bit(grid: LocalGrid) -> None:
+def test_one_client_is_its_own_average_to_the_last_bit(grid: InProcessGrid) -> None:
     values = np.frombuffer(np.random.default_rng(0).bytes(4000), dtype=np.float32)
     values = values[np.isfinite(values)]
     one = strategy()
@@ -112,7 +112,7 @@ def test_no_replies_no_arrays() -> None:
     assert strategy().aggregate_train(1, []) == (None, None)
 
 
-def test_every_chosen_node_gets_one_message_and_the_real_round(grid: LocalGrid) -> None:
+def test_every_chosen_node_gets_one_message_and_the_real_round(grid: InProcessGrid) -> None:
     messages = configured(strategy(round_offset=5), grid, round=2)
     assert sorted(message.metadata.dst_node_id for message in messages) == sorted(NODES)
     assert {message.content.config_records["config"][SERVER_ROUND] for message in messages} == {7}
@@ -122,24 +122,24 @@ def test_every_chosen_node_gets_one_message_and_the_real_round(grid: LocalGrid) 
     ("fraction", "at_least", "expected"),
     [(1.0, 1, 3), (0.34, 1, 1), (0.1, 1, 1), (0.1, 2, 2), (0.1, 9, 3), (0.67, 1, 2)],
 )
-def test_how_many_train(fraction: float, at_least: int, expected: int, grid: LocalGrid) -> None:
+def test_how_many_train(fraction: float, at_least: int, expected: int, grid: InProcessGrid) -> None:
     one = strategy(fraction_train=fraction, min_train=at_least)
     assert len(configured(one, grid)) == expected
 
 
-def evaluated(one: Deterministic, grid: LocalGrid, round: int = 1) -> list[int]:
+def evaluated(one: Deterministic, grid: InProcessGrid, round: int = 1) -> list[int]:
     messages = one.configure_evaluate(round, record(0.0), ConfigRecord(), grid)
     return sorted(message.metadata.dst_node_id for message in messages)
 
 
-def test_only_nodes_with_validation_rows_evaluate(grid: LocalGrid) -> None:
+def test_only_nodes_with_validation_rows_evaluate(grid: InProcessGrid) -> None:
     assert evaluated(strategy(eval_nodes=[30, 20]), grid) == [20, 30]
     assert evaluated(strategy(eval_nodes=[]), grid) == []
     assert evaluated(strategy(fraction_evaluate=0.0), grid) == []
     assert len(evaluated(strategy(fraction_evaluate=0.1), grid)) == 1
 
 
-def test_sampling_is_a_function_of_seed_and_round(grid: LocalGrid) -> None:
+def test_sampling_is_a_function_of_seed_and_round(grid: InProcessGrid) -> None:
     nodes = list(range(100, 150))
 
     def chosen(seed: int, round: int, offset: int = 0) -> list[int]:
@@ -163,7 +163,7 @@ def test_sampling_is_fair() -> None:
     assert all(abs(count - 800) < 100 for count in counts.values())  # 800 each, sigma 22
 
 
-def test_sampling_and_evaluation_draw_apart(grid: LocalGrid) -> None:
+def test_sampling_and_evaluation_draw_apart(grid: InProcessGrid) -> None:
     nodes = list(range(100, 150))
     one = strategy(nodes=nodes, eval_nodes=nodes, fraction_train=0.2, fraction_evaluate=0.2)
     assert evaluated(one, grid) != sorted(message.metadata.dst_node_id for message in configured(one, grid))
@@ -185,7 +185,7 @@ class Adam(Deterministic, FedAdam):
     ],
 )  # fmt: skip
 def test_flowers_other_strategies_compose(
-    kind: type[Deterministic], settings: dict[str, Any], expected: float, grid: LocalGrid
+    kind: type[Deterministic], settings: dict[str, Any], expected: float, grid: InProcessGrid
 ) -> None:
     one = strategy(kind, **settings)
     messages = configured(one, grid, arrays=record(0.0, counter=3))
@@ -199,7 +199,7 @@ def test_flowers_other_strategies_compose(
     assert arrays["counter"].dtype == "int64"
 
 
-def test_server_momentum_goes_on_after_a_resume_and_leaves_buffers_alone(grid: LocalGrid) -> None:
+def test_server_momentum_goes_on_after_a_resume_and_leaves_buffers_alone(grid: InProcessGrid) -> None:
     def momentum(**changes: Any) -> Deterministic:
         settings = {"server_momentum": 0.5, "server_learning_rate": 1.0, "buffers": ["counter"]}
         return strategy(DeterministicFedAvgM, **settings, **changes)

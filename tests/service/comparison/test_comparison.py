@@ -9,7 +9,7 @@ import pytest
 from service.api import chart_schemas
 from service.comparison.comparison import compare
 from service.comparison.intervals import proportions_interval, t_interval
-from service.read.members import family
+from service.read.members import comparison_members
 from service.read.run_detail import difference
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import summary_sentence
@@ -17,7 +17,7 @@ from tests.service.rows_kit import CONFIG, federated_run, is_json, new_run, poin
 
 
 def compared(store, *runs, metric="accuracy", stage="val"):
-    found = compare(store, [store.run(run.id) for run in runs], metric=metric, stage=stage)
+    found = compare(store, [store.runs.get(run.id) for run in runs], metric=metric, stage=stage)
     chart_schemas.Comparison.model_validate(found)
     assert is_json(found)
     return found
@@ -34,8 +34,8 @@ def gap_of(store, *runs, **asked):
 
 def test_the_columns_of_each_run(store):
     pooled, federated = pooled_run(store, 0.5, math.nan), federated_run(store, 0.25, 0.75)
-    store.add_metrics(pooled.id, [point(0.9, stage="test")])
-    store.update_run(pooled.id, summary={"test": {"accuracy": 0.875}})
+    store.metrics.add(pooled.id, [point(0.9, stage="test")])
+    store.runs.update(pooled.id, summary={"test": {"accuracy": 0.875}})
     found = compared(store, pooled, federated)
     assert (found["metric"], found["stage"], found["metrics"]) == ("accuracy", "val", ["accuracy"])
     assert found["runs"] == [
@@ -97,13 +97,13 @@ def test_a_comparison_stands_for_its_runs(store):
         f"Client alone, seed 7, run {runs[3].id}",
         f"Client alone, seed 7, run {runs[4].id}",
     ]
-    members = family(store, store.run(runs[1].id))
-    assert members == family(store, parent)
+    members = comparison_members(store, store.runs.get(runs[1].id))
+    assert members == comparison_members(store, parent)
     assert members["parent"] == parent.id
     assert [one["role"] for one in members["members"]] == ["pooled", "federated", "local", "local", "local"]
     alone = pooled_run(store, 0.5)
-    assert [one["id"] for one in family(store, alone)["members"]] == [alone.id]
-    assert family(store, alone)["parent"] is None
+    assert [one["id"] for one in comparison_members(store, alone)["members"]] == [alone.id]
+    assert comparison_members(store, alone)["parent"] is None
 
 
 def test_the_headline_is_auroc_where_all_runs_have_it(store):
@@ -113,29 +113,29 @@ def test_the_headline_is_auroc_where_all_runs_have_it(store):
     pooled, federated, waiting = pooled_run(store, 0.5), federated_run(store, 0.5), new_run(store)
     assert headline(waiting) == "auroc", "the first of the catalogue"
     assert headline(pooled, federated, waiting) == "accuracy"
-    store.add_metrics(pooled.id, [point(0.75, name="auroc", epoch=1)])
+    store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1)])
     assert headline(pooled, waiting) == "auroc"
     assert headline(pooled, federated) == "accuracy"
-    store.add_metrics(federated.id, [point(math.nan, name="auroc", round=1)])
+    store.metrics.add(federated.id, [point(math.nan, name="auroc", round=1)])
     assert headline(pooled, federated) == "accuracy", "a client lacks a class: it is not defined"
-    store.add_metrics(federated.id, [point(0.5, name="auroc", round=2)])
+    store.metrics.add(federated.id, [point(0.5, name="auroc", round=2)])
     assert headline(pooled, federated, waiting) == "auroc"
     # A pooled run is tested once, at its end.
     tested = [point(0.5, name=name, round=1, stage="test") for name in ("auroc", "accuracy")]
-    store.add_metrics(federated.id, tested)
+    store.metrics.add(federated.id, tested)
     assert headline(pooled, federated, stage="test") == "auroc"
-    store.update_run(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": math.nan}})
+    store.runs.update(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": math.nan}})
     assert headline(pooled, federated, stage="test") == "accuracy"
-    store.update_run(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": 0.75}})
+    store.runs.update(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": 0.75}})
     assert headline(pooled, federated, stage="test") == "auroc"
 
 
 def test_the_metrics_that_all_runs_have(store):
     pooled, federated = pooled_run(store, 0.5), federated_run(store, 0.5)
-    store.add_metrics(pooled.id, [point(0.5, name=name, epoch=1) for name in ("f1", "auroc")])
-    store.add_metrics(federated.id, [point(0.5, name=name, round=1) for name in ("f1", "recall")])
-    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, client_id=0)])  # not of all clients
-    store.add_metrics(federated.id, [point(0.5, name="auroc")])  # at no step
+    store.metrics.add(pooled.id, [point(0.5, name=name, epoch=1) for name in ("f1", "auroc")])
+    store.metrics.add(federated.id, [point(0.5, name=name, round=1) for name in ("f1", "recall")])
+    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, client_id=0)])  # not of all clients
+    store.metrics.add(federated.id, [point(0.5, name="auroc")])  # at no step
     waiting = new_run(store)
     assert compared(store, pooled, federated, waiting)["metrics"] == ["accuracy", "f1"]
     assert compared(store, waiting)["metrics"] == []
@@ -177,8 +177,8 @@ def test_one_seed_of_a_share_of_the_examples(store):
 
 def test_one_seed_of_any_other_metric(store):
     pooled, federated = pooled_run(store, 0.5), federated_run(store, 0.5)
-    store.add_metrics(pooled.id, [point(0.75, name="auroc", epoch=1, num_examples=50)])
-    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
+    store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1, num_examples=50)])
+    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
     gap = gap_of(store, pooled, federated, metric="auroc")
     assert (gap["value"], gap["low"], gap["high"], gap["band"]) == ([0.25], [None], [None], None)
     assert gap["why"] == "one seed only (AUROC needs several)"
@@ -213,7 +213,7 @@ def test_several_seeds(store):
     assert (gap["band"], gap["why"]) == ("seeds", "95% t interval of the mean over 3 seeds")
     assert gap["each"] == []
     # A seed that has come no further than the first round: the second is of one pair.
-    store.add_metrics(
+    store.metrics.add(
         runs[1].id,
         [point(0.4, round=2), point(1, name="loss", stage="train", round=2, client_id=0, num_examples=100)],
     )
@@ -238,7 +238,7 @@ def test_why_there_is_no_gap(store):
     assert (gap["value"], gap["band"]) == ([], None)  # only clients have one
     assert gap["why"] == "the two have no loss at the same number of examples seen yet"
     for run in (pooled, federated):
-        store.finish_run(run.id, "completed")
+        store.runs.finish(run.id, "completed")
     gap = gap_of(store, pooled, federated, metric="loss", stage="train")
     assert gap["why"] == "the two have no loss at the same number of examples seen"
     gap = gap_of(store, pooled, federated, stage="test")
@@ -249,9 +249,9 @@ def test_the_gap_of_the_final_test(store):
     runs = []
     for seed, (pooled, federated) in ((1, (0.9, 0.8)), (2, (0.8, 0.75))):
         runs += [pooled_run(store, 0.5, seed=seed), federated_run(store, 0.5, seed=seed)]
-        store.update_run(runs[-2].id, summary={"test": {"accuracy": pooled}})
+        store.runs.update(runs[-2].id, summary={"test": {"accuracy": pooled}})
         assert gap_of(store, *runs)["test"] is None, "not all are tested"
-        store.update_run(runs[-1].id, summary={"test": {"accuracy": federated}})
+        store.runs.update(runs[-1].id, summary={"test": {"accuracy": federated}})
     assert gap_of(store, *runs)["test"] == pytest.approx(0.075)
 
 
@@ -422,10 +422,10 @@ def finished(store):
     }
     undefined = {**row, "metric": "auroc", "local": None, "gap": interval(math.nan, math.nan, math.nan)}
     ids = {"pooled": [run.id for run in pooled], "federated": [run.id for run in federated]}
-    store.update_run(
+    store.runs.update(
         parent.id, summary={"gap": [row, undefined], "twins": {"seeds": [1, 2], **ids, "local": []}}
     )
-    return store.run(parent.id)
+    return store.runs.get(parent.id)
 
 
 def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
@@ -433,13 +433,13 @@ def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
     found = compared(store, finished, metric=None)
     assert found["metric"] == "accuracy", "the AUROC has no interval"
     text = "".join(part["text"] for part in found["result"])
-    assert text.startswith(summary_sentence(rows, num_clients=len(store.clients(4)) or 0))
+    assert text.startswith(summary_sentence(rows, num_clients=len(store.clients.of_run(4))))
     assert text.endswith("90% CI, bootstrap over the test rows and 2 seeds.")
     assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
 
 
 def test_the_final_gap_is_that_of_the_comparison(store, finished):
-    twins = store.children(finished.id)
+    twins = store.runs.children(finished.id)
     assert compared(store, finished)["final"] == compared(store, *twins)["final"]
     undefined, first = compared(store, *twins)["final"]  # in the catalogue's order
     assert first == {
@@ -458,7 +458,7 @@ def test_the_final_gap_is_that_of_the_comparison(store, finished):
 
 
 def test_the_final_gap_is_not_shown_beside_other_runs(store, finished):
-    twins = store.children(finished.id)
+    twins = store.runs.children(finished.id)
     assert compared(store, *twins[1:])["final"] == []
     assert compared(store, *twins, pooled_run(store, 0.5))["final"] == []
     assert compared(store, pooled_run(store, 0.5))["final"] == []

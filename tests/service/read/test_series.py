@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api import chart_schemas
-from service.read.series import keep, run_series
+from service.read.series import downsample, run_series
 from tests.service.rows_kit import after, federated_run, is_json, new_run, point
 
 NAN, INF = math.nan, math.inf
@@ -20,26 +20,26 @@ NAN, INF = math.nan, math.inf
 def test_the_smallest_and_the_largest_of_each_part_stay():
     #         |first| 1  2  3  4 | 5   6  7  8 |last
     values = [0.0, 5, 1, 9, 2, 3, -4, 8, 7, 0.0]
-    assert keep(values, points=6) == [0, 2, 3, 6, 7, 9]
-    assert keep(values, points=7) == [0, 2, 3, 6, 7, 9]  # a part more needs two points more
-    assert keep(values, points=4) == [0, 3, 6, 9]
-    assert keep(values, points=10) == list(range(10))
+    assert downsample(values, points=6) == [0, 2, 3, 6, 7, 9]
+    assert downsample(values, points=7) == [0, 2, 3, 6, 7, 9]  # a part more needs two points more
+    assert downsample(values, points=4) == [0, 3, 6, 9]
+    assert downsample(values, points=10) == list(range(10))
 
 
 def test_equal_values_need_one_point_a_part():
-    assert keep([1.0] * 10, points=6) == [0, 1, 5, 9]
+    assert downsample([1.0] * 10, points=6) == [0, 1, 5, 9]
 
 
 def test_what_is_not_finite_does_not_hide_the_rest():
     #         |first| 1    2  3    4 | 5    6    7    8  |last
     values = [NAN, INF, 1, NAN, 2, NAN, NAN, -INF, NAN, 3.0]
-    assert keep(values, points=6) == [0, 2, 4, 5, 9]
+    assert downsample(values, points=6) == [0, 2, 4, 5, 9]
 
 
 def test_few_values_stay_as_they_are():
-    assert keep([], points=4) == []
-    assert keep([NAN], points=4) == [0]
-    assert keep([1.0, 2.0, 3.0, 4.0], points=4) == [0, 1, 2, 3]
+    assert downsample([], points=4) == []
+    assert downsample([NAN], points=4) == [0]
+    assert downsample([1.0, 2.0, 3.0, 4.0], points=4) == [0, 1, 2, 3]
 
 
 @given(
@@ -47,7 +47,7 @@ def test_few_values_stay_as_they_are():
     st.integers(min_value=4, max_value=60),
 )
 def test_what_always_holds(values, points):
-    kept = keep(values, points=points)
+    kept = downsample(values, points=points)
     assert kept == sorted(set(kept))
     assert len(kept) <= points
     if values:
@@ -70,7 +70,7 @@ def series(store, run, **given):
 
 def test_a_pooled_run_goes_by_epoch(store):
     run = new_run(store)
-    store.add_metrics(
+    store.metrics.add(
         run.id,
         [
             point(0.5, epoch=2, num_examples=50, time=after(2.5)),
@@ -115,7 +115,7 @@ def test_a_pooled_run_goes_by_epoch(store):
 def test_a_federated_run_goes_by_round_and_its_last_local_epoch_stands_for_it(store):
     run = new_run(store, training_mode="federated")
     local = {"stage": "train", "name": "loss", "client_id": 3}
-    store.add_metrics(
+    store.metrics.add(
         run.id,
         [
             point(0.0625, stage="test", round=0),
@@ -154,7 +154,7 @@ def test_a_long_curve_is_sampled(store):
     run = new_run(store)
     values = [0.5] * 30
     values[11], values[17] = 0.0, 1.0
-    store.add_metrics(run.id, [point(value, epoch=1 + place) for place, value in enumerate(values)])
+    store.metrics.add(run.id, [point(value, epoch=1 + place) for place, value in enumerate(values)])
     (one,) = series(store, run, points=6)["series"]
     assert (one["total"], one["sampled"], one["x"][0], one["x"][-1]) == (30, True, 1, 30)
     assert {12: 0.0, 18: 1.0}.items() <= dict(zip(one["x"], one["y"], strict=True)).items()

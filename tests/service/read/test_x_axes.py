@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from service.api import chart_schemas
-from service.read.x_axes import run_steps
+from service.read.x_axes import x_axis_columns
 from tests.service.rows_kit import add_round, federated_run, new_run, point, pooled_run
 
 
 def steps(store, run):
-    found = run_steps(store, run)
+    found = x_axis_columns(store, run)
     chart_schemas.Steps.model_validate(found)
     return found
 
@@ -36,7 +36,7 @@ def test_a_federated_run(store):
         where = {"client_id": client_id, "round": number, "epoch": epoch}
         return point(1.0, stage="train", name="loss", num_examples=examples, **where, **at(seconds))
 
-    store.add_metrics(
+    store.metrics.add(
         run.id,
         [
             point(0.1, stage="test", round=0, **at(4)),

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
-from service.security.middleware import Security
+from service.security.middleware import SecurityMiddleware
 from service.settings import Settings, is_loopback
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
@@ -35,7 +35,7 @@ def make_settings(**changes: Any) -> Settings:
 
 
 def guarded(**changes: Any) -> ASGIApp:
-    """Three routes behind `Security`."""
+    """Three routes behind `SecurityMiddleware`."""
 
     def data(request: Request) -> Response:
         return JSONResponse({"query": str(request.url.query)})
@@ -54,7 +54,7 @@ def guarded(**changes: Any) -> ASGIApp:
         Route("/{path:path}", data),
         WebSocketRoute("/ws/runs", stream),
     ]
-    return Security(Starlette(routes=routes), settings=make_settings(**changes))
+    return SecurityMiddleware(Starlette(routes=routes), settings=make_settings(**changes))
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_other_pages_may_not_open_a_websocket(open_port):
         with pytest.raises(InvalidStatus) as refused:
             connect(url, origin=origin, proxy=None)
         assert (origin, refused.value.response.status_code) == (origin, 403)
-        assert b"other sites" in refused.value.response.body
+        assert b"cross-origin" in refused.value.response.body
     for origin in (None, f"http://127.0.0.1:{open_port}"):  # a program, and our page
         with connect(url, origin=origin, proxy=None) as websocket:
             assert websocket.recv(timeout=10) == "welcome"

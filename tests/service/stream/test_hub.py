@@ -13,7 +13,7 @@ import pytest
 
 from service.stream.channel import NoSuchRun
 from service.stream.hub import Hub
-from service.stream.replay_buffer import FRAME_CHARS, Entry, Ring, frames
+from service.stream.replay_buffer import FRAME_CHARS, Entry, ReplayBuffer, frames
 from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
 from tests.service.live_kit import POLL_S, WAIT_S, Message, add_round, new_run, of_type, point, row_ids, up_to
@@ -27,7 +27,7 @@ def entry(first: int | None = None, last: int | None = None, *, text: str = "{}"
 
 class TestRing:
     def test_places_stay_when_old_messages_give_way(self):
-        ring = Ring(most_entries=2)
+        ring = ReplayBuffer(most_entries=2)
         for number in range(1, 6):
             ring.add([entry(number, number, text=str(number))])
         assert (ring.start, ring.end) == (3, 5)
@@ -37,7 +37,7 @@ class TestRing:
         assert ring.next(5, after=5) == (5, None)
 
     def test_holds_a_bounded_number_of_characters_and_always_the_newest_message(self):
-        ring = Ring(most_chars=10)
+        ring = ReplayBuffer(most_chars=10)
         ring.add([entry(text="1234"), entry(text="5678")])
         assert (ring.start, ring.end) == (0, 2)
         ring.add([entry(text="901")])
@@ -46,7 +46,7 @@ class TestRing:
         assert (ring.start, ring.end) == (3, 4)
 
     def test_a_frame_is_made_once(self):
-        ring = Ring()
+        ring = ReplayBuffer()
         ring.add([entry(1, 1), entry(2, 5)])
         (place, frame), (_, same) = ring.next(0, after=0), ring.next(0, after=0)
         assert frame is same
@@ -68,7 +68,7 @@ class TestRing:
         ],
     )
     def test_what_a_viewer_has_is_left_out(self, after, sent):
-        ring = Ring()
+        ring = ReplayBuffer()
         ring.add([entry(1, 2, text="A"), entry(text="b"), entry(4, 8, text="C"), entry(9, 9, text="D")])
         place, found = 0, []
         while ring.start <= place < ring.end:
@@ -111,7 +111,7 @@ class TestHub:
                 async with AsyncExitStack() as stack:  # again, after all had left
                     viewer = await join(stack, hub, one)
                     await take(viewer, of_type("training_mode"))
-                    await asyncio.to_thread(store.add_metrics, one, [point()])
+                    await asyncio.to_thread(store.metrics.add, one, [point()])
                     assert row_ids(await take(viewer, up_to(1))) == [1]
 
         asyncio.run(watch())
@@ -124,7 +124,7 @@ class TestHub:
             async with Hub(store, poll_s=POLL_S) as hub, AsyncExitStack() as stack:
                 viewers = [await join(stack, hub, run_id) for _ in range(3)]
                 states = await asyncio.gather(*map(anext, viewers))
-                await asyncio.to_thread(store.add_metrics, run_id, [point()])
+                await asyncio.to_thread(store.metrics.add, run_id, [point()])
                 rows = await asyncio.gather(*map(anext, viewers))
                 for same in (states, rows):
                     assert all(text is same[0] for text in same)
@@ -132,7 +132,7 @@ class TestHub:
         asyncio.run(watch())
 
     def test_a_viewer_behind_the_ring_reads_the_database(self, store, monkeypatch):
-        monkeypatch.setattr("service.stream.channel.Ring", partial(Ring, most_entries=3))
+        monkeypatch.setattr("service.stream.channel.ReplayBuffer", partial(ReplayBuffer, most_entries=3))
         run_id = new_run(store)
 
         async def watch() -> None:
@@ -169,14 +169,14 @@ class TestHub:
             async with Hub(store, poll_s=0.001) as hub, asyncio.TaskGroup() as tasks:
                 tasks.create_task(asyncio.to_thread(write))
                 for _ in range(10):
-                    tasks.create_task(follow(hub, await asyncio.to_thread(store.cursor, run_id)))
+                    tasks.create_task(follow(hub, await asyncio.to_thread(store.metrics.cursor, run_id)))
                     tasks.create_task(follow(hub, 0))
                     await asyncio.sleep(0.01)
 
         asyncio.run(watch())
 
     def test_no_such_run(self, store):
-        store.runs()
+        store.runs.search()
 
         async def watch() -> None:
             async with Hub(store, poll_s=POLL_S) as hub:

@@ -12,8 +12,15 @@ import jsonschema
 import pytest
 
 from service.stream import messages
-from service.stream.encode import ROWS_A_MESSAGE, ending, heartbeat, rows_to_messages, run_status, training_mode
-from service.stream.messages import encode, frame, stream_schema
+from service.stream.encode import (
+    ROWS_PER_MESSAGE,
+    encode_end,
+    encode_heartbeat,
+    encode_rows,
+    encode_run_status,
+    encode_training_mode,
+)
+from service.stream.messages import stream_schema, to_frame, to_json
 from shared.tracking.rows import MetricRow, RoundRow, ServerEvaluationRow
 from tests.service.live_kit import NOON
 
@@ -67,8 +74,8 @@ def summary(**changes) -> dict:
 
 
 def told(rows, *, federated: bool = True, **more) -> list[dict]:
-    found = rows_to_messages(rows, run_id=3, federated=federated, **more)
-    decoded = json.loads(frame(map(encode, found)))
+    found = encode_rows(rows, run_id=3, federated=federated, **more)
+    decoded = json.loads(to_frame(map(to_json, found)))
     if decoded:
         jsonschema.validate(decoded, stream_schema())
     assert [one["id"] for message in decoded for one in message["rows"]] == [one.id for one in rows]
@@ -115,8 +122,8 @@ class TestRows:
         ]
 
     def test_many_of_one_kind_are_divided(self, row):
-        found = told([row(client_id=0, round=1) for _ in range(2 * ROWS_A_MESSAGE + 1)])
-        assert [len(message["rows"]) for message in found] == [ROWS_A_MESSAGE, ROWS_A_MESSAGE, 1]
+        found = told([row(client_id=0, round=1) for _ in range(2 * ROWS_PER_MESSAGE + 1)])
+        assert [len(message["rows"]) for message in found] == [ROWS_PER_MESSAGE, ROWS_PER_MESSAGE, 1]
 
     def test_none(self):
         assert told([]) == []
@@ -182,11 +189,11 @@ class TestEnding:
         ],
     )
     def test_of_a_run(self, changes, kinds):
-        assert [message.type for message in ending(summary(**changes))] == kinds
+        assert [message.type for message in encode_end(summary(**changes))] == kinds
 
     def test_is_of_the_time_when_the_run_ended(self):
         past = summary(stop_reason="no progress", error="why", ended="2026-01-02T12:00:09+00:00")
-        assert {message.time for message in ending(past)} == {datetime(2026, 1, 2, 12, 0, 9, tzinfo=UTC)}
+        assert {message.time for message in encode_end(past)} == {datetime(2026, 1, 2, 12, 0, 9, tzinfo=UTC)}
 
 
 class TestSchema:
@@ -198,16 +205,16 @@ class TestSchema:
     def test_holds_for_every_type_of_message(self, row):
         client = {"client_id": 0, "node_id": "7", "name": "north", "num_examples": 3, "label_counts": [1, 2]}
         found = [
-            training_mode(summary(), [client]),
-            *rows_to_messages([row(epoch=1)], run_id=3, federated=False),
-            *rows_to_messages(
+            encode_training_mode(summary(), [client]),
+            *encode_rows([row(epoch=1)], run_id=3, federated=False),
+            *encode_rows(
                 [row(round=1, client_id=0), row(round=1), row(round=1, stage="test")], run_id=3, federated=True
             ),
-            *ending(summary(stop_reason="no progress", error="why")),
-            heartbeat(3, reachable=False),
-            run_status(summary()),
+            *encode_end(summary(stop_reason="no progress", error="why")),
+            encode_heartbeat(3, reachable=False),
+            encode_run_status(summary()),
         ]
-        sent = json.loads(frame(map(encode, found)))
+        sent = json.loads(to_frame(map(to_json, found)))
         jsonschema.validate(sent, stream_schema())
         assert {message["type"] for message in sent} == set(
             stream_schema()["items"]["discriminator"]["mapping"]

@@ -100,7 +100,7 @@ def test_a_viewer_that_answers_stays(sender, loop):
 @both_loops
 def test_a_viewer_that_has_left_is_not_cut_off_as_well(sender, loop, monkeypatch, caplog):
     looked = threading.Event()
-    cut = LiveWebSocket._cut
+    cut = LiveWebSocket._abort
 
     def cut_and_tell(protocol: LiveWebSocket) -> None:
         try:
@@ -108,7 +108,7 @@ def test_a_viewer_that_has_left_is_not_cut_off_as_well(sender, loop, monkeypatch
         finally:
             protocol.loop.call_soon(looked.set)  # after the loop has logged what was raised
 
-    monkeypatch.setattr(LiveWebSocket, "_cut", cut_and_tell)
+    monkeypatch.setattr(LiveWebSocket, "_abort", cut_and_tell)
     with listening(sender, lifespan="off", loop=loop, **PATIENT) as port:
         with connect(f"ws://127.0.0.1:{port}", proxy=None, max_size=None) as viewer:
             until(lambda: sender.sent == 3)

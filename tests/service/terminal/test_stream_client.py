@@ -1,4 +1,4 @@
-"""`StreamReader` against real WebSocket servers on free ports, which follow a script."""
+"""`StreamClient` against real WebSocket servers on free ports, which follow a script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from service.terminal.stream_client import StreamError, StreamReader
+from service.terminal.stream_client import StreamClient, StreamError
 
 QUICK = {"backoff_s": 0.01, "longest_backoff_s": 0.04}
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -39,7 +39,7 @@ async def serving(handler: Handler, *, port: int = 0, **options) -> AsyncIterato
         yield server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def read_ids(reader: StreamReader, *, until: int) -> list[int]:
+async def read_ids(reader: StreamClient, *, until: int) -> list[int]:
     ids: list[int] = []
     async with asyncio.timeout(10), aclosing(reader.frames()) as frames:
         async for messages in frames:
@@ -49,7 +49,7 @@ async def read_ids(reader: StreamReader, *, until: int) -> list[int]:
     raise AssertionError("the reader has ended by itself")
 
 
-async def refused(reader: StreamReader) -> StreamError:
+async def refused(reader: StreamClient) -> StreamError:
     with pytest.raises(StreamError) as caught:
         await read_ids(reader, until=1)
     return caught.value
@@ -66,7 +66,7 @@ def test_it_resumes_at_the_cursor_wherever_the_connection_breaks():
 
     async def main():
         async with serving(two_rows_then_gone) as (_, url):
-            reader = StreamReader(url, path="/ws/runs/3", after=4, **QUICK)
+            reader = StreamClient(url, path="/ws/runs/3", after=4, **QUICK)
             assert await read_ids(reader, until=10) == [5, 6, 7, 8, 9, 10]
             assert reader.cursor == 10
 
@@ -84,7 +84,7 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for():
         seen = []
         async with serving(rows) as (server, url):
             port = server.sockets[0].getsockname()[1]
-            reader = StreamReader(url, path="/ws/runs/3", **QUICK)
+            reader = StreamClient(url, path="/ws/runs/3", **QUICK)
             reader.on_change = lambda connection: seen.append(connection)
             reading = asyncio.create_task(read_ids(reader, until=2))
             while reader.cursor != 1:
@@ -112,7 +112,7 @@ def test_waits_are_random_and_bounded():
 
     async def main():
         async with serving(once) as (_, url):
-            reader = StreamReader(url, path="/ws/runs", after=None, backoff_s=0.01, longest_backoff_s=0.04)
+            reader = StreamClient(url, path="/ws/runs", after=None, backoff_s=0.01, longest_backoff_s=0.04)
             reader.on_change = note
             frames = reader.frames()
             await anext(frames)
@@ -131,12 +131,12 @@ def test_waits_are_random_and_bounded():
 
 
 def test_nobody_there_is_an_error_at_once():
-    error = asyncio.run(refused(StreamReader("http://127.0.0.1:9", path="/ws/runs/3")))
-    assert "no fedtwin server answers at http://127.0.0.1:9" in str(error)
+    error = asyncio.run(refused(StreamClient("http://127.0.0.1:9", path="/ws/runs/3")))
+    assert "no fedtwin server at http://127.0.0.1:9" in str(error)
     assert "`fedtwin serve`" in str(error)
 
 
-@pytest.mark.parametrize(("code", "text"), [(4401, "--token"), (4403, "not be asked"), (4404, "no such run")])
+@pytest.mark.parametrize(("code", "text"), [(4401, "--token"), (4403, "forbidden"), (4404, "no such run")])
 def test_a_refusal_is_an_error_and_not_asked_again(code, text):
     asked = []
 
@@ -146,14 +146,14 @@ def test_a_refusal_is_an_error_and_not_asked_again(code, text):
 
     async def main():
         async with serving(refuse) as (_, url):
-            return await refused(StreamReader(url, path="/ws/runs/3", **QUICK))
+            return await refused(StreamClient(url, path="/ws/runs/3", **QUICK))
 
     assert text in str(asyncio.run(main()))
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [(401, "--token"), (403, "not be asked"), (404, "no such run"), (421, "--allow-host")]
+    ("status", "text"), [(401, "--token"), (403, "forbidden"), (404, "no such run"), (421, "--allow-host")]
 )
 def test_so_is_one_before_the_websocket_is_open(status, text):
     def refuse(connection, request):
@@ -161,7 +161,7 @@ def test_so_is_one_before_the_websocket_is_open(status, text):
 
     async def main():
         async with serving(lambda connection: connection.wait_closed(), process_request=refuse) as (_, url):
-            return await refused(StreamReader(url, path="/ws/runs/3", **QUICK))
+            return await refused(StreamClient(url, path="/ws/runs/3", **QUICK))
 
     assert text in str(asyncio.run(main()))
 
@@ -181,7 +181,7 @@ def test_a_server_that_is_busy_is_asked_again_even_the_first_time():
 
     async def main():
         async with serving(busy_then_open, process_request=busy_at_first) as (_, url):
-            return await read_ids(StreamReader(url, path="/ws/runs/3", **QUICK), until=1)
+            return await read_ids(StreamClient(url, path="/ws/runs/3", **QUICK), until=1)
 
     assert asyncio.run(main()) == [1]
     assert len(asked) == 3
@@ -195,12 +195,12 @@ def test_silence_counts_as_a_lost_connection():
     async def main():
         reasons = []
         async with serving(silent_after_a_row) as (_, url):
-            reader = StreamReader(url, path="/ws/runs/3", silence_s=0.05, **QUICK)
+            reader = StreamClient(url, path="/ws/runs/3", silence_s=0.05, **QUICK)
             reader.on_change = lambda connection: reasons.append(connection.reason)
             assert await read_ids(reader, until=3) == [1, 2, 3]
         return reasons
 
-    assert "it has said nothing for 0.05 s" in asyncio.run(main())
+    assert "no data for 0.05 s" in asyncio.run(main())
 
 
 def test_the_token_goes_in_a_header_and_the_prefix_of_a_proxy_stays():
@@ -212,7 +212,7 @@ def test_the_token_goes_in_a_header_and_the_prefix_of_a_proxy_stays():
             await connection.send(frame(1))
 
         async with serving(rows) as (_, url):
-            await read_ids(StreamReader(f"{url}/live/", path="/ws/runs/3", token="secret"), until=1)
+            await read_ids(StreamClient(f"{url}/live/", path="/ws/runs/3", token="secret"), until=1)
 
     asyncio.run(main())
     (request,) = requests
@@ -231,9 +231,9 @@ def test_https_is_encrypted():
     async def main():
         async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            return await refused(StreamReader(f"https://127.0.0.1:{port}", path="/ws/runs/3"))
+            return await refused(StreamClient(f"https://127.0.0.1:{port}", path="/ws/runs/3"))
 
-    assert "no fedtwin server answers at https://" in str(asyncio.run(main()))
+    assert "no fedtwin server at https://" in str(asyncio.run(main()))
     assert heard == [b"\x16"]  # a TLS handshake
 
 
@@ -241,12 +241,12 @@ def test_https_is_encrypted():
 def test_what_is_no_fedtwin_server_is_named(text):
     async def main():
         async with serving(lambda connection: connection.send(text)) as (_, url):
-            return await refused(StreamReader(url, path="/ws/runs/3"))
+            return await refused(StreamClient(url, path="/ws/runs/3"))
 
     assert "not a fedtwin server" in str(asyncio.run(main()))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8765", "ftp://x", "http://", "http://x:99999", "http://[x"])
 def test_what_is_no_address_is_named(address):
-    with pytest.raises(StreamError, match=r"expected an address such as http://127\.0\.0\.1:8765"):
-        StreamReader(address, path="/ws/runs")
+    with pytest.raises(StreamError, match=r"expected a URL such as http://127\.0\.0\.1:8765"):
+        StreamClient(address, path="/ws/runs")

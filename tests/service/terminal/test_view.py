@@ -177,7 +177,7 @@ class TestState:
         script.say("error", message="out of memory")
         shown = [(event.time - NOON.timestamp(), event.text) for event in script.state.events(10)]
         assert shown == [
-            (5, "round 4: client 2 is left out: NaN in conv1.weight"),
+            (5, "round 4: client 2 dropped: NaN in conv1.weight"),
             (9, "no better for 3 rounds"),
             (9, "error: out of memory"),
         ]
@@ -237,15 +237,14 @@ class TestPage:
             "3",
             "running",
             "live,",
-            "last",
-            "row",
+            "updated",
             "4",
             "s",
             "ago",
             "federated",
             "digits",
         ]
-        assert "round 2 of 10, 24.0 s, about 1 min 16 s left" in lines[1]
+        assert "round 2 of 10, 24.0 s, 1 min 16 s remaining" in lines[1]
         assert lines[2].split() == [
             "best",
             "val/accuracy",
@@ -263,7 +262,7 @@ class TestPage:
         rows = [line.split() for line in lines]
         assert ["0", "north", "120", "2", "0.5", "▁▅"] in rows  # of 0.25 to 0.75, as the other one
         assert ["1", "-", "2", "0.5", "█▅", "1"] in rows
-        assert "round 2: client 1 is left out: late" in lines[-1]
+        assert "round 2: client 1 dropped: late" in lines[-1]
 
     def test_the_course_of_one_stage_is_long_rather_than_those_of_all_short(self):
         script = Script()
@@ -312,9 +311,9 @@ class TestPage:
         script.say("run_status", run_id=4, run=run)
         expected = ["4", "pooled", "7", "running", "epoch", "3", "of", "8", "val/accuracy", "0.3", "▁", "█"]
         assert expected in [line.split() for line in script.page()]
-        assert "runs of this comparison, 0 of 1 ended" in [line.rstrip() for line in script.page()]
+        assert "runs of this comparison, 0 of 1 finished" in [line.rstrip() for line in script.page()]
         script.say("training_mode", run=script.state.run | {"planned_runs": 12}, clients=[])
-        assert "runs of this comparison, 0 of 12 ended" in [line.rstrip() for line in script.page()]
+        assert "runs of this comparison, 0 of 12 finished" in [line.rstrip() for line in script.page()]
 
     @pytest.mark.parametrize(
         ("connection", "text"),
@@ -322,7 +321,7 @@ class TestPage:
             (Connection("connecting"), "connecting"),
             (
                 Connection("waiting", time.monotonic() + 9.5, "Connection refused"),
-                "no connection: Connection refused",
+                "disconnected: Connection refused",
             ),
         ],
     )

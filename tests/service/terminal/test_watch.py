@@ -25,7 +25,7 @@ import pytest
 
 from service.app import create_app
 from service.settings import Settings
-from service.terminal.embedded_server import server_beside, shows
+from service.terminal.embedded_server import embedded_server, serves_run
 from service.terminal.stream_client import StreamError
 from service.terminal.watch import watch
 from shared.metrics.point import MetricPoint
@@ -42,7 +42,7 @@ WAIT_S = 60.0  # for what takes a moment
 
 def begin(store: Store, **changes) -> int:
     given = {"name": "digits", "training_mode": "federated", "config": CONFIG, "seed": 7}
-    return store.create_run(**{**given, **changes})
+    return store.runs.create(**{**given, **changes})
 
 
 def add_round(store: Store, run_id: int, number: int, *, failed: dict[int, str] | None = None) -> None:
@@ -52,8 +52,8 @@ def add_round(store: Store, run_id: int, number: int, *, failed: dict[int, str] 
         MetricPoint("val", "accuracy", value, client_id=client_id, round=number)
         for client_id, value in values.items()
     ]
-    store.add_metrics(run_id, points)
-    store.add_round(
+    store.metrics.add(run_id, points)
+    store.rounds.add(
         run_id,
         round=number,
         began=now,
@@ -69,19 +69,19 @@ def add_round(store: Store, run_id: int, number: int, *, failed: dict[int, str] 
 
 def finished(store: Store, status: str = "completed", **changes) -> int:
     run_id = begin(store)
-    store.add_clients(
+    store.clients.add(
         run_id, [ClientRow(run_id, client, "9", f"site-{client}", 5, [2, 3]) for client in (0, 1)]
     )
     for number in (1, 2, 3):
         add_round(store, run_id, number, failed={1: "NaN in conv1.weight"} if number == 2 else None)
-    store.finish_run(run_id, status, **changes)
+    store.runs.finish(run_id, status, **changes)
     return run_id
 
 
 @pytest.fixture
 def server(home: Home) -> Iterator[tuple[str, str]]:
     """Its address and its token."""
-    with server_beside(home) as found:
+    with embedded_server(home) as found:
         yield found
 
 
@@ -106,7 +106,7 @@ class TestLines:
         assert messages[-1]["type"] == "training_end"
         assert messages[-1]["status"] == "completed"
         ids = [row["id"] for message in messages for row in message.get("rows", ())]
-        assert ids == [row.id for row in store.metrics(run_id)]
+        assert ids == [row.id for row in store.metrics.of_run(run_id)]
         assert len(ids) == 9
 
     def test_a_run_that_goes_on_is_followed_to_its_end(self, store, server, capsys):
@@ -116,7 +116,7 @@ class TestLines:
             for number in (1, 2, 3):
                 add_round(store, run_id, number)
                 time.sleep(0.05)
-            store.finish_run(run_id, "completed")
+            store.runs.finish(run_id, "completed")
 
         training = threading.Thread(target=train)
         training.start()
@@ -126,7 +126,7 @@ class TestLines:
             training.join()
         messages = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         ids = [row["id"] for message in messages for row in message.get("rows", ())]
-        assert ids == [row.id for row in store.metrics(run_id)]
+        assert ids == [row.id for row in store.metrics.of_run(run_id)]
 
     def test_the_exit_status_tells_how_the_run_ended(self, store, server, capsys):
         failed = finished(store, "failed", error="QuorumError: 1 of 2")
@@ -174,7 +174,7 @@ class TestServer:
         assert watch(run_id) == 0
         page = capsys.readouterr().out
         assert "round 3 of 3" in page
-        assert "round 2: client 1 is left out: NaN in conv1.weight" in page
+        assert "round 2: client 1 dropped: NaN in conv1.weight" in page
         threads = [thread.name for thread in threading.enumerate()]
         assert "fedtwin-server" not in threads
 
@@ -189,19 +189,19 @@ class TestServer:
         run_id = begin(store)
         with pytest.raises(StreamError, match="--token"):
             watch(run_id, url=server[0], token="not the token of it")
-        with pytest.raises(StreamError, match="no fedtwin server answers at "):
+        with pytest.raises(StreamError, match="no fedtwin server at "):
             watch(run_id, url="http://127.0.0.1:9")
 
     def test_a_server_shows_a_run_only_if_it_is_the_same(self, store, server, home, tmp_path):
-        run = store.run(begin(store))
+        run = store.runs.get(begin(store))
         with Store(f"sqlite:///{tmp_path / 'another.db'}") as another:
             other = another.run(begin(another))
         assert other.id == run.id
         with serving(create_app(Settings(database_url=home.database_url, home=home))) as port:
-            assert shows(f"http://127.0.0.1:{port}", run, timeout_s=WAIT_S)
-            assert not shows(f"http://127.0.0.1:{port}", other, timeout_s=WAIT_S)
-        assert not shows("http://127.0.0.1:9", run)
-        assert not shows(server[0], run, timeout_s=WAIT_S)  # it wants a token
+            assert serves_run(f"http://127.0.0.1:{port}", run, timeout_s=WAIT_S)
+            assert not serves_run(f"http://127.0.0.1:{port}", other, timeout_s=WAIT_S)
+        assert not serves_run("http://127.0.0.1:9", run)
+        assert not serves_run(server[0], run, timeout_s=WAIT_S)  # it wants a token
 
     def test_neither_torch_nor_the_server_is_loaded_for_one_elsewhere(self):
         code = "import service.terminal.watch, sys"
@@ -218,7 +218,7 @@ class TestComparison:
         parent = begin(store, training_mode="compare")
         child = begin(store, training_mode="centralized", parent_id=parent)
         for run_id in (child, parent):
-            store.finish_run(run_id, "completed")
+            store.runs.finish(run_id, "completed")
         assert watch(parent, url=server[0], token=server[1]) == 0
         rows = [line.split() for line in capsys.readouterr().out.splitlines()]
         assert [str(child), "pooled", "7", "completed"] in [row[:4] for row in rows]
@@ -281,7 +281,7 @@ class TestTerminal:
                 frame = terminal.read_until(r"(?s)\x1b\[H.*\x1b\[H").split("\x1b[H")[1]
                 widths = [len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in frame.splitlines()]
             terminal.resize(90, 30)
-            store.finish_run(run_id, "completed")
+            store.runs.finish(run_id, "completed")
             terminal.read_until(r"(?s)\x1b\[\?1049l.*completed.*NaN in conv1.weight")
             assert process.wait(WAIT_S) == 0
 

@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI, WebSocket
 from playwright.sync_api import Browser
 
-from service.security.middleware import Security
+from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
-from service.web.assets import STATIC, TYPES, VENDOR, Assets, build_pages_router, find_assets
+from service.web.assets import STATIC, TYPES, VENDOR, Assets, build_web_router, find_assets
 from shared.runtime.home import Home
 from tests.service.server_kit import chromium, serving
 
@@ -39,7 +39,7 @@ def port(folder: Path) -> Iterator[int]:
     app = FastAPI(docs_url=None)
     names = ("app.js", "small.css", "index.html", "docs.html")
     app.state.assets = Assets({name: folder / name for name in names} | {"gone.js": folder / "gone.js"})
-    app.include_router(build_pages_router())
+    app.include_router(build_web_router())
     with serving(app) as taken:
         yield taken
 
@@ -159,8 +159,8 @@ def test_the_files_of_the_page_and_of_its_packages_are_found():
         assert asset.body
     plotly = assets.get("vendor/plotly.min.js")
     assert plotly is not None
-    assert plotly.packed is not None
-    assert len(plotly.packed) < len(plotly.body) / 3
+    assert plotly.gzipped is not None
+    assert len(plotly.gzipped) < len(plotly.body) / 3
     assert assets.get("vendor/plotly.min.js") is plotly, "it is compressed once"
     forgotten = [path.name for path in STATIC.rglob("*") if path.is_file() and path.suffix not in TYPES]
     assert not forgotten, "these files are never served"
@@ -232,7 +232,7 @@ def site() -> FastAPI:
         await websocket.send_text("welcome")
         await websocket.close()
 
-    app.include_router(build_pages_router())
+    app.include_router(build_web_router())
     return app
 
 
@@ -242,7 +242,7 @@ def settings(**changes: Any) -> Settings:
 
 @pytest.fixture(scope="module")
 def page_port() -> Iterator[int]:
-    with serving(Security(site(), settings=settings())) as taken:
+    with serving(SecurityMiddleware(site(), settings=settings())) as taken:
         yield taken
 
 
@@ -314,7 +314,10 @@ def test_a_stranger_s_page_in_the_same_browser_gets_nothing(browser, page_port):
 
 
 def test_a_browser_signs_in_once_and_a_link_from_elsewhere_needs_one_more_click(browser):
-    with serving(Security(site(), settings=settings(token=TOKEN))) as port, serving(FastAPI()) as elsewhere:
+    with (
+        serving(SecurityMiddleware(site(), settings=settings(token=TOKEN))) as port,
+        serving(FastAPI()) as elsewhere,
+    ):
         base = f"http://127.0.0.1:{port}"
         page, complaints = watched(browser, f"{base}/docs?token={TOKEN}")
         assert page.url == f"{base}/docs"

@@ -1,4 +1,4 @@
-"""`LocalGrid` does what Flower's grid does: ids, one copy a node, a context that stays, errors as replies."""
+"""`InProcessGrid` does what Flower's grid does: ids, a copy per node, a lasting context, errors as replies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from flwr.app import Context, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from simulations.engine.nodes import CLIENT_APP_RAISED
 
 app = ClientApp()
@@ -33,13 +33,13 @@ def nothing(message: Message, context: Context) -> Message:
     return None  # type: ignore[return-value]
 
 
-def messages(grid: LocalGrid, kind: str = MessageType.TRAIN) -> list[Message]:
+def messages(grid: InProcessGrid, kind: str = MessageType.TRAIN) -> list[Message]:
     content = RecordDict({"sent": MetricRecord({"x": 1})})
     return [Message(content, node, kind) for node in grid.get_node_ids()]
 
 
 def test_every_node_gets_its_own_copy_and_its_own_config() -> None:
-    grid = LocalGrid(app, num_clients=3, node_configs={1: {"site": "north"}})
+    grid = InProcessGrid(app, num_clients=3, node_configs={1: {"site": "north"}})
     outgoing = messages(grid)
     replies = grid.send_and_receive(outgoing)
     assert [reply.content.metric_records["answer"]["partition"] for reply in replies] == [0, 1, 2]
@@ -51,7 +51,7 @@ def test_every_node_gets_its_own_copy_and_its_own_config() -> None:
 
 
 def test_a_nodes_state_stays() -> None:
-    grid = LocalGrid(app, num_clients=1)
+    grid = InProcessGrid(app, num_clients=1)
     calls = [
         grid.send_and_receive(messages(grid))[0].content.metric_records["answer"]["calls"] for _ in range(3)
     ]
@@ -59,7 +59,7 @@ def test_a_nodes_state_stays() -> None:
 
 
 def test_pulling_runs_one_message_and_gives_its_reply_once() -> None:
-    grid = LocalGrid(app, num_clients=2)
+    grid = InProcessGrid(app, num_clients=2)
     ids = grid.push_messages(messages(grid))
     assert len(set(ids)) == 2
     first = grid.pull_messages(ids)
@@ -78,7 +78,7 @@ def test_pulling_runs_one_message_and_gives_its_reply_once() -> None:
     ],
 )
 def test_what_goes_wrong_is_an_error_reply(kind: str, reason: str) -> None:
-    grid = LocalGrid(app, num_clients=1)
+    grid = InProcessGrid(app, num_clients=1)
     (reply,) = grid.send_and_receive(messages(grid, kind))
     assert reply.has_error()
     assert reply.error.code == CLIENT_APP_RAISED

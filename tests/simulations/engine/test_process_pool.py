@@ -1,4 +1,4 @@
-"""`LocalEngine`: replies from other processes, each once; a worker that dies; nothing left behind."""
+"""`ProcessPoolGrid`: replies from other processes, each once; a worker that dies; nothing left behind."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 
 from simulations.engine.nodes import CLIENT_APP_RAISED
-from simulations.engine.process_pool import LocalEngine
-from simulations.engine.shared_memory import Parcel, Reader, Slab, take_apart
+from simulations.engine.process_pool import ProcessPoolGrid
+from simulations.engine.shared_memory import BufferReader, SharedBuffer, SharedObject, pickle_without_arrays
 
 APP = "tests.simulations.engine.apps:app"
 WAIT_S = 60
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[LocalEngine]:
-    with LocalEngine(APP, num_clients=5, workers=2, node_configs={1: {"site": "north"}}) as started:
+def engine() -> Iterator[ProcessPoolGrid]:
+    with ProcessPoolGrid(APP, num_clients=5, workers=2, node_configs={1: {"site": "north"}}) as started:
         yield started
 
 
@@ -33,7 +33,7 @@ def content(value: float = 1.0, size: int = 3, **order: str | int) -> RecordDict
     return RecordDict({"model": arrays, "order": ConfigRecord({"x": 1, **order})})
 
 
-def ask(engine: LocalEngine, sent: RecordDict, kind: str = MessageType.TRAIN) -> list[Message]:
+def ask(engine: ProcessPoolGrid, sent: RecordDict, kind: str = MessageType.TRAIN) -> list[Message]:
     """Replies in the order of the nodes."""
     # One by one, as `RoundGrid` does.
     ids = [engine.push_messages([Message(sent, node, kind)])[0] for node in engine.get_node_ids()]
@@ -49,7 +49,7 @@ def ask(engine: LocalEngine, sent: RecordDict, kind: str = MessageType.TRAIN) ->
     return [replies[message_id] for message_id in ids]
 
 
-def test_every_node_answers_with_its_own_config_and_array(engine: LocalEngine) -> None:
+def test_every_node_answers_with_its_own_config_and_array(engine: ProcessPoolGrid) -> None:
     sent = content(2.0)
     replies = ask(engine, sent)
     answers = [reply.content.metric_records["answer"] for reply in replies]
@@ -61,21 +61,21 @@ def test_every_node_answers_with_its_own_config_and_array(engine: LocalEngine) -
     assert os.getpid() not in {answer["process"] for answer in answers}
 
 
-def test_a_nodes_state_follows_it_from_worker_to_worker(engine: LocalEngine) -> None:
+def test_a_nodes_state_follows_it_from_worker_to_worker(engine: ProcessPoolGrid) -> None:
     before, after = ([reply.content.metric_records["answer"] for reply in ask(engine, content())] for _ in "12")
     assert [two["calls"] for two in after] == [int(str(one["calls"])) + 1 for one in before]
 
 
-def test_arrays_of_another_size_take_the_place_of_the_last_ones(engine: LocalEngine) -> None:
+def test_arrays_of_another_size_take_the_place_of_the_last_ones(engine: ProcessPoolGrid) -> None:
     for size, value in ((100_000, 1.0), (10, 2.0), (200_000, 3.0)):
         for place, reply in enumerate(ask(engine, content(value, size))):
             array = reply.content.array_records["model"]["w"].numpy()
             assert array.shape == (size,)
             assert (array == value + place).all()
-    assert len(engine._filled) == 1, "one slab serves all rounds"
+    assert len(engine._filled) == 1, "one buffer serves all rounds"
 
 
-def test_what_a_client_raises_is_an_error_reply(engine: LocalEngine) -> None:
+def test_what_a_client_raises_is_an_error_reply(engine: ProcessPoolGrid) -> None:
     for reply in ask(engine, content(), MessageType.QUERY):
         assert reply.has_error()
         assert reply.error.code == CLIENT_APP_RAISED
@@ -83,7 +83,7 @@ def test_what_a_client_raises_is_an_error_reply(engine: LocalEngine) -> None:
 
 
 def test_messages_are_handed_out_in_the_order_in_which_they_were_pushed() -> None:
-    with LocalEngine(APP, num_clients=4, workers=1) as engine:
+    with ProcessPoolGrid(APP, num_clients=4, workers=1) as engine:
         order = [engine.get_node_ids()[place] for place in (2, 0, 3, 1)]
         ids = engine.push_messages([Message(content(), node, MessageType.TRAIN) for node in order])
         replies: list[Message] = []
@@ -98,13 +98,13 @@ def test_messages_are_handed_out_in_the_order_in_which_they_were_pushed() -> Non
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_worker_that_dies_is_replaced_and_its_message_tried_once_more(
-    times: int, engine: LocalEngine, tmp_path: Path
+    times: int, engine: ProcessPoolGrid, tmp_path: Path
 ) -> None:
     sent = content(victim=3, times=times, deaths=str(tmp_path / "deaths"))
     replies = ask(engine, sent, MessageType.EVALUATE)
     assert [reply.has_error() for reply in replies] == [False, False, False, times == 2, False]
     if times == 2:
-        assert "the client's process ended, twice (signal 9)" in (replies[3].error.reason or "")
+        assert "the client's process died twice (signal 9)" in (replies[3].error.reason or "")
     assert (tmp_path / "deaths").read_text() == "x" * times
     assert len(ask(engine, content())) == 5, "the engine goes on"
 
@@ -116,15 +116,15 @@ def test_where_there_is_a_gpu_no_worker_is_forked_from_a_process_that_may_have_a
     methods: list[str] = []
     monkeypatch.setattr(threading, "active_count", lambda: 1)  # the tests' own time limit is a thread
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(LocalEngine, "_start", lambda self, method: methods.append(method))
-    with LocalEngine(APP, num_clients=2, workers=2):
+    monkeypatch.setattr(ProcessPoolGrid, "_start", lambda self, method: methods.append(method))
+    with ProcessPoolGrid(APP, num_clients=2, workers=2):
         pass
     assert methods == [method, method]
 
 
 def test_nothing_is_left_when_it_ends(tmp_path: Path) -> None:
     before = open_files()
-    with LocalEngine(APP, num_clients=2, workers=2) as engine:
+    with ProcessPoolGrid(APP, num_clients=2, workers=2) as engine:
         ask(engine, content())
         processes = [psutil.Process(worker.process.pid) for worker in engine._workers]
         engine.push_messages([Message(content(), node, MessageType.TRAIN) for node in engine.get_node_ids()])
@@ -140,18 +140,18 @@ def open_files() -> tuple[set[tuple[int, str]], int]:
 
 
 def test_a_parcel_has_the_arrays_beside_the_rest() -> None:
-    slab, reader = Slab(), Reader()
+    buffer, reader = SharedBuffer(), BufferReader()
     thing = (content(5.0, 1000), "text")
-    rest, arrays = take_apart(thing)
+    rest, arrays = pickle_without_arrays(thing)
     assert len(rest) < 1000
-    parcel = Parcel(slab.path, slab.fill(arrays), rest)
-    back, text = reader.read(parcel)
+    received = SharedObject(buffer.path, buffer.fill(arrays), rest)
+    back, text = reader.read(received)
     assert text == "text"
     assert (back.array_records["model"]["w"].numpy() == 5.0).all()
     assert back.array_records["model"]["none"].numpy().shape == (0,)
-    slab.fill([Array(np.zeros(1000, np.float32))])
-    assert (back.array_records["model"]["w"].numpy() == 5.0).all(), "a copy: the slab is filled anew"
+    buffer.fill([Array(np.zeros(1000, np.float32))])
+    assert (back.array_records["model"]["w"].numpy() == 5.0).all(), "a copy: the buffer is filled anew"
     reader.close()
-    slab.close()
+    buffer.close()
     with pytest.raises(OSError, match=r".*"):
-        Reader().read(parcel)
+        BufferReader().read(received)

@@ -15,7 +15,7 @@ from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.compare import cost_table, measure_gap
-from simulations.engine.in_process import LocalGrid
+from simulations.engine.in_process import InProcessGrid
 from simulations.report.build import Comparison, cost_rows, write_results
 from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.twins import Twins, for_seed
@@ -39,10 +39,12 @@ def twins(cfg: Config, store: Store, home: Home) -> Twins:
     own = for_seed(
         cfg,
         seed=cfg.seed,
-        parent_id=store.create_run(name="parent", training_mode="compare", config={}, seed=cfg.seed),
+        parent_id=store.runs.create(name="parent", training_mode="compare", config={}, seed=cfg.seed),
     )
     pooled = train(own, store=store, home=home)
-    federated = serve(LocalGrid(app, num_clients=CLIENTS), own, store=store, home=home, say=lambda line: None)
+    federated = serve(
+        InProcessGrid(app, num_clients=CLIENTS), own, store=store, home=home, say=lambda line: None
+    )
     return Twins(seeds=[cfg.seed], pooled=[pooled], federated=[federated])
 
 
@@ -65,7 +67,7 @@ def test_the_gap_is_that_of_the_stored_test_metrics(
     cfg: Config, twins: Twins, store: Store, home: Home
 ) -> None:
     rows = {row.metric: row for row in measure_gap(cfg, twins, home=home)}
-    tests = [store.run(runs[0]).summary["test"] for runs in (twins.pooled, twins.federated)]
+    tests = [store.runs.get(runs[0]).summary["test"] for runs in (twins.pooled, twins.federated)]
     for metric, row in rows.items():
         assert row.pooled.value == pytest.approx(tests[0][metric], abs=1e-5), metric
         assert row.federated.value == pytest.approx(tests[1][metric], abs=1e-5), metric

@@ -1,4 +1,4 @@
-"""The shapes of runs and rows in JSON, as pydantic models; `chart_schemas` has those of the charts."""
+"""JSON schemas of runs, rows and members of a comparison, as pydantic models."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class Shape(BaseModel):
 
 
 class Row(Shape):
-    """One measured value."""
+    """One metric value."""
 
-    id: int = Field(description="Grows within a run: the cursor of the stream.")
-    client_id: int | None = Field(description="null: the whole model, or its aggregate over the clients.")
+    id: int = Field(description="Increases within a run; used as the stream's cursor.")
+    client_id: int | None = Field(description="null: the whole model, or an aggregate over clients.")
     round: int | None
     epoch: int | None
     stage: Stage
     name: str
     value: float | None = Field(description="null where it is not finite.")
-    not_finite: NotFinite | None = Field(default=None, description="Only there where value is null.")
+    not_finite: NotFinite | None = Field(default=None, description="Present only if value is null.")
     num_examples: int | None
     time: datetime
 
 
 class Progress(Shape):
-    """How far a run has come."""
+    """Progress of a run."""
 
     unit: Unit
     done: int
@@ -46,7 +46,7 @@ class Progress(Shape):
 
 
 class Monitor(Shape):
-    """The metric that chooses the best model."""
+    """The metric that selects the best model."""
 
     key: str = Field(examples=["val/accuracy"])
     mode: Literal["min", "max"] | None = Field(description="null where the better direction is not known.")
@@ -68,7 +68,7 @@ class RunSummary(Shape):
     training_mode: TrainingMode
     status: Status
     seed: int
-    parent_id: int | None = Field(description="The comparison that it belongs to.")
+    parent_id: int | None = Field(description="The comparison that the run belongs to.")
     started: datetime
     ended: datetime | None
     seconds: float = Field(description="From start to end, or until now.")
@@ -79,7 +79,7 @@ class RunSummary(Shape):
     model: str | None
     strategy: str | None = Field(description="null unless federated.")
     progress: Progress | None = Field(description="null for a comparison.")
-    planned_runs: int | None = Field(description="How many runs a comparison will have; null for other runs.")
+    planned_runs: int | None = Field(description="Total number of runs of a comparison; null otherwise.")
     monitor: Monitor
     best: Best | None
     sparkline: list[float | None] = Field(description="The monitored metric, at most 60 values.")
@@ -101,13 +101,13 @@ class RoundRecord(Shape):
 
 
 class Evaluation(Shape):
-    """The global model on the server's held-out data."""
+    """The global model evaluated on the server's held-out data."""
 
     round: int
     loss: float | None = Field(description="null where it is not finite.")
     metrics: dict[str, float | None] = Field(description="null where they are not finite.")
     not_finite: dict[str, NotFinite] | None = Field(
-        default=None, description="Which loss or metric was what; only there where one is null."
+        default=None, description="Original values of the null entries; present only if there are any."
     )
     confusion: list[list[int]] | None = Field(description="confusion[true][predicted]")
     true_positives: int | None
@@ -133,13 +133,13 @@ class Member(Shape):
     id: int
     role: Role
     seed: int
-    client_id: int | None = Field(description="Of a client that trained alone.")
+    client_id: int | None = Field(description="The client of a local run.")
     status: Status
     name: str
 
 
 class Family(Shape):
-    """The runs of one comparison, or a run alone."""
+    """The runs of one comparison, or a single run."""
 
     parent: int | None
     members: list[Member]
@@ -154,7 +154,7 @@ class Download(Shape):
 
 
 class RunDetail(RunSummary):
-    """One run with all that does not grow with every batch."""
+    """One run with everything that its page needs at first."""
 
     config: dict[str, Any]
     summary: dict[str, Any]
@@ -163,23 +163,23 @@ class RunDetail(RunSummary):
     rounds: list[RoundRecord]
     evaluations: list[Evaluation]
     family: Family
-    latest: list[Row] = Field(description="The newest value of each metric, of each client and aggregated.")
+    latest: list[Row] = Field(description="Newest value of each metric, per client and aggregated.")
     cursor: int = Field(description="The highest id in latest.")
     downloads: list[Download]
 
 
 class Runs(Shape):
-    """A page of the list of runs."""
+    """One page of the list of runs."""
 
     runs: list[RunSummary]
-    next: int | None = Field(description="Pass it as `before` for the next page; null at the end.")
+    next: int | None = Field(description="Pass as `before` to get the next page; null on the last page.")
 
 
 class Rows(Shape):
     """Rows of a run after a cursor."""
 
     rows: list[Row]
-    cursor: int = Field(description="Pass it as `after` to go on, here or on the stream.")
+    cursor: int = Field(description="Pass as `after` to continue, here or on the stream.")
     more: bool
 
 

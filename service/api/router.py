@@ -1,0 +1,26 @@
+"""The REST API's router: all routes below ``/api``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.api import charts, files, runs
+from service.api.problems import error_responses
+from service.problem_details import AsciiJson
+
+
+def build_router() -> APIRouter:
+    """Build the router.
+
+    Returns
+    -------
+    APIRouter
+        For an app with ``store`` and ``settings`` (with a ``home``) in its state and the exception handlers of
+        `service.api.problems`.
+    """
+    router = APIRouter(
+        prefix="/api", default_response_class=AsciiJson, responses=error_responses(422, 500, 503)
+    )
+    for part in (runs.router, charts.router, files.router):
+        router.include_router(part)
+    return router
