@@ -12,7 +12,6 @@ from lightning.pytorch.callbacks import Callback
 from centralized.fit import CHECKPOINTS, Subset, fit, load
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
-from shared.metrics.thresholds import best_threshold, threshold_counts
 from shared.model.classifier import LitClassifier
 from shared.model.prediction import predict
 from shared.model.weights import read_file
@@ -95,7 +94,8 @@ def _test(
     device = evaluation_device(cfg.trainer)
     threshold = cfg.trainer.fixed_threshold
     if cfg.trainer.threshold == "val" and datamodule.num_examples("val"):
-        threshold = best_threshold(threshold_counts(predict(module.network, datamodule, "val", device=device)))
+        judge, outputs = module.judge, predict(module.network, datamodule, "val", device=device)
+        threshold = judge.best_threshold(judge.statistics(outputs))
     outputs = predict(module.network, datamodule, "test", device=device)
     record_test(
         store,

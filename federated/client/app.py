@@ -36,7 +36,6 @@ from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition_images
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint
-from shared.metrics.thresholds import threshold_counts
 from shared.model.classifier import LitClassifier
 from shared.model.prediction import predict
 from shared.runtime.errors import DataError, FederationError, FedtwinError
@@ -156,9 +155,8 @@ def evaluate(message: Message, context: Context) -> Message:
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
         for name, value in judge.values(outputs).items()
     ]
-    wanted = cfg.trainer.threshold == "val" and outputs.num_classes == 2
-    thresholds = threshold_counts(outputs) if wanted else None
-    return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
+    content = reply_content(points=points, num_examples=count, statistics=judge.statistics(outputs))
+    return Message(content, reply_to=message)
 
 
 def _use_threads(count: int) -> None:

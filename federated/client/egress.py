@@ -24,7 +24,7 @@ from federated.messages.records import (
     NUM_PARTITIONS,
     NUM_VAL,
     POINTS,
-    THRESHOLDS,
+    STATISTICS,
     error_content,
 )
 from shared.runtime.errors import FederationError
@@ -75,7 +75,7 @@ def filter_content(content: RecordDict, allowed: MayLeave) -> RecordDict:
             kept[name] = _points(record, allowed)
         elif name == CLIENT:
             kept[name] = _description(record, allowed)
-        elif name == ERROR or (name == THRESHOLDS and "thresholds" in allowed.counts):
+        elif name == ERROR or (name == STATISTICS and "statistics" in allowed.counts):
             kept[name] = record
     return kept
 

@@ -17,10 +17,11 @@ from numpy.lib import format as npy
 from torch import Tensor, nn
 
 from shared.metrics.point import MetricPoint
+from shared.metrics.statistics import Statistics
 from shared.runtime.errors import FedtwinError
 
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
-THRESHOLDS, ERROR = "thresholds", "error"
+STATISTICS, ERROR = "statistics", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
 CLIENT_ID, NUM_PARTITIONS, LABEL_COUNTS, NUM_VAL = "client-id", "num-partitions", "label-counts", "num-val"
@@ -212,7 +213,7 @@ def reply_content(
     points: Sequence[MetricPoint],
     num_examples: int,
     arrays: ArrayRecord | None = None,
-    thresholds: npt.NDArray[np.int64] | None = None,
+    statistics: Statistics | None = None,
 ) -> RecordDict:
     """A client's reply to a train or evaluate message.
 
@@ -222,8 +223,8 @@ def reply_content(
         The weight in the aggregation.
     arrays : ArrayRecord, optional
         The trained parameters.
-    thresholds : ndarray [2, 1000], int64, optional
-        From `shared.metrics.thresholds.threshold_counts`.
+    statistics : Statistics, optional
+        Of the validation rows.
     """
     content = RecordDict(
         {
@@ -241,10 +242,9 @@ def reply_content(
     )
     if arrays is not None:
         content[ARRAYS] = arrays
-    if thresholds is not None:
-        content[THRESHOLDS] = ConfigRecord(
-            {"negatives": thresholds[0].tolist(), "positives": thresholds[1].tolist()}
-        )
+    if statistics is not None:
+        packed: dict[str, Any] = dict(statistics.to_bytes())
+        content[STATISTICS] = ConfigRecord(packed)
     return content
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.metrics.classification import ClassificationMetrics, Floats
+from shared.metrics.averages import Floats
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.outputs import Outputs
 from shared.metrics.spec import Better

@@ -89,13 +89,11 @@ def test_counts_that_stay(make_config: MakeConfig, home: Home, site_file: Any) -
     assert (info.label_counts, info.num_val) == ([60, 60], 60)
 
 
-def test_threshold_counts_stay_where_they_are_not_listed(
-    make_config: MakeConfig, home: Home, site_file: Any
-) -> None:
-    cfg = make_config("trainer.threshold=val")
+def test_statistics_stay_where_they_are_not_listed(make_config: MakeConfig, home: Home, site_file: Any) -> None:
+    cfg = make_config()
     listed = ask(cfg, MessageType.EVALUATE, site_file(), round=1)
     kept = ask(cfg, MessageType.EVALUATE, site_file(counts=["num_examples", "num_val"]), round=1)
-    assert set(listed) - set(kept) == {"thresholds"}
+    assert set(listed) - set(kept) == {"statistics"}
 
 
 def test_nothing_that_is_not_known_leaves() -> None:
