@@ -35,9 +35,10 @@ from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
-from shared.model.scores import predict, score, threshold_counts
+from shared.model.prediction import predict
 from shared.runtime.errors import DataError, FederationError, FedtwinError
 from shared.runtime.home import open_home
 from shared.training.collector import MetricsCollector
@@ -178,14 +179,14 @@ def evaluate(message: Message, context: Context) -> Message:
     if state := _state(order, context, _algorithm(order.snapshot, context)):
         module.network.load_state_dict(state.before(order.round + 1).local, strict=False)
     count = datamodule.num_examples("val")
-    scores = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    outputs = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    judge = ClassificationMetrics(outputs.num_classes)
     points = [
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
-        for name, value in score(scores).items()
+        for name, value in judge.values(outputs).items()
     ]
-    wanted = cfg.trainer.threshold == "val" and len(datamodule.data.classes) == 2
-    thresholds = threshold_counts(scores) if wanted else None
-    return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
+    content = reply_content(points=points, num_examples=count, statistics=judge.statistics(outputs))
+    return Message(content, reply_to=message)
 
 
 def _use_threads(count: int) -> None:

@@ -34,6 +34,7 @@ from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
+from shared.metrics.classification import ClassificationMetrics
 from shared.model.classifier import LitClassifier, balanced_weights
 from shared.runtime.home import Home, open_home
 from shared.runtime.run import tracked_run
@@ -205,15 +206,17 @@ class _Federation:
             )
         )
         strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
+        judge = ClassificationMetrics(self.evaluation.num_classes)
         rounds = Rounds(
             cfg,
             roster=roster,
             intake=ReplyIntake(
                 Contract.of(model, wire=algorithm.wire, max_examples=cfg.federation.max_examples),
                 roster=roster,
-                with_thresholds=cfg.trainer.threshold == "val",
+                judge=judge,
+                needs_statistics=cfg.trainer.threshold == "val",
             ),
-            metrics=MetricAggregation(roster),
+            metrics=MetricAggregation(roster, judge=judge),
             recorder=RoundRecorder(self.store, run_id=self.run_id),
             evaluation=self.evaluation,
             checkpoints=self.checkpoints,
