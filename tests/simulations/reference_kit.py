@@ -1,8 +1,8 @@
 """Short trainings whose final weights are recorded in ``reference_weights.json``, and the digest of weights.
 
 ``python -m tests.simulations.reference_kit`` trains them by the commands of the fedtwin that is first in
-``PYTHONPATH`` and prints the file. The one here was made by version 0.1. Record it again only if weights have to
-change, and say why in the changelog.
+``PYTHONPATH`` and prints the file. The one here was made by version 0.1. Record it again only if weights have
+to change, and say why in the changelog.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.runtime.home import Home
-from shared.runtime.progress import Board
+from shared.tracking.progress import Board
 from shared.tracking.store import Store
 from simulations.execute import execute
 from simulations.runner import open_runner
