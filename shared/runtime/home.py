@@ -1,4 +1,4 @@
-"""Where fedtwin keeps its files: the home folder and what lies in it."""
+"""`Home`: the folder where fedtwin keeps its files, and what is in it."""
 
 from __future__ import annotations
 
