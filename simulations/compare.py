@@ -13,9 +13,9 @@ from shared.config.config import Config
 from shared.data.images.dataset import load_images
 from shared.metrics.gap import GapRow
 from shared.runtime.home import Home
-from shared.runtime.progress import open_board
-from shared.runtime.run import tracked_run
+from shared.tracking.progress import open_board
 from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
 from simulations.gap.bootstrap import compare_gap
 from simulations.report.build import Comparison, write_results
 from simulations.report.history import read_outputs

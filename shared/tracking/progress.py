@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.metrics.catalogue import progress_metrics
 from shared.runtime.notebook import NotebookTable, in_notebook
-
-if TYPE_CHECKING:
-    from shared.tracking.store import Store
+from shared.tracking.store import Store
 
 Update = Callable[[int, str], None]  # takes the steps done, and a note
 
