@@ -452,7 +452,9 @@ def test_any_reply_is_accepted_or_rejected_and_never_poisons(
     accepted = [client_id for client_id, reason in enumerate(reasons) if reason is None]
     delivery.replied = accepted
     rounds.finish(kind, delivery)
-    assert all(math.isfinite(value) for means in rounds.metrics.means.values() for value in means.values())
+    assert all(
+        math.isfinite(value) for values in rounds.metrics.aggregates.values() for value in values.values()
+    )
     if kind == MessageType.TRAIN:
         strategy = DeterministicFedAvg(
             nodes=[1000, 1001], eval_nodes=[], seed=0, fraction_train=1, fraction_evaluate=0, min_train=1
