@@ -27,6 +27,7 @@ from federated.messages.records import (
     STATISTICS,
     error_content,
 )
+from shared.metrics.catalogue import CLASSIFICATION
 from shared.runtime.errors import FederationError
 
 SITE_FILE = "site-file"  # of the node config: the path of the site's own file
@@ -75,9 +76,15 @@ def filter_content(content: RecordDict, allowed: MayLeave) -> RecordDict:
             kept[name] = _points(record, allowed)
         elif name == CLIENT:
             kept[name] = _description(record, allowed)
-        elif name == ERROR or (name == STATISTICS and "statistics" in allowed.counts):
+        elif name == ERROR or (name == STATISTICS and _statistics_allowed(allowed)):
             kept[name] = record
     return kept
+
+
+def _statistics_allowed(allowed: MayLeave) -> bool:
+    # Every validation metric follows from them, so a name that is not listed keeps them here too.
+    told = {spec.name for spec in CLASSIFICATION}
+    return "statistics" in allowed.counts and told <= {*allowed.metrics}
 
 
 def _points(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
