@@ -13,14 +13,17 @@ from federated.messages.records import (
     CLIENT,
     CLIENT_ID,
     ERROR,
-    LABEL_COUNTS,
     NUM_EXAMPLES,
     NUM_PARTITIONS,
     NUM_VAL,
     POINTS,
+    PROFILE,
+    SCHEMA,
     STATISTICS,
     ClientInfo,
 )
+from shared.data.profile import Profile
+from shared.data.schema import Schema
 from shared.metrics.catalogue import BY_SERVER
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint, Stage
@@ -99,20 +102,17 @@ def read_info(reply: Message) -> ClientInfo:
             client_id=_whole(record[CLIENT_ID]),
             num_partitions=_whole(record[NUM_PARTITIONS]),
             name=printable(_text(record["name"]), limit=200).replace("\n", " "),
-            classes=[_text(name) for name in _list(record, "classes")],
+            schema=Schema.from_json(_text(record[SCHEMA])),
             num_examples=_whole(record[NUM_EXAMPLES]),
-            label_counts=[_whole(count) for count in _list(record, LABEL_COUNTS)],
+            profile=Profile.from_json(_text(record[PROFILE])),
             num_val=_whole(record[NUM_VAL]),
         )
-    except (KeyError, ValueError) as error:
-        raise ReplyRejected(f"the client's description cannot be read: {error!r}") from None
-    if not info.label_counts:
-        return info  # a site may keep them to itself
-    if sum(info.label_counts) != info.num_examples or len(info.label_counts) != len(info.classes):
-        raise ReplyRejected(
-            f"label counts {info.label_counts} do not add up to {info.num_examples} examples "
-            f"of {len(info.classes)} classes"
-        )
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ReplyRejected(f"the client's description cannot be read: {error!r:.400}") from None
+    profile = info.profile
+    every = [count for counts in (*profile.counts.values(), profile.missing) for count in counts.values()]
+    if max(every, default=0) > info.num_examples:
+        raise ReplyRejected(f"its profile counts {max(every)} rows of {info.num_examples} examples")
     return info
 
 

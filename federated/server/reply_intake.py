@@ -12,6 +12,7 @@ from federated.server.roster import Roster
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint, Stage
 from shared.metrics.statistics import Statistics
+from shared.runtime.errors import ReplyRejected
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class ReplyIntake:
         check_reply(reply.content, contract=self.contract, announced=announced, trained=stage == "train")
         points = read_points(reply.content, stage=stage, round=round, client_id=client_id)
         if stage == "train":
+            if missing := {*self.contract.metrics} - {point.name for point in points}:
+                names = ", ".join(sorted(missing))
+                raise ReplyRejected(f"its metrics lack {names}, which the algorithm declares")
             return CheckedReply(points)
         statistics = read_statistics(
             reply.content, judge=self.judge, num_examples=announced, required=self.needs_statistics

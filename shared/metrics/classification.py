@@ -145,8 +145,8 @@ class ClassificationMetrics:
         Returns
         -------
         Statistics
-            ``confusion`` (at the outputs' own threshold), ``ranking`` (see `shared.metrics.binned_ranking`),
-            the sum of the losses, and of each calibration bin the sum of outcome minus confidence.
+            ``confusion`` (at the threshold of the outputs), ``ranking`` (see `binned_ranking`), the sum
+            of the losses, and of each calibration bin the sum of outcome minus confidence.
         """
         probabilities, targets = self._checked(outputs)
         ranking = [bin_scores(probabilities[:, k], targets == k) for k in self.measured_classes]

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.config.config import Config
 from shared.data.images.dataset import load_images
+from shared.data.profile import Profile, count_tables
 from shared.metrics.catalogue import CLASSIFICATION, client_metric, label, progress_metrics
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.report.client_figures import client_bars, label_distribution
+from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
 from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.page import CostRow, Report, ReportFigure, write_report
@@ -28,10 +28,12 @@ from simulations.report.tables import (
     confusion_table,
     curve_table,
     gap_data,
-    label_table,
     roc_table,
+    value_table,
 )
 from simulations.twins import Twins
+
+VALUES = "labels"  # the name of the figures of what the clients train on
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
             for spec in CLASSIFICATION
             if (values := client_values(store, twins.federated[0], metric=spec.name))
         },
-        label_counts=figures["labels"].table,
+        values=[figure.table for name, figure in figures.items() if name.startswith(VALUES)],
         figures=list(figures.values()),
         config=done.cfg.snapshot(),
         differences=None,
@@ -136,7 +138,7 @@ def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigur
         ),
         **{f"curve_{metric}": _curve(twins, store, metric=metric) for metric in shown},
         "clients": _clients(twins, store, metric=client_metric()),
-        "labels": _labels(twins, store, classes=classes),
+        **_values(twins, store),
         **_predictions(twins, home, classes=classes),
     }
 
@@ -168,16 +170,22 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     )
 
 
-def _labels(twins: Twins, store: Store, *, classes: Sequence[str]) -> ReportFigure:
+def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
     clients = store.clients.of_run(twins.federated[0])
-    counts: npt.NDArray[np.int64] = np.array([client.label_counts for client in clients], dtype=np.int64)
-    names = [client.name for client in clients]
-    return ReportFigure(
-        title="Training labels of each client",
-        caption=f"What each client trains on, seed {twins.seeds[0]}.",
-        figure=label_distribution(counts, classes, names),
-        table=label_table(counts, classes, names),
+    tables = count_tables(
+        [Profile.from_dict(client.profile) for client in clients],
+        clients=[client.name for client in clients],
+        sizes=[client.num_examples for client in clients],
     )
+    return {
+        f"{VALUES}{number or ''}": ReportFigure(
+            title=f"Training examples of each client by {table.variable}",
+            caption=f"What each client trains on, seed {twins.seeds[0]}.",
+            figure=value_distribution(table),
+            table=value_table(table),
+        )
+        for number, table in enumerate(tables)
+    }
 
 
 def _predictions(twins: Twins, home: Home, *, classes: Sequence[str]) -> dict[str, ReportFigure]:

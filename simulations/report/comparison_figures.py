@@ -13,7 +13,7 @@ from shared.metrics.catalogue import spec_of
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import format_interval, format_value
 from simulations.gap.wording import named
-from simulations.report.client_figures import client_bars, label_distribution
+from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.figure_style import (
     FEDERATED,
     GREY,
@@ -36,7 +36,7 @@ __all__ = [
     "client_bars",
     "confusion_matrices",
     "gap_figure",
-    "label_distribution",
+    "value_distribution",
     "learning_curves",
     "mean_history",
     "roc_curves",

@@ -67,6 +67,8 @@ class Report:
         Run ids by what they are, such as ``pooled``.
     clients : mapping of str to mapping of str to float
         By metric, then by the client's name.
+    values : sequence of DataTable
+        What the clients train on, one table a variable.
     config : mapping
         Nested settings.
     differences : DataTable or None
@@ -87,7 +89,7 @@ class Report:
     runs: Mapping[str, Sequence[int]]
     costs: Sequence[CostRow]
     clients: Mapping[str, Mapping[str, float]]
-    label_counts: DataTable | None
+    values: Sequence[DataTable]
     figures: Sequence[ReportFigure]
     config: Mapping[str, Any]
     differences: DataTable | None
@@ -179,11 +181,11 @@ def _figures(figures: Sequence[ReportFigure]) -> str:
 
 def _clients_section(report: Report) -> str:
     parts = [table_html(client_summary_table(report.clients))] if report.clients else []
-    if report.label_counts is not None:
-        counts = table_html(report.label_counts)
-        few = len(report.label_counts.rows) <= _UNFOLDED
-        summary = f"<summary>{escape(report.label_counts.caption)}</summary>"
-        parts.append(counts if few else f"<details>{summary}{counts}</details>")
+    for values in report.values:
+        counts = table_html(values)
+        summary = f"<summary>{escape(values.caption)}</summary>"
+        folded = f"<details>{summary}{counts}</details>"
+        parts.append(counts if len(values.rows) <= _UNFOLDED else folded)
     return "".join(parts)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from shared.data.profile import CountTable
 from shared.metrics.catalogue import better, label
 from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
@@ -104,27 +105,15 @@ def client_summary_table(values: Mapping[str, Mapping[str, float]]) -> DataTable
     return DataTable("Federated model by client; spread: largest minus smallest", columns, rows)
 
 
-def label_table(counts: ArrayLike, classes: Sequence[str], names: Sequence[str] | None = None) -> DataTable:
-    """The numbers of `simulations.report.comparison_figures.label_distribution`.
-
-    Parameters
-    ----------
-    counts : array [clients, classes], int
-    names : sequence of str, optional
-        Of the clients; their numbers from 0 unless given.
-
-    Returns
-    -------
-    DataTable
-        With sums on the right and below.
-    """
-    table = np.asarray(counts, dtype=np.int64)
-    names = [str(number) for number in range(len(table))] if names is None else names
+def value_table(table: CountTable) -> DataTable:
+    """The numbers of `simulations.report.client_figures.value_distribution`, with sums on two sides."""
+    counts, sizes = table.counts, table.sizes
     rows: list[list[Cell]] = [
-        [name, *row.tolist(), int(row.sum())] for name, row in zip(names, table, strict=True)
+        [name, *row.tolist(), int(size)] for name, row, size in zip(table.clients, counts, sizes, strict=True)
     ]
-    rows.append(["all", *table.sum(axis=0).tolist(), int(table.sum())])
-    return DataTable("Training examples of each client and class", ["client", *classes, "all"], rows)
+    rows.append(["all", *counts.sum(axis=0).tolist(), int(sizes.sum())])
+    caption = f"Training examples of each client and {table.variable}"
+    return DataTable(caption, ["client", *table.values, "all"], rows)
 
 
 def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> DataTable:

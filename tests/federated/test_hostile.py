@@ -29,6 +29,7 @@ from federated.messages.records import (
     reply_content,
 )
 from federated.messages.validate import Contract
+from federated.messages.wire import ModelLayout
 from federated.server.checkpoint import Checkpoints, Progress
 from federated.server.metric_aggregation import MetricAggregation
 from federated.server.reply_intake import ReplyIntake
@@ -36,9 +37,10 @@ from federated.server.roster import Roster
 from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds
 from federated.server.server_evaluation import ServerEvaluation
-from federated.strategy.fedavg import DeterministicFedAvg
+from federated.strategy.server_half import AveragingServer, ServerContext
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
+from shared.data.schema import Schema
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
@@ -48,6 +50,9 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
+from tests.profiles import labelled
+
+TWO = Schema(classes=("0", "1"))
 
 Spoil = Callable[[RecordDict], Any]
 
@@ -365,6 +370,16 @@ def break_array(bad: RecordDict, fine: RecordDict, number: int, how: str, place:
     data_of(bad[ARRAYS])[key] = Array(dtype, shape, old.stype, bytes(data))
 
 
+CONTEXT = ServerContext(
+    nodes=[1000, 1001],
+    eval_nodes=[1000, 1001],
+    seed=0,
+    fraction_train=1.0,
+    fraction_evaluate=1.0,
+    min_train=1,
+)
+
+
 @pytest.fixture(scope="module")
 def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Rounds:
     cfg = make_config("trainer.threshold=val", "model.norm=batch")
@@ -374,7 +389,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
     data = load_images(cfg.data, cache_dir=home.cache)
     module = LitClassifier(cfg, num_classes=2)
     clients = {
-        index: ClientInfo(index, 2, f"site {index}", ["0", "1"], num_examples=7, label_counts=[3, 4], num_val=7)
+        index: ClientInfo(index, 2, f"site {index}", TWO, num_examples=7, profile=labelled(3, 4), num_val=7)
         for index in range(2)
     }
     roster = Roster(clients=clients, nodes={1000: 0, 1001: 1})
@@ -382,7 +397,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         cfg,
         roster=roster,
         intake=ReplyIntake(
-            Contract.of(arrays_of(module.network), max_examples=1000),
+            Contract.of(ModelLayout.of(arrays_of(module.network)), max_examples=1000),
             roster=roster,
             judge=module.judge,
             needs_statistics=True,
@@ -396,14 +411,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         ),
         checkpoints=Checkpoints(root),
         progress=Progress(),
-        strategy=DeterministicFedAvg(
-            nodes=[1000, 1001],
-            eval_nodes=[1000, 1001],
-            seed=0,
-            fraction_train=1.0,
-            fraction_evaluate=1.0,
-            min_train=1,
-        ),
+        strategy=AveragingServer(CONTEXT),
         train_config=ConfigRecord(),
         say=lambda line: None,
     )
@@ -456,13 +464,10 @@ def test_any_reply_is_accepted_or_rejected_and_never_poisons(
         math.isfinite(value) for values in rounds.metrics.aggregates.values() for value in values.values()
     )
     if kind == MessageType.TRAIN:
-        strategy = DeterministicFedAvg(
-            nodes=[1000, 1001], eval_nodes=[], seed=0, fraction_train=1, fraction_evaluate=0, min_train=1
-        )
-        strategy._dtypes = rounds.intake.contract.dtypes
+        strategy = AveragingServer(CONTEXT)
+        strategy.sent = arrays_of(rounds.evaluation.module.network)
         arrays, _ = strategy.aggregate_train(1, [replies[client_id] for client_id in accepted])
         assert arrays is not None
         for key, item in arrays.items():
-            assert item.dtype == rounds.intake.contract.dtypes[key]
-            assert item.shape == rounds.intake.contract.shapes[key]
+            assert (tuple(item.shape), item.dtype) == rounds.intake.contract.records[ARRAYS][key]
             assert np.isfinite(item.numpy()).all()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+from flwr.app import Message, MessageType, RecordDict
 
 from federated.client.app import app
 from federated.messages.parse import read_error, read_info, read_points
@@ -29,6 +29,7 @@ from shared.runtime.errors import DataError, FederationError, PartitionError, Qu
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Federate, MakeConfig
+from tests.profiles import labelled
 
 
 def ask(
@@ -49,8 +50,8 @@ def info_of(content: RecordDict) -> Any:
 
 def test_a_client_describes_its_share(make_config: MakeConfig, home: Home) -> None:
     info = info_of(ask(make_config(), MessageType.QUERY, config={"site": "Ward 7"}))
-    assert (info.client_id, info.num_partitions, info.name, info.classes) == (0, 3, "Ward 7", ["0", "1"])
-    assert (info.num_examples, info.label_counts, info.num_val) == (40, [20, 20], 20)
+    assert (info.client_id, info.num_partitions, info.name, info.schema.classes) == (0, 3, "Ward 7", ("0", "1"))
+    assert (info.num_examples, info.profile, info.num_val) == (40, labelled(20, 20), 20)
 
 
 def test_training_sends_arrays_and_the_points_of_each_epoch(make_config: MakeConfig, home: Home) -> None:
@@ -135,7 +136,7 @@ def own_data(tmp_path: Path) -> Path:
 
 def test_a_site_with_its_own_data_uses_all_of_it(make_config: MakeConfig, home: Home, own_data: Path) -> None:
     info = info_of(ask(make_config(), MessageType.QUERY, config={"data-path": str(own_data)}))
-    assert (info.num_examples, info.label_counts, info.num_val) == (24, [1, 23], 6)
+    assert (info.num_examples, info.profile, info.num_val) == (24, labelled(1, 23), 6)
 
 
 def test_what_is_wrong_with_a_sites_data_stays_there(
@@ -188,18 +189,11 @@ def test_a_client_that_diverges_says_so(federate: Federate) -> None:
 
 
 def test_fedprox_holds_clients_near_the_model_they_received(make_config: MakeConfig, home: Home) -> None:
-    cfg = make_config("federation.local_epochs=3", "data.batch_size=8")
-    start = build_network(cfg, num_classes=2).state_dict()
-
     def distance(mu: float) -> float:
-        order = {**TrainOrder(json.dumps(cfg.snapshot()), round=1).to_record(), "proximal-mu": mu}
-        content = RecordDict(
-            {CONFIG: ConfigRecord(order), ARRAYS: arrays_of(build_network(cfg, num_classes=2))}
-        )
-        (reply,) = InProcessGrid(app, num_clients=3).send_and_receive(
-            [Message(content, 1000, MessageType.TRAIN)]
-        )
-        trained = state_of(reply.content.array_records[ARRAYS])
+        settings = ["federation.local_epochs=3", "data.batch_size=8", "strategy=fedprox"]
+        cfg = make_config(*settings, f"strategy.proximal_mu={mu}")
+        start = build_network(cfg, num_classes=2).state_dict()
+        trained = state_of(ask(cfg, MessageType.TRAIN, round=1).array_records[ARRAYS])
         return float(sum(((trained[key] - start[key]) ** 2).sum() for key in start)) ** 0.5
 
     free, held, tight = distance(0.0), distance(1.0), distance(10.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -27,6 +28,8 @@ from federated.messages.records import (
     error_content,
     reply_content,
 )
+from shared.data.profile import Profile
+from shared.data.schema import Schema
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
@@ -157,11 +160,19 @@ INFO = ClientInfo(
     client_id=1,
     num_partitions=2,
     name="Hôpital Nord",
-    classes=["sick", "well"],
+    schema=Schema(classes=("sick", "well")),
     num_examples=10,
-    label_counts=[4, 6],
+    profile=Profile({"label": {"sick": 4, "well": 6}}, {"age": (18.0, 91.5)}, {"age": 2}),
     num_val=3,
 )
+
+
+def profile(**changes: Any) -> str:
+    return json.dumps({**Profile().as_dict(), **changes})
+
+
+def schema(**changes: Any) -> str:
+    return json.dumps({**json.loads(Schema().to_json()), **changes})
 
 
 def described(**changes: Any) -> Message:
@@ -185,12 +196,25 @@ def test_a_name_cannot_move_the_cursor() -> None:
         ({"client-id": -1}, "expected a whole number"),
         ({"client-id": 0.0}, "expected a whole number"),
         ({"client-id": True}, "expected a whole number"),
-        ({"num-examples": 11}, "do not add up to 11 examples"),
-        ({"label-counts": [10]}, "of 2 classes"),
-        ({"label-counts": [-1, 11]}, "expected a whole number"),
-        ({"label-counts": 10}, "'label-counts' must be a list"),
+        ({"num-examples": 5}, "its profile counts 6 rows of 5 examples"),
+        ({"profile": profile(counts={"label": {"a": -1}})}, "expected a whole number"),
+        ({"profile": profile(counts={"label": {"a": True}})}, "expected a whole number"),
+        ({"profile": profile(counts={"label": [1]})}, "expected values by name"),
+        ({"profile": profile(spans={"age": [2, 1]})}, "expected the smallest and the largest value"),
+        ({"profile": profile(spans={"age": [0, float("nan")]})}, "expected the smallest and the largest value"),
+        ({"profile": profile(spans={"age": [0, 10**400]})}, "expected the smallest and the largest value"),
+        ({"profile": profile(missing={"age": 11})}, "its profile counts 11 rows of 10 examples"),
+        ({"profile": profile(rows=["Ann"])}, "expected counts, spans and missing"),
+        ({"profile": "[" * 100_000}, "cannot be read"),
+        ({"profile": "3"}, "expected counts, spans and missing"),
+        ({"profile": b"{}"}, "expected a text"),
         ({"name": b"x"}, "expected a text"),
-        ({"classes": [1, 2]}, "expected a text"),
+        ({"schema": schema(classes=[1, 2])}, "expected a list of texts"),
+        ({"schema": schema(classes="ab")}, "expected a list"),
+        ({"schema": schema(horizon=-1)}, "expected a horizon"),
+        ({"schema": schema(inputs=[{"name": "age", "kind": "colour", "levels": []}])}, "of a known kind"),
+        ({"schema": schema(more=1)}, "expected a schema"),
+        ({"schema": "{"}, "cannot be read"),
         ({"num-val": "3"}, "expected a whole number"),
     ],
 )

@@ -22,15 +22,16 @@ from simulations.report.comparison_figures import (
     client_bars,
     confusion_matrices,
     gap_figure,
-    label_distribution,
     learning_curves,
     mean_history,
     roc_curves,
     save,
     to_svg,
+    value_distribution,
 )
 from simulations.report.figure_style import FEDERATED, POOLED, colour_of, plain
 from simulations.report.prediction_figures import macro_roc
+from tests.profiles import counted
 
 CURVE = [(100.0, 0.5), (200.0, 0.7), (300.0, 0.8)]
 AWKWARD = ["$x^2 and $5", "_hidden", "<b>&amp;", "two\nlines", "肺炎", "a very long name of a hospital indeed"]
@@ -169,9 +170,11 @@ def test_clients_without_values() -> None:
 
 
 @pytest.mark.parametrize(("clients", "classes"), [(4, 2), (12, 3), (100, 10), (1, 2)])
-def test_label_distribution_of_few_and_many_clients(clients: int, classes: int) -> None:
+def test_value_distribution_of_few_and_many_clients(clients: int, classes: int) -> None:
     counts = np.random.default_rng(0).integers(0, 60, size=(clients, classes))
-    fig = label_distribution(counts, [f"class {k}" for k in range(classes)], [f"c{i}" for i in range(clients)])
+    fig = value_distribution(
+        counted(counts, [f"class {k}" for k in range(classes)], [f"c{i}" for i in range(clients)])
+    )
     sizes, table = fig.axes[:2]
     assert [bar.get_height() for bar in sizes.patches if isinstance(bar, Rectangle)] == counts.sum(
         axis=1
@@ -183,9 +186,9 @@ def test_label_distribution_of_few_and_many_clients(clients: int, classes: int) 
     assert drawn(fig)
 
 
-def test_label_distribution_states_the_skew() -> None:
-    fig = label_distribution([[9, 1], [5, 5], [0, 0]], ["normal", "pneumonia"])
-    assert "3 clients: 0 to 10 examples each, largest class 0% to 90%" in words(fig)
+def test_value_distribution_states_the_skew() -> None:
+    fig = value_distribution(counted([[9, 1], [5, 5], [0, 0]], ["normal", "pneumonia"]))
+    assert "3 clients: 0 to 10 examples each, largest label 0% to 90%" in words(fig)
     shades = np.asarray(fig.axes[1].collections[0].get_array()).reshape(2, 3)
     assert shades.tolist() == [[0.9, 0.5, 0.0], [0.1, 0.5, 0.0]]
 
@@ -261,7 +264,7 @@ def awkward_figures() -> Sequence[Figure]:
     answers = predictions(size)
     return [
         client_bars("accuracy", {name: 0.5 + 0.01 * i for i, name in enumerate(AWKWARD)}),
-        label_distribution(np.ones((size, size), dtype=int), AWKWARD, AWKWARD),
+        value_distribution(counted(np.ones((size, size), dtype=int), AWKWARD, AWKWARD)),
         confusion_matrices({name: np.eye(size, dtype=int) for name in AWKWARD[:2]}, AWKWARD),
         roc_curves(dict.fromkeys(AWKWARD, answers), AWKWARD),
     ]
@@ -295,7 +298,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> No
 
 def test_svg_is_one_clean_element() -> None:
     rows = [gap_row(metric, 0.01, 0.02, 0.03) for metric in (spec.name for spec in CLASSIFICATION)]
-    for fig in (gap_figure(rows), label_distribution([[1, 2], [3, 4]], ["a", "b"])):
+    for fig in (gap_figure(rows), value_distribution(counted([[1, 2], [3, 4]], ["a", "b"]))):
         svg = to_svg(fig, prefix="f1-")
         root = ElementTree.fromstring(svg)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
