@@ -51,7 +51,7 @@ def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: 
     done = checkpoint["epoch"] + 1
     if done > cfg.trainer.max_epochs or (done == cfg.trainer.max_epochs and not allow_done):
         raise ConfigError(
-            f"{path} has completed {done} epochs; none left to train (trainer.max_epochs={cfg.trainer.max_epochs})"
+            f"{path} has completed {done} epochs; none left (trainer.max_epochs={cfg.trainer.max_epochs})"
         )
 
 
