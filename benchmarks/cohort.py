@@ -20,7 +20,8 @@ from torch.nn import functional
 from benchmarks.speed import machine
 from benchmarks.speed.task import read_images
 from benchmarks.speed.workloads import WORKLOADS, Workload
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.metrics.point import MetricPoint

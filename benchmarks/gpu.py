@@ -22,7 +22,8 @@ from benchmarks.speed import machine
 from benchmarks.speed.task import build_model, read_images
 from benchmarks.speed.workloads import WORKLOADS, Workload
 from centralized.train import train
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.model.classifier import LitClassifier

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.config.config import Config
+from shared.config.stored import upgrade
 from shared.model.classifier import LitClassifier
 from shared.model.weights import read_file
 from shared.runtime.errors import ConfigError, bullet_list
@@ -38,6 +39,7 @@ def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: 
             "from weights only, set model.weights"
         )
     now, then = cfg.snapshot(), checkpoint["config"]
+    then = upgrade(then) if isinstance(then, dict) else {}
     problems = [problem for name in FIXED for problem in _differences(name, _at(then, name), _at(now, name))]
     shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in checkpoint["state_dict"].items()}
@@ -51,7 +53,12 @@ def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: 
     done = checkpoint["epoch"] + 1
     if done > cfg.trainer.max_epochs or (done == cfg.trainer.max_epochs and not allow_done):
         raise ConfigError(
+<<<<<<< HEAD
             f"{path} has completed {done} epochs; none left (trainer.max_epochs={cfg.trainer.max_epochs})"
+=======
+            f"{path} has completed {done} epochs; none left to train "
+            f"(trainer.max_epochs={cfg.trainer.max_epochs})"
+>>>>>>> main
         )
 
 

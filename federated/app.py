@@ -5,7 +5,7 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
-from shared.config.config import CONF_DIR, from_hydra
+from shared.config.compose import CONF_DIR, from_hydra
 from shared.runtime.terminal import report_errors
 
 

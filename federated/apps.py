@@ -11,7 +11,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 
-class LateServerApp(ServerApp):
+class LazyServerApp(ServerApp):
     """Runs what `federated.server.app.app` does."""
 
     def __call__(self, grid: Grid, context: Context) -> None:
@@ -21,7 +21,7 @@ class LateServerApp(ServerApp):
         app(grid, context)
 
 
-class LateClientApp(ClientApp):
+class LazyClientApp(ClientApp):
     """Answers as `federated.client.app.app` does."""
 
     def __call__(self, message: Message, context: Context) -> Message:
@@ -31,5 +31,5 @@ class LateClientApp(ClientApp):
         return app(message, context)
 
 
-server_app = LateServerApp()
-client_app = LateClientApp()
+server_app = LazyServerApp()
+client_app = LazyClientApp()

@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from shared.config.config import CONF_DIR, from_hydra
+from shared.config.compose import CONF_DIR, from_hydra
 from shared.runtime.terminal import report_errors
 
 

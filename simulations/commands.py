@@ -66,9 +66,9 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
         raise TrackingError(f"run {run.id} is already complete; nothing to resume")
     if run.status in ("running", "pending"):
         raise TrackingError(f"run {run.id} is still {run.status} (process {run.pid} on {run.host})")
-    from shared.config.config import validate  # imported late: not needed to list runs
+    from shared.config.stored import read_snapshot  # not needed to list runs, nor are the modules that train
 
-    cfg = validate(run.config).replace("tracking", run_id=run.id)
+    cfg = read_snapshot(run.config).replace("tracking", run_id=run.id)
     if run.training_mode == "federated":
         from simulations.simulate import federate, open_engine
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from shared.config.config import CONF_DIR, Config, compose, validate
+from shared.config.compose import CONF_DIR, compose
+from shared.config.config import Config, validate
 from shared.data.images.dataset import ImageData, load_images
 from shared.runtime.home import Home
 from shared.tracking.store import Store

@@ -17,7 +17,7 @@ from federated.deploy.demo.data import SITES, prepare
 from federated.kit.deployment import Deployment
 from federated.kit.site_file import read_site
 from fedtwin import parse
-from shared.config.config import compose
+from shared.config.compose import compose
 from shared.data.images.dataset import load_images
 from shared.runtime.home import Home
 

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.speed.handover import Plan, Task
 from benchmarks.speed.workloads import Workload
 from federated.strategy import base as deterministic
-from shared.config.config import compose
+from shared.config.compose import compose
 from shared.data.datamodule import EpochSampler
 from shared.data.images.dataset import load_images
 from shared.data.partition.partition import partition_images

@@ -16,7 +16,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from lightning.pytorch.callbacks import Callback
 
-from federated.client.egress import only_allowed
+from federated.client.egress import egress_filter
 from federated.kit.site_data import own_data
 from federated.messages.records import (
     ARRAYS,
@@ -29,7 +29,8 @@ from federated.messages.records import (
     state_of,
 )
 from federated.strategy.proximal_term import ProximalTerm
-from shared.config.config import Config, validate
+from shared.config.config import Config
+from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition_images
@@ -44,7 +45,7 @@ from shared.training.trainer import evaluation_device
 
 OWN_DATA = "data-path"  # of the node config
 
-app = ClientApp(mods=[only_allowed])
+app = ClientApp(mods=[egress_filter])
 
 
 class PointBuffer:
@@ -138,7 +139,7 @@ def evaluate(message: Message, context: Context) -> Message:
     Returns
     -------
     Message
-        The number of validation rows and the metrics; those that a missing class makes undefined are left out.
+        The number of validation rows and the metrics; those that a missing class makes undefined are omitted.
     """
     order = TrainOrder.from_message(message)
     cfg = _config(order.snapshot)
@@ -215,7 +216,7 @@ def _place(context: Context) -> tuple[int, int]:
 
 @lru_cache(maxsize=2)
 def _config(snapshot: str) -> Config:
-    return validate(json.loads(snapshot))
+    return read_snapshot(json.loads(snapshot))
 
 
 @lru_cache(maxsize=2)

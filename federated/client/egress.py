@@ -1,4 +1,4 @@
-"""What leaves a site: a Flower mod through which every reply of `client_app` passes, by the site's own file."""
+"""What may leave a site: a Flower mod that filters every reply of the ClientApp by the site's own file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DESCRIPTION = (CLIENT_ID, NUM_PARTITIONS, "name", "classes", NUM_EXAMPLES, LABE
 Call = Callable[[Message, Context], Message]
 
 
-def only_allowed(message: Message, context: Context, call_next: Call) -> Message:
+def egress_filter(message: Message, context: Context, call_next: Call) -> Message:
     """Let out of a reply what the site's file lists, and nothing that is not known.
 
     A node without a site's file (a simulated one) is left alone. An error that nobody foresaw becomes a
@@ -48,7 +48,7 @@ def only_allowed(message: Message, context: Context, call_next: Call) -> Message
     try:
         allowed = _may_leave(str(path), Path(str(path)).stat().st_mtime_ns)
         reply = call_next(message, context)
-        content = cut_down(reply.content, allowed) if reply.has_content() else None
+        content = filter_content(reply.content, allowed) if reply.has_content() else None
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # this is the site's own log
         reason = f"{type(error).__name__} at this site; the log of its node says more"
@@ -56,7 +56,7 @@ def only_allowed(message: Message, context: Context, call_next: Call) -> Message
     return reply if content is None else Message(content, reply_to=message)
 
 
-def cut_down(content: RecordDict, allowed: MayLeave) -> RecordDict:
+def filter_content(content: RecordDict, allowed: MayLeave) -> RecordDict:
     """A copy of a reply's content with only what may leave.
 
     Returns

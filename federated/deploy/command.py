@@ -70,9 +70,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _init(options: argparse.Namespace) -> int:
     from federated.kit.deployment import Deployment
-    from federated.kit.federation_file import load_plan
+    from federated.kit.federation_file import read_federation_file
 
-    plan = load_plan(options.plan)
+    plan = read_federation_file(options.plan)
     _show(Deployment.create(plan, folder=options.output or Path(plan.name)))
     return 0
 
@@ -92,7 +92,7 @@ def _revoke(options: argparse.Namespace) -> int:
 
     deployment = Deployment(options.folder)
     deployment.revoke(options.site)
-    print(f"{options.site} is revoked here; its key is refused as soon as the server has the new kit:")
+    print(f"{options.site} is revoked here; its key is rejected as soon as the server has the new kit:")
     _show(deployment, "server")
     return 0
 
@@ -107,7 +107,7 @@ def _renew(options: argparse.Namespace) -> int:
         _show(deployment, "server")
     else:
         deployment.renew_site(options.site)
-        print(f"{options.site} has a new key; the old one is refused as soon as the server has the new kit")
+        print(f"{options.site} has a new key; the old one is rejected as soon as the server has the new kit")
         _show(deployment, "server", options.site)
     return 0
 
@@ -137,9 +137,7 @@ def _register(options: argparse.Namespace) -> int:
     from federated.kit.server_kit import ServerKit
 
     changes = register(ServerKit(options.kit))
-    print(
-        f"registered: {', '.join(changes.added) or 'none'}; taken back: {', '.join(changes.removed) or 'none'}"
-    )
+    print(f"registered: {', '.join(changes.added) or 'none'}; removed: {', '.join(changes.removed) or 'none'}")
     return 0
 
 

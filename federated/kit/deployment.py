@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from federated.kit.authority import Authority, Issued
-from federated.kit.federation_file import FederationPlan, SitePlan
+from federated.kit.federation_file import FederationFile, SitePlan
 from federated.kit.files import make_folder, pack, write_private
 from federated.kit.node_key import new_key_pair
 from federated.kit.server_kit import LOOPBACK
@@ -31,7 +31,7 @@ class Deployment:
         self.folder = folder.absolute()
         try:
             state: dict[str, Any] = json.loads((self.folder / STATE).read_text())
-            self.plan = FederationPlan.model_validate(state["plan"])
+            self.plan = FederationFile.model_validate(state["plan"])
             self.numbers: dict[str, int] = state["numbers"]
             self.revoked: list[str] = state["revoked"]
         except OSError:
@@ -43,7 +43,7 @@ class Deployment:
             raise DeployError(f"{self.folder / STATE} is damaged: {error}; restore it from a backup") from None
 
     @classmethod
-    def create(cls, plan: FederationPlan, *, folder: Path) -> Deployment:
+    def create(cls, plan: FederationFile, *, folder: Path) -> Deployment:
         """Make the authority, the certificate, the keys and all kits.
 
         Parameters
@@ -191,6 +191,6 @@ class Deployment:
         _write_state(self.folder, self.plan, self.numbers, self.revoked)
 
 
-def _write_state(folder: Path, plan: FederationPlan, numbers: dict[str, int], revoked: list[str]) -> None:
+def _write_state(folder: Path, plan: FederationFile, numbers: dict[str, int], revoked: list[str]) -> None:
     state = {"plan": plan.model_dump(mode="json"), "numbers": numbers, "revoked": revoked}
     write_private(folder / STATE, json.dumps(state, indent=2) + "\n")

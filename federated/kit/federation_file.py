@@ -1,4 +1,4 @@
-"""`FederationPlan`: what ``federation.yaml`` says of a server and its sites; `folder` makes the kits of it."""
+"""`FederationFile`: a server and its sites, as ``federation.yaml`` describes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from federated.kit.yaml_file import problems_of, read_yaml
-from shared.config.config import Section
+from shared.config.section import Section
 from shared.runtime.errors import DeployError, bullet_list
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -116,7 +116,7 @@ class Requirements(Section):
     memory_gb: Annotated[float, Field(ge=0)] = 4.0
 
 
-class FederationPlan(Section):
+class FederationFile(Section):
     """The whole of ``federation.yaml``."""
 
     name: SiteName
@@ -129,14 +129,14 @@ class FederationPlan(Section):
     requires: Requirements = Requirements()
 
     @model_validator(mode="after")
-    def _distinct(self) -> FederationPlan:
+    def _distinct(self) -> FederationFile:
         names = [site.name.lower() for site in self.sites]  # they are folders, on any file system
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"sites must differ in their names, got twice (in any case): {', '.join(twice)}")
         return self
 
 
-def load_plan(path: Path) -> FederationPlan:
+def read_federation_file(path: Path) -> FederationFile:
     """Read ``federation.yaml``.
 
     Raises
@@ -144,7 +144,7 @@ def load_plan(path: Path) -> FederationPlan:
     DeployError
         Names everything that is wrong.
     """
-    return read_yaml(path, model=FederationPlan)
+    return read_yaml(path, model=FederationFile)
 
 
 def host_port(host: str, port: int) -> str:

@@ -1,4 +1,4 @@
-"""Where Flower's commands are, and the environment that they run in; `superlink` and `deploy` start them."""
+"""Flower's commands: where they are, and the environment that they run in."""
 
 from __future__ import annotations
 

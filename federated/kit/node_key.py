@@ -1,4 +1,4 @@
-"""A site's key pair, by which the SuperLink knows it: ECDSA on P-384 in OpenSSH's format; see `kits`."""
+"""A site's key pair, by which the SuperLink knows it: ECDSA on P-384 in OpenSSH's format."""
 
 from __future__ import annotations
 

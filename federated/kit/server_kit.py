@@ -15,7 +15,7 @@ from pydantic import Field
 
 from federated.kit.federation_file import Address, Port, SiteName, host_port
 from federated.kit.yaml_file import read_yaml
-from shared.config.config import Section
+from shared.config.section import Section
 from shared.tracking.process import Owner, is_gone, owner
 
 SERVER_FILE, CONNECTION = "server.yaml", "fedtwin"

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from federated.kit.federation_file import DataPath, MayLeave, Port, Requirements, SiteName
 from federated.kit.yaml_file import read_yaml
-from shared.config.config import Section
+from shared.config.section import Section
 from shared.runtime.errors import DeployError
 
 SITE_FILE, FACTS_FILE, KEY_FILE, CA_FILE = "site.yaml", "kit.json", "node.key", "ca.crt"

@@ -1,4 +1,4 @@
-"""Writes the kits, one for the server and one a site, from templates; `folder` keeps what they come from."""
+"""Writes the kits, one for the server and one a site, from templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from federated.kit.authority import Issued
-from federated.kit.federation_file import FederationPlan, SitePlan, host_port
+from federated.kit.federation_file import FederationFile, SitePlan, host_port
 from federated.kit.files import make_folder, write_private
 from federated.kit.node_key import KeyPair
 from federated.kit.server_kit import SERVER_FILE, ServerKit
@@ -24,7 +24,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
-    autoescape=False,  # the names have passed the checks of `plan`
+    autoescape=False,  # `FederationFile` has checked the names
 )
 _TEMPLATES.filters["yaml"] = json.dumps  # every JSON string is a YAML string
 
@@ -32,7 +32,7 @@ _TEMPLATES.filters["yaml"] = json.dumps  # every JSON string is a YAML string
 def write_site_kit(
     folder: Path,
     *,
-    plan: FederationPlan,
+    plan: FederationFile,
     site: SitePlan,
     partition_id: int,
     key: KeyPair,
@@ -79,13 +79,13 @@ def write_site_kit(
 
 
 def write_server_kit(
-    folder: Path, *, plan: FederationPlan, certificate: Issued, ca_certificate: bytes, nodes: Sequence[Path]
+    folder: Path, *, plan: FederationFile, certificate: Issued, ca_certificate: bytes, nodes: Sequence[Path]
 ) -> None:
     """Write the server's kit, or bring the one that is there up to date; its state and its runs stay.
 
     Parameters
     ----------
-    plan : FederationPlan
+    plan : FederationFile
         Of the sites that there are now.
     ca_certificate : bytes
     nodes : sequence of Path

@@ -1,4 +1,4 @@
-"""`read_yaml`: a YAML file that a person wrote becomes a checked model; `plan` and `site` say which."""
+"""`read_yaml`: a YAML file that a person wrote becomes a validated model."""
 
 from __future__ import annotations
 

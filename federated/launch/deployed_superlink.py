@@ -1,4 +1,4 @@
-"""`Connection`: one run on the SuperLink of a deployment, which others started; `launch` uses it."""
+"""`DeployedSuperLink`: one run on the SuperLink of a deployment, which others started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ASK_EVERY_S = 5.0
 _PATIENCE_S = 120.0
 
 
-class Connection:
+class DeployedSuperLink:
     """A run on a SuperLink that was there before and stays after.
 
     Parameters
@@ -43,7 +43,7 @@ class Connection:
         self._flower_run: int | None = None
         self._asked = self._heard = time.monotonic()
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> DeployedSuperLink:
         if not superlink_answers(self.kit):
             raise DeployError(
                 f"the SuperLink at {self.kit.control_address} does not answer; "

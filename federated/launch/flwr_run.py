@@ -1,4 +1,4 @@
-"""``flwr run`` with a copy of our packages: how `superlink` and `connection` hand a run to Flower."""
+"""``flwr run`` with a copy of our packages: how a run is handed to a SuperLink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts a federation, on a `SuperLink` or a `Connection`, with bounded waits and no exit code believed."""
+"""Starts a federation on a local or a deployed SuperLink, with bounded waits and no trust in exit codes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable
 
-from federated.launch.deployed_superlink import Connection
-from federated.launch.local_superlink import SuperLink, sweep
+from federated.launch.deployed_superlink import DeployedSuperLink
+from federated.launch.local_superlink import LocalSuperLink, sweep
 from shared.config.config import Config
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
@@ -33,7 +33,7 @@ def launch(
     Parameters
     ----------
     resume_run : int, optional
-        A run that goes on after its last complete round.
+        A run to resume after its last complete round.
     on_poll : callable
         Called with the run's id a few times a second, to show progress.
 
@@ -93,17 +93,17 @@ def prepare_run(cfg: Config, *, store: Store) -> int:
     )
 
 
-def _superlink(cfg: Config, *, home: Home, run_id: int) -> SuperLink | Connection:
+def _superlink(cfg: Config, *, home: Home, run_id: int) -> LocalSuperLink | DeployedSuperLink:
     if cfg.federation.kit is None:
-        return SuperLink(cfg, home=home, run_id=run_id)
-    return Connection(cfg, home=home, run_id=run_id)
+        return LocalSuperLink(cfg, home=home, run_id=run_id)
+    return DeployedSuperLink(cfg, home=home, run_id=run_id)
 
 
 def _wait(
     store: Store,
     run_id: int,
     *,
-    superlink: SuperLink | Connection,
+    superlink: LocalSuperLink | DeployedSuperLink,
     on_poll: Callable[[int], None],
     follow: bool,
 ) -> None:
@@ -117,8 +117,8 @@ def _wait(
         elif lost is None:
             lost = time.monotonic()
             print(
-                f"run {run_id} is interrupted ({run.error}); the server's start.sh goes on with it, or, "
-                f"if it was told --no-resume, `fedtwin resume {run_id}`",
+                f"run {run_id} is interrupted ({run.error}); the server's start.sh resumes it, or, "
+                f"if that was started with --no-resume, `fedtwin resume {run_id}`",
                 flush=True,
             )
         if run.finished and (lost is None or time.monotonic() - lost > _RESUMED_WITHIN_S):
@@ -135,7 +135,7 @@ def _wait(
 
 
 def _stop(store: Store, run_id: int) -> None:
-    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be gone on with
+    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be resumed
         store.claim_run(run_id, resume=True)
     store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
 

@@ -1,4 +1,4 @@
-"""One SuperLink for one simulation: started, watched, ended with all that it started; `launch` uses it."""
+"""`LocalSuperLink`: one SuperLink for one simulation, ended with all that it started."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def sweep(store: Store, *, home: Home) -> None:
                 continue
         with suppress(TrackingError):
             if not store.run(owner["run_id"]).finished:
-                continue  # the command is gone, but its federation goes on to its end
+                continue  # the command is gone, but its federation runs to its end
         _kill_stragglers(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class SuperLink:
+class LocalSuperLink:
     """A SuperLink of one run alone, ended with the block.
 
     Raises
@@ -68,7 +68,7 @@ class SuperLink:
         self.env = self._environment()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> SuperLink:
+    def __enter__(self) -> LocalSuperLink:
         owner = {"pid": os.getpid(), "started": psutil.Process().create_time(), "run_id": self.run_id}
         (self.folder / _OWNER).write_text(json.dumps(owner))
         (self.folder / "config.toml").write_text(

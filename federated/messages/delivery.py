@@ -1,4 +1,4 @@
-"""`Exchange`: what happened to the messages of one send; `ReplyHandler`: who sees their replies."""
+"""`Delivery`: what happened to the messages of one send; `ReplyHandler`: who sees their replies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOT_CONNECTED = "is not connected"
 
 
 @dataclass
-class Exchange:
+class Delivery:
     """What happened to the messages of one send.
 
     Attributes
@@ -21,7 +21,7 @@ class Exchange:
     replied : list of int
         Clients whose reply was accepted.
     failed : dict of int to str
-        Client id to reason: an error, a refusal, or no reply in time.
+        Client id to reason: an error, a rejection, or no reply in time.
     absent : dict of int to str
         Client id to why it was not even asked.
     asked_again : dict of int to int
@@ -53,8 +53,8 @@ class ReplyHandler(Protocol):
 
         Raises
         ------
-        ReplyRefused
-            It is left out, with this reason.
+        ReplyRejected
+            It is dropped, with this reason.
         """
         ...
 
@@ -62,6 +62,6 @@ class ReplyHandler(Protocol):
         """Record what was put aside: nothing has come in the last poll."""
         ...
 
-    def finish(self, message_type: str, exchange: Exchange) -> None:
+    def finish(self, message_type: str, delivery: Delivery) -> None:
         """Record what happened to all messages of one send."""
         ...

@@ -14,10 +14,10 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from federated.messages.delivery import NOT_CONNECTED, Exchange, ReplyHandler
+from federated.messages.delivery import NOT_CONNECTED, Delivery, ReplyHandler
 from federated.messages.parse import printable, read_error, telling_line_first
 from federated.messages.records import size_in_bytes
-from shared.runtime.errors import ReplyRefused
+from shared.runtime.errors import ReplyRejected
 
 # What Flower raises when the bytes of a reply are not what they should be.
 UNREADABLE = (DecodeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -54,7 +54,7 @@ class RoundGrid(Grid):
         equally many go by their id, and so do all without this.
     take : callable, optional
         Gets each accepted training reply in the order in which the clients were asked, as soon as those before
-        it are there or left out: a sum of them does not depend on who is fast.
+        it are there or dropped: a sum of them does not depend on who is fast.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class RoundGrid(Grid):
         outgoing = sorted(messages, key=self._place)
         if not outgoing:
             return []
-        exchange, began, kind = Exchange(), time.monotonic(), outgoing[0].metadata.message_type
-        waiting = self._send(outgoing, exchange)
+        delivery, began, kind = Delivery(), time.monotonic(), outgoing[0].metadata.message_type
+        waiting = self._send(outgoing, delivery)
         accepted: dict[int, Message] = {}
         turns = deque(question.client_id for question in waiting.values())
         pause = 0.005
@@ -105,76 +105,76 @@ class RoundGrid(Grid):
             for reply in replies:
                 question = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if question is None:
-                    self._note_late(reply, exchange)
+                    self._note_late(reply, delivery)
                     continue
                 client_id = question.client_id
                 # A node works on one message at a time: what it has not answered by now will not be answered.
                 self._missed = {id_: missed for id_, missed in self._missed.items() if missed[0] != client_id}
-                if client_id in exchange.asked_again:  # its other messages count no more
+                if client_id in delivery.asked_again:  # its other messages count no more
                     waiting = {id_: other for id_, other in waiting.items() if other is not question}
-                exchange.seconds[client_id] = time.monotonic() - question.asked
-                reason = self._judge(kind, client_id, reply, exchange)
+                delivery.seconds[client_id] = time.monotonic() - question.asked
+                reason = self._judge(kind, client_id, reply, delivery)
                 if reason is None:
                     accepted[client_id] = reply
-                    self._slowest[kind] = max(self._slowest.get(kind, 0.0), exchange.seconds[client_id])
+                    self._slowest[kind] = max(self._slowest.get(kind, 0.0), delivery.seconds[client_id])
                 else:
-                    exchange.failed[client_id] = printable(reason)
-                self._hand_on(kind, turns, accepted, exchange)
+                    delivery.failed[client_id] = printable(reason)
+                self._hand_on(kind, turns, accepted, delivery)
             pause = 0.005 if replies else min(pause * 1.5, 0.25)
             if waiting and not replies:
-                waiting |= self._repeat(waiting, exchange)
+                waiting |= self._repeat(waiting, delivery)
                 self.handler.idle()
                 self._wait(pause)
         for question in waiting.values():
-            exchange.failed[question.client_id] = f"no reply within {timeout:g} s"
-        self._hand_on(kind, turns, accepted, exchange)
+            delivery.failed[question.client_id] = f"no reply within {timeout:g} s"
+        self._hand_on(kind, turns, accepted, delivery)
         self._missed |= {id_: (question.client_id, question.asked) for id_, question in waiting.items()}
         if kind == MessageType.TRAIN:
             self._behind = {question.client_id for question in waiting.values()}
-        exchange.replied = sorted(accepted)
-        self.handler.finish(kind, exchange)
-        return [accepted[client_id] for client_id in exchange.replied]
+        delivery.replied = sorted(accepted)
+        self.handler.finish(kind, delivery)
+        return [accepted[client_id] for client_id in delivery.replied]
 
     def _place(self, message: Message) -> tuple[int, int]:
         client_id = self.clients[message.metadata.dst_node_id]
         return -self.examples.get(client_id, 0), client_id
 
     def _hand_on(
-        self, kind: str, turns: deque[int], accepted: Mapping[int, Message], exchange: Exchange
+        self, kind: str, turns: deque[int], accepted: Mapping[int, Message], delivery: Delivery
     ) -> None:
         if self.take is None or kind != MessageType.TRAIN:
             return
-        while turns and (turns[0] in accepted or turns[0] in exchange.failed):
+        while turns and (turns[0] in accepted or turns[0] in delivery.failed):
             client_id = turns.popleft()
             if client_id in accepted:
                 self.take(accepted[client_id])
 
-    def _send(self, messages: Sequence[Message], exchange: Exchange) -> dict[str, _Question]:
+    def _send(self, messages: Sequence[Message], delivery: Delivery) -> dict[str, _Question]:
         there, now = set(self.inner.get_node_ids()), time.monotonic()
         waiting = {}
         for message in messages:
             kind, node_id = message.metadata.message_type, message.metadata.dst_node_id
             client_id = self.clients[node_id]
             if node_id not in there:
-                exchange.absent[client_id] = NOT_CONNECTED
+                delivery.absent[client_id] = NOT_CONNECTED
                 continue
             if kind == MessageType.EVALUATE and client_id in self._behind:
-                exchange.absent[client_id] = "still owes its training reply"
+                delivery.absent[client_id] = "still owes its training reply"
                 continue
-            exchange.sent.append(client_id)
-            exchange.bytes_down[client_id] = size_in_bytes(message.content)
+            delivery.sent.append(client_id)
+            delivery.bytes_down[client_id] = size_in_bytes(message.content)
             patience = max(self.ask_again_s or math.inf, 2 * self._slowest.get(kind, 0.0))
             if message_id := self._push(message):
                 waiting[message_id] = _Question(message, client_id, now, now + patience, patience)
             else:
-                exchange.failed[client_id] = "Flower did not take the message: the node is no longer there"
-        exchange.sent.sort()
+                delivery.failed[client_id] = "Flower did not take the message: the node is no longer there"
+        delivery.sent.sort()
         return waiting
 
     def _push(self, message: Message) -> str:
         return next(iter(self.inner.push_messages([message])), "") or ""
 
-    def _repeat(self, waiting: Mapping[str, _Question], exchange: Exchange) -> dict[str, _Question]:
+    def _repeat(self, waiting: Mapping[str, _Question], delivery: Delivery) -> dict[str, _Question]:
         now = time.monotonic()
         due = {question.client_id: question for question in waiting.values() if question.due <= now}
         there = set(self.inner.get_node_ids()) if due else set()
@@ -192,20 +192,20 @@ class RoundGrid(Grid):
             )
             if message_id := self._push(copy):
                 again[message_id] = question
-                exchange.asked_again[question.client_id] = exchange.asked_again.get(question.client_id, 0) + 1
-                exchange.bytes_down[question.client_id] += size_in_bytes(copy.content)
+                delivery.asked_again[question.client_id] = delivery.asked_again.get(question.client_id, 0) + 1
+                delivery.bytes_down[question.client_id] += size_in_bytes(copy.content)
             question.patience *= 2
             question.due = now + question.patience
         return again
 
-    def _note_late(self, reply: Message, exchange: Exchange) -> None:
+    def _note_late(self, reply: Message, delivery: Delivery) -> None:
         missed = self._missed.get(reply.metadata.reply_to_message_id)
         if missed is None:
             return  # nobody was asked, or it has answered already: the first reply counts
         self._missed = {id_: other for id_, other in self._missed.items() if other != missed}
         if reply.has_content():
             client_id, asked = missed
-            exchange.late[client_id] = time.monotonic() - asked
+            delivery.late[client_id] = time.monotonic() - asked
 
     def _pull(self, waiting: Iterable[str]) -> list[Message]:
         if not self._one_by_one:
@@ -216,20 +216,20 @@ class RoundGrid(Grid):
                 self._one_by_one = True
         replies: list[Message] = []
         for message_id in list(waiting):
-            with suppress(*UNREADABLE):  # not seen again: its sender will be said to be late
+            with suppress(*UNREADABLE):  # not seen again: its sender counts as late
                 replies += self.inner.pull_messages([message_id])
         return replies
 
-    def _judge(self, kind: str, client_id: int, reply: Message, exchange: Exchange) -> str | None:
+    def _judge(self, kind: str, client_id: int, reply: Message, delivery: Delivery) -> str | None:
         if reply.has_error():
             return f"error {reply.error.code}: {telling_line_first(reply.error.reason or '')}"
-        exchange.bytes_up[client_id] = size_in_bytes(reply.content)
+        delivery.bytes_up[client_id] = size_in_bytes(reply.content)
         if (error := read_error(reply.content)) is not None:
             return f"{type(error).__name__}: {error}"
         try:
             self.handler.accept(kind, client_id, reply)
-        except ReplyRefused as refusal:
-            return f"refused: {refusal}"
+        except ReplyRejected as rejection:
+            return f"rejected: {rejection}"
         return None
 
     def get_node_ids(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""What clients say, read with suspicion: the records of a reply become plain values, or it is refused."""
+"""Untrusted replies: their records become plain values, or the reply is rejected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from federated.messages.records import (
 from shared.metrics.point import MetricPoint, Stage
 from shared.model.scores import THRESHOLD_BINS
 from shared.runtime import errors
-from shared.runtime.errors import FedtwinError, ReplyRefused
+from shared.runtime.errors import FedtwinError, ReplyRejected
 
 MAX_POINTS = 100_000
 # By the server, under the client's number.
@@ -89,12 +89,12 @@ def read_info(reply: Message) -> ClientInfo:
 
     Raises
     ------
-    ReplyRefused
+    ReplyRejected
         It is not there, not readable, or contradicts itself.
     """
     record = reply.content.config_records.get(CLIENT)
     if record is None:
-        raise ReplyRefused(f"expected a ConfigRecord '{CLIENT}', got {sorted(reply.content)}")
+        raise ReplyRejected(f"expected a ConfigRecord '{CLIENT}', got {sorted(reply.content)}")
     try:
         info = ClientInfo(
             client_id=_whole(record[CLIENT_ID]),
@@ -106,11 +106,11 @@ def read_info(reply: Message) -> ClientInfo:
             num_val=_whole(record[NUM_VAL]),
         )
     except (KeyError, ValueError) as error:
-        raise ReplyRefused(f"the client's description cannot be read: {error!r}") from None
+        raise ReplyRejected(f"the client's description cannot be read: {error!r}") from None
     if not info.label_counts:
         return info  # a site may keep them to itself
     if sum(info.label_counts) != info.num_examples or len(info.label_counts) != len(info.classes):
-        raise ReplyRefused(
+        raise ReplyRejected(
             f"label counts {info.label_counts} do not add up to {info.num_examples} examples "
             f"of {len(info.classes)} classes"
         )
@@ -127,16 +127,16 @@ def read_points(content: RecordDict, *, stage: Stage, round: int, client_id: int
 
     Raises
     ------
-    ReplyRefused
+    ReplyRejected
         They are not there, or not points, or come twice, or a value is NaN, infinite or beyond 32 bits.
     """
     record = content.config_records.get(POINTS)
     if record is None:
-        raise ReplyRefused(f"expected a ConfigRecord '{POINTS}', got {sorted(content)}")
+        raise ReplyRejected(f"expected a ConfigRecord '{POINTS}', got {sorted(content)}")
     try:
         columns = [_list(record, key) for key in ("stages", "names", "values", "epochs", "counts")]
         if max(map(len, columns)) > MAX_POINTS:
-            raise ReplyRefused(f"it has more than {MAX_POINTS} points")
+            raise ReplyRejected(f"it has more than {MAX_POINTS} points")
         points = [
             MetricPoint(
                 stage=_stage(given, stage),
@@ -150,9 +150,9 @@ def read_points(content: RecordDict, *, stage: Stage, round: int, client_id: int
             for given, name, value, epoch, count in zip(*columns, strict=True)
         ]
     except ValueError as error:
-        raise ReplyRefused(f"its points cannot be read: {error}") from None
+        raise ReplyRejected(f"its points cannot be read: {error}") from None
     if len({(point.name, point.epoch) for point in points}) < len(points):
-        raise ReplyRefused("its points hold two values for the same name and epoch")
+        raise ReplyRejected("its points hold two values for the same name and epoch")
     return points
 
 
@@ -170,20 +170,20 @@ def read_thresholds(content: RecordDict, *, num_examples: int) -> npt.NDArray[np
 
     Raises
     ------
-    ReplyRefused
+    ReplyRejected
     """
     record = content.config_records.get(THRESHOLDS)
     if record is None:
-        raise ReplyRefused(f"expected a ConfigRecord '{THRESHOLDS}' (trainer.threshold=val)")
+        raise ReplyRejected(f"expected a ConfigRecord '{THRESHOLDS}' (trainer.threshold=val)")
     try:
         rows = [[_whole(count) for count in _list(record, key)] for key in ("negatives", "positives")]
     except ValueError as error:
-        raise ReplyRefused(f"its threshold counts cannot be read: {error}") from None
+        raise ReplyRejected(f"its threshold counts cannot be read: {error}") from None
     lengths = [len(row) for row in rows]
     if lengths != [THRESHOLD_BINS, THRESHOLD_BINS]:
-        raise ReplyRefused(f"it has {lengths} threshold counts, expected {THRESHOLD_BINS} of each class")
+        raise ReplyRejected(f"it has {lengths} threshold counts, expected {THRESHOLD_BINS} of each class")
     if (total := sum(map(sum, rows))) != num_examples:
-        raise ReplyRefused(f"its threshold counts add up to {total}, expected {num_examples}")
+        raise ReplyRejected(f"its threshold counts add up to {total}, expected {num_examples}")
     return np.array(rows, dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""State dicts, orders and points as Flower's records, with its kebab-case keys; `reading` reads the replies."""
+"""State dicts, orders and points as Flower's records, with its kebab-case keys; `parse` reads the replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which replies enter the aggregation: `check_reply` refuses by name what breaks the contract."""
+"""`check_reply`: which replies enter the aggregation; what breaks the contract is rejected by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 
 from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, values_of
-from shared.runtime.errors import ReplyRefused
+from shared.runtime.errors import ReplyRejected
 
 _HEADER_BYTES = 2**16  # NumPy's are far smaller
 
@@ -49,13 +49,13 @@ def check_reply(content: RecordDict, *, contract: Contract, announced: int, trai
     Parameters
     ----------
     announced : int
-        Rows (training or validation) that the client told of before the first round; its weight.
+        Rows (training or validation) that the client announced before the first round; its weight.
     trained : bool
         Whether it must hold arrays; else it must hold none.
 
     Raises
     ------
-    ReplyRefused
+    ReplyRejected
         With the reason.
     """
     # Exactly these names: Flower looks for those of the first reply in all others, and raises.
@@ -64,26 +64,26 @@ def check_reply(content: RecordDict, *, contract: Contract, announced: int, trai
     _check_count(content.metric_records[METRICS], contract, announced=announced)
     if trained and (problems := _array_problems(content.array_records[ARRAYS], contract)):
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ReplyRefused(f"its arrays do not fit the global model: {'; '.join(problems[:10])}{more}")
+        raise ReplyRejected(f"its arrays do not fit the global model: {'; '.join(problems[:10])}{more}")
 
 
 def _expect(records: Mapping[str, object], names: list[str], *, kind: str) -> None:
     if list(records) != names:
-        raise ReplyRefused(f"expected {kind}s named {names}, got {list(records)}")
+        raise ReplyRejected(f"expected {kind}s named {names}, got {list(records)}")
 
 
 def _check_count(metrics: MetricRecord, contract: Contract, *, announced: int) -> None:
     if list(metrics) != [NUM_EXAMPLES]:
-        raise ReplyRefused(f"expected only '{NUM_EXAMPLES}' in '{METRICS}', got {list(metrics)}")
+        raise ReplyRejected(f"expected only '{NUM_EXAMPLES}' in '{METRICS}', got {list(metrics)}")
     count = metrics[NUM_EXAMPLES]
     if isinstance(count, bool) or not isinstance(count, int):
-        raise ReplyRefused(f"'{NUM_EXAMPLES}' must be a whole number, got {count!r}")
+        raise ReplyRejected(f"'{NUM_EXAMPLES}' must be a whole number, got {count!r}")
     if not 1 <= count <= contract.max_examples:
-        raise ReplyRefused(
+        raise ReplyRejected(
             f"'{NUM_EXAMPLES}' must be in [1, {contract.max_examples}] (federation.max_examples), got {count}"
         )
     if count != announced:
-        raise ReplyRefused(f"'{NUM_EXAMPLES}' is {count}, but the client announced {announced}")
+        raise ReplyRejected(f"'{NUM_EXAMPLES}' is {count}, but the client announced {announced}")
 
 
 def _array_problems(arrays: ArrayRecord, contract: Contract) -> list[str]:

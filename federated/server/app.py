@@ -17,23 +17,27 @@ from federated.kit.server_kit import ServerKit, interruptions, parents
 from federated.messages.grid import RoundGrid
 from federated.messages.records import TrainOrder, arrays_from_state
 from federated.messages.validate import Contract
-from federated.server.checkpoint import Progress, load_checkpoint
+from federated.server.checkpoint import Checkpoints, Progress, load_checkpoint
+from federated.server.metric_aggregation import MetricAggregation
+from federated.server.reply_intake import ReplyIntake
 from federated.server.roster import Roster, connect
-from federated.server.round_recorder import RoundJournal, StopFederation
+from federated.server.round_recorder import RoundRecorder
+from federated.server.rounds import Rounds, StopFederation
+from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy import STRATEGIES
 from federated.strategy.aggregation import WeightedMean
-from shared.config.config import Config, compose, validate
+from shared.config.compose import compose
+from shared.config.config import Config
+from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.model.classifier import LitClassifier, balanced_weights
-from shared.model.scores import predict
 from shared.runtime.home import Home, open_home
 from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
 from shared.training.evaluation import record_test
-from shared.training.trainer import evaluation_device
 
 STRATEGY_SETTINGS = {"name", "fraction_train", "fraction_evaluate", "min_train"}  # all others are Flower's
 
@@ -54,7 +58,7 @@ def main(grid: Grid, context: Context) -> None:
     home = open_home()
     with Store(home.database_url) as store:
         if run_id:
-            cfg = validate(store.run(run_id).config).replace("tracking", run_id=run_id)
+            cfg = read_snapshot(store.run(run_id).config).replace("tracking", run_id=run_id)
         else:
             overrides = shlex.split(str(run_config.get("overrides", "")))
             cfg = compose(overrides).replace("federation", engine="flower")
@@ -88,7 +92,7 @@ def serve(
     grid : Grid
         Flower's, or any other with its interface.
     resume : bool
-        Go on with the run in ``tracking.run_id``.
+        Resume the run in ``tracking.run_id``.
     interrupted : callable
         See `tracked_run`.
     say : callable
@@ -111,18 +115,18 @@ def serve(
         store.update_run(run_id, summary={"classes": list(datamodule.data.classes)})
         roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
         _write_clients(store, run_id, roster)
-        rounds = _Rounds(
+        federation = _Federation(
             cfg, store=store, run_id=run_id, home=home, roster=roster, datamodule=datamodule, say=say
         )
-        stop_reason = rounds.run(grid, snapshot=snapshot, resume=resume)
-        rounds.test()
+        stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
+        federation.test()
         store.finish_run(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
 
 
-class _Rounds:
-    """One start of the strategy, and the test of what it leaves."""
+class _Federation:
+    """The parts of a federated run put together: one start of the strategy, and the test of what it leaves."""
 
     def __init__(
         self,
@@ -135,35 +139,33 @@ class _Rounds:
         datamodule: ImageDataModule,
         say: Callable[[str], None],
     ) -> None:
-        self.cfg, self.store, self.run_id, self.roster = cfg, store, run_id, roster
-        self.datamodule, self.say = datamodule, say
+        self.cfg, self.store, self.run_id, self.roster, self.say = cfg, store, run_id, roster, say
         self.folder = home.run_dir(run_id)
-        self.checkpoints = self.folder / "checkpoints"
-        self.module = LitClassifier(cfg, num_classes=len(datamodule.data.classes))
-        self.progress = Progress(threshold=cfg.trainer.fixed_threshold)
+        self.checkpoints = Checkpoints(self.folder / "checkpoints")
+        module = LitClassifier(cfg, num_classes=len(datamodule.data.classes))
+        self.evaluation = ServerEvaluation(module, datamodule=datamodule, cfg=cfg.trainer)
 
     def run(self, grid: Grid, *, snapshot: str, resume: bool) -> str | None:
-        """Let Flower's strategy do the rounds that are left.
+        """Let Flower's strategy do the remaining rounds.
 
         Returns
         -------
         str or None
             Why it stopped early.
         """
-        cfg, roster = self.cfg, self.roster
-        last = self.checkpoints / "last.safetensors"
-        kept: dict[str, Tensor] = {}
-        if resume and last.exists():
-            state, self.progress, kept = load_checkpoint(last)
-            self.module.network.load_state_dict(state)
-        done = self.progress.round
+        cfg, roster, network = self.cfg, self.roster, self.evaluation.module.network
+        progress, kept = Progress(threshold=cfg.trainer.fixed_threshold), dict[str, Tensor]()
+        if resume and self.checkpoints.last.exists():
+            state, progress, kept = load_checkpoint(self.checkpoints.last)
+            network.load_state_dict(state)
+        done = progress.round
         balanced = cfg.trainer.class_weights == "balanced"
         train_config = TrainOrder(
             snapshot=snapshot,
-            lr_scale=self.progress.lr_scale,
+            lr_scale=progress.lr_scale,
             class_weights=balanced_weights(roster.label_counts()) if balanced else None,
         ).to_record()
-        arrays = arrays_from_state(self.module.network.state_dict())
+        arrays = arrays_from_state(network.state_dict())
         strategy = STRATEGIES[cfg.strategy.name](
             nodes=[roster.node_of(client_id) for client_id in roster.clients],
             eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
@@ -172,20 +174,23 @@ class _Rounds:
             fraction_evaluate=cfg.strategy.fraction_evaluate,
             min_train=cfg.strategy.min_train,
             round_offset=done,
-            buffers=[name for name, _ in self.module.network.named_buffers()],
+            buffers=[name for name, _ in network.named_buffers()],
             **cfg.strategy.model_dump(exclude=STRATEGY_SETTINGS),
         )
         strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
-        journal = RoundJournal(
+        rounds = Rounds(
             cfg,
-            store=self.store,
-            run_id=self.run_id,
             roster=roster,
-            contract=Contract.of(arrays, max_examples=cfg.federation.max_examples),
-            module=self.module,
-            datamodule=self.datamodule,
-            folder=self.checkpoints,
-            progress=self.progress,
+            intake=ReplyIntake(
+                Contract.of(arrays, max_examples=cfg.federation.max_examples),
+                roster=roster,
+                with_thresholds=cfg.trainer.threshold == "val",
+            ),
+            metrics=MetricAggregation(roster),
+            recorder=RoundRecorder(self.store, run_id=self.run_id),
+            evaluation=self.evaluation,
+            checkpoints=self.checkpoints,
+            progress=progress,
             strategy=strategy,
             train_config=train_config,
             say=self.say,
@@ -194,14 +199,14 @@ class _Rounds:
         def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
             if server_round == 0 and done:
                 return None  # a resumed run was evaluated after its last round
-            return journal.close_round(arrays, before_training=server_round == 0)
+            return rounds.close(arrays, before_training=server_round == 0)
 
         try:
             strategy.start(
                 grid=RoundGrid(
                     grid,
                     clients=roster.nodes,
-                    handler=journal,
+                    handler=rounds,
                     ask_again_s=cfg.federation.ask_again_s,
                     examples={info.client_id: info.num_examples for info in roster.clients.values()},
                     take=strategy.take if isinstance(strategy, WeightedMean) else None,
@@ -220,21 +225,15 @@ class _Rounds:
     def test(self) -> None:
         """Test the chosen global model on the server's held-out rows, and record it."""
         best = self.cfg.trainer.test_model == "best"
-        state, progress, _ = load_checkpoint(
-            self.checkpoints / ("best.safetensors" if best else "last.safetensors")
-        )
-        self.module.network.load_state_dict(state)
-        scores = predict(
-            self.module.network, self.datamodule, "test", device=evaluation_device(self.cfg.trainer)
-        )
+        state, progress, _ = load_checkpoint(self.checkpoints.best if best else self.checkpoints.last)
         record_test(
             self.store,
             self.run_id,
-            scores,
+            self.evaluation.predict(state),
             threshold=progress.threshold,
             folder=self.folder,
             test_round=progress.round,
-            skipped_images=self.datamodule.data.skipped,
+            skipped_images=self.evaluation.datamodule.data.skipped,
         )
 
 

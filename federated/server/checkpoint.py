@@ -1,4 +1,4 @@
-"""The global model on disk after each round: safetensors, never pickle, replaced in one step."""
+"""`Checkpoints`: the global model on disk after each round: safetensors, never pickle, replaced in one step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -50,6 +53,33 @@ class Progress:
     plateau_stale: int = 0
 
 
+class Checkpoints:
+    """The two files of a run: ``best.safetensors``, and ``last.safetensors``, from which it is resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.best, self.last = folder / "best.safetensors", folder / "last.safetensors"
+
+    def save(
+        self,
+        state: dict[str, Tensor],
+        progress: Progress,
+        *,
+        strategy: Mapping[str, npt.NDArray[np.generic]],
+    ) -> None:
+        """Keep the model of the round that has ended, as the best too if it is.
+
+        Parameters
+        ----------
+        strategy : mapping of str to ndarray
+            What the strategy itself needs to resume.
+        """
+        if progress.best_round == progress.round:
+            save_checkpoint(self.best, state, progress)
+        # "last" after "best": it says that the round is done.
+        kept = {key: torch.from_numpy(np.asarray(array)) for key, array in strategy.items()}
+        save_checkpoint(self.last, state, progress, strategy=kept)
+
+
 _STRATEGY = "strategy/"  # what the keys of a strategy's arrays begin with; a network's have no slash
 
 
@@ -61,7 +91,7 @@ def save_checkpoint(
     Parameters
     ----------
     strategy : mapping of str to Tensor, optional
-        What the strategy itself needs to go on.
+        What the strategy itself needs to resume.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = {f"{_STRATEGY}{key}": tensor for key, tensor in (strategy or {}).items()}
@@ -92,7 +122,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, dict[str, 
             progress = Progress(**json.loads(file.metadata()["progress"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise FederationError(f"no global model to go on from at {path}: {error}") from None
+        raise FederationError(f"no global model to resume from at {path}: {error}") from None
     strategy = {
         key.removeprefix(_STRATEGY): tensors.pop(key) for key in list(tensors) if key.startswith(_STRATEGY)
     }

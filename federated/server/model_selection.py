@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from federated.server.checkpoint import Progress
-from shared.config.config import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
+from shared.config.trainer import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
 
 _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralized run uses
 

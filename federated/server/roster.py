@@ -1,4 +1,4 @@
-"""Who takes part: `connect` waits for Flower's nodes and asks each which client it is."""
+"""`Roster`: the clients of a run; `connect` waits for Flower's nodes and asks each which client it is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from flwr.app import Message, MessageType, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
-from federated.messages.delivery import NOT_CONNECTED, Exchange
+from federated.messages.delivery import NOT_CONNECTED, Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.parse import read_info
 from federated.messages.records import CONFIG, ClientInfo, TrainOrder
-from shared.config.config import Config, FederationConfig
+from shared.config.config import Config
+from shared.config.federation import FederationConfig
+from shared.data.datamodule import part_size
+from shared.metrics.point import Stage
 from shared.runtime import errors
-from shared.runtime.errors import FederationError, FedtwinError, ReplyRefused, bullet_list
+from shared.runtime.errors import FederationError, FedtwinError, ReplyRejected, bullet_list
 
 # As `RoundGrid` words what Flower says in place of a node that is gone, and that it was not asked.
 _GONE = (f"error {ErrorCode.NODE_UNAVAILABLE}:", NOT_CONNECTED)
@@ -38,14 +41,30 @@ class Roster:
         By client id, ascending.
     nodes : dict of int to int
         Flower's node id to client id.
+    rounds_per_epoch : int
+        Rounds that share one pass over a client's training rows.
     """
 
     clients: dict[int, ClientInfo]
     nodes: dict[int, int]
+    rounds_per_epoch: int = 1
 
     def node_of(self, client_id: int) -> int:
         """Flower's id of a client."""
         return next(node for node, client in self.nodes.items() if client == client_id)
+
+    def num_examples(self, client_id: int, *, stage: Stage, round: int) -> int:
+        """The rows that a client's reply of a round is about, and so its weight.
+
+        Parameters
+        ----------
+        round : int
+            From 1.
+        """
+        info = self.clients[client_id]
+        if stage == "val":
+            return info.num_val
+        return part_size(info.num_examples, epoch=round - 1, parts=self.rounds_per_epoch)
 
     def label_counts(self) -> list[int]:
         """Training rows of each class, over all clients.
@@ -102,6 +121,7 @@ def connect(
     return Roster(
         clients=dict(sorted(by_id.items())),
         nodes={node: info.client_id for node, info in reception.infos.items()},
+        rounds_per_epoch=cfg.federation.rounds_per_epoch,
     )
 
 
@@ -138,21 +158,21 @@ class _Reception:
         info, expected = read_info(reply), self.cfg.num_clients
         # A site with its own data is a share of nothing: its number only has to be its own.
         if info.num_partitions and (info.num_partitions != expected or info.client_id >= expected):
-            raise ReplyRefused(
+            raise ReplyRejected(
                 f"it is partition {info.client_id} of {info.num_partitions}, expected one of {expected} "
                 f"(federation.num_clients), counted from 0"
             )
         if twin := [node for node, other in self.infos.items() if other.client_id == info.client_id]:
-            raise ReplyRefused(f"it is partition {info.client_id}, and so is node {twin[0]}")
+            raise ReplyRejected(f"it is partition {info.client_id}, and so is node {twin[0]}")
         if info.classes != self.classes:
-            raise ReplyRefused(
+            raise ReplyRejected(
                 f"its classes are {info.classes}, the server's {self.classes}; "
                 f"set data.classes, so that all number the labels alike"
             )
         parts = self.cfg.rounds_per_epoch
         fewest = 1 if parts == 1 else 2 * parts  # two for every round: BatchNorm cannot train on one
         if not fewest <= info.num_examples <= self.cfg.max_examples:
-            raise ReplyRefused(
+            raise ReplyRejected(
                 f"it has {info.num_examples} training rows, expected {fewest} to {self.cfg.max_examples} "
                 f"(federation.max_examples)"
                 + (f", two for each of federation.rounds_per_epoch={parts}" if parts > 1 else "")
@@ -162,8 +182,8 @@ class _Reception:
     def idle(self) -> None:
         pass
 
-    def finish(self, message_type: str, exchange: Exchange) -> None:
-        self.problems |= exchange.failed | exchange.absent
+    def finish(self, message_type: str, delivery: Delivery) -> None:
+        self.problems |= delivery.failed | delivery.absent
 
 
 def _wait_for_nodes(

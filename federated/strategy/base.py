@@ -117,7 +117,7 @@ class Deterministic(FedAvg):
         return ArrayRecord({key: _cast(array, self._dtypes[key]) for key, array in arrays.items()})
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
-        """What the strategy itself must have to go on, beside the global model."""
+        """What the strategy itself needs to resume, beside the global model."""
         return {}
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]], *, arrays: ArrayRecord) -> None:

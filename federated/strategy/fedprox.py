@@ -1,4 +1,4 @@
-"""FedProx (Li et al. 2020, arXiv 1812.06127): Flower's, made deterministic; `proximal` is the clients' half."""
+"""FedProx (Li et al. 2020, arXiv 1812.06127): Flower's, made deterministic; clients: `proximal_term`."""
 
 from __future__ import annotations
 

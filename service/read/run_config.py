@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from shared.config.config import TrainerConfig
+from shared.config.trainer import TrainerConfig
 from shared.tracking.rows import RunRow
 
 _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/]*(?=@)")

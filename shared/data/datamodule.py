@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.images.augment import build_transform
 from shared.data.images.dataset import ImageData
 from shared.runtime.errors import ConfigError

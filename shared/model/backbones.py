@@ -7,7 +7,8 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from shared.config.config import CnnConfig, Config, ResNetConfig
+from shared.config.config import Config
+from shared.config.model import CnnConfig, ResNetConfig
 from shared.model.weights import load_weights
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from shared.config.config import Config, SchedulerConfig
+from shared.config.config import Config
+from shared.config.trainer import SchedulerConfig
 from shared.data.datamodule import ImageDataModule
 from shared.model.backbones import build_network, frozen_modules
 from shared.model.scores import build_metrics, compute, of_all_devices

@@ -57,7 +57,7 @@ class QuorumError(FederationError):
     """Fewer valid replies arrived in a round than ``federation.min_replies`` asks for."""
 
 
-class ReplyRefused(FederationError):
+class ReplyRejected(FederationError):
     """A client's reply breaks the contract (NaN, wrong shape, wrong key, bad count ...)."""
 
 

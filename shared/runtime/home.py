@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shared.runtime.errors import ConfigError
 
 if TYPE_CHECKING:  # settings take a tenth of a second to import
-    from shared.config.config import TrackingConfig
+    from shared.config.tracking import TrackingConfig
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lightning.fabric.loggers.logger import Logger
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
-from shared.config.config import TrainerConfig
+from shared.config.trainer import TrainerConfig
 from shared.data.datamodule import ImageDataModule
 from shared.model.classifier import LitClassifier
 from shared.runtime.errors import ConfigError

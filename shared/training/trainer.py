@@ -14,7 +14,7 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
-from shared.config.config import TrainerConfig
+from shared.config.trainer import TrainerConfig
 from shared.runtime.errors import ConfigError
 
 

@@ -78,7 +78,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_our_settings_of_each_workload_are_valid(name: str, data: Path) -> None:
-    from shared.config.config import compose
+    from shared.config.compose import compose
 
     workload = WORKLOADS[name]
     cfg = compose(workload.overrides(str(data)))
@@ -87,7 +87,7 @@ def test_our_settings_of_each_workload_are_valid(name: str, data: Path) -> None:
 
 
 def test_the_network_has_as_many_weights_as_ours(data: Path) -> None:
-    from shared.config.config import compose
+    from shared.config.compose import compose
     from shared.model.backbones import build_network
 
     ours = build_network(compose(WORKLOADS["W"].overrides(str(data))), num_classes=2).state_dict()

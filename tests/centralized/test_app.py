@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shared.config.config import CONF_DIR
+from shared.config.compose import CONF_DIR
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["data=npz", "data.image_size=8", "model.widths=[2,4]", "model.hidden=8", "trainer.accelerator=cpu"]

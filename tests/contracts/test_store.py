@@ -268,12 +268,12 @@ class TestRounds:
         run_id = new_run(store)
         given = {"began": NOON, "ended": NOON + timedelta(seconds=3), "sampled": [0, 1], "seconds": 3.5}
         given |= {"bytes_down": 2**40, "bytes_up": 9}
-        store.add_round(run_id, round=1, replied=[0], failed={1: "ReplyRefused: NaN in fc.weight"}, **given)
+        store.add_round(run_id, round=1, replied=[0], failed={1: "ReplyRejected: NaN in fc.weight"}, **given)
         store.add_round(run_id, round=2, replied=[0, 1], failed={}, **given)
         first, second = store.rounds(run_id)
         assert (first.began, first.ended) == (NOON, NOON + timedelta(seconds=3))
         assert (first.sampled, first.replied, first.bytes_down, first.seconds) == ([0, 1], [0], 2**40, 3.5)
-        assert first.failed == {1: "ReplyRefused: NaN in fc.weight"}
+        assert first.failed == {1: "ReplyRejected: NaN in fc.weight"}
         assert second.failed == {}
         store.add_round(run_id, round=1, replied=[0, 1], failed={}, **given)
         assert store.rounds(run_id)[0].replied == [0, 1]

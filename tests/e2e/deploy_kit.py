@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from federated.deploy.demo.network_namespaces import Hosts
+from federated.deploy.demo.network_namespaces import NetworkNamespaces
 from federated.deploy.demo.shares import write_share
 from federated.deploy.demo.testbed import SERVER, Testbed
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition_images
 
@@ -46,7 +47,7 @@ def labels_of(data: ImageData) -> list[int]:
 @contextmanager
 def open_bed(folder: Path, *, data: dict[str, Path], extra_hosts: tuple[str, ...] = ()) -> Iterator[Testbed]:
     """A deployment whose processes are all ended with the block; says it where there are no namespaces."""
-    with Hosts([SERVER, *SITES, *extra_hosts]) as hosts:
+    with NetworkNamespaces([SERVER, *SITES, *extra_hosts]) as hosts:
         if not hosts.isolated:
             print("network namespaces are not permitted here: all machines are on loopback")
         sites = {name: data.get(name, data[SITES[0]]) for name in (*SITES, *extra_hosts)}

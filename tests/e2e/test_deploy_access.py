@@ -261,6 +261,6 @@ def test_a_site_joins_is_checked_and_when_revoked_leaves_at_once(bed: Testbed) -
     kept = bed.kit(name).with_name("kept")
     shutil.copytree(bed.kit(name), kept)  # the site still has its kit
     bed.deployment.revoke(name)
-    wait_for("its key is taken back", lambda: f"taken back {name}" in bed.log(SERVER).read_text(), timeout=60)
+    wait_for("its key is removed", lambda: f"removed {name}" in bed.log(SERVER).read_text(), timeout=60)
     wait_for("its node has ended", lambda: "supernode ended" in bed.log(name).read_text(), timeout=180)
     assert online() == 0

@@ -21,7 +21,7 @@ import pytest
 from federated.client.app import app
 from federated.server.app import serve
 from federated.server.checkpoint import load_checkpoint
-from shared.config.config import validate
+from shared.config.stored import read_snapshot
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
@@ -67,7 +67,7 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     with Store(local.database_url) as store:
         again = serve(
             InProcessGrid(app, num_clients=3),
-            validate(run.config),
+            read_snapshot(run.config),
             store=store,
             home=local,
             say=lambda line: None,

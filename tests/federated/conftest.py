@@ -1,4 +1,4 @@
-"""A federation in one process: real data, store, strategy and journal; the ClientApp is ours or a toy."""
+"""A federation in one process: real data, store and strategy; the ClientApp is ours or a toy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from flwr.serverapp import Grid
 
 from federated.client.app import app
 from federated.kit.deployment import Deployment
-from federated.kit.federation_file import FederationPlan
+from federated.kit.federation_file import FederationFile
 from federated.server.app import serve
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
@@ -131,12 +132,12 @@ SITES = [{"name": "north"}, {"name": "south", "data_path": "/data/south"}, {"nam
 
 
 @pytest.fixture
-def plan() -> FederationPlan:
+def plan() -> FederationFile:
     server = {"address": "fl.example.org", "more_addresses": ["192.0.2.7", "2001:db8::7"]}
-    return FederationPlan.model_validate({"name": "xrays", "server": server, "sites": SITES})
+    return FederationFile.model_validate({"name": "xrays", "server": server, "sites": SITES})
 
 
 @pytest.fixture
-def deployment(plan: FederationPlan, tmp_path: Path) -> Deployment:
+def deployment(plan: FederationFile, tmp_path: Path) -> Deployment:
     """A deployment made of the plan."""
     return Deployment.create(plan, folder=tmp_path / "deployment")

@@ -1,4 +1,4 @@
-"""Clients that send anything at all: each is named and left out, and the average is that of the good ones."""
+"""Clients that send anything at all: each is named and dropped, and the average is that of the good ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from federated.client.app import app
-from federated.messages.delivery import Exchange
+from federated.messages.delivery import Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.parse import printable
 from federated.messages.records import (
@@ -29,9 +29,13 @@ from federated.messages.records import (
     reply_content,
 )
 from federated.messages.validate import Contract
-from federated.server.checkpoint import Progress
+from federated.server.checkpoint import Checkpoints, Progress
+from federated.server.metric_aggregation import MetricAggregation
+from federated.server.reply_intake import ReplyIntake
 from federated.server.roster import Roster
-from federated.server.round_recorder import RoundJournal
+from federated.server.round_recorder import RoundRecorder
+from federated.server.rounds import Rounds
+from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.fedavg import DeterministicFedAvg
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
@@ -351,7 +355,7 @@ def break_array(bad: RecordDict, fine: RecordDict, number: int, how: str, place:
 
 
 @pytest.fixture(scope="module")
-def journal(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> RoundJournal:
+def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Rounds:
     cfg = make_config("trainer.threshold=val", "model.norm=batch")
     root = tmp_path_factory.mktemp("fuzz")
     home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
@@ -362,15 +366,21 @@ def journal(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -
         index: ClientInfo(index, 2, f"site {index}", ["0", "1"], num_examples=7, label_counts=[3, 4], num_val=7)
         for index in range(2)
     }
-    return RoundJournal(
+    roster = Roster(clients=clients, nodes={1000: 0, 1001: 1})
+    return Rounds(
         cfg,
-        store=store,
-        run_id=store.create_run(name="fuzz", training_mode="federated", config={}, seed=0),
-        roster=Roster(clients=clients, nodes={1000: 0, 1001: 1}),
-        contract=Contract.of(arrays_of(module.network), max_examples=1000),
-        module=module,
-        datamodule=ImageDataModule(data, cfg=cfg.data, seed=0),
-        folder=root,
+        roster=roster,
+        intake=ReplyIntake(
+            Contract.of(arrays_of(module.network), max_examples=1000), roster=roster, with_thresholds=True
+        ),
+        metrics=MetricAggregation(roster),
+        recorder=RoundRecorder(
+            store, run_id=store.create_run(name="fuzz", training_mode="federated", config={}, seed=0)
+        ),
+        evaluation=ServerEvaluation(
+            module, datamodule=ImageDataModule(data, cfg=cfg.data, seed=0), cfg=cfg.trainer
+        ),
+        checkpoints=Checkpoints(root),
         progress=Progress(),
         strategy=DeterministicFedAvg(
             nodes=[1000, 1001],
@@ -385,14 +395,14 @@ def journal(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -
     )
 
 
-def good(journal: RoundJournal, kind: str) -> RecordDict:
+def good(rounds: Rounds, kind: str) -> RecordDict:
     stage: Any = "train" if kind == MessageType.TRAIN else "val"
     counts = np.zeros((2, 1000), dtype=np.int64)
     counts[0, 0] = 7
     return reply_content(
         points=[MetricPoint(stage, "loss", 0.5, epoch=1), MetricPoint(stage, "accuracy", 0.5, epoch=1)],
         num_examples=7,
-        arrays=arrays_of(journal.module.network) if kind == MessageType.TRAIN else None,
+        arrays=arrays_of(rounds.evaluation.module.network) if kind == MessageType.TRAIN else None,
         thresholds=counts if kind == MessageType.EVALUATE else None,
     )
 
@@ -408,35 +418,36 @@ def good(journal: RoundJournal, kind: str) -> RecordDict:
     changes=st.lists(CHANGES, max_size=2),
     breaks=st.lists(BREAKS, max_size=2),
 )
-def test_any_reply_is_accepted_or_refused_and_never_poisons(
-    kind: str, changes: list[Any], breaks: list[Any], journal: RoundJournal
+def test_any_reply_is_accepted_or_rejected_and_never_poisons(
+    kind: str, changes: list[Any], breaks: list[Any], rounds: Rounds
 ) -> None:
     asked = Message(RecordDict(), 1000, kind)
     asked.metadata.__dict__["_message_id"] = "asked"
-    bad, fine = good(journal, kind), good(journal, kind)
+    bad, fine = good(rounds, kind), good(rounds, kind)
     for change, *arguments in changes:
         change(bad, *arguments)
     for arguments in breaks:
         break_array(bad, fine, *arguments)
     replies = [Message(bad, reply_to=asked), Message(fine, reply_to=asked)]
-    journal._clear()
-    exchange = Exchange(sent=[0, 1])
-    grid = RoundGrid(InProcessGrid(app, num_clients=0), clients=journal.roster.nodes, handler=journal)
-    reasons = [grid._judge(kind, client_id, reply, exchange) for client_id, reply in enumerate(replies)]
+    rounds.metrics.clear()
+    rounds.recorder.begin_round()
+    delivery = Delivery(sent=[0, 1])
+    grid = RoundGrid(InProcessGrid(app, num_clients=0), clients=rounds.roster.nodes, handler=rounds)
+    reasons = [grid._judge(kind, client_id, reply, delivery) for client_id, reply in enumerate(replies)]
     assert reasons[0] is None or printable(reasons[0])
     assert reasons[1] is None
     accepted = [client_id for client_id, reason in enumerate(reasons) if reason is None]
-    exchange.replied = accepted
-    journal.finish(kind, exchange)
-    assert all(math.isfinite(value) for means in journal._means.values() for value in means.values())
+    delivery.replied = accepted
+    rounds.finish(kind, delivery)
+    assert all(math.isfinite(value) for means in rounds.metrics.means.values() for value in means.values())
     if kind == MessageType.TRAIN:
         strategy = DeterministicFedAvg(
             nodes=[1000, 1001], eval_nodes=[], seed=0, fraction_train=1, fraction_evaluate=0, min_train=1
         )
-        strategy._dtypes = journal.contract.dtypes
+        strategy._dtypes = rounds.intake.contract.dtypes
         arrays, _ = strategy.aggregate_train(1, [replies[client_id] for client_id in accepted])
         assert arrays is not None
         for key, item in arrays.items():
-            assert item.dtype == journal.contract.dtypes[key]
-            assert item.shape == journal.contract.shapes[key]
+            assert item.dtype == rounds.intake.contract.dtypes[key]
+            assert item.shape == rounds.intake.contract.shapes[key]
             assert np.isfinite(item.numpy()).all()

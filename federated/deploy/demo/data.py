@@ -11,9 +11,10 @@ from pathlib import Path
 from federated.deploy.demo.shares import write_share
 from federated.deploy.demo.testbed import SERVER
 from federated.kit.deployment import Deployment
-from federated.kit.federation_file import FederationPlan
+from federated.kit.federation_file import FederationFile
 from federated.kit.site_data import source_of
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition_images
 from shared.runtime.errors import DeployError
@@ -55,7 +56,7 @@ def prepare(
     values = {"name": "demo", "server": {"address": address}, "sites": sites, "supervisor": "compose"}
     requires = {"disk_gb": 0.5, "memory_gb": 1}
     Deployment.create(
-        FederationPlan.model_validate({**values, "requires": requires}), folder=folder / "deployment"
+        FederationFile.model_validate({**values, "requires": requires}), folder=folder / "deployment"
     )
     kit = [f"federation.kit={folder / 'deployment' / SERVER}", f"federation.num_clients={len(SITES)}"]
     run = [*kit, f"data.path={paths[SERVER]}", *shared, f"federation.num_rounds={rounds}", *overrides]

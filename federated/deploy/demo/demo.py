@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from federated.deploy.demo.data import SITES, Say, data_settings, share_out
-from federated.deploy.demo.network_namespaces import Hosts
+from federated.deploy.demo.network_namespaces import NetworkNamespaces
 from federated.deploy.demo.testbed import SERVER, Testbed
 from shared.runtime.errors import DeployError
 from shared.runtime.home import open_home
@@ -57,7 +57,7 @@ def demo(
 
         settings = data_settings(data)
         paths, shared = share_out(settings, folder=folder / "data", home=home, say=say)
-        with Hosts([SERVER, *SITES], isolated=False if loopback else None) as hosts:
+        with NetworkNamespaces([SERVER, *SITES], isolated=False if loopback else None) as hosts:
             _tell_where(hosts, say)
             bed = Testbed(hosts, folder=folder, data=paths, home=home.root)
             _start(bed, say)
@@ -68,7 +68,7 @@ def demo(
     say("done; the run stays in the database: fedtwin runs, fedtwin serve")
 
 
-def _tell_where(hosts: Hosts, say: Say) -> None:
+def _tell_where(hosts: NetworkNamespaces, say: Say) -> None:
     if hosts.isolated:
         places = ", ".join(f"{name} {hosts.address(name)}" for name in hosts.names)
         say(f"each machine is a network namespace with an address of its own: {places}")

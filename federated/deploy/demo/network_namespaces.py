@@ -1,4 +1,4 @@
-"""`Hosts`: several machines on one, each a network namespace with its own address; see `testbed`."""
+"""`NetworkNamespaces`: several machines on one, each a network namespace with its own address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SWITCH, _SERVER_BYTE, _SITE_BYTE = "switch", 1, 11
 _LOOPBACK = "127.0.0.1"
 
 
-class Hosts:
+class NetworkNamespaces:
     """Machines by name, the first of which is the server; where namespaces are not permitted, all are this one.
 
     Parameters
@@ -42,7 +42,7 @@ class Hosts:
             )
         self.isolated = possible
 
-    def __enter__(self) -> Hosts:
+    def __enter__(self) -> NetworkNamespaces:
         if self.isolated:
             try:
                 self._connect()

@@ -1,4 +1,4 @@
-"""Writes shares of a data set as data sets of their own, as sites would hold them; `demo` and tests use it."""
+"""Writes shares of a data set as data sets of their own, as sites would hold them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Testbed`: a whole deployment on one machine, with real kits and processes; `demo` and tests use it."""
+"""`Testbed`: a whole deployment on one machine, with real kits and processes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from federated.deploy.demo.network_namespaces import Hosts
+from federated.deploy.demo.network_namespaces import NetworkNamespaces
 from federated.kit.deployment import Deployment
-from federated.kit.federation_file import FederationPlan
+from federated.kit.federation_file import FederationFile
 from federated.kit.server_kit import state_folder
 from shared.runtime.errors import DeployError
 
@@ -24,11 +24,11 @@ SERVER = "server"
 
 
 class Testbed:
-    """A server and sites, each on a machine of `Hosts`.
+    """A server and sites, each on a machine of `NetworkNamespaces`.
 
     Parameters
     ----------
-    hosts : Hosts
+    hosts : NetworkNamespaces
         Their first is called ``server``, the others are the sites.
     folder : Path
         Takes the kits and the logs.
@@ -44,7 +44,7 @@ class Testbed:
 
     def __init__(
         self,
-        hosts: Hosts,
+        hosts: NetworkNamespaces,
         *,
         folder: Path,
         data: Mapping[str, Path],
@@ -59,7 +59,7 @@ class Testbed:
         ports = [port, superlink_port, *range(node_port, node_port + len(self.sites))]
         if not hosts.isolated:  # other programs of this machine may have them
             ports = free_ports(len(ports))
-        plan = FederationPlan.model_validate(
+        plan = FederationFile.model_validate(
             {
                 "name": "testbed",
                 "server": {

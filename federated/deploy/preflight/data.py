@@ -1,4 +1,4 @@
-"""A site's data, looked at by `check`: readable, ``metadata.csv`` valid, no image missing, label counts."""
+"""Preflight of a site's data: readable, ``metadata.csv`` valid, no image missing, label counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from federated.deploy.preflight.finding import Finding
 from federated.kit.site_data import source_of
 from federated.kit.site_file import KitFacts, SiteFile
-from shared.config.config import DataConfig, compose
+from shared.config.compose import compose
+from shared.config.data import DataConfig
 from shared.data.images.dataset import load_images
 from shared.data.sources.metadata_csv import MetadataSource, image_name
 from shared.data.sources.open import open_source

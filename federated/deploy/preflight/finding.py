@@ -1,4 +1,4 @@
-"""`Finding`: what `check` found of one thing at a site, and its fix; shown as a table or as JSON."""
+"""`Finding`: the result of one preflight check at a site, and its fix; shown as a table or as JSON."""
 
 from __future__ import annotations
 

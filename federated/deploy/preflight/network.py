@@ -1,4 +1,4 @@
-"""The way from a site to its server, looked at by `check`: connection, certificate, clock, access."""
+"""Preflight of the way from a site to its server: connection, certificate, clock, access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Resumer`: on a deployment's server, goes on with runs that lost their ServerApp or their SuperLink."""
+"""`AutoResumer`: on a deployment's server, resumes runs that lost their ServerApp or their SuperLink."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRIES = 3  # without a new round
 PATIENCE_S = 30.0  # until a database that could not be reached is asked again
 
 
-class Resumer:
+class AutoResumer:
     """Looks for interrupted runs of this kit, and starts ``fedtwin resume`` for one at a time.
 
     Parameters
@@ -47,12 +47,12 @@ class Resumer:
         self._due = 0.0
         self._tries: dict[int, tuple[int, int]] = {}  # run to the rounds it had and how often it was tried then
 
-    def __enter__(self) -> Resumer:
+    def __enter__(self) -> AutoResumer:
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.process is not None and self.process.poll() is None:
-            # Not Ctrl-C, which would stop the run: it is to go on when the server is back.
+            # Not Ctrl-C, which would stop the run: it is resumed when the server is back.
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -83,7 +83,7 @@ class Resumer:
                 self._tries[run.id] = rounds, tries + 1
                 self.say(
                     f"run {run.id} was interrupted after round {rounds} ({run.error}): "
-                    f"going on, try {tries + 1} of {TRIES}"
+                    f"resuming, attempt {tries + 1} of {TRIES}"
                 )
                 self.process = self._start(run)
                 return

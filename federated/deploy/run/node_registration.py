@@ -15,7 +15,7 @@ from shared.runtime.errors import DeployError
 
 @dataclass(frozen=True)
 class Changes:
-    """What a registration changed: names of sites, and Flower's ids of the nodes that were taken back."""
+    """What a registration changed: names of sites, and Flower's ids of the nodes that were removed."""
 
     added: list[str]
     removed: list[str]

@@ -1,4 +1,4 @@
-"""Starts what a kit is for: a site's SuperNode, or a server's SuperLink and nginx, under a `Supervisor`."""
+"""Starts a kit's programs under a `Supervisor`: a site's SuperNode, or the server's SuperLink and nginx."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from federated.deploy.run import zygote_client as warm_call
-from federated.deploy.run.auto_resume import Resumer
+from federated.deploy.run import zygote_client
+from federated.deploy.run.auto_resume import AutoResumer
 from federated.deploy.run.node_registration import register
 from federated.deploy.run.supervisor import Program, Supervisor
 from federated.kit.files import make_folder, open_to_others, write_private
@@ -38,7 +38,7 @@ def start(kit: Path, *, resume: bool = True) -> None:
     kit : Path
         The folder of a site's kit or of the server's.
     resume : bool
-        Whether the server goes on by itself with runs that were interrupted.
+        Whether the server resumes interrupted runs by itself.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def start(kit: Path, *, resume: bool = True) -> None:
             programs = server_programs(server)
             duties.append(_Registrar(server).tick)
             if resume:
-                duties.append(stack.enter_context(Resumer(server, home=open_home())).tick)
+                duties.append(stack.enter_context(AutoResumer(server, home=open_home())).tick)
         elif (kit / SITE_FILE).is_file():
             programs = site_programs(kit)
         else:
@@ -94,14 +94,14 @@ def site_programs(kit: Path) -> list[Program]:
     home = {"FLWR_HOME": str(make_folder(state / "flower")), "FEDTWIN_HOME": str(make_folder(state / "home"))}
     # Decoded images lie in the home: it belongs to this site alone, and no database is used.
     env = {name: value for name, value in environment(home).items() if name != "FEDTWIN_DATABASE_URL"}
-    warm = make_folder(state / "warm")
-    call = [sys.executable, "-IS", str(Path(warm_call.__file__)), str(warm), tool(_CLIENTAPP)]
-    write_private(warm / "bin" / _CLIENTAPP, f'#!/bin/sh\nexec {shlex.join(call)} "$@"\n', runnable=True)
-    node_env = {**env, "PATH": f"{warm / 'bin'}{os.pathsep}{env['PATH']}"}
-    parent = [sys.executable, "-m", "federated.deploy.run.zygote", str(warm)]
+    zygote = make_folder(state / "zygote")
+    call = [sys.executable, "-IS", str(Path(zygote_client.__file__)), str(zygote), tool(_CLIENTAPP)]
+    write_private(zygote / "bin" / _CLIENTAPP, f'#!/bin/sh\nexec {shlex.join(call)} "$@"\n', runnable=True)
+    node_env = {**env, "PATH": f"{zygote / 'bin'}{os.pathsep}{env['PATH']}"}
+    parent = [sys.executable, "-m", "federated.deploy.run.zygote", str(zygote)]
     return [
         Program("supernode", command, node_env, state / "log" / "supernode.log"),
-        Program("warm", parent, env, state / "log" / "warm.log"),
+        Program("zygote", parent, env, state / "log" / "zygote.log"),
     ]
 
 
@@ -165,5 +165,5 @@ class _Registrar:
         self.known = keys
         self.say(
             f"ready: {len(keys)} keys of sites; registered {', '.join(changes.added) or 'none'}, "
-            f"taken back {', '.join(changes.removed) or 'none'}"
+            f"removed {', '.join(changes.removed) or 'none'}"
         )

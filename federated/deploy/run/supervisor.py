@@ -1,4 +1,4 @@
-"""`Supervisor`: keeps programs running, each started again after a growing pause; `start` says which."""
+"""`Supervisor`: keeps programs running, each restarted after a growing pause."""
 
 from __future__ import annotations
 

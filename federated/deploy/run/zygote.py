@@ -1,8 +1,8 @@
-"""A warm parent for ClientApps: imports the packages once, and forks a process for each message.
+"""The zygote of ClientApps: imports the packages once, and forks a process for each message.
 
 Flower starts a new Python process at a site for every message, and its imports take seconds. Flower calls the
-command ``flwr-clientapp``, which it finds by ``PATH``: at a site of ours that is `warm_call`, which asks this
-parent for a process. What runs there is Flower's own command, with the app that the server sent.
+command ``flwr-clientapp``, which it finds by ``PATH``: at a site of ours that is `zygote_client`, which asks
+the zygote for a process. What runs there is Flower's own command, with the app that the server sent.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def main(folder: Path) -> None:
     gc.freeze()  # a collection in a child would copy every page of it
     os.chdir(folder)  # a socket's path is short: so it may lie anywhere
     with socket.socket(socket.AF_UNIX) as listener:
-        Path("warm.sock").unlink(missing_ok=True)
+        Path("zygote.sock").unlink(missing_ok=True)
         os.umask(0o077)
-        listener.bind("warm.sock")
+        listener.bind("zygote.sock")
         listener.listen(16)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the system
         signal.signal(signal.SIGINT, signal.SIG_DFL)

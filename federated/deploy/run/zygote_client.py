@@ -1,4 +1,4 @@
-"""What Flower starts as ``flwr-clientapp`` at a site: asks `warm` for the process, or starts it cold.
+"""What Flower starts as ``flwr-clientapp`` at a site: asks the zygote for the process, or starts it cold.
 
 Run as a script with nothing but the standard library, because its own start is what every message waits for.
 """
@@ -18,9 +18,9 @@ def main(folder: str, cold: str, arguments: list[str]) -> int:
     Parameters
     ----------
     folder : str
-        Where `warm` listens.
+        Where the zygote listens.
     cold : str
-        Flower's own command, in case that `warm` is not there.
+        Flower's own command, in case the zygote is not running.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def main(folder: str, cold: str, arguments: list[str]) -> int:
     try:
         caller = _connect(folder)
     except OSError as error:
-        print(f"the warm parent is not there ({error}): a cold start", file=sys.stderr, flush=True)
+        print(f"no zygote ({error}): cold start", file=sys.stderr, flush=True)
         os.execv(cold, [cold, *arguments])
     with caller:
         socket.send_fds(caller, [b"+"], [1, 2])  # where its output goes
@@ -46,7 +46,7 @@ def _connect(folder: str) -> socket.socket:
     os.chdir(folder)  # a socket's path is short
     try:
         caller = socket.socket(socket.AF_UNIX)
-        caller.connect("warm.sock")
+        caller.connect("zygote.sock")
         return caller
     finally:
         os.chdir(here)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from shared.config.config import AugmentConfig, DataConfig
+from shared.config.data import AugmentConfig, DataConfig
 
 Transform = Callable[[Tensor], Tensor]  # of a batch
 

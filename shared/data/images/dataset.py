@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.cache import drop_entry, open_entry, remember_digest
 from shared.data.pixels.files import Content
 from shared.data.progress import progress_bar

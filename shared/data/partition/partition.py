@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from shared.config.config import PartitionConfig
+from shared.config.partition import PartitionConfig
 from shared.data.images.dataset import ImageData
 from shared.data.partition.natural import natural
 from shared.data.partition.pathological import pathological

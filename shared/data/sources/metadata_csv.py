@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.config.config import ColumnsConfig
+from shared.config.data import ColumnsConfig
 from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import FileTree, open_reader
 from shared.data.pixels.zip_archive import normal_name, unsafe_reason

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import Content, FolderTree, OneFile, ZipTree, existing_path
 from shared.data.pixels.zip_archive import is_junk

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.config.config import ColumnsConfig
+from shared.config.data import ColumnsConfig
 from shared.runtime.errors import MetadataError, bullet_list
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -140,7 +140,7 @@ def test_what_is_wrong_with_a_sites_data_stays_there(
     assert "Mrs Miller.npz" in capsys.readouterr().err
 
 
-def test_a_site_with_other_classes_is_refused(
+def test_a_site_with_other_classes_is_rejected(
     make_config: MakeConfig, federate: Federate, two_classes: Path, tmp_path: Path
 ) -> None:
     arrays = dict(np.load(two_classes))

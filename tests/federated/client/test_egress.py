@@ -10,7 +10,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 
 from federated.client.app import app
-from federated.client.egress import cut_down, only_allowed
+from federated.client.egress import egress_filter, filter_content
 from federated.kit.federation_file import COUNTS, METRICS, MayLeave
 from federated.messages.parse import read_error, read_info, read_points
 from federated.messages.records import ARRAYS, CONFIG, POINTS, TrainOrder, arrays_of
@@ -115,7 +115,7 @@ def test_nothing_that_is_not_known_leaves() -> None:
             ),
         }
     )
-    kept = cut_down(content, MayLeave())
+    kept = filter_content(content, MayLeave())
     assert sorted(kept) == [METRIC_RECORD, POINTS]
     assert dict(kept.metric_records[METRIC_RECORD]) == {"num-examples": 3}
     assert dict(kept.config_records[POINTS]) == {
@@ -137,7 +137,7 @@ def call(site_file: Path, error: Exception) -> Message:
     def fail(message: Message, context: Context) -> Message:
         raise error
 
-    return only_allowed(message, context, fail)
+    return egress_filter(message, context, fail)
 
 
 def test_an_unforeseen_error_leaves_without_its_text(

@@ -15,7 +15,7 @@ from flwr.cli.supernode.register import try_load_public_key
 from flwr.common.config import parse_config_args
 
 from federated.kit.deployment import Deployment
-from federated.kit.federation_file import FederationPlan, SitePlan
+from federated.kit.federation_file import FederationFile, SitePlan
 from federated.kit.node_key import read_private_key, read_public_key
 from federated.kit.server_kit import ServerKit
 from federated.kit.site_file import read_facts, read_site
@@ -192,7 +192,7 @@ def test_renewal_changes_what_it_should_and_nothing_else(deployment: Deployment)
     assert read_site(deployment.site_kit("south") / "site.yaml").partition_id == 1
 
 
-def test_a_folder_that_is_in_use_is_not_overwritten(deployment: Deployment, plan: FederationPlan) -> None:
+def test_a_folder_that_is_in_use_is_not_overwritten(deployment: Deployment, plan: FederationFile) -> None:
     with pytest.raises(DeployError, match="is not empty; name a new folder with --output"):
         Deployment.create(plan, folder=deployment.folder)
 
@@ -206,7 +206,7 @@ def test_a_folder_that_is_no_deployment(tmp_path: Path, deployment: Deployment) 
 
 
 def test_another_authoritys_key_is_noticed(
-    deployment: Deployment, plan: FederationPlan, tmp_path: Path
+    deployment: Deployment, plan: FederationFile, tmp_path: Path
 ) -> None:
     other = Deployment.create(plan, folder=tmp_path / "other")
     (deployment.folder / "ca" / "ca.key").write_bytes((other.folder / "ca" / "ca.key").read_bytes())
@@ -245,7 +245,7 @@ def test_the_command_shows_no_secret(
     ("listen", "asked"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.9.8.7", "10.9.8.7")]
 )
 def test_the_health_check_asks_where_nginx_listens(
-    listen: str, asked: str, plan: FederationPlan, tmp_path: Path
+    listen: str, asked: str, plan: FederationFile, tmp_path: Path
 ) -> None:
     server = plan.server.model_copy(update={"listen": listen})
     made = Deployment.create(plan.model_copy(update={"server": server}), folder=tmp_path / "made")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from federated.kit.federation_file import COUNTS, METRICS, load_plan
+from federated.kit.federation_file import COUNTS, METRICS, read_federation_file
 from shared.model.scores import build_metrics
 from shared.runtime.errors import DeployError
 
@@ -26,7 +26,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_short_plan_has_safe_defaults(tmp_path: Path) -> None:
-    plan = load_plan(write(tmp_path, GOOD))
+    plan = read_federation_file(write(tmp_path, GOOD))
     assert (plan.server.address, plan.server.port, plan.server.superlink_port) == ("fl.example.org", 9443, 9092)
     assert [(site.name, site.data_path, site.node_port) for site in plan.sites] == [
         ("north", None, 9094),
@@ -51,7 +51,7 @@ valid_days: 9999
 colour: red
 """
     with pytest.raises(DeployError) as caught:
-        load_plan(write(tmp_path, text))
+        read_federation_file(write(tmp_path, text))
     for part in (
         "name: expected 1 to 63 letters",
         "server.address: expected a host name or an IP address without a port, got 'http://fl.example.org:80'",
@@ -81,10 +81,10 @@ colour: red
 )
 def test_what_does_not_fit_together(tmp_path: Path, change: tuple[str, str], says: str) -> None:
     with pytest.raises(DeployError) as caught:
-        load_plan(write(tmp_path, GOOD.replace(*change)))
+        read_federation_file(write(tmp_path, GOOD.replace(*change)))
     assert says in str(caught.value)
 
 
 def test_a_plan_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match="cannot be read: No such file"):
-        load_plan(tmp_path / "no.yaml")
+        read_federation_file(tmp_path / "no.yaml")

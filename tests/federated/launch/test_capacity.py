@@ -10,7 +10,8 @@ import torch
 
 from federated.launch import capacity as module
 from federated.launch.capacity import capacity
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.runtime.errors import ConfigError
 
 CORES = 6

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from federated.launch.flwr_run import PACKAGES, app_folder
-from federated.launch.local_superlink import SuperLink, sweep
-from shared.config.config import compose
+from federated.launch.local_superlink import LocalSuperLink, sweep
+from shared.config.compose import compose
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
@@ -86,5 +86,5 @@ def test_the_flower_app_is_our_packages_alone() -> None:
 def test_a_ray_cluster_that_is_not_there_is_named_at_once(port: int, home: Home) -> None:
     cfg = compose(["federation.engine=flower", f"federation.ray_address=127.0.0.1:{port}"])
     with pytest.raises(FederationError, match=rf"no Ray cluster answers at .*127\.0\.0\.1:{port}"):
-        SuperLink(cfg, home=home, run_id=1)
+        LocalSuperLink(cfg, home=home, run_id=1)
     assert not list(home.root.glob("flower-*"))

@@ -10,10 +10,10 @@ import pytest
 from flwr.app import Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from federated.messages.delivery import Exchange
+from federated.messages.delivery import Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.records import error_content
-from shared.runtime.errors import DivergedError, ReplyRefused
+from shared.runtime.errors import DivergedError, ReplyRejected
 from simulations.engine.in_process import InProcessGrid
 
 NODES = {1000: 2, 1001: 0, 1002: 1}  # node to client, in another order
@@ -32,24 +32,24 @@ def echo() -> ClientApp:
 class Clerk:
     """A handler that refuses some clients, and remembers everything."""
 
-    def __init__(self, refused: Iterable[int] = ()) -> None:
-        self.refused = set(refused)
+    def __init__(self, rejected: Iterable[int] = ()) -> None:
+        self.rejected = set(rejected)
         self.seen: list[int] = []
-        self.exchange = Exchange()
+        self.delivery = Delivery()
         self.finished = 0
 
     def accept(self, message_type: str, client_id: int, reply: Message) -> None:
         assert message_type == MessageType.TRAIN
         self.seen.append(client_id)
-        if client_id in self.refused:
-            raise ReplyRefused(f"no \x1b[2J client {client_id}")
+        if client_id in self.rejected:
+            raise ReplyRejected(f"no \x1b[2J client {client_id}")
 
     def idle(self) -> None:
         self.idled = True
 
-    def finish(self, message_type: str, exchange: Exchange) -> None:
+    def finish(self, message_type: str, delivery: Delivery) -> None:
         assert message_type == MessageType.TRAIN
-        self.exchange, self.finished = exchange, self.finished + 1
+        self.delivery, self.finished = delivery, self.finished + 1
 
 
 def send(inner: InProcessGrid, clerk: Clerk, *, timeout: float | None = 5.0) -> list[int]:
@@ -70,11 +70,11 @@ def test_replies_come_back_by_client_whatever_their_order() -> None:
         random.seed(seed)
         clerk = Clerk()
         assert send(Shuffled(echo(), num_clients=3), clerk) == [1001, 1002, 1000]
-        assert clerk.exchange.sent == clerk.exchange.replied == [0, 1, 2]
-        assert clerk.exchange.failed == {}
-        assert clerk.exchange.bytes_down == {0: 9, 1: 9, 2: 9}
-        assert clerk.exchange.bytes_up == {0: 10, 1: 10, 2: 10}
-        assert set(clerk.exchange.seconds) == {0, 1, 2}
+        assert clerk.delivery.sent == clerk.delivery.replied == [0, 1, 2]
+        assert clerk.delivery.failed == {}
+        assert clerk.delivery.bytes_down == {0: 9, 1: 9, 2: 9}
+        assert clerk.delivery.bytes_up == {0: 10, 1: 10, 2: 10}
+        assert set(clerk.delivery.seconds) == {0, 1, 2}
         assert clerk.finished == 1
 
 
@@ -92,10 +92,10 @@ def test_nothing_to_send_is_nothing_to_finish() -> None:
 
 
 def test_a_refusal_is_a_reason_without_control_characters() -> None:
-    clerk = Clerk(refused=[1])
+    clerk = Clerk(rejected=[1])
     assert send(InProcessGrid(echo(), num_clients=3), clerk) == [1001, 1000]
-    assert clerk.exchange.failed == {1: "refused: no ?[2J client 1"}
-    assert clerk.exchange.replied == [0, 2]
+    assert clerk.delivery.failed == {1: "rejected: no ?[2J client 1"}
+    assert clerk.delivery.replied == [0, 2]
 
 
 def test_what_a_client_raises_is_a_reason() -> None:
@@ -112,7 +112,7 @@ def test_what_a_client_raises_is_a_reason() -> None:
     clerk = Clerk()
     assert send(InProcessGrid(app, num_clients=3), clerk) == []
     assert clerk.seen == []
-    assert clerk.exchange.failed == {
+    assert clerk.delivery.failed == {
         0: "DivergedError: train/loss is nan",
         1: "error 2: AssertionError: a ClientApp returned str",
         2: "error 2: RuntimeError: out of memory",
@@ -153,8 +153,8 @@ def test_a_reply_that_is_not_there_by_the_deadline_is_missing() -> None:
     began = time.monotonic()
     assert send(Late(echo(), num_clients=3), clerk, timeout=1.0) == [1001, 1000]
     assert time.monotonic() - began >= 1
-    assert clerk.exchange.failed == {1: "no reply within 1 s"}
-    assert 1 not in clerk.exchange.seconds
+    assert clerk.delivery.failed == {1: "no reply within 1 s"}
+    assert 1 not in clerk.delivery.seconds
 
 
 def test_no_pause_between_polls_is_longer_than_a_quarter_of_a_second() -> None:
@@ -206,10 +206,10 @@ def test_a_message_that_was_lost_is_sent_again_and_its_reply_counts() -> None:
     grid = RoundGrid(inner, clients=NODES, handler=clerk, ask_again_s=0.1)
     replies = grid.send_and_receive(messages_for(MessageType.TRAIN), timeout=30)
     assert [reply.metadata.src_node_id for reply in replies] == [1001, 1002, 1000]
-    assert clerk.exchange.asked_again == {1: 2}
-    assert clerk.exchange.bytes_down == {0: 9, 1: 27, 2: 9}
-    assert clerk.exchange.failed == {}
-    assert clerk.exchange.seconds[1] >= 0.3  # 0.1 s, then 0.2 s: the wait doubles
+    assert clerk.delivery.asked_again == {1: 2}
+    assert clerk.delivery.bytes_down == {0: 9, 1: 27, 2: 9}
+    assert clerk.delivery.failed == {}
+    assert clerk.delivery.seconds[1] >= 0.3  # 0.1 s, then 0.2 s: the wait doubles
 
 
 def test_without_a_wait_nothing_is_sent_again() -> None:
@@ -222,13 +222,13 @@ def test_a_node_that_is_away_is_neither_asked_nor_asked_again() -> None:
     clerk, inner = Clerk(), Swallows(lost=1)
     grid = RoundGrid(inner, clients=NODES, handler=clerk, ask_again_s=0.1)
     inner.gone = {1000}
-    assert grid._send(messages_for(MessageType.TRAIN)[:1], clerk.exchange) == {}
-    assert clerk.exchange.absent == {2: "is not connected"}
-    waiting = grid._send(messages_for(MessageType.TRAIN)[2:], clerk.exchange)
+    assert grid._send(messages_for(MessageType.TRAIN)[:1], clerk.delivery) == {}
+    assert clerk.delivery.absent == {2: "is not connected"}
+    waiting = grid._send(messages_for(MessageType.TRAIN)[2:], clerk.delivery)
     inner.gone = {1002}
     time.sleep(0.11)
-    assert grid._repeat(waiting, clerk.exchange) == {}
-    assert clerk.exchange.asked_again == {}
+    assert grid._repeat(waiting, clerk.delivery) == {}
+    assert clerk.delivery.asked_again == {}
 
 
 def test_a_reply_after_the_deadline_is_dropped_and_recorded_and_its_client_skips_the_evaluation() -> None:
@@ -253,20 +253,20 @@ def test_a_reply_after_the_deadline_is_dropped_and_recorded_and_its_client_skips
         def accept(self, message_type: str, client_id: int, reply: Message) -> None:
             self.seen.append(client_id)
 
-        def finish(self, message_type: str, exchange: Exchange) -> None:
-            self.exchange = exchange
+        def finish(self, message_type: str, delivery: Delivery) -> None:
+            self.delivery = delivery
 
     clerk, inner = Recorder(), Slow(app, num_clients=3)
     grid = RoundGrid(inner, clients=NODES, handler=clerk)
     assert len(grid.send_and_receive(messages_for(MessageType.TRAIN), timeout=0.5)) == 2
-    assert clerk.exchange.failed == {1: "no reply within 0.5 s"}
+    assert clerk.delivery.failed == {1: "no reply within 0.5 s"}
     assert len(grid.send_and_receive(messages_for(MessageType.EVALUATE), timeout=30)) == 2
-    assert clerk.exchange.absent == {1: "still owes its training reply"}
+    assert clerk.delivery.absent == {1: "still owes its training reply"}
     inner.busy = False
     replies = grid.send_and_receive(messages_for(MessageType.TRAIN), timeout=30)
     assert len(replies) == 3  # it is asked anew, and what it owed is not taken for the answer
-    assert set(clerk.exchange.late) == {1}
-    assert clerk.exchange.late[1] >= 0.5
+    assert set(clerk.delivery.late) == {1}
+    assert clerk.delivery.late[1] >= 0.5
     assert clerk.seen.count(1) == 1
 
 
@@ -283,7 +283,7 @@ class Gone(InProcessGrid):
 def test_a_node_that_is_gone_is_named_at_once() -> None:
     clerk = Clerk()
     assert send(Gone(echo(), num_clients=3), clerk, timeout=None) == [1001, 1002]
-    assert "no longer there" in clerk.exchange.failed[2]
+    assert "no longer there" in clerk.delivery.failed[2]
 
 
 def test_an_error_of_flower_for_a_dead_node_goes_to_its_client() -> None:
@@ -295,7 +295,7 @@ def test_an_error_of_flower_for_a_dead_node_goes_to_its_client() -> None:
 
     clerk = Clerk()
     assert send(Dead(echo(), num_clients=3), clerk) == []
-    assert clerk.exchange.failed == dict.fromkeys((0, 1, 2), "error 5: Node unavailable")
+    assert clerk.delivery.failed == dict.fromkeys((0, 1, 2), "error 5: Node unavailable")
 
 
 class Unreadable(InProcessGrid):
@@ -321,14 +321,14 @@ class Unreadable(InProcessGrid):
 def test_a_reply_that_flower_cannot_read_does_not_end_the_run() -> None:
     clerk, inner = Clerk(), Unreadable()
     assert send(inner, clerk, timeout=1.0) == [1001]  # the first message is for client 0
-    assert set(clerk.exchange.failed.values()) == {"no reply within 1 s"}
+    assert set(clerk.delivery.failed.values()) == {"no reply within 1 s"}
     assert set(inner.pulls[1:]) == {1}
     again = Clerk()
     grid = RoundGrid(inner, clients=NODES, handler=again)
     grid._one_by_one = True
     messages = [Message(RecordDict(), node, MessageType.TRAIN) for node in NODES]
     assert len(grid.send_and_receive(messages, timeout=1.0)) == 2  # alone, it harms nobody
-    assert again.exchange.failed == {1: "no reply within 1 s"}
+    assert again.delivery.failed == {1: "no reply within 1 s"}
 
 
 def test_a_lost_connection_is_an_error() -> None:

@@ -1,4 +1,4 @@
-"""Points, threshold counts, descriptions and errors from clients: what is read, and what is refused."""
+"""Points, threshold counts, descriptions and errors from clients: what is read, and what is rejected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from federated.messages.records import (
     reply_content,
 )
 from shared.metrics.point import MetricPoint
-from shared.runtime.errors import DivergedError, FedtwinError, PartitionError, ReplyRefused
+from shared.runtime.errors import DivergedError, FedtwinError, PartitionError, ReplyRejected
 
 GOOD: dict[str, Any] = {
     "stages": ["train", "train"],
@@ -94,8 +94,8 @@ def test_no_points_are_points() -> None:
         ({"counts": [7, 10**5000]}, "a number beyond 64 bits"),
     ],
 )  # fmt: skip
-def test_refused_points(changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+def test_rejected_points(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ReplyRejected, match=re.escape(reason)):
         points(**changes)
 
 
@@ -103,12 +103,12 @@ def test_too_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_POINTS", 2)
     assert len(points()) == 2
     more = {key: value * 2 for key, value in GOOD.items()}
-    with pytest.raises(ReplyRefused, match="more than 2 points"):
+    with pytest.raises(ReplyRejected, match="more than 2 points"):
         points(**more)
 
 
 def test_no_points_at_all() -> None:
-    with pytest.raises(ReplyRefused, match=re.escape("expected a ConfigRecord 'points', got []")):
+    with pytest.raises(ReplyRejected, match=re.escape("expected a ConfigRecord 'points', got []")):
         read_points(RecordDict(), stage="val", round=1, client_id=0)
 
 
@@ -136,13 +136,13 @@ def test_threshold_counts() -> None:
         (None, "'negatives' must be a list"),
     ],
 )
-def test_refused_threshold_counts(negatives: Any, reason: str) -> None:
-    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+def test_rejected_threshold_counts(negatives: Any, reason: str) -> None:
+    with pytest.raises(ReplyRejected, match=re.escape(reason)):
         thresholds(negatives, [0] * 1000)
 
 
 def test_threshold_counts_that_were_asked_for_must_come() -> None:
-    with pytest.raises(ReplyRefused, match="expected a ConfigRecord 'thresholds'"):
+    with pytest.raises(ReplyRejected, match="expected a ConfigRecord 'thresholds'"):
         read_thresholds(RecordDict(), num_examples=4)
 
 
@@ -187,19 +187,19 @@ def test_a_name_cannot_move_the_cursor() -> None:
         ({"num-val": "3"}, "expected a whole number"),
     ],
 )
-def test_refused_descriptions(changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+def test_rejected_descriptions(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ReplyRejected, match=re.escape(reason)):
         read_info(described(**changes))
 
 
 def test_a_description_that_is_not_there() -> None:
     message = described()
     del message.content[CLIENT]
-    with pytest.raises(ReplyRefused, match="expected a ConfigRecord 'client'"):
+    with pytest.raises(ReplyRejected, match="expected a ConfigRecord 'client'"):
         read_info(message)
     empty = described()
     empty.content[CLIENT] = ConfigRecord()
-    with pytest.raises(ReplyRefused, match="client-id"):
+    with pytest.raises(ReplyRejected, match="client-id"):
         read_info(empty)
 
 

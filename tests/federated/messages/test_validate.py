@@ -1,4 +1,4 @@
-"""One good reply passes; every broken one is refused with a reason that names what is wrong."""
+"""One good reply passes; every broken one is rejected with a reason that names what is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, reply_content
 from federated.messages.validate import Contract, check_reply
-from shared.runtime.errors import ReplyRefused
+from shared.runtime.errors import ReplyRejected
 
 GLOBAL = {
     "weight": np.ones((2, 3), dtype=np.float32),
@@ -84,7 +84,7 @@ def test_a_good_reply_passes() -> None:
     ],
 )  # fmt: skip
 def test_broken_arrays(content: RecordDict, reason: str) -> None:
-    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+    with pytest.raises(ReplyRejected, match=re.escape(reason)):
         check(content)
 
 
@@ -93,18 +93,18 @@ def huge_header() -> bytes:
     return data.replace(b"(2, 3), }" + b" " * 12, b"(2000000000000, 3), }"[:21])
 
 
-def test_a_header_that_claims_terabytes_is_refused() -> None:
-    with pytest.raises(ReplyRefused, match="weight cannot be decoded"):
+def test_a_header_that_claims_terabytes_is_rejected() -> None:
+    with pytest.raises(ReplyRejected, match="weight cannot be decoded"):
         check(with_bytes(huge_header()))
 
 
 @pytest.mark.parametrize("claimed", [b"(-1, 3)", b"(2, -1)", b"(-2, 3)"])
-def test_a_header_with_a_negative_length_is_refused(claimed: bytes) -> None:
+def test_a_header_with_a_negative_length_is_rejected(claimed: bytes) -> None:
     data = npy(np.ones((2, 3), dtype=np.float32))
     changed = data.replace(b"(2, 3), }" + b" " * (len(claimed) - 6), claimed + b", }")
     assert len(changed) == len(data)
     assert claimed in changed
-    with pytest.raises(ReplyRefused, match="weight cannot be decoded"):
+    with pytest.raises(ReplyRejected, match="weight cannot be decoded"):
         check(with_bytes(changed))
 
 
@@ -126,7 +126,7 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("arr.npy", npy(array, pickles=True))
     for data in (pickle.dumps(Bomb(trap)), npy(array, pickles=True), archive.getvalue()):
-        with pytest.raises(ReplyRefused, match=r"weight (cannot be decoded|must be)"):
+        with pytest.raises(ReplyRejected, match=r"weight (cannot be decoded|must be)"):
             check(with_bytes(data))
     assert not trap.exists()
 
@@ -135,19 +135,19 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
 def test_wrong_counts(count: Any) -> None:
     content = reply()
     content[METRICS] = MetricRecord({NUM_EXAMPLES: count})
-    with pytest.raises(ReplyRefused, match="num-examples"):
+    with pytest.raises(ReplyRejected, match="num-examples"):
         check(content)
 
 
 def test_true_is_not_a_count() -> None:
     content = reply()
     content.metric_records[METRICS].__dict__["_data"][NUM_EXAMPLES] = True  # past Flower's own check
-    with pytest.raises(ReplyRefused, match="must be a whole number, got True"):
+    with pytest.raises(ReplyRejected, match="must be a whole number, got True"):
         check(content, announced=1)
 
 
-def test_a_count_that_was_not_announced_is_refused() -> None:
-    with pytest.raises(ReplyRefused, match="is 7, but the client announced 9"):
+def test_a_count_that_was_not_announced_is_rejected() -> None:
+    with pytest.raises(ReplyRejected, match="is 7, but the client announced 9"):
         check(reply(), announced=9)
 
 
@@ -177,14 +177,14 @@ def put(content: RecordDict, key: str, record: Any) -> RecordDict:
     ],
 )
 def test_wrong_records(content: RecordDict, reason: str) -> None:
-    with pytest.raises(ReplyRefused, match=re.escape(reason)):
+    with pytest.raises(ReplyRejected, match=re.escape(reason)):
         check(content)
 
 
-def test_arrays_in_another_order_are_refused() -> None:
+def test_arrays_in_another_order_are_rejected() -> None:
     # FedAvgM goes by position: two arrays of one shape would change places.
     arrays = ArrayRecord({key: Array(GLOBAL[key]) for key in reversed(GLOBAL)})
-    with pytest.raises(ReplyRefused, match="another order"):
+    with pytest.raises(ReplyRejected, match="another order"):
         check(reply_content(points=[], num_examples=7, arrays=arrays))
 
 
@@ -193,17 +193,17 @@ def test_an_evaluate_reply_holds_no_arrays() -> None:
         check_reply(content, contract=CONTRACT, announced=7, trained=False)
 
     check_evaluation(reply_content(points=[], num_examples=7))
-    with pytest.raises(ReplyRefused, match="expected ArrayRecords named"):
+    with pytest.raises(ReplyRejected, match="expected ArrayRecords named"):
         check_evaluation(reply())
 
 
 def test_many_problems_are_counted() -> None:
     more = {f"key{number}": np.ones(1) for number in range(15)}
-    with pytest.raises(ReplyRefused, match=r"key9 is not an array of the model; and 5 more$"):
+    with pytest.raises(ReplyRejected, match=r"key9 is not an array of the model; and 5 more$"):
         check(reply(**more))
 
 
 def test_all_problems_of_a_reply_are_named() -> None:
     content = reply(weight=weight(np.nan), more=np.ones(1))
-    with pytest.raises(ReplyRefused, match=r"more is not an array of the model; weight has 1"):
+    with pytest.raises(ReplyRejected, match=r"more is not an array of the model; weight has 1"):
         check(content)

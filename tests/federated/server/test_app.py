@@ -280,7 +280,7 @@ def test_the_quorum(federate: Federate, store: Store) -> None:
         1: pytest.approx(MEAN),
         2: pytest.approx(2.5),
     }  # 10 and 90 of 40
-    assert "round 2: site 1 left out (train): error 2: RuntimeError: no luck for 1" in enough.lines
+    assert "round 2: site 1 dropped (train): error 2: RuntimeError: no luck for 1" in enough.lines
 
 
 def test_a_failed_round_is_done_again_on_resume(
@@ -305,7 +305,7 @@ def test_a_model_that_is_no_longer_finite_ends_the_run_by_name(federate: Federat
                 content.array_records["arrays"][key] = Array(array.numpy() * 0 + array.numpy().dtype.type(1e38))
         return content
 
-    with pytest.raises(DivergedError, match="round 2: the global model or its answers are not finite"):
+    with pytest.raises(DivergedError, match="round 2: the global model or its predictions are not finite"):
         federate(client_app=toy_app(reply=explode))
     row = failed_run(store)
     assert "DivergedError" in row.error

@@ -66,7 +66,7 @@ def test_what_is_not_a_checkpoint_is_named(content: bytes | None, tmp_path: Path
     path = tmp_path / "last.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(FederationError, match=r"no global model to go on from at .*last\.safetensors"):
+    with pytest.raises(FederationError, match=r"no global model to resume from at .*last\.safetensors"):
         load_checkpoint(path)
 
 

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from federated.server.checkpoint import Progress
 from federated.server.model_selection import judge_round
-from shared.config.config import TrainerConfig
+from shared.config.trainer import TrainerConfig
 from tests.federated.federation_kit import MakeConfig
 
 Series = list[float | None]

@@ -178,7 +178,7 @@ def test_garbage_is_not_a_description(meet: Callable[..., Roster]) -> None:
     def query(message: Message, context: Context) -> Message:
         return Message(RecordDict(), reply_to=message)
 
-    with pytest.raises(FederationError, match="every node: refused: expected a ConfigRecord 'client'"):
+    with pytest.raises(FederationError, match="every node: rejected: expected a ConfigRecord 'client'"):
         meet(broken)
 
 

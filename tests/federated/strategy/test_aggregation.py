@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federated.messages.delivery import Exchange
+from federated.messages.delivery import Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.records import ARRAYS, reply_content
 from federated.strategy.aggregation import RunningMean, WeightedMean
@@ -23,7 +23,7 @@ from federated.strategy.base import Deterministic
 from federated.strategy.fedavg import DeterministicFedAvg
 from federated.strategy.fedavgm import DeterministicFedAvgM
 from federated.strategy.fedprox import DeterministicFedProx
-from shared.runtime.errors import ReplyRefused
+from shared.runtime.errors import ReplyRejected
 from simulations.engine.in_process import InProcessGrid
 
 COUNTS = [5, 20, 7, 20, 11, 3]  # examples by client
@@ -60,20 +60,20 @@ def client_app(
 class Clerk:
     """Accepts all replies but those of some clients."""
 
-    def __init__(self, refused: Iterable[int] = ()) -> None:
-        self.refused = set(refused)
-        self.exchange = Exchange()
+    def __init__(self, rejected: Iterable[int] = ()) -> None:
+        self.rejected = set(rejected)
+        self.delivery = Delivery()
 
     def accept(self, message_type: str, client_id: int, reply: Message) -> None:
         assert ARRAYS in reply.content
-        if client_id in self.refused:
-            raise ReplyRefused("no")
+        if client_id in self.rejected:
+            raise ReplyRejected("no")
 
     def idle(self) -> None:
         pass
 
-    def finish(self, message_type: str, exchange: Exchange) -> None:
-        self.exchange = exchange
+    def finish(self, message_type: str, delivery: Delivery) -> None:
+        self.delivery = delivery
 
 
 class InOrder(InProcessGrid):
@@ -170,17 +170,17 @@ def wide(client_id: int) -> ArrayRecord:
 @given(
     order=st.permutations(range(len(COUNTS))),
     fates=st.lists(
-        st.sampled_from(["well", "well", "fails", "refused"]), min_size=len(COUNTS), max_size=len(COUNTS)
+        st.sampled_from(["well", "well", "fails", "rejected"]), min_size=len(COUNTS), max_size=len(COUNTS)
     ),
 )
 @settings(max_examples=40, deadline=None, derandomize=True)
-def test_whoever_fails_or_is_refused_is_passed_over(order: list[int], fates: list[str]) -> None:
+def test_whoever_fails_or_is_rejected_is_passed_over(order: list[int], fates: list[str]) -> None:
     def those(fate: str) -> set[int]:
         return {client for client, given_fate in enumerate(fates) if given_fate == fate}
 
-    clerk = Clerk(refused=those("refused"))
+    clerk = Clerk(rejected=those("rejected"))
     arrays = one_round(InOrder(client_app(failing=those("fails")), order), clerk=clerk)
-    assert clerk.exchange.replied == sorted(those("well"))
+    assert clerk.delivery.replied == sorted(those("well"))
     if those("well"):
         assert bits(arrays) == expected(those("well"))
     else:
@@ -191,7 +191,7 @@ def test_whoever_fails_or_is_refused_is_passed_over(order: list[int], fates: lis
 def test_whoever_does_not_come_is_passed_over_at_the_end(missing: list[int]) -> None:
     clerk = Clerk()
     arrays = one_round(InOrder(client_app(), range(len(COUNTS)), missing=missing), clerk=clerk)
-    assert sorted(clerk.exchange.failed) == missing
+    assert sorted(clerk.delivery.failed) == missing
     assert bits(arrays) == expected(set(range(len(COUNTS))) - set(missing))
 
 
@@ -206,7 +206,7 @@ def test_clients_with_many_examples_are_asked_first_and_then_go_by_their_id() ->
     clerk = Clerk()
     one_round(Noting(client_app(), num_clients=len(COUNTS)), clerk=clerk)
     assert pushed == LARGEST_FIRST
-    assert clerk.exchange.sent == sorted(LARGEST_FIRST)
+    assert clerk.delivery.sent == sorted(LARGEST_FIRST)
 
 
 def test_the_mean_is_numpys_in_float64() -> None:

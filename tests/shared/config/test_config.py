@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from federated.strategy import STRATEGIES
-from shared.config.config import CONF_DIR, compose, validate
+from shared.config.compose import CONF_DIR, compose
+from shared.config.config import validate
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.data.partition.partition import partition
@@ -185,7 +186,8 @@ def test_experiment(name, two_classes, cache_dir):
         (["trainer.max_epochs=many"], "got 'many'"),
         (["seed=-1"], "seed: "),
         (["seed=4294967296"], "seed: "),
-        (["model=resnet18", "model.finetune_stages=5"], "model.finetune_stages: "),
+        (["strategy=fedavgm", "strategy.server_momentum=1"], "  - strategy.server_momentum: "),
+        (["model=resnet18", "model.finetune_stages=5"], "  - model.finetune_stages: "),
         (["model.norm=layer"], "model.norm: Input should be 'none', 'batch' or 'group', got 'layer'"),
         (["data.std=[0]"], "data.std must be above 0, got [0.0]"),
         (
@@ -256,14 +258,6 @@ def test_paths_are_those_of_the_folder_where_they_were_typed(tmp_path, monkeypat
     assert cfg.model.weights == "/home/me/w.safetensors"
     assert cfg.federation.kit == str(tmp_path / "kits" / "server")
     assert (compose().data.path, compose().model.weights, compose().federation.kit) == (None, None, None)
-
-
-def test_a_snapshot_from_before_there_were_engines_is_flowers():
-    snapshot = compose().snapshot()
-    for name in ("engine", "workers", "rounds_per_epoch"):
-        del snapshot["federation"][name]
-    federation = validate(snapshot).federation
-    assert (federation.engine, federation.workers, federation.rounds_per_epoch) == ("flower", None, 1)
 
 
 def test_a_snapshot_of_every_model_is_valid_again():

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.config.config import DataConfig, compose
+from shared.config.compose import compose
+from shared.config.data import DataConfig
 
 Files = Mapping[str, bytes]
 

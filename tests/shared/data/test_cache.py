@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.cache import locked, open_entry, remember_digest
 from shared.data.images.dataset import load_images
 from shared.runtime.errors import ArchiveError
@@ -27,7 +27,7 @@ Dataset = Callable[..., dict[str, bytes]]
 LOAD = """
 import sys
 from pathlib import Path
-from shared.config.config import compose
+from shared.config.compose import compose
 from shared.data.images.dataset import load_images
 path, cache, size = sys.argv[1:]
 overrides = ["data=zip", f"data.path={path}", f"data.image_size={size}", "data.decode_workers=2"]

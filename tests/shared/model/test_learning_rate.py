@@ -7,7 +7,7 @@ import math
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from shared.config.config import SchedulerConfig
+from shared.config.trainer import SchedulerConfig
 from shared.model.classifier import lr_factor
 
 

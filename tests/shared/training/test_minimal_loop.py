@@ -12,7 +12,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from federated.strategy.proximal_term import ProximalTerm
-from shared.config.config import Config, compose
+from shared.config.compose import compose
+from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData
 from shared.metrics.point import MetricPoint

@@ -25,7 +25,7 @@ from federated.deploy.run.start import server_programs
 from federated.deploy.run.supervisor import Supervisor
 from federated.kit.authority import Authority
 from federated.kit.deployment import Deployment
-from federated.kit.federation_file import FederationPlan
+from federated.kit.federation_file import FederationFile
 from federated.kit.server_kit import ServerKit
 from shared.runtime.errors import DeployError
 
@@ -58,7 +58,7 @@ def made(tmp_path: Path, site_data: Path) -> Callable[..., Deployment]:
             "sites": [{"name": "ward-7", "data_path": str(site_data)}],
             "requires": {"disk_gb": 0, "memory_gb": 0},
         }
-        plan = FederationPlan.model_validate({**values, **changes})
+        plan = FederationFile.model_validate({**values, **changes})
         return Deployment.create(plan, folder=tmp_path / f"deployment-{port}")
 
     return make

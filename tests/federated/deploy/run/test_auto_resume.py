@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from federated.deploy.run import auto_resume as resumer
-from federated.deploy.run.auto_resume import TRIES, Resumer
+from federated.deploy.run.auto_resume import TRIES, AutoResumer
 from federated.kit.deployment import Deployment
 from federated.kit.server_kit import ServerKit
 from shared.runtime.home import Home
@@ -54,7 +54,7 @@ def make_run(home: Home, kit: ServerKit) -> MakeRun:
 def resumed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The runs that were resumed, in place of the processes that would do it."""
     runs: list[int] = []
-    monkeypatch.setattr(Resumer, "_start", lambda self, run: runs.append(run.id))
+    monkeypatch.setattr(AutoResumer, "_start", lambda self, run: runs.append(run.id))
     monkeypatch.setattr(resumer, "superlink_answers", lambda kit: True)
     monkeypatch.setattr(resumer, "LOOK_EVERY_S", 0.0)
     return runs
@@ -71,16 +71,18 @@ def test_only_what_was_interrupted_lately_and_is_of_this_kit_goes_on(
     link.symlink_to(kit.folder.parent)
     mine = make_run(of=link / ".." / link.name / kit.folder.name)  # the same folder, said otherwise
     said: list[str] = []
-    Resumer(kit, home=home, say=said.append).tick()
+    AutoResumer(kit, home=home, say=said.append).tick()
     assert resumed == [mine]
-    assert said == [f"run {mine} was interrupted after round 0 (process 7 is gone): going on, try 1 of {TRIES}"]
+    assert said == [
+        f"run {mine} was interrupted after round 0 (process 7 is gone): resuming, attempt 1 of {TRIES}"
+    ]
 
 
 def test_a_run_that_gets_no_further_is_given_up_and_one_that_does_is_not(
     kit: ServerKit, home: Home, make_run: MakeRun, resumed: list[int]
 ) -> None:
     run_id = make_run()
-    one = Resumer(kit, home=home, say=lambda line: None)
+    one = AutoResumer(kit, home=home, say=lambda line: None)
     for _ in range(TRIES + 2):
         one.tick()
     assert resumed == [run_id] * TRIES
@@ -107,14 +109,14 @@ def test_without_a_superlink_nothing_is_tried(
 ) -> None:
     make_run()
     monkeypatch.setattr(resumer, "superlink_answers", lambda kit: False)
-    Resumer(kit, home=home, say=lambda line: None).tick()
+    AutoResumer(kit, home=home, say=lambda line: None).tick()
     assert resumed == []
 
 
 def test_a_database_that_is_not_there_does_not_end_the_server(kit: ServerKit, tmp_path: Path) -> None:
     said: list[str] = []
     away = Home(root=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/none")
-    one = Resumer(kit, home=away, say=said.append)
+    one = AutoResumer(kit, home=away, say=said.append)
     one.tick()
     one.tick()
     assert len(said) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federated.deploy.demo.network_namespaces import Hosts, namespaces_permitted
+from federated.deploy.demo.network_namespaces import NetworkNamespaces, namespaces_permitted
 from federated.deploy.run.supervisor import PAUSES_S, Program, Supervisor
 from shared.runtime.errors import DeployError
 
@@ -70,7 +70,7 @@ def test_machines_reach_each_other_unless_they_are_cut_off(tmp_path: Path) -> No
     if not namespaces_permitted():
         pytest.skip("network namespaces are not permitted here")
     serve = [sys.executable, "-m", "http.server", "8000", "--bind"]
-    with Hosts(["server", "north", "south"], isolated=True) as hosts:
+    with NetworkNamespaces(["server", "north", "south"], isolated=True) as hosts:
         assert len({hosts.address(name) for name in hosts.names}) == 3
         hosts.start("server", [*serve, hosts.address("server")], env=os.environ, log=tmp_path / "server.log")
         hosts.start("north", [*serve, "127.0.0.1"], env=os.environ, log=tmp_path / "north.log")
@@ -100,7 +100,7 @@ def test_machines_reach_each_other_unless_they_are_cut_off(tmp_path: Path) -> No
 
 
 def test_without_namespaces_all_machines_are_one() -> None:
-    with Hosts(["server", "north"], isolated=False) as hosts:
+    with NetworkNamespaces(["server", "north"], isolated=False) as hosts:
         assert hosts.command("north", ["true"]) == ["true"]
         assert hosts.address("server") == hosts.address("north") == "127.0.0.1"
         with pytest.raises(DeployError, match="no machine can be cut off"):

@@ -1,4 +1,4 @@
-"""The warm parent: a message's process is Flower's own command, forked; without a parent it starts cold."""
+"""The zygote: a message's process is Flower's own command, forked; without a zygote it starts cold."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federated.deploy.run import zygote_client as warm_call
+from federated.deploy.run import zygote_client
 
 pytestmark = pytest.mark.timeout(120)
 
 
 def call(folder: Path, *arguments: str, cold: str = "/bin/false") -> subprocess.Popen[str]:
-    command = [sys.executable, "-IS", str(Path(warm_call.__file__)), str(folder), cold, *arguments]
+    command = [sys.executable, "-IS", str(Path(zygote_client.__file__)), str(folder), cold, *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "77"}
     )
@@ -27,8 +27,8 @@ def call(folder: Path, *arguments: str, cold: str = "/bin/false") -> subprocess.
 
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, psutil.Process]]:
-    """A warm parent in a folder whose path is too long for a socket's name."""
-    folder = tmp_path_factory.mktemp("warm") / ("long" * 40)
+    """A zygote in a folder whose path is too long for a socket's name."""
+    folder = tmp_path_factory.mktemp("zygote") / ("long" * 40)
     folder.mkdir()
     command = [sys.executable, "-m", "federated.deploy.run.zygote", str(folder)]
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -76,10 +76,10 @@ def test_a_process_that_is_killed_is_a_failure_and_the_parent_lives_on(
 
 def test_modules_of_the_app_are_not_taken_from_this_installation(parent: tuple[Path, psutil.Process]) -> None:
     code = (
-        "import sys, federated.deploy.run.zygote as warm\n"
-        "warm.PACKAGES = ('json', 'no_such_package')\n"
-        "warm.socket = None\n"
-        "try: warm.main(__import__('pathlib').Path('.'))\n"
+        "import sys, federated.deploy.run.zygote as zygote\n"
+        "zygote.PACKAGES = ('json', 'no_such_package')\n"
+        "zygote.socket = None\n"
+        "try: zygote.main(__import__('pathlib').Path('.'))\n"
         "except AttributeError: pass\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('federated', 'shared')])"
     )
@@ -92,4 +92,4 @@ def test_without_a_parent_the_command_starts_cold(tmp_path: Path) -> None:
     output, errors = started.communicate(timeout=60)
     assert started.returncode == 0
     assert output == "one two words\n"
-    assert "a cold start" in errors
+    assert "cold start" in errors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.config.config import AugmentConfig
+from shared.config.data import AugmentConfig
 from shared.data.images.augment import build_transform, change_intensity, draw_affine, draw_intensity, resample
 
 OFF = dict.fromkeys(AugmentConfig.model_fields, 0.0)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.images.dataset import ImageData, load_images
 from shared.runtime.errors import DataError, ImageDecodeError
 
@@ -161,7 +161,7 @@ def test_no_room_for_the_decoded_images(load: Any, make_zip: Make, dataset: Data
 
 def test_loading_imports_no_torch(make_zip: Make, dataset: Dataset, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from shared.config.config import compose\n"
+        "import sys; from pathlib import Path; from shared.config.compose import compose\n"
         "from shared.data.images.dataset import load_images\n"
         f"cfg = compose(['data=zip', 'data.path={make_zip(dataset())}', 'data.image_size=8']).data\n"
         f"load_images(cfg, cache_dir=Path('{tmp_path}/cache'))\n"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rich.console import Console
 
-from shared.config.config import PartitionConfig
+from shared.config.partition import PartitionConfig
 from shared.data.partition.partition import counts_table, label_counts, partition
 from shared.runtime.errors import PartitionError
 

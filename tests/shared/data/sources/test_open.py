@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from shared.config.config import DataConfig
+from shared.config.data import DataConfig
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.sources.medmnist import fetch
 from shared.runtime.errors import ArchiveError, DataError, MetadataError, SplitError

@@ -11,7 +11,7 @@ import pytest
 from flwr.app import Message, RecordDict
 
 from federated.messages.records import POINTS
-from federated.server import round_recorder as journal
+from federated.server import checkpoint, server_evaluation
 from federated.server.checkpoint import load_checkpoint, save_checkpoint
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
@@ -68,7 +68,7 @@ def test_a_crash_at_a_checkpoint_loses_one_round_at_most(
     improving = toy_app(report=lambda where: {"loss": 1 / where.round})
     whole = federate(cfg=cfg, client_app=improving)
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "save_checkpoint", save)
+        patch.setattr(checkpoint, "save_checkpoint", save)
         with pytest.raises(Killed):
             federate(cfg=cfg, client_app=improving)
     run_id = store.runs()[0].id
@@ -89,8 +89,8 @@ def test_a_round_begins_after_the_evaluation_of_the_one_before(
         time.sleep(0.3)
         return predict(*args, **kwargs)
 
-    predict = journal.predict
-    monkeypatch.setattr(journal, "predict", slow)
+    predict = server_evaluation.predict
+    monkeypatch.setattr(server_evaluation, "predict", slow)
     run = federate("federation.num_rounds=1", client_app=toy_app())
     (row,) = run.rounds
     first = run.values("loss", stage="test")
@@ -154,7 +154,7 @@ def test_a_run_that_was_stopped_by_somebody_else_ends_at_the_next_round(
         if line.startswith("round 1/"):
             store.finish_run(store.runs()[0].id, "stopped", stop_reason="interrupted by the user")
 
-    with pytest.raises(FederationError, match="ended by somebody else: stopped"):
+    with pytest.raises(FederationError, match="ended by another process: stopped"):
         federate(cfg=make_config("federation.num_rounds=3"), client_app=toy_app(), say=stop)
     run = store.runs()[0]
     assert (run.status, run.stop_reason) == ("stopped", "interrupted by the user")

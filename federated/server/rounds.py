@@ -1,0 +1,190 @@
+"""`Rounds`: takes a round from its replies to its checkpoint, called by the strategy's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+
+from federated.messages.delivery import Delivery
+from federated.messages.records import LR_SCALE
+from federated.server.checkpoint import Checkpoints, Progress
+from federated.server.metric_aggregation import MetricAggregation
+from federated.server.model_selection import judge_round
+from federated.server.reply_intake import ReplyIntake
+from federated.server.roster import Roster
+from federated.server.round_recorder import RoundRecorder
+from federated.server.server_evaluation import ServerEvaluation
+from federated.strategy.base import Deterministic
+from shared.config.config import Config
+from shared.metrics.point import Stage
+from shared.model.scores import score
+from shared.runtime.errors import DivergedError, QuorumError, bullet_list
+
+
+class StopFederation(Exception):
+    """Ends the strategy's loop after a round; its text is the reason."""
+
+
+class Rounds:
+    """A round's replies are checked, recorded and aggregated; its model is evaluated, judged and kept.
+
+    Parameters
+    ----------
+    progress : Progress
+        Where the run stands; changed in place.
+    strategy : Deterministic
+        Its state is kept with the global model.
+    train_config : ConfigRecord
+        What the strategy sends with each train message; a plateau lowers its learning rate.
+    say : callable
+        Takes a line of progress.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        *,
+        roster: Roster,
+        intake: ReplyIntake,
+        metrics: MetricAggregation,
+        recorder: RoundRecorder,
+        evaluation: ServerEvaluation,
+        checkpoints: Checkpoints,
+        progress: Progress,
+        strategy: Deterministic,
+        train_config: ConfigRecord,
+        say: Callable[[str], None],
+    ) -> None:
+        self.cfg, self.roster = cfg, roster
+        self.intake, self.metrics, self.recorder = intake, metrics, recorder
+        self.evaluation, self.checkpoints, self.progress = evaluation, checkpoints, progress
+        self.strategy, self.train_config, self.say = strategy, train_config, say
+
+    @property
+    def round(self) -> int:
+        """The server round that is under way, from 1."""
+        return self.progress.round + 1
+
+    def accept(self, message_type: str, client_id: int, reply: Message) -> None:
+        """Check a reply, then keep what it reports.
+
+        Raises
+        ------
+        ReplyRejected
+        """
+        stage = _stage(message_type)
+        checked = self.intake.read(reply, stage=stage, round=self.round, client_id=client_id)
+        self.metrics.add(checked, stage=stage, client_id=client_id)
+        self.recorder.add(checked.points)
+
+    def idle(self) -> None:
+        """Use the wait for the next reply to write."""
+        self.recorder.write_due()
+
+    def finish(self, message_type: str, delivery: Delivery) -> None:
+        """Record one send and its aggregates, and hold the quorum.
+
+        Raises
+        ------
+        QuorumError
+        """
+        stage = _stage(message_type)
+        self.recorder.delivered(delivery, stage=stage, round=self.round)
+        for line in _remarks(delivery, stage=stage, roster=self.roster):
+            self.say(f"round {self.round}: {line}")
+        if stage == "train" and len(delivery.replied) < self.cfg.federation.min_replies:
+            self.recorder.add_round(self.round)
+            reasons = [
+                f"{self.roster.clients[client_id].name}: {reason}"
+                for client_id, reason in (delivery.failed | delivery.absent).items()
+            ]
+            raise QuorumError(
+                f"round {self.round}: {len(delivery.replied)} of {len(delivery.sent)} training replies were "
+                f"valid, federation.min_replies is {self.cfg.federation.min_replies}:\n{bullet_list(reasons)}"
+            )
+        # Only now: a run that is resumed after a failed round aggregates that round again.
+        self.recorder.add_aggregates(self.metrics.aggregate(stage, round=self.round))
+
+    def close(self, arrays: ArrayRecord, *, before_training: bool = False) -> MetricRecord:
+        """Evaluate the new global model centrally, keep it, and decide whether to continue.
+
+        Parameters
+        ----------
+        before_training : bool
+            Round 0, which is only evaluated.
+
+        Returns
+        -------
+        MetricRecord
+            Of the server's test rows.
+
+        Raises
+        ------
+        StopFederation
+            By ``trainer.early_stopping``.
+        DivergedError
+            The model, or what it predicts, is no longer a number.
+        FederationError
+            Another process ended the run.
+        """
+        self.recorder.check_not_ended()
+        number, total = 0 if before_training else self.round, self.cfg.federation.num_rounds
+        try:
+            scores = self.evaluation.evaluate(arrays, round=number)
+        except DivergedError:
+            if number:
+                self.recorder.add_round(number)
+            raise
+        values = score(scores)
+        self.recorder.add_evaluation(scores, values=values, round=number)
+        if number:
+            self.recorder.add_round(number)
+        self.say(f"round {number}/{total}  {_shown(values, self.metrics.means.get('val', {}))}")
+        reason = self._judge(number) if number else None
+        self.metrics.clear()
+        self.recorder.begin_round()
+        if reason and self.cfg.federation.early_stopping and number < total:
+            raise StopFederation(reason)
+        return MetricRecord(dict(values))
+
+    def _judge(self, number: int) -> str | None:
+        progress = self.progress
+        progress.round = number
+        if (threshold := self.metrics.threshold()) is not None:
+            progress.threshold = threshold
+        reason = judge_round(
+            progress, means=self.metrics.means, cfg=self.cfg.trainer, num_classes=self.evaluation.num_classes
+        )
+        self.train_config[LR_SCALE] = progress.lr_scale
+        # After the rows: a crash in between repeats this round, whose rows are then already there.
+        self.checkpoints.save(
+            self.evaluation.module.network.state_dict(), progress, strategy=self.strategy.state()
+        )
+        return reason
+
+
+def _stage(message_type: str) -> Stage:
+    return "train" if message_type == MessageType.TRAIN else "val"
+
+
+def _remarks(delivery: Delivery, *, stage: Stage, roster: Roster) -> list[str]:
+    def name(client_id: int) -> str:
+        return roster.clients[client_id].name
+
+    lines = [f"{name(c)} was asked again, {n} times ({stage})" for c, n in delivery.asked_again.items()]
+    lines += [f"{name(c)} {why}: not asked ({stage})" for c, why in delivery.absent.items()]
+    lines += [
+        f"{name(c)} dropped ({stage}): {reason.partition(chr(10))[0]}" for c, reason in delivery.failed.items()
+    ]
+    lines += [
+        f"{name(c)} answered an earlier message after {seconds:.0f} s, past its deadline: dropped"
+        for c, seconds in delivery.late.items()
+    ]
+    return lines
+
+
+def _shown(test: Mapping[str, float], val: Mapping[str, float]) -> str:
+    parts = [f"test/{name} {test[name]:.4f}" for name in ("loss", "accuracy") if name in test]
+    parts += [f"val/{name} {val[name]:.4f}" for name in ("loss", "accuracy") if name in val]
+    return "  ".join(parts)

@@ -1,0 +1,81 @@
+"""Settings of the group ``trainer``: optimiser, schedule, length and model selection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.config.section import Positive, Section
+
+
+class OptimizerConfig(Section):
+    """The optimiser of both modes."""
+
+    name: Literal["sgd", "adamw"]
+    lr: Annotated[float, Field(gt=0.0)]
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    nesterov: bool
+    weight_decay: Annotated[float, Field(ge=0.0)]
+
+
+class SchedulerConfig(Section):
+    """How the learning rate moves over the whole of a training."""
+
+    name: Literal["none", "cosine", "one_cycle", "plateau"]
+    warmup: Annotated[float, Field(gt=0.0, lt=1.0)]
+    patience: Annotated[int, Field(ge=0)]
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class EarlyStoppingConfig(Section):
+    """When a training that no longer improves is stopped."""
+
+    enabled: bool
+    patience: Positive
+    min_delta: Annotated[float, Field(ge=0.0)]
+
+
+class TrainerConfig(Section):
+    """Optimiser, schedule, length and selection of a training."""
+
+    max_epochs: Positive
+    optimizer: OptimizerConfig
+    scheduler: SchedulerConfig
+    class_weights: Literal["none", "balanced"]
+    logit_adjustment: Annotated[float, Field(ge=0.0, le=10.0)]
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    gradient_clip: Annotated[float, Field(gt=0.0)] | None
+    ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None
+    monitor: str | None
+    mode: Literal["min", "max"] | None
+    early_stopping: EarlyStoppingConfig
+    test_model: Literal["best", "last"]
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["val"]
+    accelerator: str
+    devices: int | str | list[int]
+    precision: str
+    compile: bool
+    num_threads: Positive | None
+    progress: bool
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether it trains on a GPU where there is one."""
+        return self.accelerator in ("auto", "gpu", "cuda")
+
+    @property
+    def fixed_threshold(self) -> float:
+        """The threshold where none is chosen on the validation split."""
+        return 0.5 if self.threshold == "val" else self.threshold
+
+    def monitored(self, num_classes: int) -> tuple[str, Literal["min", "max"]]:
+        """The metric that chooses the best model, and the better direction.
+
+        Returns
+        -------
+        tuple of str and {"min", "max"}
+        """
+        monitor = self.monitor or ("val/recall" if num_classes == 2 else "val/accuracy")
+        falling = monitor.endswith(("loss", "error"))
+        return monitor, self.mode or ("min" if falling else "max")
