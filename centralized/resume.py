@@ -53,12 +53,8 @@ def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: 
     done = checkpoint["epoch"] + 1
     if done > cfg.trainer.max_epochs or (done == cfg.trainer.max_epochs and not allow_done):
         raise ConfigError(
-<<<<<<< HEAD
-            f"{path} has completed {done} epochs; none left (trainer.max_epochs={cfg.trainer.max_epochs})"
-=======
             f"{path} has completed {done} epochs; none left to train "
             f"(trainer.max_epochs={cfg.trainer.max_epochs})"
->>>>>>> main
         )
 
 

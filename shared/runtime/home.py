@@ -1,4 +1,4 @@
-"""Where fedtwin keeps its files: the home folder and what lies in it."""
+"""`Home`: the folder in which fedtwin keeps its database, caches, runs and results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # settings take a tenth of a second to import
 
 @dataclass(frozen=True)
 class Home:
-    """The folder below which everything is written.
+    """The folder in which everything is written.
 
     Attributes
     ----------
@@ -44,17 +44,17 @@ class Home:
 
 
 def open_home(tracking: TrackingConfig | None = None) -> Home:
-    """Find the home: from the configuration, else ``FEDTWIN_HOME``, else the XDG data folder.
+    """Find the home (configuration, ``FEDTWIN_HOME``, or the XDG data folder, in this order) and create it.
 
     Returns
     -------
     Home
-        Its folder exists.
+        Whose folder exists.
 
     Raises
     ------
     ConfigError
-        The folder cannot be made.
+        The folder cannot be created.
     """
     given = tracking.home if tracking else None
     xdg = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
@@ -63,8 +63,7 @@ def open_home(tracking: TrackingConfig | None = None) -> Home:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"the home folder {root} cannot be made: {error.strerror}; "
-            f"set FEDTWIN_HOME to a folder that you may write to"
+            f"cannot create the home folder {root}: {error.strerror}; set FEDTWIN_HOME to a writable folder"
         ) from None
     url = (tracking.database_url if tracking else None) or os.environ.get("FEDTWIN_DATABASE_URL")
     return Home(root=root, database_url=url or f"sqlite:///{root / 'fedtwin.db'}")

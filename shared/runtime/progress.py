@@ -13,7 +13,7 @@ from shared.tracking.store import Store
 
 
 class Board:
-    """Shows several tasks, one after the other, on standard error."""
+    """Shows the progress of several tasks on standard error."""
 
     def __init__(self, *, enabled: bool = True) -> None:
         console = Console(stderr=True)
@@ -49,7 +49,7 @@ class Board:
         Returns
         -------
         callable
-            Takes the steps done and a note.
+            Called with the steps done and a note.
         """
         if not self.enabled:
             return lambda done, note: None
@@ -67,7 +67,7 @@ class Board:
         return write
 
     def follow_rounds(self, store: Store, name: str, *, total: int) -> Callable[[int], None]:
-        """A task that follows a federated run in the store.
+        """Add a task that follows a federated run in the store.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Board:
         Returns
         -------
         callable
-            Takes the run's id, and looks.
+            Called with the run's id; reads its progress.
         """
         update = self.task(name, total=total)
         update(0, "starting")

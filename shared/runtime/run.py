@@ -1,4 +1,4 @@
-"""The life of a run: opened with its config, and ended as completed, stopped or failed whatever happens."""
+"""`tracked_run`: the life cycle of a run, from its row in the store to completed, stopped or failed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def tracked_run(
         Its snapshot is stored.
     mode : {"centralized", "federated", "local", "compare"}
     resume : bool
-        Whether a run that has ended may be opened again.
+        Whether to reopen a run that has ended.
     interrupted : callable
-        Whether an exception says nothing about the run, only that what it stood on is gone.
+        Whether an exception means that the infrastructure failed, not the run.
 
     Yields
     ------
@@ -72,7 +72,7 @@ def tracked_run(
 def sigterm_as_interrupt() -> Iterator[None]:
     """Within the block, SIGTERM (of systemd, Slurm, ``docker stop``) does what Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signal handlers belong to the main thread, whose owner decides
+        yield  # only the main thread can set signal handlers
         return
 
     def interrupt(signum: int, frame: FrameType | None) -> None:

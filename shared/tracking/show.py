@@ -1,4 +1,4 @@
-"""Runs on the terminal: renderables for rich, and the same as plain data; the commands print them."""
+"""Terminal views of runs, as rich renderables and as JSON, for ``fedtwin runs`` and ``fedtwin show``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LONGEST_TEXT = 500
 
 
 def runs_table(rows: Sequence[RunRow]) -> Table:
-    """One line a run."""
+    """A table with one line per run."""
     table = _table("id", "name", "mode", "status", "age", "seconds", "best", title="runs")
     now = datetime.now(UTC)
     for row in rows:
@@ -50,7 +50,7 @@ def runs_table(rows: Sequence[RunRow]) -> Table:
 
 
 def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """What `runs_table` shows, in JSON's types.
+    """The content of `runs_table` in JSON's types.
 
     Returns
     -------
@@ -68,12 +68,12 @@ def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
 
 
 def run_view(store: Store, run_id: int) -> Group:
-    """One run: its settings, last values, clients and rounds.
+    """One run: its settings, latest values, clients and rounds.
 
     Raises
     ------
     TrackingError
-        There is no such run.
+        No such run.
     """
     run, latest = store.run(run_id), store.latest(run_id)
     parts = [_header(store, run), _settings(run), _stages(latest), _clients(store, run_id, latest)]
@@ -81,7 +81,7 @@ def run_view(store: Store, run_id: int) -> Group:
 
 
 def run_json(store: Store, run_id: int) -> dict[str, Any]:
-    """What `run_view` shows, in JSON's types.
+    """The content of `run_view` in JSON's types.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
     Raises
     ------
     TrackingError
-        There is no such run.
+        No such run.
     """
     run = store.run(run_id)
     return {
@@ -110,11 +110,11 @@ def _header(store: Store, run: RunRow) -> RenderableType:
         ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({run.training_mode})")),
         ("status", Text(run.status, COLOURS[run.status])),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.seconds:.1f} s"),
-        ("about", _text(run.description)),
+        ("description", _text(run.description)),
         ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
-        ("stopped because", _text(run.stop_reason or "")),
-        ("part of run", "" if run.parent_id is None else str(run.parent_id)),
-        ("runs in it", ", ".join(f"{child.id} ({child.training_mode})" for child in store.children(run.id))),
+        ("stop reason", _text(run.stop_reason or "")),
+        ("comparison", "" if run.parent_id is None else str(run.parent_id)),
+        ("runs", ", ".join(f"{child.id} ({child.training_mode})" for child in store.children(run.id))),
     ]
     for label, value in lines:
         if value:
@@ -139,7 +139,7 @@ def _stages(latest: Sequence[MetricRow]) -> Table | None:
     values = {(row.stage, row.name): row.value for row in latest if row.client_id is None}
     if not values:
         return None
-    table = _table("metric", "train", "val", "test", title="last values")
+    table = _table("metric", "train", "val", "test", title="latest values")
     for name in _in_order(name for _, name in values):
         table.add_row(_text(name), *(_number(values.get((stage, name))) for stage in ("train", "val", "test")))
     return table
@@ -154,7 +154,7 @@ def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | 
     stages = {stage for _, stage, _ in values}
     stage = "val" if "val" in stages else "train"
     names = [name for name in HEADLINES if any((client_id, stage, name) in values for client_id in ids)]
-    table = _table("client", "name", "examples", "round", *names, title=f"clients, last values ({stage})")
+    table = _table("client", "name", "examples", "round", *names, title=f"clients, latest values ({stage})")
     for client_id in ids:
         row = clients.get(client_id)
         last = max((point.round or 0 for key, point in values.items() if key[0] == client_id), default=None)
@@ -220,6 +220,6 @@ def _age(seconds: float) -> str:
 
 
 def _text(value: str) -> Text:
-    # A Text is never read as markup; what is not printable could move the cursor or change the terminal.
+    # A Text is not interpreted as markup; control characters could manipulate the terminal.
     short = value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "..."
     return Text("".join(letter if letter.isprintable() else " " for letter in short))

@@ -1,4 +1,4 @@
-"""Gathers what the report of a comparison shows, out of the store and the predictions, and writes it."""
+"""Builds the report of a comparison from the store and the predictions, and writes it with its figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Comparison:
     Attributes
     ----------
     command : str
-        What was typed.
+        Command line.
     """
 
     run_id: int
@@ -54,7 +54,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     Parameters
     ----------
     folder : Path
-        Is made.
+        Created if missing.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     twins = done.twins
     runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
     if twins.local:
-        runs["local only"] = [run_id for ids in twins.local for run_id in ids]
+        runs["local"] = [run_id for ids in twins.local for run_id in ids]
     report = Report(
         title=done.cfg.name,
         created=datetime.now(UTC),
@@ -96,7 +96,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
 
 
 def cost_rows(twins: Twins, *, store: Store) -> list[CostRow]:
-    """What each kind of twin took, as means over the seeds."""
+    """Cost of each kind of twin, as means over the seeds."""
     rows = []
     for mode, runs in (("pooled", twins.pooled), ("federated", twins.federated)):
         costs = [cost(store, run_id) for run_id in runs]
@@ -127,7 +127,7 @@ def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigur
     return {
         "gap": ReportFigure(
             title="The federated gap",
-            caption="Pooled minus federated on the same test rows, with its confidence interval.",
+            caption="Pooled minus federated on the same test set, with confidence interval.",
             figure=gap_figure(done.rows),
             table=gap_data(done.rows),
         ),
@@ -144,8 +144,8 @@ def _curve(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     federated = [history(store, run_id, stage="val", metric=metric) for run_id in twins.federated]
     return ReportFigure(
         title=f"Validation {metric}",
-        caption="Pooled: after each epoch. Federated: the new global model after each round, the mean over the "
-        "clients' validation rows, weighted by their number.",
+        caption="Pooled: after each epoch. Federated: global model after each round, mean over the clients "
+        "weighted by validation examples.",
         figure=learning_curves(pooled, federated, metric=metric),
         table=curve_table(pooled, federated, metric=metric),
     )
@@ -159,8 +159,8 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     }
     last = {mode: points[-1][1] if points else None for mode, points in means.items()}
     return ReportFigure(
-        title=f"Validation {metric} of each client",
-        caption=f"The last global model on each client's validation rows, seed {twins.seeds[0]}.",
+        title=f"Validation {metric} per client",
+        caption=f"Last global model on each client's validation rows, seed {twins.seeds[0]}.",
         figure=client_bars(metric, values, last["federated"], last["pooled"]),
         table=client_table(metric, values),
     )
@@ -171,8 +171,8 @@ def _labels(twins: Twins, store: Store, *, classes: Sequence[str]) -> ReportFigu
     counts: npt.NDArray[np.int64] = np.array([client.label_counts for client in clients], dtype=np.int64)
     names = [client.name for client in clients]
     return ReportFigure(
-        title="Training labels of each client",
-        caption=f"What each client trains on, seed {twins.seeds[0]}.",
+        title="Training labels per client",
+        caption=f"Training examples per class, seed {twins.seeds[0]}.",
         figure=label_distribution(counts, classes, names),
         table=label_table(counts, classes, names),
     )
@@ -185,17 +185,17 @@ def _predictions(twins: Twins, home: Home, *, classes: Sequence[str]) -> dict[st
     }
     matrices = {name: confusion_matrix(model) for name, model in models.items()}
     seed = f"seed {twins.seeds[0]}"
-    many = "" if len(classes) == 2 else " The mean over the classes, each against the rest."
+    many = "" if len(classes) == 2 else " Macro average, one class against the rest."
     return {
         "confusion": ReportFigure(
             title="Confusion matrices",
-            caption=f"On the test rows, {seed}; a row is a true class.",
+            caption=f"Test set, {seed}; rows: true class, columns: predicted class.",
             figure=confusion_matrices(matrices, classes),
             table=confusion_table(matrices, classes),
         ),
         "roc": ReportFigure(
             title="ROC curves",
-            caption=f"On the test rows, {seed}.{many}",
+            caption=f"Test set, {seed}.{many}",
             figure=roc_curves(models, classes),
             table=roc_table(models),
         ),

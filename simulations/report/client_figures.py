@@ -1,4 +1,4 @@
-"""Figures of the clients: how a metric and how the labels spread over them."""
+"""Figures of the clients: a metric by client, and the label distribution."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from simulations.report.figure_style import (
     LINES,
     POOLED,
     WIDTH,
-    calm,
-    capital,
+    add_colour_bar,
+    capitalized,
+    heat_map,
     metric_name,
     plain,
-    shade_scale,
-    shaded,
-    state,
+    set_title,
+    style_axes,
     thousands,
 )
 
@@ -52,7 +52,7 @@ def client_bars(
     """
     fig = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = fig.subplots()
-    calm(axes)
+    style_axes(axes)
     heights = np.array(list(values.values()), dtype=float)
     size = min(1.0, 0.3 + 15 / max(len(heights), 1))
     summary = per_client_summary(values, better=better)
@@ -68,9 +68,9 @@ def client_bars(
     _name_clients(axes, list(values))
     axes.set_ylabel(metric_name(metric))
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, handlelength=3.2)
-    worst = f"{plain(summary.worst_name)} is worst at {format_value(summary.worst)}"
-    said = f"{worst}, spread {format_value(summary.spread)}" if summary.worst_name else "no client has a value"
-    state(fig, f"{capital(metric_name(metric))} by client: {said}")
+    worst = f"worst {plain(summary.worst_name)} at {format_value(summary.worst)}"
+    text = f"{worst}, spread {format_value(summary.spread)}" if summary.worst_name else "no client has a value"
+    set_title(fig, f"{capitalized(metric_name(metric))} by client: {text}")
     return fig
 
 
@@ -86,7 +86,7 @@ def label_distribution(counts: ArrayLike, classes: Sequence[str], names: Sequenc
     Returns
     -------
     Figure
-        Above, the clients' sizes; below, a column a client, shaded by the share of each class in it and,
+        Above, the clients' sizes; below, a column a client, heat_map by the share of each class in it and,
         where there is room, with the counts.
     """
     table = np.asarray(counts, dtype=np.int64)
@@ -98,21 +98,21 @@ def label_distribution(counts: ArrayLike, classes: Sequence[str], names: Sequenc
 
     fig = Figure(figsize=(WIDTH, 2.6 + 0.34 * num_classes), layout="constrained")
     above, below = fig.subplots(2, 1, sharex=True, height_ratios=[1.3, 0.3 + 0.34 * num_classes])
-    calm(above)
+    style_axes(above)
     above.bar(range(num_clients), sizes, color="#666666", width=0.8)
     above.set_ylabel("examples")
     above.yaxis.set_major_formatter(thousands())
     above.tick_params(bottom=False, labelbottom=False)
     room, needed = 4.6 / num_clients, 0.08 * len(f"{table.max():,}")  # inches
-    mesh = shaded(below, shares.T, table.T if needed < room else None)
+    mesh = heat_map(below, shares.T, table.T if needed < room else None)
     below.set_yticks(range(num_classes), [plain(name) for name in classes])
     _name_clients(below, names)
     below.set_xlabel("client")
-    shade_scale(fig, mesh, below, name="share of the client")
+    add_colour_bar(fig, mesh, below, name="share of the client")
     largest = shares.max(axis=1)
-    sizes_said = f"{sizes.min():,} to {sizes.max():,} examples each"
-    classes_said = f"largest class {largest.min():.0%} to {largest.max():.0%}"
-    state(fig, f"{num_clients} clients: {sizes_said}, {classes_said}")
+    sizes_text = f"{sizes.min():,} to {sizes.max():,} examples each"
+    classes_text = f"largest class {largest.min():.0%} to {largest.max():.0%}"
+    set_title(fig, f"{num_clients} clients: {sizes_text}, {classes_text}")
     return fig
 
 

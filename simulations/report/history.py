@@ -1,4 +1,4 @@
-"""Reads what the twins left in the store and on disk, in the shape that tables and figures want."""
+"""Reads curves, client values, costs and predictions of the twins, for tables and figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ History = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took.
+    """Cost of a run.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Cost:
 
 
 def read_predictions(home: Home, run_id: int) -> Predictions:
-    """A run's answers on the test rows.
+    """A run's predictions on the test set.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]
 
 
 def cost(store: Store, run_id: int) -> Cost:
-    """What a run took."""
+    """Cost of a run."""
     run, rounds = store.run(run_id), store.rounds(run_id)
     seen = _examples_seen(store.metrics(run_id), federated=run.training_mode == "federated")
     return Cost(

@@ -1,4 +1,4 @@
-"""Figures of answers on the test set: confusion matrices and ROC curves, side by side for several models."""
+"""Figures of test predictions: confusion matrices and ROC curves of several models."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulations.gap.weighted_metrics import Floats, Predictions, metric_values
 from simulations.gap.wording import format_value
-from simulations.report.figure_style import LINES, calm, colour_of, plain, shade_scale, shaded, state
+from simulations.report.figure_style import (
+    LINES,
+    add_colour_bar,
+    colour_of,
+    heat_map,
+    plain,
+    set_title,
+    style_axes,
+)
 
 _COUNTED = 12  # more classes than this: shades without numbers
 
 
 def confusion_matrix(pred: Predictions) -> NDArray[np.int64]:
-    """How often which class was taken for which.
+    """Confusion matrix of a model's predictions.
 
     Returns
     -------
@@ -29,7 +37,7 @@ def confusion_matrix(pred: Predictions) -> NDArray[np.int64]:
 
 
 def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> Figure:
-    """Confusion matrices side by side, with counts, shaded by the share of each row.
+    """Confusion matrices side by side, with counts, heat_map by the share of each row.
 
     Parameters
     ----------
@@ -48,7 +56,7 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]
     mesh = None
     for axes, (title, table) in zip(grid, tables.items(), strict=False):
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        mesh = shaded(axes, shares, table if len(classes) <= _COUNTED else None)
+        mesh = heat_map(axes, shares, table if len(classes) <= _COUNTED else None)
         axes.set_aspect("equal")
         crowded = len(classes) > 3
         axes.set_xticks(range(len(classes)), names, rotation=90 if crowded else 0)
@@ -59,9 +67,9 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]
     fig.supxlabel("predicted class", fontsize=10)
     fig.supylabel("true class", fontsize=10)
     if mesh is not None:
-        shade_scale(fig, mesh, list(grid), name="share of the true class")
+        add_colour_bar(fig, mesh, list(grid), name="share of the true class")
     right = [f"{plain(t)} {np.trace(m) / max(m.sum(), 1):.1%}" for t, m in tables.items()]
-    state(fig, f"Right answers: {', '.join(right)}")
+    set_title(fig, f"Accuracy: {', '.join(right)}")
     return fig
 
 
@@ -105,14 +113,14 @@ def roc_curves(predictions: Mapping[str, Predictions], classes: Sequence[str]) -
     """
     fig = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = fig.subplots()
-    calm(axes, grid="both")
+    style_axes(axes, grid="both")
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1.0)
-    said = []
+    areas = []
     for position, (title, pred) in enumerate(predictions.items()):
         assert pred.probabilities.shape[1] == len(classes), (pred.probabilities.shape, len(classes))
         colour = colour_of(title, position)
         area = f"{plain(title)} {format_value(float(metric_values(pred)['auroc'][0]))}"
-        said.append(area)
+        areas.append(area)
         style = LINES.get(colour, "-")
         axes.plot(*macro_roc(pred), color=colour, linestyle=style, linewidth=2.0, label=area)
         if len(classes) == 2 and np.isfinite(pred.probabilities).all():
@@ -124,12 +132,12 @@ def roc_curves(predictions: Mapping[str, Predictions], classes: Sequence[str]) -
     axes.set_xlabel("false positive rate" + ("" if len(classes) == 2 else " (one class against the rest)"))
     of = f" of {plain(classes[1])}" if len(classes) == 2 else f", mean of {len(classes)} classes"
     axes.set_ylabel(f"true positive rate{of}")
-    if said:
+    if areas:
         note = "AUROC (dot: at the threshold)" if len(classes) == 2 else "AUROC"
         axes.legend(
             loc="lower right", frameon=False, fontsize=9, title=note, title_fontsize=9, handlelength=3.2
         )
-    state(fig, f"ROC: {', '.join(said) or 'no models'}")
+    set_title(fig, f"ROC: {', '.join(areas) or 'no models'}")
     return fig
 
 

@@ -1,4 +1,4 @@
-"""Tables of a report: what `DataTable` holds, and the numbers behind each figure in that shape."""
+"""`DataTable`: the tables of a report, with the numbers behind each figure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simulations.gap.bootstrap import Better, GapRow, per_client_summary
 from simulations.gap.weighted_metrics import Predictions
 from simulations.gap.wording import label
 from simulations.report.comparison_figures import X_LABELS, History, mean_history
-from simulations.report.figure_style import capital, metric_name
+from simulations.report.figure_style import capitalized, metric_name
 from simulations.report.prediction_figures import macro_roc
 
 Cell = str | int | float | None
@@ -54,13 +54,13 @@ def curve_table(
     Parameters
     ----------
     pooled_history, federated_history : sequence of sequence of (x, value)
-        One a seed.
+        One per seed.
     x : str
         What the x values count.
     """
     pooled, federated = dict(mean_history(pooled_history)), dict(mean_history(federated_history))
     rows = [[_number(at), pooled.get(at), federated.get(at)] for at in sorted({*pooled, *federated})]
-    caption = f"{capital(metric_name(metric))} during training, mean over seeds"
+    caption = f"{capitalized(metric_name(metric))} during training, mean over seeds"
     return DataTable(caption, [X_LABELS.get(x, x), "pooled", "federated"], rows)
 
 
@@ -83,7 +83,7 @@ def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
         By the client's name.
     """
     rows: list[list[Cell]] = [[name, value] for name, value in values.items()]
-    return DataTable(f"{capital(metric_name(metric))} of each client", ["client", metric_name(metric)], rows)
+    return DataTable(f"{capitalized(metric_name(metric))} per client", ["client", metric_name(metric)], rows)
 
 
 def client_summary_table(
@@ -128,7 +128,7 @@ def label_table(counts: ArrayLike, classes: Sequence[str], names: Sequence[str] 
         [name, *row.tolist(), int(row.sum())] for name, row in zip(names, table, strict=True)
     ]
     rows.append(["all", *table.sum(axis=0).tolist(), int(table.sum())])
-    return DataTable("Training examples of each client and class", ["client", *classes, "all"], rows)
+    return DataTable("Training examples per client and class", ["client", *classes, "all"], rows)
 
 
 def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> DataTable:

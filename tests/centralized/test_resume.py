@@ -101,7 +101,7 @@ def test_checkpoints_that_cannot_be_gone_on_with(run, home, tmp_path, assert_fai
     last = home.run_dir(first.id) / CHECKPOINTS / "last.ckpt"
     with pytest.raises(ConfigError) as error:
         run(f"resume={last}")
-    assert_failed(error, says="has completed 2 epochs; none left (trainer.max_epochs=2)")
+    assert_failed(error, says="has completed 2 epochs; none left to train (trainer.max_epochs=2)")
     with pytest.raises(ConfigError) as error:
         run(f"resume={last}", "trainer.max_epochs=3", "trainer.optimizer.lr=0.7", "model.hidden=9", "seed=1")
     assert_failed(error, says="trainer.optimizer.lr: 0.01 in the checkpoint, 0.7 now")

@@ -6,10 +6,10 @@ const MINUS = "−";
 const METRICS = {
   loss: "loss", accuracy: "accuracy", precision: "precision", recall: "recall", f1: "F1", auroc: "AUROC",
   average_precision: "average precision", calibration_error: "calibration error", lr: "learning rate",
-  seconds: "seconds of an epoch", bytes_down: "bytes to client", bytes_up: "bytes from client", reply_seconds: "seconds to reply",
+  seconds: "seconds per epoch", bytes_down: "bytes to client", bytes_up: "bytes from client", reply_seconds: "reply time (s)",
 };
 const STAGES = { train: "training", val: "validation", test: "test" };
-const MODES = { centralized: "pooled", federated: "federated", local: "local only", compare: "comparison" };
+const MODES = { centralized: "pooled", federated: "federated", local: "local", compare: "comparison" };
 const SHARES = new Set(["accuracy", "precision", "recall", "f1", "auroc", "average_precision", "calibration_error"]);
 const OF_EACH_ROW = new Set(["loss", "accuracy"]); // the mean over clients, by rows, is that of all rows
 const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"];

@@ -1,4 +1,4 @@
-/** What has to be known of the picture to read it right: which gap, which band, and what cannot be compared. */
+/** Notes below the comparison chart: which gap, which band, and what is not comparable. */
 
 import { capital, isUneven, label, metricName } from "../format.js";
 import { groupsOf } from "./lines.js";
@@ -13,7 +13,7 @@ export function pictureNotes(comparison) {
   return [...gapNotes(comparison), ...stageNotes(comparison)].join(" ");
 }
 
-/** Whether the stage's pooled and federated values are of different kinds: no gap can be stated from them. */
+/** Whether pooled and federated values of the stage are not comparable, so that no gap can be stated. */
 export function isUnlike({ stage, metric, runs }) {
   return stage === "val" && isUneven(metric) && runs.some((run) => run.role === "federated");
 }
@@ -23,10 +23,9 @@ function stageNotes(comparison) {
   if (stage !== "val") return [];
   const local = runs.some((run) => run.role === "local");
   return [
-    isUnlike(comparison) && `On validation the federated ${metricName(metric)} is a mean over the clients, and suffers from `
-      + "classes that a client does not have; the pooled one is over all rows. Test has both on the same rows.",
-    local && "Local only: each client is validated on its own rows, so its line cannot be compared with the others here; "
-      + "on the test rows it can.",
+    isUnlike(comparison) && `Validation: federated ${metricName(metric)} is a mean over clients, lowered by classes that a client lacks; `
+      + "pooled is computed on all rows. On the test set both use the same rows.",
+    local && "Local: each client is validated on its own rows, so its line is not comparable here; on the test set it is.",
   ].filter(Boolean);
 }
 
@@ -34,9 +33,9 @@ function gapNotes(comparison) {
   const { gaps, metric, stage } = comparison;
   const differs = new Map(groupsOf(comparison.runs).map((group) => [group.key, group.differs]));
   const drawn = gaps.some(({ value }) => value.length > 0);
-  const what = `Gap: pooled minus federated, in ${label(`${stage}/${metric}`)}, at the same number of training examples seen.`;
+  const what = `Gap: pooled minus federated, in ${label(`${stage}/${metric}`)}, at equal training examples seen.`;
   const each = gaps.flatMap((gap) => {
-    const head = gap.value.length === 0 ? "No gap" : gap.band === null ? "No band" : "Band";
+    const head = gap.value.length === 0 ? "No gap" : gap.band === null ? "No interval" : "Band";
     const of = differs.get(gap.group);
     return [`${head}${of ? ` (${of})` : ""}: ${gap.why}.`, ...gap.notes.map(capital)];
   });

@@ -1,4 +1,4 @@
-/** The result in a sentence: what federation costs, how sure that is, and what it is measured on. */
+/** The result as a sentence: the federated gap, its confidence interval, and the data it is measured on. */
 
 import { count, higherIsBetter, metricName, number, percent, plural, stageName } from "../format.js";
 import { groupsOf, lastValue, mean } from "./lines.js";
@@ -44,12 +44,12 @@ function finalParts(comparison, final) {
   const federated = comparison.runs.filter((run) => run.role === "federated");
   const steps = Math.max(0, ...federated.map((run) => run.step.at(-1) ?? 0));
   const seeds = new Set(federated.map((run) => run.seed)).size;
-  const over = seeds > 1 ? `drawn from the test rows and ${plural(seeds, "seed")}` : "drawn from the test rows";
+  const over = seeds > 1 ? `bootstrap over the test examples and ${plural(seeds, "seed")}` : "bootstrap over the test examples";
   return [
     { text: `After ${plural(steps, "round")} the federated model is ` },
     ...compared(final),
     { text: ` the pooled one in test ${metricName(comparison.metric)}${direction(comparison, final)}.` },
-    ...doubt(final, `the report's ${percent(final.confidence, { digits: 0 })} interval, ${over}`),
+    ...doubt(final, `${percent(final.confidence, { digits: 0 })} CI, ${over}`),
   ];
 }
 
@@ -65,12 +65,12 @@ function gapParts(comparison, gap) {
 
 function testParts(comparison, gap, who) {
   const now = { gap: gap.test, low: null, high: null };
-  const mean = gap.of.length > 1 ? `, as a mean of ${plural(gap.of.length, "seed")}` : "";
+  const mean = gap.of.length > 1 ? `, mean of ${plural(gap.of.length, "seed")}` : "";
   return [
     { text: `In the final test ${who} is ` },
     ...compared(now),
     { text: ` the pooled one in ${metricName(comparison.metric)}${direction(comparison, now)}${mean}. `
-      + "How sure that is, is in the report of a comparison." },
+      + "A confidence interval is part of a comparison's report." },
   ];
 }
 
@@ -79,8 +79,8 @@ function runningParts(comparison, gap, { at, who }) {
   const running = comparison.runs.some((run) => run.status === "running" || run.status === "pending");
   const stage = stageName(comparison.stage);
   const sure = percent(gap.confidence, { digits: 0 });
-  const interval = gap.band === "seeds" ? `${sure} t interval over ${plural(gap.pairs[at], "seed")}, on ${stage}`
-    : `${sure} interval of one seed, for the number of its ${stage} rows`;
+  const interval = gap.band === "seeds" ? `${sure} CI, t interval over ${plural(gap.pairs[at], "seed")}, on ${stage}`
+    : `${sure} CI, two proportions on the ${stage} rows, one seed`;
   return [
     { text: `${running ? "So far, at" : "At"} ${count(gap.examples[at])} examples seen, ${who} is ` },
     ...compared(now),
@@ -92,8 +92,8 @@ function runningParts(comparison, gap, { at, who }) {
 /** What the interval is, and what follows where 0 is in it. */
 function doubt({ gap, low, high }, interval) {
   if (!Number.isFinite(low) || !Number.isFinite(high) || (isNothing(low) && isNothing(high))) return [];
-  const chance = low <= 0 && high >= 0 && !isNothing(gap) ? " It contains 0: this may be chance." : "";
-  return [{ text: ` In brackets: ${interval}.${chance}` }];
+  const chance = low <= 0 && high >= 0 && !isNothing(gap) ? " It includes 0: no clear difference." : "";
+  return [{ text: ` ${interval}.${chance}` }];
 }
 
 function direction(comparison, result) {
@@ -127,7 +127,7 @@ function withoutGap(comparison) {
     .filter(([, value]) => value !== null);
   if (values.length === 0) return `No value of ${what} yet.`;
   const words = values.map(([{ role, differs }, value]) =>
-    `${role === "local" ? "local only" : role}${differs ? ` (${differs})` : ""} ${number(value)}`);
+    `${role}${differs ? ` (${differs})` : ""} ${number(value)}`);
   return `Latest ${what}: ${words.join(", ")}. ${whyNoGap(comparison)}`;
 }
 
@@ -135,8 +135,8 @@ function whyNoGap(comparison) {
   const { gaps } = comparison;
   if (gaps.length === 0) return "A gap needs a pooled and a federated run.";
   if (isUnlike(comparison) && gaps.some(({ value }) => value.length)) {
-    return "These cannot be compared, see the note beneath the picture: the gap is stated after the final test.";
+    return "Not comparable (see the note below the chart): the gap follows after the final test.";
   }
   const whys = [...new Set(gaps.map(({ why }) => why).filter(Boolean))];
-  return whys.map((why) => `There is no gap: ${why}.`).join(" ");
+  return whys.map((why) => `No gap: ${why}.`).join(" ");
 }
