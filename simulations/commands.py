@@ -13,6 +13,7 @@ from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home, open_home
 from shared.tracking import show
 from shared.tracking.export import export_run
+from shared.tracking.rows import MODE_NAMES
 from shared.tracking.store import Store
 
 
@@ -30,13 +31,13 @@ def run_command(options: Namespace) -> None:
     """
     home = open_home()
     with Store(home.database_url) as store:
-        store.close_orphans()
+        store.runs.close_orphans()
         sweep(store, home=home)
         COMMANDS[options.command](options, store, home)
 
 
 def _runs(options: Namespace, store: Store, home: Home) -> None:
-    rows = store.runs(mode=options.mode, status=options.status, limit=options.limit)
+    rows = store.runs.search(mode=options.mode, status=options.status, limit=options.limit)
     if options.format == "json":
         print(json.dumps(show.runs_json(rows), indent=2))
     else:
@@ -61,7 +62,7 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
 
 
 def _resume(options: Namespace, store: Store, home: Home) -> None:
-    run = store.run(options.run)
+    run = store.runs.get(options.run)
     if run.status == "completed":
         raise TrackingError(f"run {run.id} is already complete; nothing to resume")
     if run.status in ("running", "pending"):
@@ -79,9 +80,8 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
 
         train(cfg, store=store, home=home, resume=True)
     else:
-        raise TrackingError(
-            f"run {run.id} is a {run.training_mode} run; only pooled and federated runs can be resumed"
-        )
+        mode = MODE_NAMES[run.training_mode]
+        raise TrackingError(f"run {run.id} is a {mode} run; only pooled and federated runs can be resumed")
     Console().print(show.run_view(store, run.id))
 
 

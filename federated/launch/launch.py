@@ -52,7 +52,7 @@ def launch(
         run_id = prepare_run(cfg, store=store)
     else:
         run_id = resume_run
-        store.claim_run(run_id, resume=True)
+        store.runs.claim(run_id, resume=True)
     try:
         with sigterm_as_interrupt(), _superlink(cfg, home=home, run_id=run_id) as superlink:
             try:
@@ -68,7 +68,7 @@ def launch(
         _stop(store, run_id)
         raise
     except BaseException as error:
-        store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
+        store.runs.finish(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise
     write_results(store, run_id, home.results)  # the ServerApp may have been ended while it wrote them
     return run_id
@@ -82,7 +82,7 @@ def prepare_run(cfg: Config, *, store: Store) -> int:
     int
         The run's id; its status is pending.
     """
-    return store.create_run(
+    return store.runs.create(
         name=cfg.name,
         training_mode="federated",
         config=cfg.snapshot(),
@@ -110,7 +110,7 @@ def _wait(
     claimed_by = time.monotonic() + superlink.cfg.federation.start_timeout_s
     lost: float | None = None
     while True:
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         on_poll(run_id)
         if not (follow and run.finished and run.stop_reason == INTERRUPTED):
             lost = None
@@ -130,14 +130,14 @@ def _wait(
             )
         if not superlink.alive():
             raise FederationError(f"Flower's SuperLink ended before the run did:\n{superlink.log_tail()}")
-        store.close_orphans()  # a ServerApp that was killed leaves its row running
+        store.runs.close_orphans()  # a ServerApp that was killed leaves its row running
         time.sleep(0.25)
 
 
 def _stop(store: Store, run_id: int) -> None:
-    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be resumed
-        store.claim_run(run_id, resume=True)
-    store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+    if store.runs.get(run_id).stop_reason == INTERRUPTED:  # it must not be resumed
+        store.runs.claim(run_id, resume=True)
+    store.runs.finish(run_id, "stopped", stop_reason="interrupted by the user")
 
 
 def _check_end(run: RunRow) -> None:

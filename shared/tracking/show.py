@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shared.tracking.rows import MetricRow, RunRow, json_ready
+from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow, json_ready
 from shared.tracking.store import Store
 
 COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
@@ -45,7 +45,15 @@ def runs_table(rows: Sequence[RunRow]) -> Table:
         best = _headline(row)
         shown = "-" if best is None else f"{best[0]} {best[1]:.4f}"
         status = Text(row.status, COLOURS[row.status])
-        table.add_row(str(row.id), _text(row.name), row.training_mode, status, age, f"{row.seconds:.1f}", shown)
+        table.add_row(
+            str(row.id),
+            _text(row.name),
+            MODE_NAMES[row.training_mode],
+            status,
+            age,
+            f"{row.seconds:.1f}",
+            shown,
+        )
     return table
 
 
@@ -75,7 +83,7 @@ def run_view(store: Store, run_id: int) -> Group:
     TrackingError
         No such run.
     """
-    run, latest = store.run(run_id), store.latest(run_id)
+    run, latest = store.runs.get(run_id), store.metrics.latest(run_id)
     parts = [_header(store, run), _settings(run), _stages(latest), _clients(store, run_id, latest)]
     return Group(*(part for part in (*parts, _rounds(store, run_id)) if part is not None))
 
@@ -93,28 +101,31 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
     TrackingError
         No such run.
     """
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     return {
         "run": {**run.as_dict(), "seconds": run.seconds},
-        "best": json_ready(store.best_values(run_id)),
-        "latest": [row.as_dict() for row in store.latest(run_id)],
-        "clients": [row.as_dict() for row in store.clients(run_id)],
-        "rounds": [row.as_dict() for row in store.rounds(run_id)],
-        "children": [row.id for row in store.children(run_id)],
+        "best": json_ready(store.metrics.best_values(run_id)),
+        "latest": [row.as_dict() for row in store.metrics.latest(run_id)],
+        "clients": [row.as_dict() for row in store.clients.of_run(run_id)],
+        "rounds": [row.as_dict() for row in store.rounds.of_run(run_id)],
+        "children": [row.id for row in store.runs.children(run_id)],
     }
 
 
 def _header(store: Store, run: RunRow) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
+    grid, members = Table.grid(padding=(0, 2)), store.runs.children(run.id)
     lines: list[tuple[str, str | Text]] = [
-        ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({run.training_mode})")),
+        ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({MODE_NAMES[run.training_mode]})")),
         ("status", Text(run.status, COLOURS[run.status])),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.seconds:.1f} s"),
         ("description", _text(run.description)),
         ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
         ("stop reason", _text(run.stop_reason or "")),
         ("comparison", "" if run.parent_id is None else str(run.parent_id)),
-        ("runs", ", ".join(f"{child.id} ({child.training_mode})" for child in store.children(run.id))),
+        (
+            "runs",
+            ", ".join(f"{run.id} ({MODE_NAMES[run.training_mode]})" for run in store.runs.children(run.id)),
+        ),
     ]
     for label, value in lines:
         if value:
@@ -147,7 +158,7 @@ def _stages(latest: Sequence[MetricRow]) -> Table | None:
 
 def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | None:
     values = {(row.client_id, row.stage, row.name): row for row in latest if row.client_id is not None}
-    clients = {row.client_id: row for row in store.clients(run_id)}
+    clients = {row.client_id: row for row in store.clients.of_run(run_id)}
     ids = sorted({*clients, *(client_id for client_id, _, _ in values if client_id is not None)})
     if not ids:
         return None
@@ -170,7 +181,7 @@ def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | 
 
 
 def _rounds(store: Store, run_id: int) -> Table | None:
-    rounds = store.rounds(run_id)
+    rounds = store.rounds.of_run(run_id)
     if not rounds:
         return None
     table = _table("round", "sampled", "replied", "seconds", "MB down", "MB up", "failed", title="rounds")

@@ -50,7 +50,7 @@ class Finished:
     def comparison(self) -> str:
         """The address of the comparison's picture."""
         with Store(self.database_url) as store:
-            ids = ",".join(str(run.id) for run in store.children(self.compare))
+            ids = ",".join(str(run.id) for run in store.runs.children(self.compare))
         return f"{self.url}/compare?runs={ids}&metric=accuracy"
 
 
@@ -91,7 +91,7 @@ def finished(
         patch.setattr(logging.getLogger("flwr"), "disabled", True)
         patch.setattr(twins, "federate", federate)
         parent = compare(make_config(*TWINS), engine=None, store=store, home=home)
-        made = {run.training_mode: run.id for run in reversed(store.children(parent))}
+        made = {run.training_mode: run.id for run in reversed(store.runs.children(parent))}
         hostile = _run_hostile(make_config(*TWINS), store=store, home=home)
     server = Server(root)
     server.start()
@@ -119,4 +119,4 @@ def _run_hostile(cfg: Config, *, store: Store, home: Home) -> int:
     cfg = cfg.replace("", name=LINK, description=IMAGE)
     with pytest.raises(QuorumError):
         serve(InProcessGrid(toy, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
-    return store.runs()[0].id
+    return store.runs.search()[0].id
