@@ -113,7 +113,7 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
 
 
 def _header(store: Store, run: RunRow) -> RenderableType:
-    grid, members = Table.grid(padding=(0, 2)), store.runs.children(run.id)
+    grid, children = Table.grid(padding=(0, 2)), store.runs.children(run.id)
     lines: list[tuple[str, str | Text]] = [
         ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({MODE_NAMES[run.training_mode]})")),
         ("status", Text(run.status, COLOURS[run.status])),
@@ -122,10 +122,7 @@ def _header(store: Store, run: RunRow) -> RenderableType:
         ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
         ("stop reason", _text(run.stop_reason or "")),
         ("comparison", "" if run.parent_id is None else str(run.parent_id)),
-        (
-            "runs",
-            ", ".join(f"{run.id} ({MODE_NAMES[run.training_mode]})" for run in store.runs.children(run.id)),
-        ),
+        ("runs", ", ".join(f"{child.id} ({MODE_NAMES[child.training_mode]})" for child in children)),
     ]
     for label, value in lines:
         if value:
