@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,24 @@ from lightning.pytorch.callbacks import (
 
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
+from shared.metrics.catalogue import progress_metrics
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricSink
-from shared.model.scores import NEEDS_EVERY_CLASS
 from shared.runtime.errors import ConfigError
 from shared.training.collector import MetricsCollector
+
+EpochProgress = Callable[[int, str], None]  # takes the epochs done, and a note
 
 WHEN: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
 
 def build_callbacks(
-    cfg: Config, *, datamodule: ImageDataModule, sink: MetricSink, folder: Path
+    cfg: Config,
+    *,
+    datamodule: ImageDataModule,
+    sink: MetricSink,
+    folder: Path,
+    on_epoch: EpochProgress | None = None,
 ) -> list[Callback]:
     """Build the callbacks of a centralized training, in the order in which they run.
 
@@ -37,6 +45,8 @@ def build_callbacks(
     ----------
     folder : Path
         For the checkpoints ``best.ckpt`` and ``last.ckpt``.
+    on_epoch : callable, optional
+        A progress display in place of a bar or lines.
 
     Raises
     ------
@@ -44,7 +54,7 @@ def build_callbacks(
         ``trainer.monitor`` is not defined on the available rows.
     """
     monitor, mode = cfg.trainer.monitored(len(datamodule.data.classes))
-    measured = _is_measured(monitor, datamodule)
+    measured = _is_measured(monitor, datamodule, explicit=cfg.trainer.monitor is not None)
     callbacks: list[Callback] = [KeepSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
@@ -64,7 +74,9 @@ def build_callbacks(
         Checkpoint(folder, filename="best", monitor=monitor if measured else None, mode=mode, **WHEN),
         Checkpoint(folder, filename="last", **WHEN),  # after the best, so that it stores which one that is
     ]
-    if cfg.trainer.progress:
+    if on_epoch is not None:
+        callbacks.append(OnEpoch(on_epoch, monitor))
+    elif cfg.trainer.progress:
         callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines(monitor))
     return callbacks
 
@@ -101,14 +113,18 @@ class Patience(EarlyStopping):
         super().load_state_dict({**now, **seen})
 
 
-def _is_measured(monitor: str, datamodule: ImageDataModule) -> bool:
+def _is_measured(monitor: str, datamodule: ImageDataModule, *, explicit: bool) -> bool:
     stage, _, name = monitor.partition("/")
     counts = dict(zip(datamodule.data.classes, datamodule.label_counts(stage), strict=True))
     if not any(counts.values()):
         print("warning: no validation rows; the last epoch is used as the best", file=sys.stderr)
         return False
-    absent = [label for label, count in counts.items() if not count]
-    if absent and name in NEEDS_EVERY_CLASS:
+    if name not in ClassificationMetrics(len(counts)).defined_for(list(counts.values())):
+        absent = [label for label, count in counts.items() if not count]
+        if not explicit:
+            why = f"{monitor} is not defined (no {stage} row is of class {', '.join(absent)})"
+            print(f"warning: {why}, so the last epoch counts as the best", file=sys.stderr)
+            return False
         raise ConfigError(
             f"trainer.monitor={monitor} is not defined: no {stage} row is of class {', '.join(absent)}; choose "
             f"another metric, such as {stage}/loss"
@@ -144,10 +160,29 @@ class EpochLines(Callback):
         """Print the line."""
         if not trainer.is_global_zero:
             return
-        shown = dict.fromkeys(("train/loss", "val/loss", self.monitor))
+        loss, *_ = progress_metrics()
+        shown = dict.fromkeys((f"train/{loss}", f"val/{loss}", self.monitor))
         values = [
             f"{key} {float(trainer.callback_metrics[key]):.4f}"
             for key in shown
             if key in trainer.callback_metrics
         ]
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  " + "  ".join(values), file=sys.stderr)
+
+
+class OnEpoch(Callback):
+    """Tells a progress display about each epoch.
+
+    Parameters
+    ----------
+    monitor : str
+        The metric in the note.
+    """
+
+    def __init__(self, tell: EpochProgress, monitor: str) -> None:
+        self.tell, self.monitor = tell, monitor
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell."""
+        value = trainer.callback_metrics.get(self.monitor)
+        self.tell(trainer.current_epoch + 1, "" if value is None else f"{self.monitor} {float(value):.4f}")

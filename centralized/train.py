@@ -9,11 +9,12 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 from lightning.pytorch.callbacks import Callback
 
+from centralized.callbacks import EpochProgress
 from centralized.fit import CHECKPOINTS, Subset, fit, load
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
 from shared.model.classifier import LitClassifier
-from shared.model.scores import best_threshold, predict, threshold_counts
+from shared.model.prediction import predict
 from shared.model.weights import read_file
 from shared.runtime.home import Home
 from shared.runtime.run import tracked_run
@@ -32,6 +33,7 @@ def train(
     home: Home,
     subset: Subset | None = None,
     extra_callbacks: Sequence[Callback] = (),
+    on_epoch: EpochProgress | None = None,
     resume: bool = False,
 ) -> int:
     """Train on all rows (or one client's), test the selected model, and record everything as one run.
@@ -43,7 +45,9 @@ def train(
     subset : Subset, optional
         Trains one client's rows only, as a ``local`` run.
     extra_callbacks : sequence of Callback
-        Such as the caller's progress bar.
+        Run after our own.
+    on_epoch : callable, optional
+        A progress display of the caller's, in place of our own: takes the epochs done, and a note.
     resume : bool
         Resume the run ``tracking.run_id``, from its last checkpoint if there is one.
 
@@ -73,6 +77,7 @@ def train(
             sink=store.metrics.sink(run_id),
             folder=folder,
             extra_callbacks=extra_callbacks,
+            on_epoch=on_epoch,
         )
         _test(cfg, module=module, datamodule=datamodule, store=store, run_id=run_id, folder=folder)
         store.runs.finish(run_id, "completed", stop_reason=stop_reason)
@@ -94,12 +99,13 @@ def _test(
     device = evaluation_device(cfg.trainer)
     threshold = cfg.trainer.fixed_threshold
     if cfg.trainer.threshold == "val" and datamodule.num_examples("val"):
-        threshold = best_threshold(threshold_counts(predict(module.network, datamodule, "val", device=device)))
-    scores = predict(module.network, datamodule, "test", device=device)
+        judge, outputs = module.judge, predict(module.network, datamodule, "val", device=device)
+        threshold = judge.best_threshold(judge.statistics(outputs))
+    outputs = predict(module.network, datamodule, "test", device=device)
     record_test(
         store,
         run_id,
-        scores,
+        outputs,
         threshold=threshold,
         folder=folder,
         test_epoch=checkpoint["epoch"] + 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from typing import Any, Literal
 
 from service.comparison.intervals import CONFIDENCE, proportions_interval, t_interval
 from service.comparison.pairing import CurvePoint, RunCurve, pair_by_seed
+from shared.metrics.catalogue import label, spec_of
 from shared.tracking.rows import FINISHED
 
-PROPORTIONS = ("accuracy",)  # proportions of the evaluated examples
-FROM_0_TO_1 = ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "calibration_error")
 FEWEST = 3  # seeds for a useful t interval: with two it is several times wider
 
 
@@ -62,7 +60,8 @@ def curve_gap(
     band: Literal["seeds", "normal"] | None = None
     if rounds:
         band, why = _band(rounds, metric=metric)
-    reach = 1.0 if metric in FROM_0_TO_1 else math.inf  # of a difference
+    least, most = spec_of(metric).bounds
+    reach = most - least  # of a difference
     ends = [_ends(of_round, band=band, reach=reach) for of_round in rounds]
     return {
         "group": group,
@@ -146,7 +145,7 @@ def _nothing(metric: str, *, stage: str, running: bool) -> str:
     if stage == "test":
         return "a pooled model is tested only once, at the end, so there is no test curve"
     yet = " yet" if running else ""
-    return f"no {metric} at equal examples seen{yet}"
+    return f"no {label(metric)} at equal examples seen{yet}"
 
 
 def _band(
@@ -158,11 +157,11 @@ def _band(
         return "seeds", f"{percent} CI, t interval of the mean over {most} seeds"
     if most > 1:
         return None, f"{most} seeds are too few; thin lines show each seed"
-    if metric not in PROPORTIONS:
-        return None, f"one seed only ({metric} needs several)"
+    if not spec_of(metric).proportion:
+        return None, f"one seed only ({label(metric)} needs several)"
     known = next((one for one, *_ in rounds if one.num_pooled and one.federated.num_examples), None)
     if known is None:
-        return None, f"one seed only, and the number of examples of {metric} is unknown"
+        return None, f"one seed only, and the number of examples of {label(metric)} is unknown"
     return "normal", (
         f"{percent} CI of a difference of two proportions (Newcombe; {known.num_pooled:,} and "
         f"{known.federated.num_examples:,} examples), one seed; other seeds may differ more"

@@ -1,6 +1,6 @@
 /** Notes below the comparison chart: which gap, which band, and what is not comparable. */
 
-import { capital, isUneven, label, metricName } from "../format.js";
+import { capital, label } from "../format.js";
 import { groupsOf } from "./lines.js";
 
 /**
@@ -13,20 +13,9 @@ export function pictureNotes(comparison) {
   return [...gapNotes(comparison), ...stageNotes(comparison)].join(" ");
 }
 
-/** Whether pooled and federated values of the stage are not comparable, so that no gap can be stated. */
-export function isUnlike({ stage, metric, runs }) {
-  return stage === "val" && isUneven(metric) && runs.some((run) => run.role === "federated");
-}
-
-function stageNotes(comparison) {
-  const { metric, runs, stage } = comparison;
-  if (stage !== "val") return [];
-  const local = runs.some((run) => run.role === "local");
-  return [
-    isUnlike(comparison) && `Validation: federated ${metricName(metric)} is a mean over clients, lowered by classes that a client lacks; `
-      + "pooled is computed on all rows. On the test set both use the same rows.",
-    local && "Local: each client is validated on its own rows, so its line is not comparable here; on the test set it is.",
-  ].filter(Boolean);
+function stageNotes({ runs, stage }) {
+  if (stage !== "val" || !runs.some((run) => run.role === "local")) return [];
+  return ["Local: each client is validated on its own rows, so its line is not comparable here; on the test set it is."];
 }
 
 function gapNotes(comparison) {

@@ -1,0 +1,69 @@
+"""The commands that read or resume stored runs: ``runs``, ``show``, ``export`` and ``resume``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+
+from rich.console import Console
+
+from federated.launch.local_superlink import sweep
+from shared.runtime.errors import TrackingError
+from shared.runtime.home import Home, open_home
+from shared.tracking import show
+from shared.tracking.export import export_run
+from shared.tracking.store import Store
+
+
+def run_command(options: Namespace) -> None:
+    """Run one of these commands.
+
+    Parameters
+    ----------
+    options : Namespace
+        From `fedtwin.cli.parser.parse`.
+
+    Raises
+    ------
+    FedtwinError
+    """
+    home = open_home()
+    with Store(home.database_url) as store:
+        store.runs.close_orphans()
+        sweep(store, home=home)
+        COMMANDS[options.command](options, store, home)
+
+
+def _runs(options: Namespace, store: Store, home: Home) -> None:
+    rows = store.runs.search(mode=options.mode, status=options.status, limit=options.limit)
+    if options.format == "json":
+        print(json.dumps(show.runs_json(rows), indent=2))
+    else:
+        Console().print(show.runs_table(rows))
+
+
+def _show(options: Namespace, store: Store, home: Home) -> None:
+    if options.format == "json":
+        print(json.dumps(show.run_json(store, options.run), indent=2))
+    else:
+        Console().print(show.run_view(store, options.run))
+
+
+def _export(options: Namespace, store: Store, home: Home) -> None:
+    if options.output is None and options.format == "parquet":
+        raise TrackingError("Parquet is binary: pass --output FILE")
+    result = export_run(store, options.run, format=options.format, path=options.output)
+    if options.output is None:
+        sys.stdout.write(str(result))
+    else:
+        print(result)
+
+
+def _resume(options: Namespace, store: Store, home: Home) -> None:
+    from simulations.execute import resume  # not needed to list runs, nor are the modules that train
+
+    Console().print(show.run_view(store, resume(options.run, store=store, home=home)))
+
+
+COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume}
