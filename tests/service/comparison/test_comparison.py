@@ -434,7 +434,7 @@ def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
     assert found["metric"] == "accuracy", "the AUROC has no interval"
     text = "".join(part["text"] for part in found["result"])
     assert text.startswith(summary_sentence(rows, num_clients=len(store.clients.of_run(4))))
-    assert text.endswith("90% CI, bootstrap over the test rows and 2 seeds.")
+    assert text.endswith("90 % CI, bootstrap over the test examples and 2 seeds.")
     assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
 
 
