@@ -1,4 +1,4 @@
-"""`compare`: trains the twins, measures the gap, and writes figures and a report."""
+"""`compare`: trains the pooled and federated twins, measures the gap, and writes figures and a report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from simulations.twins import Twins, train_twins
 
 
 def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: str = "fedtwin compare") -> int:
-    """Train pooled and federated twins, and store what federation costs, with figures and a report.
+    """Train pooled and federated twins, and store the federated gap, figures and a report.
 
     Parameters
     ----------

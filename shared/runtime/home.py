@@ -1,4 +1,4 @@
-"""`Home`: the folder where fedtwin keeps its files, and what is in it."""
+"""`Home`: the folder in which fedtwin keeps its database, caches, runs and results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Places(Protocol):
 
 @dataclass(frozen=True)
 class Home:
-    """The folder below which everything is written.
+    """The folder in which everything is written.
 
     Attributes
     ----------
@@ -51,17 +51,17 @@ class Home:
 
 
 def open_home(places: Places | None = None) -> Home:
-    """Find the home: from the configuration, else ``FEDTWIN_HOME``, else the XDG data folder.
+    """Find the home (configuration, ``FEDTWIN_HOME``, or the XDG data folder, in this order) and create it.
 
     Returns
     -------
     Home
-        Its folder exists.
+        Whose folder exists.
 
     Raises
     ------
     ConfigError
-        The folder cannot be made.
+        The folder cannot be created.
     """
     given = places.home if places else None
     xdg = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
@@ -70,8 +70,7 @@ def open_home(places: Places | None = None) -> Home:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"the home folder {root} cannot be made: {error.strerror}; "
-            f"set FEDTWIN_HOME to a folder that you may write to"
+            f"cannot create the home folder {root}: {error.strerror}; set FEDTWIN_HOME to a writable folder"
         ) from None
     url = (places.database_url if places else None) or os.environ.get("FEDTWIN_DATABASE_URL")
     return Home(root=root, database_url=url or f"sqlite:///{root / 'fedtwin.db'}")

@@ -1,4 +1,4 @@
-"""The life of a run: opened with its config, and ended as completed, stopped or failed whatever happens."""
+"""`tracked_run`: the life cycle of a run, from its row in the store to completed, stopped or failed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def tracked_run(
         Its snapshot is stored.
     mode : {"centralized", "federated", "local", "compare"}
     resume : bool
-        Whether a run that has ended may be opened again.
+        Whether to reopen a run that has ended.
     interrupted : callable
-        Whether an exception says nothing about the run, only that what it stood on is gone.
+        Whether an exception means that the infrastructure failed, not the run.
 
     Yields
     ------
