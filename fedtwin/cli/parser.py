@@ -62,9 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser(
         "resume", help="resume an interrupted run from its last completed epoch or round"
     )
+    predict = commands.add_parser("predict", help="predict the classes of images with a run's model")
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
-    for command in (show, export, resume, watch):
+    for command in (show, export, resume, predict, watch):
         command.add_argument("run", type=int, help="the run's id (see `fedtwin runs`)")
+    predict.add_argument("path", type=Path, help="an image, a folder of images, or a ZIP of images")
+    predict.add_argument("--format", choices=["table", "csv", "json"], default="table")
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_watch(watch)
     return parser
