@@ -143,7 +143,9 @@ class Ways:
         cfg = self._config(batch, precision, f"trainer.max_epochs={PASSES}", "trainer.progress=false")
         with Store(self.home.database_url) as store:
             run_id = train(cfg, store=store, home=self.home)
-            found = [row for row in store.metrics(run_id) if (row.stage, row.name) == ("train", "seconds")]
+            found = [
+                row for row in store.metrics.of_run(run_id) if (row.stage, row.name) == ("train", "seconds")
+            ]
             return [row.value for row in found], self._memory()
 
     def _simulate(self, batch: int, precision: str, *, workers: int) -> tuple[list[float], float]:

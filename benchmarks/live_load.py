@@ -109,7 +109,7 @@ def measure(options: argparse.Namespace, *, database_url: str, home: Path) -> di
     total = updates * options.rows
     with Store(database_url) as store:
         config = {**CONFIG, "federation": {"num_rounds": updates}}
-        run_id = store.create_run(
+        run_id = store.runs.create(
             name="load", training_mode="federated", config=config, seed=1, status="pending"
         )
     environment = {**os.environ, "FEDTWIN_HOME": str(home), "FEDTWIN_DATABASE_URL": database_url}
@@ -141,7 +141,7 @@ def measure(options: argparse.Namespace, *, database_url: str, home: Path) -> di
         used = cpu_seconds(server) - cpu
         notes = [result(process) for process in browser]
     with Store(database_url) as store:
-        rows = [(row.id, row.time.timestamp()) for row in store.metrics(run_id)]
+        rows = [(row.id, row.time.timestamp()) for row in store.metrics.of_run(run_id)]
     assert len(rows) == total, "the writer did not write all rows"
     return {
         "machine": {

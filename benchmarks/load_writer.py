@@ -26,15 +26,15 @@ def main() -> None:
     options = parser.parse_args()
     took = []
     with Store(options.database) as store:
-        store.claim_run(options.run)
+        store.runs.claim(options.run)
         begin = time.monotonic()
         for update in range(options.updates):
             time.sleep(max(0.0, begin + update / options.rate - time.monotonic()))
             before = time.perf_counter()
-            store.add_metrics(options.run, points(update + 1, count=options.rows))
+            store.metrics.add(options.run, points(update + 1, count=options.rows))
             took.append(time.perf_counter() - before)
         seconds = time.monotonic() - begin
-        store.finish_run(options.run, "completed")
+        store.runs.finish(options.run, "completed")
     p50, p99 = 1000 * np.percentile(took, (50, 99))
     print(json.dumps({"seconds": seconds, "commit_ms": {"p50": p50, "p99": p99}}))
 

@@ -142,11 +142,11 @@ def rows_a_second(folder: Path, *, batch: int, points: int = POINTS) -> float:
     """
     path = folder / f"rows-{batch}.db"
     with Store(f"sqlite:///{path}") as store:
-        run_id = store.create_run(name="rows", training_mode="federated", config={}, seed=0)
+        run_id = store.runs.create(name="rows", training_mode="federated", config={}, seed=0)
         names = [f"metric_{number}" for number in range(10)]
         began = time.perf_counter()
         for start in range(0, points, batch):
-            store.add_metrics(
+            store.metrics.add(
                 run_id,
                 [
                     MetricPoint(

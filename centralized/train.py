@@ -69,18 +69,18 @@ def train(
         if resume and last.is_file():
             cfg = cfg.replace("", resume=str(last))
         datamodule = load(cfg, home=home, subset=subset)
-        store.update_run(run_id, summary={"classes": list(datamodule.data.classes)})
+        store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
         module, stop_reason = fit(
             cfg,
             datamodule=datamodule,
             subset=subset,
-            sink=store.sink(run_id),
+            sink=store.metrics.sink(run_id),
             folder=folder,
             extra_callbacks=extra_callbacks,
             on_epoch=on_epoch,
         )
         _test(cfg, module=module, datamodule=datamodule, store=store, run_id=run_id, folder=folder)
-        store.finish_run(run_id, "completed", stop_reason=stop_reason)
+        store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
 

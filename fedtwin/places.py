@@ -42,5 +42,5 @@ def find_home(store: Place = None) -> Home:
 def open_store(home: Home) -> Store:
     """The store of a home, in which runs whose process is gone have ended."""
     store = Store(home.database_url)
-    store.close_orphans()
+    store.runs.close_orphans()
     return store

@@ -71,19 +71,19 @@ class Run:
     def metrics(self) -> pd.DataFrame:
         """Every stored value: ``client_id``, ``round``, ``epoch``, ``stage``, ``name``, ``value``."""
         with open_store(self.home) as store:
-            return _frame(store.metrics(self.id), index="id")
+            return _frame(store.metrics.of_run(self.id), index="id")
 
     @property
     def rounds(self) -> pd.DataFrame:
         """The server rounds of a federated run."""
         with open_store(self.home) as store:
-            return _frame(store.rounds(self.id), index="round")
+            return _frame(store.rounds.of_run(self.id), index="round")
 
     @property
     def clients(self) -> pd.DataFrame:
         """The participants of a federated run."""
         with open_store(self.home) as store:
-            return _frame(store.clients(self.id), index="client_id")
+            return _frame(store.clients.of_run(self.id), index="client_id")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Comparison:
         with open_store(run.home) as store:
 
             def load(ids: Sequence[int]) -> list[Run]:
-                return [Run(store.run(run_id), run.home) for run_id in ids]
+                return [Run(store.runs.get(run_id), run.home) for run_id in ids]
 
             return cls(
                 run=run,
@@ -177,7 +177,7 @@ def runs(
     from shared.tracking.show import runs_json
 
     with open_store(find_home(store)) as opened:
-        rows = opened.runs(mode=mode, status=status, limit=limit)
+        rows = opened.runs.search(mode=mode, status=status, limit=limit)
         best = {row["id"]: row["best_metric"] or {} for row in runs_json(rows)}
     import pandas as pd
 
@@ -216,7 +216,7 @@ def load_run(run: int, *, store: Place = None) -> Run:
     """
     home = find_home(store)
     with open_store(home) as opened:
-        return Run(opened.run(run), home)
+        return Run(opened.runs.get(run), home)
 
 
 def load_comparison(run: int | Run, *, store: Place = None) -> Comparison:

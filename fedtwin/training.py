@@ -121,7 +121,7 @@ def resume(run: int | Run, *, store: Place = None) -> Run:
     from simulations import execute
 
     with open_store(home) as opened:
-        return Run(opened.run(execute.resume(run_id, store=opened, home=home)), home)
+        return Run(opened.runs.get(execute.resume(run_id, store=opened, home=home)), home)
 
 
 def configure(settings: Settings = ()) -> Config:
@@ -157,7 +157,7 @@ def _execute(settings: Settings, mode: Mode, *, store: Place) -> Run:
 
     command = f"fedtwin.{'train' if mode == 'centralized' else mode}"
     with open_store(home) as opened:
-        return Run(opened.run(execute(cfg, mode, store=opened, home=home, command=command)), home)
+        return Run(opened.runs.get(execute(cfg, mode, store=opened, home=home, command=command)), home)
 
 
 def _import_plainly() -> None:

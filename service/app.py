@@ -82,7 +82,7 @@ def _close_orphans(store: Store, *, every_s: float, ended: threading.Event) -> N
     failing = False
     while True:
         try:
-            store.close_orphans()
+            store.runs.close_orphans()
             failing = False
         except TrackingError as error:
             if not failing:

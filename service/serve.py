@@ -81,7 +81,7 @@ def serve(settings: Settings, *, open_browser: bool = False) -> None:
     """
     app = create_app(settings)
     with listen(settings.host, settings.port) as listener:
-        app.state.store.close_orphans()  # also fails early if the database cannot be used
+        app.state.store.runs.close_orphans()  # also fails early if the database cannot be used
         allow_many_files()
         port = listener.getsockname()[1]
 

@@ -49,7 +49,7 @@ def execute(
     resume = False
     if run_id is not None:
         cfg = cfg.replace("tracking", run_id=run_id)
-        resume = store.run(run_id).finished
+        resume = store.runs.get(run_id).finished
     if mode == "centralized":
         return _train(cfg, store=store, home=home, resume=resume)
     from simulations.runner import open_runner  # what trains takes a second to import
@@ -79,7 +79,7 @@ def resume(run_id: int, *, store: Store, home: Home) -> int:
     FedtwinError
         As for `execute`.
     """
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     if run.status == "completed":
         raise TrackingError(f"run {run.id} is already complete; nothing to resume")
     if not run.finished:

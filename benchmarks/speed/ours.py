@@ -47,13 +47,13 @@ def marks_of_last_run(home: Path) -> list[Mark]:
         Of an epoch only the last has the values: they are those of the test at the end.
     """
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        run = store.runs(limit=1)[0]
+        run = store.runs.search(limit=1)[0]
         return _epochs(store, run) if run.training_mode == "centralized" else _rounds(store, run)
 
 
 def _rounds(store: Store, run: RunRow) -> list[Mark]:
-    values = {row.round: row.metrics for row in store.server_evaluations(run.id)}
-    rounds = store.rounds(run.id)
+    values = {row.round: row.metrics for row in store.evaluations.of_run(run.id)}
+    rounds = store.rounds.of_run(run.id)
     times = {row.round: row.ended.timestamp() for row in rounds}
     if rounds:
         times[0] = rounds[0].began.timestamp()
@@ -66,7 +66,7 @@ def _rounds(store: Store, run: RunRow) -> list[Mark]:
 def _epochs(store: Store, run: RunRow) -> list[Mark]:
     ends: dict[int, float] = {}
     test: dict[str, float] = {}
-    for row in store.metrics(run.id):
+    for row in store.metrics.of_run(run.id):
         if row.stage == "test":
             test[row.name] = row.value
         elif row.epoch is not None:

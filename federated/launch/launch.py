@@ -55,9 +55,9 @@ def launch(
     sweep(store, home=home)
     run_id = cfg.tracking.run_id or prepare_run(cfg, store=store)
     if resume:
-        store.claim_run(run_id, resume=True)
+        store.runs.claim(run_id, resume=True)
     elif cfg.tracking.run_id is not None:
-        store.set_owner(run_id, os.getpid())
+        store.runs.set_owner(run_id, os.getpid())
     try:
         with sigterm_as_interrupt(), superlink(cfg, home=home, run_id=run_id) as link:
             try:
@@ -73,7 +73,7 @@ def launch(
         _stop(store, run_id)
         raise
     except BaseException as error:
-        store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
+        store.runs.finish(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise
     write_results(store, run_id, home.results)  # the ServerApp may have been ended while it wrote them
     return run_id
@@ -87,7 +87,7 @@ def prepare_run(cfg: Config, *, store: Store) -> int:
     int
         The run's id; its status is pending.
     """
-    return store.create_run(
+    return store.runs.create(
         name=cfg.name,
         training_mode="federated",
         config=cfg.snapshot(),
@@ -109,7 +109,7 @@ def _wait(
     claimed_by = time.monotonic() + superlink.cfg.federation.start_timeout_s
     lost: float | None = None
     while True:
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         on_poll(run_id)
         if not (follow and run.finished and run.stop_reason == INTERRUPTED):
             lost = None
@@ -129,14 +129,14 @@ def _wait(
             )
         if not superlink.alive():
             raise FederationError(f"Flower's SuperLink ended before the run did:\n{superlink.log_tail()}")
-        store.close_orphans()  # a ServerApp that was killed leaves its row running
+        store.runs.close_orphans()  # a ServerApp that was killed leaves its row running
         time.sleep(0.25)
 
 
 def _stop(store: Store, run_id: int) -> None:
-    if store.run(run_id).stop_reason == INTERRUPTED:  # it must not be resumed
-        store.claim_run(run_id, resume=True)
-    store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+    if store.runs.get(run_id).stop_reason == INTERRUPTED:  # it must not be resumed
+        store.runs.claim(run_id, resume=True)
+    store.runs.finish(run_id, "stopped", stop_reason="interrupted by the user")
 
 
 def _check_end(run: RunRow) -> None:

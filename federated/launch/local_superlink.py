@@ -43,7 +43,7 @@ def sweep(store: Store, *, home: Home) -> None:
             if psutil.Process(owner["pid"]).create_time() == owner["started"]:
                 continue
         with suppress(TrackingError):
-            if not store.run(owner["run_id"]).finished:
+            if not store.runs.get(owner["run_id"]).finished:
                 continue  # the command is gone, but its federation runs to its end
         _kill_stragglers(folder)
         shutil.rmtree(folder, ignore_errors=True)

@@ -58,7 +58,7 @@ def main(grid: Grid, context: Context) -> None:
     home = open_home()
     with Store(home.database_url) as store:
         if run_id:
-            cfg = read_snapshot(store.run(run_id).config).replace("tracking", run_id=run_id)
+            cfg = read_snapshot(store.runs.get(run_id).config).replace("tracking", run_id=run_id)
         else:
             overrides = shlex.split(str(run_config.get("overrides", "")))
             cfg = compose(overrides).replace("federation", engine="flower")
@@ -112,7 +112,7 @@ def serve(
         snapshot = json.dumps(cfg.snapshot())
         data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
-        store.update_run(run_id, summary={"classes": list(datamodule.data.classes)})
+        store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
         roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
         _write_clients(store, run_id, roster)
         federation = _Federation(
@@ -120,7 +120,7 @@ def serve(
         )
         stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
         federation.test()
-        store.finish_run(run_id, "completed", stop_reason=stop_reason)
+        store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
 
@@ -238,7 +238,7 @@ class _Federation:
 
 
 def _write_clients(store: Store, run_id: int, roster: Roster) -> None:
-    store.add_clients(
+    store.clients.add(
         run_id,
         [
             ClientRow(

@@ -20,7 +20,7 @@ class RoundRecorder:
 
     def __init__(self, store: Store, *, run_id: int) -> None:
         self.store, self.run_id = store, run_id
-        self.sink = store.sink(run_id)
+        self.sink = store.metrics.sink(run_id)
         self._unwritten: list[MetricPoint] = []
         self._written = 0.0
         self._deliveries: dict[Stage, Delivery]
@@ -39,7 +39,7 @@ class RoundRecorder:
         FederationError
             Another process ended it, such as a Ctrl-C after another process resumed it.
         """
-        if (run := self.store.run(self.run_id)).finished:
+        if (run := self.store.runs.get(self.run_id)).finished:
             raise FederationError(f"run {run.id} was ended by another process: {run.status}")
 
     def add(self, points: Sequence[MetricPoint]) -> None:
@@ -71,7 +71,7 @@ class RoundRecorder:
                 for name, value in values.items()
             ]
         )
-        self.store.add_server_evaluation(
+        self.store.evaluations.add(
             self.run_id,
             round=round,
             loss=values["loss"],
@@ -89,7 +89,7 @@ class RoundRecorder:
             for stage, delivery in reversed(deliveries.items())
             for client_id, reason in delivery.failed.items()
         }
-        self.store.add_round(
+        self.store.rounds.add(
             self.run_id,
             round=round,
             began=self._began,

@@ -30,13 +30,13 @@ def run_command(options: Namespace) -> None:
     """
     home = open_home()
     with Store(home.database_url) as store:
-        store.close_orphans()
+        store.runs.close_orphans()
         sweep(store, home=home)
         COMMANDS[options.command](options, store, home)
 
 
 def _runs(options: Namespace, store: Store, home: Home) -> None:
-    rows = store.runs(mode=options.mode, status=options.status, limit=options.limit)
+    rows = store.runs.search(mode=options.mode, status=options.status, limit=options.limit)
     if options.format == "json":
         print(json.dumps(show.runs_json(rows), indent=2))
     else:

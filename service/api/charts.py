@@ -16,7 +16,7 @@ from service.read.prediction_curves import describe
 from service.read.run_detail import difference
 from service.read.series import run_series
 from service.read.x_axes import x_axis_columns
-from shared.tracking.overview import LARGEST_ID
+from shared.tracking.schema import LARGEST_ID
 
 MOST_COMPARED = 100
 _IDS = rf"^[0-9]{{1,10}}(,[0-9]{{1,10}}){{0,{MOST_COMPARED - 1}}}$"

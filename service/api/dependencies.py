@@ -8,8 +8,8 @@ from fastapi import Depends, Path, Request
 
 from service.api.problems import Problem
 from shared.runtime.home import Home
-from shared.tracking.overview import LARGEST_ID
 from shared.tracking.rows import RunRow
+from shared.tracking.schema import LARGEST_ID
 from shared.tracking.store import Store
 
 
@@ -42,7 +42,7 @@ def get_run(store: Store, run_id: int) -> RunRow:
     Problem
         404: no such run.
     """
-    run = store.find(run_id)
+    run = store.runs.find(run_id)
     if run is None:
         raise Problem(404, f"there is no run {run_id}")
     return run

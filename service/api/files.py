@@ -16,7 +16,7 @@ from service.read.artifacts import comparison_of, figure_paths, report_path
 from service.read.run_config import without_secrets
 from service.read.run_detail import export_name
 from shared.tracking.export import export_run
-from shared.tracking.results import results
+from shared.tracking.run_results import run_results
 from shared.tracking.store import Store
 
 # No script in a report can run, whatever its names and error messages contain.
@@ -98,7 +98,7 @@ def figure(home: HomeDep, run: RunDep, name: str) -> FileResponse:
 
 def _exported(store: Store, run_id: int, format: Literal["csv", "json", "parquet"]) -> bytes:
     if format == "json":
-        content = results(store, run_id)
+        content = run_results(store, run_id)
         return json.dumps({**content, "run": without_secrets(content["run"])}, indent=1).encode()
     with tempfile.TemporaryDirectory() as folder:
         path = export_run(store, run_id, format=format, path=Path(folder) / "export")

@@ -12,7 +12,7 @@ from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 from service.read import schemas, summaries
 from service.read.run_detail import run_detail
-from shared.tracking.overview import LARGEST_ID
+from shared.tracking.schema import LARGEST_ID
 
 LARGEST_CURSOR = 2**63 - 1
 
@@ -22,7 +22,7 @@ router = APIRouter(tags=["runs"])
 @router.get("/health", response_model=schemas.Health)
 def health(request: Request, store: StoreDep) -> AsciiJson:
     """Check that the server can read its database."""
-    store.search(limit=1)
+    store.runs.search(limit=1)
     app: FastAPI = request.app
     time = datetime.now(UTC).isoformat()
     return AsciiJson({"status": "ok", "version": app.version, "database": store.kind, "time": time})
@@ -41,7 +41,7 @@ def runs(
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the last page.")] = None,
 ) -> AsciiJson:
     """List runs, newest first."""
-    found = store.search(text=q, mode=mode, status=status, before=before, limit=limit + 1)
+    found = store.runs.search(text=q, mode=mode, status=status, before=before, limit=limit + 1)
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
     return AsciiJson({"runs": summaries.run_summaries(store, page), "next": more})
@@ -61,7 +61,7 @@ def metrics(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 5000,
 ) -> AsciiJson:
     """Metric rows in stored order; `WS /ws/runs/{id}?after=cursor` continues from there."""
-    found = store.metrics(run.id, after=after, limit=limit + 1)
+    found = store.metrics.of_run(run.id, after=after, limit=limit + 1)
     rows: list[dict[str, Any]] = [summaries.metric_row(row) for row in found[:limit]]
     cursor = rows[-1]["id"] if rows else after
     return AsciiJson({"rows": rows, "cursor": cursor, "more": len(found) > limit})

@@ -59,13 +59,13 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
 def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
     found: dict[int, RunRow] = {}
     for run in runs:
-        several = store.children(run.id) if run.training_mode == "compare" else [run]
+        several = store.runs.children(run.id) if run.training_mode == "compare" else [run]
         found.update((one.id, one) for one in several if one.training_mode in ROLES)
     return list(found.values())
 
 
 def _metrics(store: Store, runs: Sequence[RunRow], *, stage: str) -> list[str]:
-    names = [set(store.metric_names(run.id, stage=stage, unit=unit(run))) for run in runs]
+    names = [set(store.series.metric_names(run.id, stage=stage, unit=unit(run))) for run in runs]
     begun = [known for known in names if known]  # a run without values yet does not restrict the choice
     return sorted(set.intersection(*begun)) if begun else []
 
@@ -73,7 +73,9 @@ def _metrics(store: Store, runs: Sequence[RunRow], *, stage: str) -> list[str]:
 def _headline(store: Store, runs: Sequence[RunRow], *, stage: str) -> str:
     # The rule of the summary sentence of `fedtwin compare`, so that both use the same metric.
     begun = [
-        run for run in runs if store.metric_names(run.id, stage=stage, unit=unit(run)) or _tested(run, stage)
+        run
+        for run in runs
+        if store.series.metric_names(run.id, stage=stage, unit=unit(run)) or _tested(run, stage)
     ]
     defined = begun and all(_has(store, run, metric="auroc", stage=stage) for run in begun)
     return "auroc" if defined else "accuracy"
@@ -82,7 +84,7 @@ def _headline(store: Store, runs: Sequence[RunRow], *, stage: str) -> str:
 def _has(store: Store, run: RunRow, *, metric: str, stage: str) -> bool:
     if _finite(_tested(run, stage).get(metric)) is not None:
         return True
-    rows = store.points(run.id, stage=stage, name=metric, clients=False).rows
+    rows = store.series.points(run.id, stage=stage, name=metric, clients=False).rows
     return any(_finite(row[5]) is not None for row in rows)
 
 
@@ -94,7 +96,7 @@ def _tested(run: RunRow, stage: str) -> dict[str, Any]:
 def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[str, Any], RunCurve]:
     by = unit(run)
     axes = x_axes(store, run)
-    found = store.points(run.id, stage=stage, name=metric, clients=False).rows
+    found = store.series.points(run.id, stage=stage, name=metric, clients=False).rows
     rows = {}
     for _, number, epoch, _, _, value, num_examples, _ in found:
         step = number if by == "round" else epoch
@@ -124,7 +126,7 @@ def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[
 def _final(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
     # The final gap covers all seeds, so it is shown only if all twins of the comparison are.
     parents = {run.parent_id for run in runs if run.training_mode in ("centralized", "federated")}
-    parent = store.find(parents.pop() or 0) if len(parents) == 1 else None
+    parent = store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
     return [

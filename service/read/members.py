@@ -47,7 +47,7 @@ def comparison_members(store: Store, run: RunRow) -> dict[str, Any]:
         See `service.read.schemas.Family`.
     """
     parent = run.id if run.training_mode == "compare" else run.parent_id
-    runs = [run] if parent is None else store.children(parent)
+    runs = [run] if parent is None else store.runs.children(parent)
     return {"parent": parent, "members": [member(one) for one in runs if one.training_mode in ROLES]}
 
 

@@ -23,17 +23,17 @@ def run_detail(store: Store, run: RunRow, *, home: Home) -> dict[str, Any]:
         See `service.read.schemas.RunDetail`.
     """
     # Values first: rows stored meanwhile are after the cursor, and the stream sends them.
-    latest = store.latest(run.id)
-    run = store.find(run.id) or run
+    latest = store.metrics.latest(run.id)
+    run = store.runs.find(run.id) or run
     plain = run.as_dict()
     return {
         **summaries.run_summary(store, run),
         "config": without_secrets(plain["config"]),
         "summary": without_secrets(plain["summary"]),
         "classes": plain["summary"].get("classes"),
-        "clients": [summaries.client(row) for row in store.clients(run.id)],
-        "rounds": [summaries.round_record(row) for row in store.rounds(run.id)],
-        "evaluations": [summaries.evaluation(row) for row in store.server_evaluations(run.id)],
+        "clients": [summaries.client(row) for row in store.clients.of_run(run.id)],
+        "rounds": [summaries.round_record(row) for row in store.rounds.of_run(run.id)],
+        "evaluations": [summaries.evaluation(row) for row in store.evaluations.of_run(run.id)],
         "family": comparison_members(store, run),
         "latest": [summaries.metric_row(row) for row in latest],
         "cursor": latest[-1].id if latest else 0,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.read.run_config import unit
-from shared.tracking.points import Point, milliseconds
 from shared.tracking.rows import RunRow
+from shared.tracking.series import Point, milliseconds
 from shared.tracking.store import Store
 
 STAGES = ("train", "val", "test")
@@ -42,7 +42,7 @@ def run_series(
         See `service.api.chart_schemas.SeriesList`.
     """
     by = unit(run)
-    found = store.points(run.id, stage=stage, name=name, clients=clients)
+    found = store.series.points(run.id, stage=stage, name=name, clients=clients)
     curves: dict[tuple[str, str, int | None], dict[int, Point]] = {}
     for row in found.rows:
         step = row[1] if by == "round" else row[2]

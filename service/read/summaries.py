@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.read.run_config import direction, monitored, planned_runs, setting, unit, without_secrets
-from shared.tracking.overview import Curve, Marks
+from shared.tracking.curves import Curve
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow, json_ready
+from shared.tracking.run_progress import RunProgress
 from shared.tracking.store import Store
 
 SPARKLINE_POINTS = 60
@@ -27,11 +28,11 @@ def run_summary(store: Store, run: RunRow) -> dict[str, Any]:
 
 def run_summaries(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
     """Summaries of runs, with two queries in total."""
-    marks = store.marks([run.id for run in runs])
-    wanted = (_sparkline(run, marks[run.id]) for run in runs if run.id in marks)
-    curves = store.curves([curve for curve in wanted if curve is not None])
-    unknown = Marks(last_round=None, last_epoch=None, done_round=None, last_event=None)  # deleted since
-    return [_summary(run, marks.get(run.id, unknown), curves.get(run.id, [])) for run in runs]
+    progress = store.runs.progress([run.id for run in runs])
+    wanted = (_sparkline(run, progress[run.id]) for run in runs if run.id in progress)
+    curves = store.series.curves([curve for curve in wanted if curve is not None])
+    unknown = RunProgress(last_round=None, last_epoch=None, done_round=None, last_event=None)  # deleted since
+    return [_summary(run, progress.get(run.id, unknown), curves.get(run.id, [])) for run in runs]
 
 
 def metric_row(row: MetricRow) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def client(row: ClientRow) -> dict[str, Any]:
     return values
 
 
-def _summary(run: RunRow, marks: Marks, values: Sequence[float]) -> dict[str, Any]:
+def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dict[str, Any]:
     shown = {
         "id": run.id,
         "name": run.name,
@@ -110,35 +111,35 @@ def _summary(run: RunRow, marks: Marks, values: Sequence[float]) -> dict[str, An
         "data": setting(run.config, "data.name"),
         "model": setting(run.config, "model.name"),
         "strategy": setting(run.config, "strategy.name") if run.training_mode == "federated" else None,
-        "progress": _progress(run, marks),
+        "progress": _progress(run, progress),
         "planned_runs": planned_runs(run),
         "monitor": dict(zip(("key", "mode"), monitored(run), strict=True)),
         "best": _best(run, values),
         "sparkline": _thin(values),
-        "last_event": marks.last_event,
+        "last_event": progress.last_event,
     }
     ready: dict[str, Any] = json_ready(shown)
     return ready
 
 
-def _progress(run: RunRow, marks: Marks) -> dict[str, Any] | None:
+def _progress(run: RunRow, progress: RunProgress) -> dict[str, Any] | None:
     if run.training_mode == "compare":
         return None
     if run.training_mode == "federated":
         return {
             "unit": "round",
-            "done": marks.done_round or 0,
+            "done": progress.done_round or 0,
             "total": setting(run.config, "federation.num_rounds"),
         }
     return {
         "unit": "epoch",
-        "done": marks.last_epoch or 0,
+        "done": progress.last_epoch or 0,
         "total": setting(run.config, "trainer.max_epochs"),
     }
 
 
-def _sparkline(run: RunRow, marks: Marks) -> Curve | None:
-    last = marks.last_round if unit(run) == "round" else marks.last_epoch
+def _sparkline(run: RunRow, progress: RunProgress) -> Curve | None:
+    last = progress.last_round if unit(run) == "round" else progress.last_epoch
     if last is None:
         return None
     stage, _, name = monitored(run)[0].partition("/")
@@ -156,7 +157,7 @@ def _best(run: RunRow, values: Sequence[float]) -> dict[str, Any] | None:
 
 
 def _stored_best(run: RunRow) -> float | None:
-    # `Store.finish_run` stores the best validation values by the default direction of each metric.
+    # `Runs.finish` stores the best validation values by the default direction of each metric.
     key, mode = monitored(run)
     stage, _, name = key.partition("/")
     if not run.finished or stage != "val" or mode != direction(key):

@@ -39,8 +39,8 @@ def x_axes(store: Store, run: RunRow) -> dict[int, XValues]:
         Ascending.
     """
     by = unit(run)
-    examples = store.examples_by_step(run.id, unit=by)
-    times = store.times_by_step(run.id, unit=by)
+    examples = store.series.examples_by_step(run.id, unit=by)
+    times = store.series.times_by_step(run.id, unit=by)
     sent = _bytes(store, run)
     numbers = sorted({*examples, *times, *sent})
     seen = accumulate(examples.get(number, 0) for number in numbers)
@@ -75,6 +75,6 @@ def x_axis_columns(store: Store, run: RunRow) -> dict[str, Any]:
 def _bytes(store: Store, run: RunRow) -> dict[int, int]:
     if unit(run) == "epoch":
         return {}
-    rounds = store.rounds(run.id)
+    rounds = store.rounds.of_run(run.id)
     total = accumulate(row.bytes_down + row.bytes_up for row in rounds)
     return {0: 0, **dict(zip((row.round for row in rounds), total, strict=True))}

@@ -49,8 +49,8 @@ def read_snapshot(store: Store, run_id: int) -> Snapshot:
     ------
     TrackingError
     """
-    run = summaries.run_summary(store, store.run(run_id))
-    begin = encode_training_mode(run, map(summaries.client, store.clients(run_id)))
+    run = summaries.run_summary(store, store.runs.get(run_id))
+    begin = encode_training_mode(run, map(summaries.client, store.clients.of_run(run_id)))
     return Snapshot(
         federated=run["training_mode"] == "federated",
         begin=list(frames([Entry.of(begin)])),
@@ -65,17 +65,17 @@ def read_page(store: Store, run_id: int, *, after: int, federated: bool) -> Page
     ------
     TrackingError
     """
-    rows = store.metrics(run_id, after=after, limit=ROWS_PER_READ)
+    rows = store.metrics.of_run(run_id, after=after, limit=ROWS_PER_READ)
     complete = len(rows) < ROWS_PER_READ
     rounds: list[RoundRow] = []
     evaluations: list[ServerEvaluationRow] = []
     if federated:
         # The viewer may lack the record of the round of its last row.
-        had = store.metrics(run_id, after=after - 1, limit=1)
+        had = store.metrics.of_run(run_id, after=after - 1, limit=1)
         since = (had[0].round or 0) if had and had[0].id == after else 0
         until = math.inf if complete or rows[-1].round is None else rows[-1].round
-        rounds = [row for row in store.rounds(run_id, since=since) if row.round < until]
-        evaluations = [row for row in store.server_evaluations(run_id, since=since) if row.round < until]
+        rounds = [row for row in store.rounds.of_run(run_id, since=since) if row.round < until]
+        evaluations = [row for row in store.evaluations.of_run(run_id, since=since) if row.round < until]
     messages = encode_rows(rows, run_id=run_id, federated=federated, rounds=rounds, evaluations=evaluations)
     return Page(frames=list(frames(map(Entry.of, messages))), complete=complete)
 

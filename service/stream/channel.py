@@ -197,7 +197,7 @@ class RunChannel(Channel):
             yield one
 
     def _follow(self) -> Follower:
-        if self._store.find(self.run_id) is None:
+        if self._store.runs.find(self.run_id) is None:
             raise NoSuchRun(f"there is no run {self.run_id}")
         return RunFollower(self._store, self.run_id)
 

@@ -38,15 +38,15 @@ class RunFollower:
 
     def __init__(self, store: Store, run_id: int) -> None:
         self._store = store
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         self._federated = run.training_mode == "federated"
         self._seen = _Seen(
             run=run,
-            cursor=store.cursor(run_id),
+            cursor=store.metrics.cursor(run_id),
             end_sent=run.finished,
-            clients=store.clients(run_id),
-            rounds=store.rounds(run_id)[-1:],
-            evaluations=store.server_evaluations(run_id)[-1:],
+            clients=store.clients.of_run(run_id),
+            rounds=store.rounds.of_run(run_id)[-1:],
+            evaluations=store.evaluations.of_run(run_id)[-1:],
         )
 
     def read(self) -> list[Message]:
@@ -64,17 +64,17 @@ class RunFollower:
         """
         seen, store = self._seen, self._store
         # Read the run first: if it has ended, all its rows are stored.
-        run = store.run(seen.run.id)
-        rows = store.metrics(run.id, after=seen.cursor, limit=ROWS_PER_READ)
+        run = store.runs.get(seen.run.id)
+        rows = store.metrics.of_run(run.id, after=seen.cursor, limit=ROWS_PER_READ)
         rounds, evaluations, clients = seen.rounds, seen.evaluations, seen.clients
         changed = run != seen.run
         if self._federated:
             # A resumed run repeats rounds; their records replace the old ones.
             resumed = seen.run.finished and not run.finished
-            rounds = store.rounds(run.id, since=0 if resumed else _last(rounds))
-            evaluations = store.server_evaluations(run.id, since=0 if resumed else _last(evaluations))
+            rounds = store.rounds.of_run(run.id, since=0 if resumed else _last(rounds))
+            evaluations = store.evaluations.of_run(run.id, since=0 if resumed else _last(evaluations))
             if changed or _new(rounds, seen.rounds) or not _known(rows, clients):
-                clients = store.clients(run.id)
+                clients = store.clients.of_run(run.id)
 
         messages = encode_rows(
             rows,
@@ -131,7 +131,7 @@ class RunsFollower:
         here = {run.id for run in runs}
         # Was running at the last read, has ended since, and is too old to be listed.
         ended = [run_id for run_id, known in self._known.items() if not known["ended"] and run_id not in here]
-        runs = [*map(self._store.run, ended), *runs]
+        runs = [*map(self._store.runs.get, ended), *runs]
         found = {summary["id"]: summary for summary in summaries.run_summaries(self._store, runs)}
         changed = [
             run_id for run_id in sorted(found) if _without_duration(found[run_id]) != self._known.get(run_id)
@@ -152,7 +152,8 @@ def listed_runs(store: Store) -> list[RunRow]:
     ------
     TrackingError
     """
-    groups = (store.runs(status="pending"), store.runs(status="running"), store.runs(limit=LISTED_RUNS))
+    search = store.runs.search
+    groups = (search(status="pending"), search(status="running"), search(limit=LISTED_RUNS))
     runs = {run.id: run for group in groups for run in group}
     return [runs[run_id] for run_id in sorted(runs)]
 

@@ -90,7 +90,7 @@ def _server(run_id: int, *, url: str | None, token: str | None) -> Iterator[tupl
 
     home = open_home()
     with Store(home.database_url) as store:
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
     if serves_run(DEFAULT_URL, run):
         yield DEFAULT_URL, None
     else:

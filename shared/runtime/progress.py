@@ -61,7 +61,7 @@ class Board:
         update(0, "starting")
 
         def look(run_id: int) -> None:
-            evaluations = store.server_evaluations(run_id)
+            evaluations = store.evaluations.of_run(run_id)
             if evaluations:
                 last = evaluations[-1]
                 metrics = last.metrics

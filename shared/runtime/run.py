@@ -43,7 +43,7 @@ def tracked_run(
     """
     run_id = cfg.tracking.run_id
     if run_id is None:
-        run_id = store.create_run(
+        run_id = store.runs.create(
             name=cfg.name,
             training_mode=mode,
             config=cfg.snapshot(),
@@ -52,20 +52,20 @@ def tracked_run(
             parent_id=cfg.tracking.parent_id,
         )
     else:
-        store.claim_run(run_id, config=cfg.snapshot(), resume=resume)
+        store.runs.claim(run_id, config=cfg.snapshot(), resume=resume)
     try:
         with sigterm_as_interrupt():
             yield run_id
     except BaseException as error:
         if interrupted(error):
             text = f"interrupted by {type(error).__name__} {error}".strip()
-            store.finish_run(run_id, "failed", stop_reason=INTERRUPTED, error=text)
+            store.runs.finish(run_id, "failed", stop_reason=INTERRUPTED, error=text)
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
-            store.finish_run(run_id, "stopped", stop_reason="interrupted by the user")
+            store.runs.finish(run_id, "stopped", stop_reason="interrupted by the user")
         else:
-            store.finish_run(run_id, "failed", error=f"{type(error).__name__}: {error}")
+            store.runs.finish(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise
-    store.finish_run(run_id, "completed")
+    store.runs.finish(run_id, "completed")
 
 
 @contextmanager

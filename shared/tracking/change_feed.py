@@ -1,27 +1,35 @@
-"""`Changes`: blocks until a process has written to the tracking database; made by `store`."""
+"""Announces what was written to the tracking database, and `Changes`, which blocks until something was."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
+import sqlalchemy as sa
+
 from shared.runtime.errors import TrackingError
 from shared.tracking.database import Database
 
-CHANNEL = "fedtwin"  # of PostgreSQL's NOTIFY; `recorder` sends a run's id with each transaction
+CHANNEL = "fedtwin"  # of PostgreSQL's NOTIFY
 FALLBACK_POLL_S = 1.0
 
 
-class Changes:
-    """Notices what any process commits, by a connection of its own: SQLite is polled, PostgreSQL tells.
+def announce(connection: sa.Connection, run_id: int) -> None:
+    """Notify whoever waits for changes, when the transaction is committed; a listener is not needed."""
+    if connection.dialect.name == "postgresql":  # SQLite is polled
+        connection.execute(sa.select(sa.func.pg_notify(CHANNEL, str(run_id))))
 
-    To be used by one thread. A database that cannot be reached, or cannot tell, counts as changed once a
+
+class Changes:
+    """Notices what any process commits, by a connection of its own: SQLite is polled, PostgreSQL notifies.
+
+    To be used by one thread. A database that cannot be reached, or cannot notify, counts as changed once a
     second: whoever reads it then finds out.
 
     Parameters
     ----------
     poll_s : float, seconds
-        How often SQLite is asked.
+        How often SQLite is polled.
     """
 
     def __init__(self, database: Database, *, poll_s: float) -> None:

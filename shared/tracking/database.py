@@ -1,11 +1,9 @@
-"""`Database`: opens SQLite or PostgreSQL, keeps the schema current and hands transactions to `store`."""
+"""`Database`: opens SQLite or PostgreSQL, keeps the schema current and opens transactions."""
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,20 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
 
 from shared.runtime.errors import TrackingError
 from shared.tracking import migrations
-from shared.tracking.rows import json_ready
+from shared.tracking.engines import make_engine, parse_url
 
-LOCK_TIMEOUT_S = 30
-# A peer that is gone is noticed within a minute, and a firewall does not forget a connection that only listens.
-POSTGRESQL_OPTIONS = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
 MIGRATION_LOCK = 0x66656474  # any number that other users of the same PostgreSQL server are unlikely to lock
 
 
@@ -50,7 +39,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _parse(url)
+        self._url = parse_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.shown = self._url.set(query={}).render_as_string(hide_password=True)
         self._lock = threading.Lock()
@@ -82,6 +71,17 @@ class Database:
         """
         with self._connect(writing=True) as connection:
             yield connection
+
+    def select(self, query: sa.Select[Any]) -> list[Any]:
+        """All rows of a query.
+
+        Raises
+        ------
+        TrackingError
+            The database cannot be reached or used.
+        """
+        with self.read() as connection:
+            return list(connection.execute(query))
 
     def connect_apart(self) -> Any:
         """Open a connection of the driver's that is not of the pool, for what lasts.
@@ -138,7 +138,7 @@ class Database:
         with self._lock:
             self._leave_another_file()
             if self._engine is None:
-                self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+                self._engine = make_engine(self._url)
             if not self._current:
                 self._migrate(self._engine)
                 self._current = True
@@ -197,70 +197,6 @@ class Database:
         if self.is_sqlite:
             return "its folder must exist and be writable, and the file must be one that fedtwin made"
         return "check that the server runs, and the host, the database, the user and the password"
-
-
-def _parse(url: str) -> URL:
-    expected = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
-    try:
-        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-        backend = parsed.get_backend_name()
-    except (sa.exc.ArgumentError, ValueError):
-        raise TrackingError(f"the URL of the tracking database cannot be read; {expected}") from None
-    if backend == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite":
-        raise TrackingError(f"{expected} for the tracking database, got one that begins with {backend}:")
-    if not parsed.database or parsed.database == ":memory:":
-        raise TrackingError(f"the tracking database must be a file that processes can share; {expected}")
-    return parsed.set(drivername="sqlite", database=str(Path(parsed.database).absolute()))
-
-
-def _postgresql(url: URL) -> sa.Engine:
-    options = {name: value for name, value in POSTGRESQL_OPTIONS.items() if name not in url.query}
-    return sa.create_engine(
-        url, pool_pre_ping=True, hide_parameters=True, json_serializer=_to_json, connect_args=options
-    )
-
-
-def _sqlite(url: URL) -> sa.Engine:
-    engine = sa.create_engine(
-        url, hide_parameters=True, json_serializer=_to_json, connect_args={"timeout": LOCK_TIMEOUT_S}
-    )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver leaves BEGIN to `_begin_sqlite`
-    _enter_wal_mode(connection)
-    for setting in ("synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def _enter_wal_mode(connection: Any) -> None:
-    # Entering WAL mode does not wait for other processes that do the same, unlike everything else.
-    import sqlite3
-
-    until = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that begins as a reader and then writes fails at once if another wrote in between.
-    writing = connection.get_execution_options().get("writing")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(json_ready(value), allow_nan=False)
 
 
 def _close_before_fork(database: Database) -> None:

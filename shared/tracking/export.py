@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shared.runtime.errors import ConfigError, TrackingError
-from shared.tracking.results import results
 from shared.tracking.rows import MetricRow
+from shared.tracking.run_results import run_results
 from shared.tracking.store import Store
 
 COLUMNS = tuple(field.name for field in fields(MetricRow))
@@ -28,8 +28,8 @@ def export_run(
     Parameters
     ----------
     format : {"csv", "json", "parquet"}
-        JSON holds all results (see `shared.tracking.results`), the others one row a point: undefined values are
-        ``nan`` in CSV and NaN in Parquet.
+        JSON holds all results (see `shared.tracking.run_results`), the others one row a point: undefined values
+        are ``nan`` in CSV and NaN in Parquet.
     path : Path, optional
         Replaced at once or not at all; its folder is made. Without it the text is returned.
 
@@ -44,13 +44,13 @@ def export_run(
         raise ConfigError(f"format must be csv, json or parquet, got {format!r}")
     if format == "parquet" and path is None:
         raise ConfigError("parquet is not text: give the file to write it to")
-    store.run(run_id)
+    store.runs.get(run_id)
     if format == "json":
-        content = _json(results(store, run_id)).encode()
+        content = _json(run_results(store, run_id)).encode()
     elif format == "csv":
-        content = _csv(store.metrics(run_id)).encode()
+        content = _csv(store.metrics.of_run(run_id)).encode()
     else:
-        content = _parquet(store.metrics(run_id))
+        content = _parquet(store.metrics.of_run(run_id))
     return content.decode() if path is None else _write(path, content)
 
 

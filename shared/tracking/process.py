@@ -1,4 +1,4 @@
-"""`Owner`: which process a run belongs to, so that `store` can tell whether it still lives."""
+"""`Owner`: which process a run belongs to, so that others can tell whether it still lives."""
 
 from __future__ import annotations
 

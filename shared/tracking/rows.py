@@ -1,4 +1,4 @@
-"""Rows of the tracking database as plain, frozen data; `store` reads them, everything else shows them."""
+"""Rows of the tracking database as plain, frozen data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RunRow(Row):
     stop_reason : str or None
         Why it ended before its configured length, or was stopped.
     summary : dict
-        Results of the whole run; ``best`` is written when it ends (see `Store.best_values`).
+        Results of the whole run; ``best`` is written when it ends (see `Metrics.best_values`).
     host, boot_id, pid, pid_started
         The process that owns the run; see `shared.tracking.process`.
     """
@@ -157,7 +157,7 @@ class ClientRow(Row):
 
 
 class ClientLike(Protocol):
-    """What `Store.add_clients` takes: a `ClientRow`, or anything with these attributes."""
+    """What `Clients.add` takes: a `ClientRow`, or anything with these attributes."""
 
     @property
     def client_id(self) -> int: ...  # noqa: D102

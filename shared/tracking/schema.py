@@ -1,4 +1,4 @@
-"""The schema, as SQLAlchemy tables; `store` writes and reads them, `migrations` makes them."""
+"""The schema, as SQLAlchemy tables; `migrations` creates them, the repositories write and read them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeDecorator
 TRAINING_MODES = ("centralized", "federated", "local", "compare")
 STATUSES = ("pending", "running", "completed", "failed", "stopped")
 STAGES = ("train", "val", "test")
+LARGEST_ID = 2**31 - 1  # of an INTEGER column of PostgreSQL
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -22,7 +23,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """To the database; refuses times without a zone."""
+        """To the database; rejects times without a zone."""
         if value is None:
             return None
         assert value.tzinfo is not None, "times are aware"
@@ -47,7 +48,7 @@ def _utc_text(value: datetime | None) -> str | None:
 
 
 class Measured(TypeDecorator[float]):
-    """A float whose NaN is stored as NULL: SQLite has no NaN, and NULL is what SQL leaves out of averages."""
+    """A float whose NaN is stored as NULL: SQLite has no NaN, and SQL omits NULL from averages."""
 
     impl = sa.Double
     cache_ok = True
@@ -135,6 +136,12 @@ run_metrics = Table(
 def _or_minus_one(column: Column[Any]) -> sa.ColumnElement[int]:
     return func.coalesce(column, sa.literal_column("-1"))
 
+
+# As the unique index below holds them: conditions on these use it.
+at_round, at_epoch = _or_minus_one(run_metrics.c.round), _or_minus_one(run_metrics.c.epoch)
+no_client = _or_minus_one(run_metrics.c.client_id) == sa.literal_column("-1")
+# In a query that reads many rows of a run anyway.
+of_whole_model = run_metrics.c.client_id.is_(None)
 
 # NULLs are distinct in a unique index, and NULLS NOT DISTINCT is younger than PostgreSQL 13.
 Index(

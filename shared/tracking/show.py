@@ -75,7 +75,7 @@ def run_view(store: Store, run_id: int) -> Group:
     TrackingError
         There is no such run.
     """
-    run, latest = store.run(run_id), store.latest(run_id)
+    run, latest = store.runs.get(run_id), store.metrics.latest(run_id)
     parts = [_header(store, run), _settings(run), _stages(latest), _clients(store, run_id, latest)]
     return Group(*(part for part in (*parts, _rounds(store, run_id)) if part is not None))
 
@@ -93,14 +93,14 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
     TrackingError
         There is no such run.
     """
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     return {
         "run": {**run.as_dict(), "seconds": run.seconds},
-        "best": json_ready(store.best_values(run_id)),
-        "latest": [row.as_dict() for row in store.latest(run_id)],
-        "clients": [row.as_dict() for row in store.clients(run_id)],
-        "rounds": [row.as_dict() for row in store.rounds(run_id)],
-        "children": [row.id for row in store.children(run_id)],
+        "best": json_ready(store.metrics.best_values(run_id)),
+        "latest": [row.as_dict() for row in store.metrics.latest(run_id)],
+        "clients": [row.as_dict() for row in store.clients.of_run(run_id)],
+        "rounds": [row.as_dict() for row in store.rounds.of_run(run_id)],
+        "children": [row.id for row in store.runs.children(run_id)],
     }
 
 
@@ -114,7 +114,10 @@ def _header(store: Store, run: RunRow) -> RenderableType:
         ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
         ("stopped because", _text(run.stop_reason or "")),
         ("part of run", "" if run.parent_id is None else str(run.parent_id)),
-        ("runs in it", ", ".join(f"{child.id} ({child.training_mode})" for child in store.children(run.id))),
+        (
+            "runs in it",
+            ", ".join(f"{child.id} ({child.training_mode})" for child in store.runs.children(run.id)),
+        ),
     ]
     for label, value in lines:
         if value:
@@ -147,7 +150,7 @@ def _stages(latest: Sequence[MetricRow]) -> Table | None:
 
 def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | None:
     values = {(row.client_id, row.stage, row.name): row for row in latest if row.client_id is not None}
-    clients = {row.client_id: row for row in store.clients(run_id)}
+    clients = {row.client_id: row for row in store.clients.of_run(run_id)}
     ids = sorted({*clients, *(client_id for client_id, _, _ in values if client_id is not None)})
     if not ids:
         return None
@@ -170,7 +173,7 @@ def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | 
 
 
 def _rounds(store: Store, run_id: int) -> Table | None:
-    rounds = store.rounds(run_id)
+    rounds = store.rounds.of_run(run_id)
     if not rounds:
         return None
     table = _table("round", "sampled", "replied", "seconds", "MB down", "MB up", "failed", title="rounds")

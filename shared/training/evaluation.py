@@ -30,7 +30,7 @@ def record_test(
     """
     values = score(scores, threshold=threshold)
     scores.save(folder / PREDICTIONS, threshold=threshold)
-    store.sink(run_id).add(
+    store.metrics.sink(run_id).add(
         [
             MetricPoint(stage="test", name=name, value=value, num_examples=len(scores.labels))
             for name, value in values.items()
@@ -41,4 +41,4 @@ def record_test(
         "confusion": confusion(scores, threshold=threshold).tolist(),
         "threshold": threshold,
     }
-    store.update_run(run_id, summary={**summary, **more})
+    store.runs.update(run_id, summary={**summary, **more})

@@ -167,7 +167,7 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
 
 
 def _labels(twins: Twins, store: Store, *, classes: Sequence[str]) -> ReportFigure:
-    clients = store.clients(twins.federated[0])
+    clients = store.clients.of_run(twins.federated[0])
     counts: npt.NDArray[np.int64] = np.array([client.label_counts for client in clients], dtype=np.int64)
     names = [client.name for client in clients]
     return ReportFigure(

@@ -68,8 +68,8 @@ def history(store: Store, run_id: int, *, stage: str, metric: str) -> History:
     -------
     list of (examples, value)
     """
-    federated = store.run(run_id).training_mode == "federated"
-    rows = store.metrics(run_id)
+    federated = store.runs.get(run_id).training_mode == "federated"
+    rows = store.metrics.of_run(run_id)
     seen = _examples_seen(rows, federated=federated)
     points = []
     for row in rows:
@@ -92,10 +92,10 @@ def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]
     dict of str to float
         By the client's name, in the order of the clients.
     """
-    names = {client.client_id: client.name for client in store.clients(run_id)}
+    names = {client.client_id: client.name for client in store.clients.of_run(run_id)}
     values = {
         row.client_id: row.value
-        for row in store.metrics(run_id)
+        for row in store.metrics.of_run(run_id)
         if row.client_id is not None and row.stage == "val" and row.name == metric
     }
     return {names[client_id]: values[client_id] for client_id in sorted(values)}
@@ -103,8 +103,8 @@ def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]
 
 def cost(store: Store, run_id: int) -> Cost:
     """What a run took."""
-    run, rounds = store.run(run_id), store.rounds(run_id)
-    seen = _examples_seen(store.metrics(run_id), federated=run.training_mode == "federated")
+    run, rounds = store.runs.get(run_id), store.rounds.of_run(run_id)
+    seen = _examples_seen(store.metrics.of_run(run_id), federated=run.training_mode == "federated")
     return Cost(
         run_id=run_id,
         seconds=run.seconds,

@@ -28,7 +28,7 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
     TrackingError
         There is no such run.
     """
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     rows, twins, folder = gap_rows(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
     console.print(gap_table(rows))
     console.print(cost_table(twins, store=store))

@@ -15,7 +15,7 @@ def run(make_config, home, store):
 
     def start(*overrides, cfg=None, **more):
         run_id = train(cfg or make_config(*overrides), store=store, home=home, **more)
-        return store.run(run_id)
+        return store.runs.get(run_id)
 
     return start
 
@@ -34,7 +34,7 @@ def assert_failed(store):
 
     def check(error, *, says):
         assert says in str(error.value)
-        run = store.runs()[0]
+        run = store.runs.search()[0]
         assert (run.status, run.error) == ("failed", f"{type(error.value).__name__}: {error.value}")
 
     return check

@@ -48,21 +48,21 @@ def test_a_new_run_from_a_checkpoint_equals_one_that_was_not_interrupted(run, ho
 
     with pytest.raises(Pulled):
         run(*RANDOM, *more, extra_callbacks=[Raise(Pulled)])
-    broken = store.runs()[0]
+    broken = store.runs.search()[0]
     assert (broken.status, checkpoint(broken)["epoch"]) == ("failed", 1)
     last = home.run_dir(broken.id) / CHECKPOINTS / "last.ckpt"
     resumed = run(*RANDOM, *more, f"resume={last}")
     assert resumed.id != broken.id
     assert same(checkpoint(resumed)["state_dict"], checkpoint(whole)["state_dict"])
     assert resumed.summary["test"] == whole.summary["test"]
-    assert {point.epoch for point in store.metrics(resumed.id) if point.stage == "train"} == {3, 4}
+    assert {point.epoch for point in store.metrics.of_run(resumed.id) if point.stage == "train"} == {3, 4}
 
 
 def test_the_same_run_goes_on(run, make_config, home, store, checkpoint):
     whole = run(*RANDOM)
     with pytest.raises(KeyboardInterrupt):
         run(*RANDOM, extra_callbacks=[Raise(KeyboardInterrupt)])
-    stopped = store.runs()[0]
+    stopped = store.runs.search()[0]
     assert (stopped.status, stopped.stop_reason) == ("stopped", "interrupted by the user")
     cfg = make_config(*RANDOM).replace("tracking", run_id=stopped.id)
     with pytest.raises(TrackingError, match="is stopped already"):
@@ -71,7 +71,9 @@ def test_the_same_run_goes_on(run, make_config, home, store, checkpoint):
     assert (resumed.id, resumed.status, resumed.stop_reason) == (stopped.id, "completed", None)
     assert same(checkpoint(resumed)["state_dict"], checkpoint(whole)["state_dict"])
     values = {
-        run_id: {(p.stage, p.epoch, p.name): p.value for p in store.metrics(run_id) if p.name != "seconds"}
+        run_id: {
+            (p.stage, p.epoch, p.name): p.value for p in store.metrics.of_run(run_id) if p.name != "seconds"
+        }
         for run_id in (whole.id, resumed.id)
     }
     assert values[whole.id] == values[resumed.id]
@@ -81,8 +83,8 @@ def test_the_same_run_goes_on(run, make_config, home, store, checkpoint):
 
 
 def test_a_run_without_a_checkpoint_begins_again(run, make_config, store):
-    prepared = store.create_run(name="x", training_mode="centralized", config={}, seed=42)
-    store.finish_run(prepared, "stopped")
+    prepared = store.runs.create(name="x", training_mode="centralized", config={}, seed=42)
+    store.runs.finish(prepared, "stopped")
     row = run(cfg=make_config().replace("tracking", run_id=prepared), resume=True)
     assert (row.id, row.status) == (prepared, "completed")
 

@@ -42,7 +42,7 @@ def same(one, two):
 def test_what_a_run_leaves(run, store, home, checkpoint):
     row = run("trainer.max_epochs=3")
     assert (row.status, row.training_mode, row.stop_reason) == ("completed", "centralized", None)
-    counts = Counter((point.stage, point.epoch) for point in store.metrics(row.id))
+    counts = Counter((point.stage, point.epoch) for point in store.metrics.of_run(row.id))
     expected = {("val", epoch): len(METRICS) for epoch in (1, 2, 3)}
     expected |= {("train", epoch): len(METRICS) + 2 for epoch in (1, 2, 3)}  # and lr, seconds
     assert counts == expected | {("test", None): len(METRICS)}
@@ -64,7 +64,9 @@ def test_the_test_is_of_the_chosen_checkpoint(run, make_config, store, home, che
         "trainer.max_epochs=3", "trainer.monitor=val/loss", "trainer.mode=max"
     )  # the worst is "best"
     row = run(cfg=cfg)
-    losses = [point.value for point in store.metrics(row.id) if (point.stage, point.name) == ("val", "loss")]
+    losses = [
+        point.value for point in store.metrics.of_run(row.id) if (point.stage, point.name) == ("val", "loss")
+    ]
     worst = 1 + losses.index(max(losses))
     assert row.summary["test_epoch"] == worst
     module = LitClassifier(cfg, num_classes=2)
@@ -78,7 +80,9 @@ def test_the_test_is_of_the_chosen_checkpoint(run, make_config, store, home, che
 
 def test_the_default_monitor_of_two_classes_is_recall(run, store):
     row = run("trainer.max_epochs=3")
-    recalls = [point.value for point in store.metrics(row.id) if (point.stage, point.name) == ("val", "recall")]
+    recalls = [
+        point.value for point in store.metrics.of_run(row.id) if (point.stage, point.name) == ("val", "recall")
+    ]
     assert row.summary["test_epoch"] == 1 + recalls.index(max(recalls))
 
 
@@ -116,7 +120,9 @@ def test_an_average_of_the_weights(run, checkpoint, store):
     row = run("trainer.ema_decay=0.9", "model.norm=batch")
     state = checkpoint(row)
     assert not same(state["state_dict"], state["current_model_state"])
-    losses = [point.value for point in store.metrics(row.id) if (point.stage, point.name) == ("val", "loss")]
+    losses = [
+        point.value for point in store.metrics.of_run(row.id) if (point.stage, point.name) == ("val", "loss")
+    ]
     assert all(map(math.isfinite, losses))
 
 
@@ -137,7 +143,7 @@ def test_a_client_alone(run, store, make_config, home):
     indices = np.concatenate([data.indices("train")[:40], data.indices("val")[:10]])
     row = run(subset=Subset(partition_id=2, indices=indices))
     assert row.training_mode == "local"
-    sizes = {point.stage: point.num_examples for point in store.metrics(row.id)}
+    sizes = {point.stage: point.num_examples for point in store.metrics.of_run(row.id)}
     assert sizes == {"train": 40, "val": 10, "test": 30}
     other = run(subset=Subset(partition_id=1, indices=indices))
     assert other.summary["test"]["loss"] != row.summary["test"]["loss"]
@@ -158,7 +164,7 @@ def test_validation_rows_of_one_class(run, make_config, home, store, label, asse
     indices = np.concatenate([data.indices("train"), val[data.labels[val] == label]])
     subset = Subset(partition_id=0, indices=indices)
     row = run("trainer.threshold=val", subset=subset)
-    names = {point.name for point in store.metrics(row.id) if point.stage == "val"}
+    names = {point.name for point in store.metrics.of_run(row.id) if point.stage == "val"}
     assert names == METRICS - {"auroc", "average_precision"}
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/auroc", subset=subset)
@@ -185,14 +191,14 @@ def test_a_training_that_diverges_fails_its_run(run, store, assert_failed):
     with pytest.raises(DivergedError) as error:
         run("trainer.optimizer.lr=1e6")
     assert_failed(error, says="the training diverged; lower trainer.optimizer.lr")
-    assert store.runs()[0].summary["classes"] == ["0", "1"]  # known from the start, for whoever watches
+    assert store.runs.search()[0].summary["classes"] == ["0", "1"]  # known from the start, for whoever watches
 
 
 def test_an_unknown_monitor_fails_before_anything_is_trained(run, store, assert_failed):
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/foo")
     assert_failed(error, says="choose one of train/loss, train/accuracy")
-    assert store.metrics(store.runs()[0].id) == []
+    assert store.metrics.of_run(store.runs.search()[0].id) == []
 
 
 def test_a_threshold_for_many_classes(run, assert_failed):

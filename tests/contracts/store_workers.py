@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def new_run(store: Store, **changes) -> int:
     given = {"name": "digits-cnn", "training_mode": "federated", "config": {"seed": 7}, "seed": 7}
-    return store.create_run(**{**given, **changes})
+    return store.runs.create(**{**given, **changes})
 
 
 def point(value=0.5, **changes) -> MetricPoint:
@@ -47,7 +47,7 @@ def write_batches(url: str, run_id: str, client_id: str) -> None:
     with Store(url) as store:
         for batch in range(20):
             points = [point(round=batch, epoch=epoch, client_id=int(client_id)) for epoch in range(30)]
-            assert store.add_metrics(int(run_id), points) == 30
+            assert store.metrics.add(int(run_id), points) == 30
 
 
 def write_sizes(url: str, run_id: str, client_id: str, size: str) -> None:
@@ -56,13 +56,13 @@ def write_sizes(url: str, run_id: str, client_id: str, size: str) -> None:
         for first in range(0, 2000, int(size)):
             rounds = range(first, first + int(size))
             points = [point(round=number, client_id=int(client_id)) for number in rounds]
-            assert store.add_metrics(int(run_id), points) == int(size)
+            assert store.metrics.add(int(run_id), points) == int(size)
 
 
 def write_and_acknowledge(url: str, run_id: str) -> None:
     with Store(url) as store:
         for batch in range(1_000_000):
-            store.add_metrics(int(run_id), [point(round=batch, epoch=epoch) for epoch in range(40)])
+            store.metrics.add(int(run_id), [point(round=batch, epoch=epoch) for epoch in range(40)])
             say(batch)
 
 

@@ -21,7 +21,7 @@ NOTHING = frozenset()
 
 @pytest.fixture
 def changes(store):
-    store.runs()
+    store.runs.search()
     watcher = store.changes(poll_s=0.005)
     assert watcher.wait(0) is None  # what was before is not known
     yield watcher
@@ -36,16 +36,16 @@ def noticed(database_url: str, *run_ids: int) -> frozenset[int] | None:
 WHO = {"sampled": [], "replied": [], "failed": {}}
 ROUND = {"began": NOON, "ended": NOON, **WHO, "bytes_down": 0, "bytes_up": 0, "seconds": 1.0}
 WRITES = {
-    "claim_run": lambda store, run_id: store.claim_run(run_id),
-    "set_owner": lambda store, run_id: store.set_owner(run_id, 1),
-    "add_metrics": lambda store, run_id: store.add_metrics(run_id, [point()]),
-    "add_round": lambda store, run_id: store.add_round(run_id, round=1, **ROUND),
-    "add_clients": lambda store, run_id: store.add_clients(run_id, [ClientRow(run_id, 0, "1", "a", 1, [1])]),
-    "add_server_evaluation": lambda store, run_id: store.add_server_evaluation(
+    "claim_run": lambda store, run_id: store.runs.claim(run_id),
+    "set_owner": lambda store, run_id: store.runs.set_owner(run_id, 1),
+    "add_metrics": lambda store, run_id: store.metrics.add(run_id, [point()]),
+    "add_round": lambda store, run_id: store.rounds.add(run_id, round=1, **ROUND),
+    "add_clients": lambda store, run_id: store.clients.add(run_id, [ClientRow(run_id, 0, "1", "a", 1, [1])]),
+    "add_server_evaluation": lambda store, run_id: store.evaluations.add(
         run_id, round=1, loss=0.5, metrics={}, confusion=None, num_examples=1
     ),
-    "update_run": lambda store, run_id: store.update_run(run_id, summary={"a": 1}),
-    "finish_run": lambda store, run_id: store.finish_run(run_id, "completed"),
+    "update_run": lambda store, run_id: store.runs.update(run_id, summary={"a": 1}),
+    "finish_run": lambda store, run_id: store.runs.finish(run_id, "completed"),
 }
 
 
@@ -63,21 +63,21 @@ class TestWhatIsNoticed:
         with store._database.write() as connection:
             connection.execute(sa.update(run).values(pid_started=0))
         changes.wait(5)
-        assert store.close_orphans() == [run_id]
+        assert store.runs.close_orphans() == [run_id]
         assert changes.wait(5) == noticed(database_url, run_id)
 
     def test_reading_is_not(self, store, changes):
-        store.runs()
+        store.runs.search()
         assert changes.wait(0.01) == NOTHING
 
     def test_what_is_rolled_back_is_not(self, store, changes):
         run_id = new_run(store)
         changes.wait(5)
         with store._database.write() as connection:
-            store._announce(connection, run_id)
+            module.announce(connection, run_id)
             connection.execute(sa.update(run).values(name="another"))
             connection.rollback()
-        assert store.run(run_id).name == "digits-cnn"
+        assert store.runs.get(run_id).name == "digits-cnn"
         assert changes.wait(0.01) == NOTHING
 
     def test_what_another_process_writes_while_somebody_waits(self, store, changes, database_url):
@@ -85,7 +85,7 @@ class TestWhatIsNoticed:
         changes.wait(5)
         with worker("write_batches", database_url, run_id, 0):
             assert changes.wait(30) == noticed(database_url, run_id)
-        assert store.cursor(run_id) > 0
+        assert store.metrics.cursor(run_id) > 0
 
     def test_all_that_happened_since_the_last_call(self, store, changes, database_url):
         one, other = new_run(store), new_run(store)
@@ -155,5 +155,5 @@ def test_another_file_in_the_place_of_the_first_is_noticed_and_followed(store, c
         assert changes.wait(5) is None  # it is another file
         assert changes.wait(5) is None  # whose past is not known
         assert changes.wait(0.01) == NOTHING
-        other.add_metrics(run_id, [point()])
+        other.metrics.add(run_id, [point()])
         assert changes.wait(5) is None

@@ -27,7 +27,7 @@ class Reader(threading.Thread):
         with Store(self.url) as store:
             while True:
                 complete = self.written.is_set()
-                rows = store.metrics(self.run_id, after=self.seen[-1].id if self.seen else 0, limit=37)
+                rows = store.metrics.of_run(self.run_id, after=self.seen[-1].id if self.seen else 0, limit=37)
                 self.seen += rows
                 if complete and not rows:
                     return
@@ -47,12 +47,12 @@ def test_nothing_is_skipped_and_nothing_comes_twice(store, database_url):
     for reader in readers:
         ids = [row.id for row in reader.seen]
         assert ids == sorted(set(ids))
-        assert reader.seen == store.metrics(reader.run_id)
+        assert reader.seen == store.metrics.of_run(reader.run_id)
         assert len(ids) == 2000 * len(SIZES)
-        assert ids[-1] == store.cursor(reader.run_id)
+        assert ids[-1] == store.metrics.cursor(reader.run_id)
     first, second = ({row.id for row in reader.seen} for reader in readers)
     assert first.isdisjoint(second)
 
 
 def test_the_cursor_of_a_run_without_values(store):
-    assert store.cursor(new_run(store)) == 0
+    assert store.metrics.cursor(new_run(store)) == 0

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from shared.tracking.overview import Curve, Marks, _lookup
-from shared.tracking.points import milliseconds
+from shared.tracking.curves import Curve, curve_query
+from shared.tracking.run_progress import RunProgress
+from shared.tracking.series import milliseconds
 from tests.contracts.store_workers import NOON, new_run, point
 
 
@@ -20,7 +21,7 @@ def after(seconds):
 def add_round(store, run_id, number):
     times = {"began": NOON, "ended": NOON, "seconds": 1.0}
     who = {"sampled": [0], "replied": [0], "failed": {}, "bytes_down": 1, "bytes_up": 1}
-    store.add_round(run_id, round=number, **times, **who)
+    store.rounds.add(run_id, round=number, **times, **who)
 
 
 # --- lists --------------------------------------------------------------------------------------------
@@ -37,7 +38,7 @@ def test_a_search_looks_at_names_and_ids(store):
     fourth = run("empty config")
 
     def found(text="", **more):
-        return [row.id for row in store.search(text=text, **more)]
+        return [row.id for row in store.runs.search(text=text, **more)]
 
     assert found() == [fourth, third, second, first]
     assert found("twins") == found("TWINS") == [first]
@@ -54,7 +55,7 @@ def test_a_search_looks_at_names_and_ids(store):
     assert found(mode="federated", limit=2) == [fourth, third]
     assert found(before=third) == [second, first]
     assert found(before=10**30) == found()
-    store.finish_run(third, "completed")
+    store.runs.finish(third, "completed")
     assert found(status="completed", text="digits") == [third]
 
 
@@ -64,21 +65,21 @@ def test_a_config_with_odd_text_does_not_break_the_search(store):
         new_run(store, name="odd", config={"data": {"name": "digits", "path": path}})
         for path in ("/tmp/\udcff", "/tmp/\0", "C:\\users")
     ]
-    assert {plain, odd[2]} <= {row.id for row in store.search(text="digits")}
-    assert [row.id for row in store.search(text="odd")] == odd[::-1]
-    assert store.search(text="odd")[2].config["data"]["path"] == "/tmp/\udcff"
+    assert {plain, odd[2]} <= {row.id for row in store.runs.search(text="digits")}
+    assert [row.id for row in store.runs.search(text="odd")] == odd[::-1]
+    assert store.runs.search(text="odd")[2].config["data"]["path"] == "/tmp/\udcff"
 
 
 def test_a_run_that_may_be_missing(store):
     run_id = new_run(store)
-    assert store.find(run_id) == store.run(run_id)
-    assert store.find(run_id + 1) is None
+    assert store.runs.find(run_id) == store.runs.get(run_id)
+    assert store.runs.find(run_id + 1) is None
     assert store.kind == ("sqlite" if store._database.is_sqlite else "postgresql")
 
 
 def test_how_far_runs_have_come(store):
     federated, pooled, empty = new_run(store), new_run(store, training_mode="centralized"), new_run(store)
-    store.add_metrics(
+    store.metrics.add(
         federated,
         [
             point(round=0, time=after(1)),
@@ -88,21 +89,21 @@ def test_how_far_runs_have_come(store):
     )
     for number in (0, 1, 2):
         add_round(store, federated, number)
-    store.add_metrics(
+    store.metrics.add(
         pooled, [point(epoch=2, time=after(2)), point(epoch=11), point(stage="test", time=after(3))]
     )
-    nothing = Marks(last_round=None, last_epoch=None, done_round=None, last_event=None)
-    assert store.marks([federated, pooled, empty, 999]) == {
-        federated: Marks(last_round=3, last_epoch=None, done_round=2, last_event=after(5)),
-        pooled: Marks(last_round=None, last_epoch=11, done_round=None, last_event=after(3)),
+    nothing = RunProgress(last_round=None, last_epoch=None, done_round=None, last_event=None)
+    assert store.runs.progress([federated, pooled, empty, 999]) == {
+        federated: RunProgress(last_round=3, last_epoch=None, done_round=2, last_event=after(5)),
+        pooled: RunProgress(last_round=None, last_epoch=11, done_round=None, last_event=after(3)),
         empty: nothing,
     }
-    assert store.marks([]) == {}
+    assert store.runs.progress([]) == {}
 
 
 def test_curves_of_many_runs(store):
     federated, pooled = new_run(store), new_run(store, training_mode="centralized")
-    store.add_metrics(
+    store.metrics.add(
         federated,
         [
             *(point(number / 8, round=number) for number in (1, 2, 3, 5, 6, 7)),
@@ -113,8 +114,8 @@ def test_curves_of_many_runs(store):
             point(0.6, round=2, name="f1"),
         ],
     )
-    store.add_metrics(pooled, [point(number / 4, epoch=number) for number in (1, 2, 3)])
-    store.add_metrics(pooled, [point(0.95, stage="test")])
+    store.metrics.add(pooled, [point(number / 4, epoch=number) for number in (1, 2, 3)])
+    store.metrics.add(pooled, [point(0.95, stage="test")])
 
     def curve(run_id, unit, last, **more):
         return Curve(
@@ -122,26 +123,26 @@ def test_curves_of_many_runs(store):
         )
 
     both = [curve(federated, "round", 7), curve(pooled, "epoch", 3)]
-    assert store.curves(both) == {
+    assert store.series.curves(both) == {
         federated: [0.125, 0.25, 0.375, 0.625, 0.75, 0.875],
         pooled: [0.25, 0.5, 0.75],
     }
-    assert store.curves([curve(federated, "round", 7, stride=3)]) == {federated: [0.375, 0.75, 0.875]}
-    assert store.curves(
+    assert store.series.curves([curve(federated, "round", 7, stride=3)]) == {federated: [0.375, 0.75, 0.875]}
+    assert store.series.curves(
         [curve(federated, "round", 7, name="f1"), curve(pooled, "epoch", 3, stage="train")]
     ) == {
         federated: [0.6],
         pooled: [],
     }
-    assert store.curves([curve(federated, "round", 0, stride=1)]) == {federated: []}
-    assert store.curves([]) == {}
+    assert store.series.curves([curve(federated, "round", 0, stride=1)]) == {federated: []}
+    assert store.series.curves([]) == {}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_curves_are_looked_up_in_the_index(store):
     wanted = [Curve(run_id=1, unit="round", stage="val", name="loss", last=9)]
     with store._database.read() as connection:
-        text = str(_lookup(wanted).compile(connection, compile_kwargs={"literal_binds": True}))
+        text = str(curve_query(wanted).compile(connection, compile_kwargs={"literal_binds": True}))
         plan = [row[3] for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
     (search,) = [line for line in plan if "run_metrics" in line]
     index = "SEARCH run_metrics USING INDEX run_metrics_one_value"
@@ -153,13 +154,13 @@ def test_curves_are_looked_up_in_the_index(store):
 
 def test_many_points_as_tuples(store):
     run_id, other = new_run(store), new_run(store)
-    store.add_metrics(run_id, [point(0.5, round=1, client_id=2, epoch=3, num_examples=7)])
-    store.add_metrics(other, [point(0.1, round=1)])
-    store.add_metrics(run_id, [point(math.nan, round=1), point(-math.inf, round=2, stage="train", name="loss")])
+    store.metrics.add(run_id, [point(0.5, round=1, client_id=2, epoch=3, num_examples=7)])
+    store.metrics.add(other, [point(0.1, round=1)])
+    store.metrics.add(run_id, [point(math.nan, round=1), point(-math.inf, round=2, stage="train", name="loss")])
 
     def rows(**given):
-        found = store.points(run_id, **given)
-        assert found.cursor == store.metrics(run_id)[-1].id
+        found = store.series.points(run_id, **given)
+        assert found.cursor == store.metrics.of_run(run_id)[-1].id
         return {(*row[:7], milliseconds(row[7])) for row in found.rows}
 
     noon = 1767355200123  # 2 January 2026, 12:00:00.123456 UTC
@@ -170,14 +171,14 @@ def test_many_points_as_tuples(store):
     assert rows(clients=False) == {aggregate, loss}
     assert rows(stage="val") == rows(name="accuracy") == {of_client, aggregate}
     assert rows(stage="train", name="accuracy") == set()
-    nothing = store.points(new_run(store))
+    nothing = store.series.points(new_run(store))
     assert (nothing.cursor, list(nothing.rows)) == (0, [])
 
 
 def test_examples_by_step(store):
     federated, pooled = new_run(store), new_run(store, training_mode="centralized")
     trained = {"stage": "train", "name": "loss"}
-    store.add_metrics(
+    store.metrics.add(
         federated,
         [
             *(point(round=1, client_id=0, epoch=epoch, num_examples=30, **trained) for epoch in (1, 2)),
@@ -189,15 +190,15 @@ def test_examples_by_step(store):
             point(round=1, client_id=0, num_examples=99, name="loss"),
         ],
     )
-    store.add_metrics(pooled, [point(epoch=epoch, num_examples=97, **trained) for epoch in (1, 2)])
-    assert store.examples_by_step(federated, unit="round") == {1: 70, 2: 10, 3: 0}
-    assert store.examples_by_step(pooled, unit="epoch") == {1: 97, 2: 97}
-    assert all(type(count) is int for count in store.examples_by_step(federated, unit="round").values())
+    store.metrics.add(pooled, [point(epoch=epoch, num_examples=97, **trained) for epoch in (1, 2)])
+    assert store.series.examples_by_step(federated, unit="round") == {1: 70, 2: 10, 3: 0}
+    assert store.series.examples_by_step(pooled, unit="epoch") == {1: 97, 2: 97}
+    assert all(type(count) is int for count in store.series.examples_by_step(federated, unit="round").values())
 
 
 def test_times_by_step(store):
     run_id = new_run(store)
-    store.add_metrics(
+    store.metrics.add(
         run_id,
         [
             point(round=1, time=after(5)),
@@ -207,8 +208,8 @@ def test_times_by_step(store):
             point(stage="test", time=after(9)),
         ],
     )
-    assert store.times_by_step(run_id, unit="round") == {1: after(5), 2: after(8)}
-    assert store.times_by_step(run_id, unit="epoch") == {}
+    assert store.series.times_by_step(run_id, unit="round") == {1: after(5), 2: after(8)}
+    assert store.series.times_by_step(run_id, unit="epoch") == {}
 
 
 def test_names_of_metrics(store):
@@ -219,7 +220,7 @@ def test_names_of_metrics(store):
         point(name="auroc"),
         point(round=1, stage="test", name="recall"),
     ]
-    store.add_metrics(run_id, [*named, *others])
-    assert store.metric_names(run_id, stage="val", unit="round") == ["accuracy", "loss"]
-    assert store.metric_names(run_id, stage="test", unit="round") == ["recall"]
-    assert store.metric_names(run_id, stage="val", unit="epoch") == []
+    store.metrics.add(run_id, [*named, *others])
+    assert store.series.metric_names(run_id, stage="val", unit="round") == ["accuracy", "loss"]
+    assert store.series.metric_names(run_id, stage="test", unit="round") == ["recall"]
+    assert store.series.metric_names(run_id, stage="val", unit="epoch") == []

@@ -25,7 +25,7 @@ class TestSchema:
         from alembic.migration import MigrationContext
 
         with Store(database_url) as store:
-            store.runs()
+            store.runs.search()
             with store._database.read() as connection, warnings.catch_warnings():
                 warnings.filterwarnings("ignore", ".*expression-based index")  # compared below
                 assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -45,10 +45,10 @@ class TestSchema:
 
     def test_a_newer_schema_is_refused(self, database_url):
         with Store(database_url) as store:
-            store.runs()
+            store.runs.search()
             execute(store, sa.text("UPDATE alembic_version SET version_num = '9999'"))
         with Store(database_url) as store, pytest.raises(TrackingError, match=r"schema '9999'.*update fedtwin"):
-            store.runs()
+            store.runs.search()
 
     def test_a_foreign_database_is_refused_and_left_as_it_was(self, database_url):
         with Store(database_url) as store:
@@ -56,7 +56,7 @@ class TestSchema:
             with engine.begin() as connection:
                 connection.execute(sa.text("CREATE TABLE client (x INTEGER)"))
             with pytest.raises(TrackingError, match="cannot use the tracking database"):
-                store.runs()
+                store.runs.search()
             with engine.begin() as connection:
                 assert sa.inspect(connection).get_table_names() == ["client"]
             engine.dispose()

@@ -57,7 +57,7 @@ def test_rows_that_other_processes_write(store, database_url):
             while len(row_ids(told)) < 600:
                 told += await take(frames, lambda message: message["cursor"])
             await writing
-            assert row_ids(told) == [row.id for row in store.metrics(run_id)]
+            assert row_ids(told) == [row.id for row in store.metrics.of_run(run_id)]
 
     asyncio.run(watch())
 
@@ -89,11 +89,11 @@ def test_a_database_that_is_away_for_a_moment(store, database_url, monkeypatch, 
             aclosing(viewer.frames()) as frames,
         ):
             await anext(frames)
-            await asyncio.to_thread(store.add_metrics, run_id, [point(round=1)])
+            await asyncio.to_thread(store.metrics.add, run_id, [point(round=1)])
             assert row_ids(await take(frames, up_to(1))) == [1]
             with away(database_url):
                 await take(frames, lambda message: message.get("database") == "unreachable")
-            await asyncio.to_thread(store.add_metrics, run_id, [point(round=2)])
+            await asyncio.to_thread(store.metrics.add, run_id, [point(round=2)])
             assert row_ids(await take(frames, up_to(2))) == [2]
             await take(frames, lambda message: message.get("database") == "reachable")
 

@@ -35,8 +35,8 @@ def add_run(
 ) -> int:
     """A run with one epoch, or round, a value, of some metrics by ``stage/name``."""
     given: dict[str, Any] = {"name": cfg.name, "config": cfg.snapshot(), "seed": cfg.seed}
-    run_id = store.create_run(training_mode=mode, parent_id=parent_id, **given)
-    began = store.run(run_id).started
+    run_id = store.runs.create(training_mode=mode, parent_id=parent_id, **given)
+    began = store.runs.get(run_id).started
     unit = "round" if mode == "federated" else "epoch"
     for number in range(1, 1 + max(map(len, values.values()), default=0)):
         at: dict[str, Any] = {unit: number, "time": began + timedelta(seconds=number)}
@@ -47,9 +47,9 @@ def add_run(
             points += [
                 MetricPoint(stage, name, value, num_examples=ROWS, **at) for value in curve[number - 1 : number]
             ]
-        store.add_metrics(run_id, points)
+        store.metrics.add(run_id, points)
     if test is not None:
-        store.update_run(run_id, summary={"test": dict(test)})
+        store.runs.update(run_id, summary={"test": dict(test)})
     if end:
-        store.finish_run(run_id, "completed")
+        store.runs.finish(run_id, "completed")
     return run_id

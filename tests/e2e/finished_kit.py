@@ -50,7 +50,7 @@ class Finished:
     def comparison(self) -> str:
         """The address of the comparison's picture."""
         with Store(self.database_url) as store:
-            ids = ",".join(str(run.id) for run in store.children(self.compare))
+            ids = ",".join(str(run.id) for run in store.runs.children(self.compare))
         return f"{self.url}/compare?runs={ids}&metric=accuracy"
 
 
@@ -116,4 +116,4 @@ def _run_hostile(cfg: Config, *, store: Store, home: Home) -> int:
     cfg = cfg.replace("", name=LINK, description=IMAGE)
     with pytest.raises(QuorumError):
         serve(InProcessGrid(toy, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
-    return store.runs()[0].id
+    return store.runs.search()[0].id

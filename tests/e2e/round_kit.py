@@ -19,8 +19,8 @@ def wait_for_round(database: Path, number: int, *, child: subprocess.Popen[str])
         assert child.poll() is None, child.stderr.read() if child.stderr else ""
         if database.exists():
             with Store(f"sqlite:///{database}") as store:
-                runs = store.runs()
-                if runs and any(row.round >= number for row in store.rounds(runs[0].id)):
+                runs = store.runs.search()
+                if runs and any(row.round >= number for row in store.rounds.of_run(runs[0].id)):
                     return runs[0]
         time.sleep(0.1)
     raise AssertionError(f"round {number} was not reached")

@@ -28,8 +28,8 @@ def test_compare_prints_the_gap_and_writes_the_report(engine: str, fedtwin: Comm
     for text in ("Federated gap, 95% intervals", "accuracy", "gap", "report", "fedtwin.db"):
         assert text in done.stdout, text
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        parent = store.runs(mode="compare")[0]
-        children = store.children(parent.id)
+        parent = store.runs.search(mode="compare")[0]
+        children = store.runs.children(parent.id)
     assert {(run.training_mode, run.status) for run in [parent, *children]} == {
         ("compare", "completed"),
         ("centralized", "completed"),

@@ -40,26 +40,26 @@ class Federation:
     def begin(self, *overrides: str) -> int:
         """Start a run, and give its id once it has one."""
         with Store(self.home.database_url) as store:
-            before = len(store.runs())
+            before = len(store.runs.search())
         self.began = time.monotonic()
         rows = [*OWN_ROWS, f"data.path={self.data[SERVER]}", f"federation.num_rounds={ROUNDS}"]
         self.process = self.bed.federate([*rows, *TRAINING, *overrides])
 
         def there() -> bool:
             with Store(self.home.database_url) as store:
-                return len(store.runs()) > before
+                return len(store.runs.search()) > before
 
         wait_for("the run has a row", there, timeout=120)
         with Store(self.home.database_url) as store:
-            return store.runs()[0].id
+            return store.runs.search()[0].id
 
     def run(self, run_id: int) -> RunRow:
         with Store(self.home.database_url) as store:
-            return store.run(run_id)
+            return store.runs.get(run_id)
 
     def rounds(self, run_id: int) -> list[RoundRow]:
         with Store(self.home.database_url) as store:
-            return store.rounds(run_id)
+            return store.rounds.of_run(run_id)
 
     def wait_for_round(self, run_id: int, number: int, *, timeout: float = 600) -> None:
         def done() -> bool:
@@ -146,7 +146,9 @@ def report(federation: Federation, run_id: int) -> list[RoundRow]:
 
 def values(federation: Federation, run_id: int, name: str) -> list[tuple[int | None, int | None, float]]:
     with Store(federation.home.database_url) as store:
-        return [(row.round, row.client_id, row.value) for row in store.metrics(run_id) if row.name == name]
+        return [
+            (row.round, row.client_id, row.value) for row in store.metrics.of_run(run_id) if row.name == name
+        ]
 
 
 def needs_hosts(federation: Federation) -> None:
@@ -169,7 +171,7 @@ def test_a_site_cut_off_for_30_s_loses_nothing_and_the_weights_are_the_simulatio
     assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
     assert federation.digest(run_id) == simulated
     with Store(federation.home.database_url) as store:
-        assert [client.name for client in store.clients(run_id)] == list(SITES)
+        assert [client.name for client in store.clients.of_run(run_id)] == list(SITES)
 
 
 def test_a_site_cut_off_for_120_s_is_one_error_and_no_round_is_repeated(federation: Federation) -> None:
@@ -344,5 +346,7 @@ def test_a_clock_that_is_off_changes_no_order_and_one_that_is_far_off_is_named(
     assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
     assert federation.digest(run_id) == simulated
     with Store(federation.home.database_url) as store:
-        order = [row.round for row in store.metrics(run_id) if row.stage == "train" and row.round is not None]
+        order = [
+            row.round for row in store.metrics.of_run(run_id) if row.stage == "train" and row.round is not None
+        ]
     assert order == sorted(order)

@@ -55,10 +55,10 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     done = fedtwin("federated", *SMALL)
     assert done.returncode == 0, done.stderr
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        run = store.runs(mode="federated")[0]
+        run = store.runs.search(mode="federated")[0]
         assert run.status == "completed"
-        assert [row.round for row in store.server_evaluations(run.id)] == [0, 1, 2]
-        assert len(store.clients(run.id)) == 3
+        assert [row.round for row in store.evaluations.of_run(run.id)] == [0, 1, 2]
+        assert len(store.clients.of_run(run.id)) == 3
     assert (home / "results" / f"metrics_{run.id}.json").is_file()
     assert (home / "results" / f"metrics_{run.id}.csv").is_file()
     assert not _flower_processes(home), "everything that was started is ended"
@@ -152,7 +152,7 @@ def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
         )
         assert done.returncode == 0, done.stdout + done.stderr
         with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-            run = store.runs()[0]
+            run = store.runs.search()[0]
         assert (run.status, run.config["partition"]["name"]) == ("completed", "iid"), run.error
         assert run.config["trainer"]["optimizer"]["lr"] == 0.02
         assert run.config["federation"]["num_clients"] == 2, "Flower's own number of nodes"
@@ -168,7 +168,7 @@ def test_a_failing_federation_exits_non_zero_and_says_why(fedtwin: Command, home
     assert "min_examples" in done.stderr
     assert "Traceback" not in done.stderr
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        run = store.runs()[0]
+        run = store.runs.search()[0]
     assert run.status == "failed"
     assert "min_examples" in (run.error or "")
     assert not _flower_processes(home)
@@ -196,16 +196,16 @@ def test_a_killed_server_app_is_found_and_the_run_resumes(
     assert child.returncode == 2
     assert "gone" in errors or "failed" in errors
     with Store(f"sqlite:///{database}") as store:
-        run = store.runs()[0]
+        run = store.runs.search()[0]
         assert run.status == "failed"
-        done_rounds = [row.round for row in store.rounds(run.id)]
+        done_rounds = [row.round for row in store.rounds.of_run(run.id)]
     assert 2 <= max(done_rounds) < 6
 
     resumed = fedtwin("resume", str(run.id))
     assert resumed.returncode == 0, resumed.stderr
     with Store(f"sqlite:///{database}") as store:
-        assert store.run(run.id).status == "completed"
-        assert [row.round for row in store.rounds(run.id)] == [1, 2, 3, 4, 5, 6]
+        assert store.runs.get(run.id).status == "completed"
+        assert [row.round for row in store.rounds.of_run(run.id)] == [1, 2, 3, 4, 5, 6]
     whole = fedtwin("federated", rounds, *SMALL[1:])
     assert whole.returncode == 0, whole.stderr
     assert _weights(home / "runs" / str(run.id)) == _weights(home / "runs" / str(run.id + 1))
@@ -232,7 +232,7 @@ def test_sigterm_stops_the_federation_as_ctrl_c_does(
     assert not _flower_processes(home)
     assert not list(home.glob("flower-*"))
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        assert store.runs()[0].status == "stopped"
+        assert store.runs.search()[0].status == "stopped"
 
 
 def test_json_of_a_run_is_readable_by_a_program(fedtwin: Command) -> None:

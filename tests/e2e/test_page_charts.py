@@ -35,7 +35,7 @@ IN_VIEW = """() => [...document.querySelectorAll(".js-plotly-plot")].filter((plo
 
 def add_round(store: Store, run_id: int, number: int) -> None:
     """Rows whose values leave, in every round, the range of all rounds before."""
-    store.add_metrics(
+    store.metrics.add(
         run_id,
         [
             MetricPoint(stage, name, number * scale, round=number)
@@ -48,7 +48,7 @@ def add_round(store: Store, run_id: int, number: int) -> None:
 def test_the_axes_go_on_with_the_run(live: Server, visit: Open, make_config: Callable[..., Config]) -> None:
     cfg = make_config(f"federation.num_rounds={ROUNDS}")
     with Store(f"sqlite:///{live.home / 'fedtwin.db'}") as store:
-        run_id = store.create_run(name="long", training_mode="federated", config=cfg.snapshot(), seed=1)
+        run_id = store.runs.create(name="long", training_mode="federated", config=cfg.snapshot(), seed=1)
         for number in (1, 2):
             add_round(store, run_id, number)
         seen = visit(f"{live.url}/runs/{run_id}")
@@ -57,7 +57,7 @@ def test_the_axes_go_on_with_the_run(live: Server, visit: Open, make_config: Cal
             add_round(store, run_id, number)
             seen.until(lambda last=number: drawn_up_to(seen, last), f"round {number} to be drawn")
         charts = seen.page.evaluate(IN_VIEW)
-        store.finish_run(run_id, "completed")
+        store.runs.finish(run_id, "completed")
     assert len(charts) >= 2
     for chart in charts:
         assert holds(chart["x"], [1, ROUNDS]), chart
@@ -103,11 +103,11 @@ def test_a_timeline_says_nothing_before_its_rows_are_there(
 
     with store_of(live) as store:
         run_id = add_run(store, make_config(), "federated", {"val/accuracy": [0.5] * 3}, end=False)
-        store.add_round(
+        store.rounds.add(
             run_id,
             round=1,
-            began=store.run(run_id).started,
-            ended=store.run(run_id).started + timedelta(seconds=1),
+            began=store.runs.get(run_id).started,
+            ended=store.runs.get(run_id).started + timedelta(seconds=1),
             sampled=[0],
             replied=[0],
             failed={},
@@ -144,16 +144,16 @@ def test_no_time_is_left_of_a_run_that_is_silent(
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     with store_of(live) as store:
         cfg = make_config("trainer.max_epochs=20")
-        run_id = store.create_run(name="silent", training_mode="centralized", config=cfg.snapshot(), seed=1)
+        run_id = store.runs.create(name="silent", training_mode="centralized", config=cfg.snapshot(), seed=1)
         points = [
             MetricPoint("train", "loss", 1.0, epoch=epoch, time=long_ago + timedelta(seconds=10 * epoch))
             for epoch in range(1, 6)
         ]
-        store.add_metrics(run_id, points)
+        store.metrics.add(run_id, points)
         seen = visit(f"{live.url}/runs/{run_id}")
         expect(seen.page.locator(".run-live strong")).to_have_text("Stale")
         expect(seen.page.locator(".run-progress-text")).to_have_text("Epoch 5 of 20")
-        store.finish_run(run_id, "stopped")
+        store.runs.finish(run_id, "stopped")
 
 
 def test_announcements_leave_pauses(live: Server, visit: Open) -> None:

@@ -64,7 +64,7 @@ def test_runs_of_other_settings_are_lines_of_their_own(live: Server, visit: Open
         for strategy, reached in (("fedavg", 0.8), ("fedprox", 0.7)):
             for seed in (1, 2):
                 cfg = make_config(f"strategy={strategy}", f"seed={seed}")
-                parent = store.create_run(name="c", training_mode="compare", config={}, seed=1)
+                parent = store.runs.create(name="c", training_mode="compare", config={}, seed=1)
                 ids.append(add_run(store, cfg, "centralized", {ACCURACY: [0.5, 0.9]}, parent_id=parent))
                 ids.append(add_run(store, cfg, "federated", {ACCURACY: [0.5, reached]}, parent_id=parent))
     seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}")
@@ -226,12 +226,12 @@ def test_the_list_counts_the_runs_that_will_come(live: Server, visit: Open, make
 
     with store_of(live) as store:
         cfg = make_config("compare.seeds=[1,2]", "compare.local_only=true", "federation.num_clients=4")
-        parent = store.create_run(name="c", training_mode="compare", config=cfg.snapshot(), seed=1)
+        parent = store.runs.create(name="c", training_mode="compare", config=cfg.snapshot(), seed=1)
         add_run(store, cfg, "centralized", {ACCURACY: [0.5]}, parent_id=parent)
         seen = visit(f"{live.url}/?status=foo&mode=bar")  # of an address that makes no sense
         expect(seen.page.locator(".status-detail").first).to_have_text("1 of 12 runs ended")
         expect(seen.page.get_by_role("combobox", name="Status")).to_have_value("")
-        store.finish_run(parent, "stopped")
+        store.runs.finish(parent, "stopped")
 
 
 def test_only_runs_that_have_come_to_a_value_are_in_a_mean(

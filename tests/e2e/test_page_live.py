@@ -84,7 +84,7 @@ class Gate:
 
 def rows_of(home: Path, run_id: int) -> list[MetricRow]:
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
-        return store.metrics(run_id)
+        return store.metrics.of_run(run_id)
 
 
 def status(page: Page) -> Locator:
@@ -169,7 +169,7 @@ def test_a_centralized_run_is_watched_from_its_start_to_its_end(
 def federating(cfg: Config, *, home: Home, gate: Gate) -> Iterator[tuple[int, Future[int]]]:
     """The ServerApp and the ClientApp in a thread, for a run that is pending; does not outlive the block."""
     with Store(home.database_url) as store:
-        run_id = store.create_run(
+        run_id = store.runs.create(
             name=cfg.name,
             training_mode="federated",
             config=cfg.snapshot(),

@@ -35,7 +35,7 @@ def listed(page: Page) -> list[int]:
 
 def ids_of(finished: Finished, **wanted: str) -> set[int]:
     with Store(finished.database_url) as store:
-        return {run.id for run in store.runs(**wanted)}
+        return {run.id for run in store.runs.search(**wanted)}
 
 
 def luminance(colour: str) -> float:
@@ -142,11 +142,11 @@ def axis_title(figure: Locator) -> str:
 def expected_mean(finished: Finished, mode: str) -> list[float]:
     """Validation accuracy by epoch or round, as a mean over the seeds, from the database."""
     with Store(finished.database_url) as store:
-        runs = [run.id for run in store.children(finished.compare) if run.training_mode == mode]
+        runs = [run.id for run in store.runs.children(finished.compare) if run.training_mode == mode]
         curves = [
             [
                 row.value
-                for row in store.metrics(run_id)
+                for row in store.metrics.of_run(run_id)
                 if (row.stage, row.name, row.client_id) == ("val", "accuracy", None)
             ]
             for run_id in runs
@@ -162,9 +162,9 @@ def test_a_run_shows_its_clients_rounds_labels_evaluation_and_config(finished: F
     page = seen.page
     expect(page.locator(".run-badges .status")).to_have_text("completed")
     with Store(finished.database_url) as store:
-        rows = store.metrics(finished.federated)
-        counts = [client.label_counts for client in store.clients(finished.federated)]
-        tested = store.run(finished.federated).summary["confusion"]
+        rows = store.metrics.of_run(finished.federated)
+        counts = [client.label_counts for client in store.clients.of_run(finished.federated)]
+        tested = store.runs.get(finished.federated).summary["confusion"]
     seen.until_held(rows)
     shown = seen.table_of(seen.chart("Training labels of each client"))
     assert [[int(cell) for cell in line[1:4]] for line in shown] == [[sum(line), *line] for line in counts]
@@ -198,7 +198,7 @@ def test_a_chart_is_saved_as_a_png_and_a_run_as_csv(finished: Finished, visit: O
     link = seen.page.locator("#downloads").get_by_role("link", name=re.compile("^CSV"))
     file = saved(seen.page, link.click, tmp_path)
     with Store(finished.database_url) as store, file.open() as lines:
-        assert len(list(csv.DictReader(lines))) == len(store.metrics(finished.pooled))
+        assert len(list(csv.DictReader(lines))) == len(store.metrics.of_run(finished.pooled))
 
 
 def saved(page: Page, click: Callable[[], None], folder: Path) -> Path:

@@ -69,8 +69,8 @@ def test_killed_in_the_middle_it_leaves_no_process_and_resumes_to_the_same_weigh
     resumed = fedtwin("resume", "1")
     assert resumed.returncode == 0, resumed.stderr
     with Store(f"sqlite:///{database}") as store:
-        assert store.run(1).status == "completed"
-        assert [row.round for row in store.rounds(1)] == list(range(1, 41))
+        assert store.runs.get(1).status == "completed"
+        assert [row.round for row in store.rounds.of_run(1)] == list(range(1, 41))
     assert fedtwin("simulate", *LONG).returncode == 0
     assert same_weights(home, 1, 2)
 
@@ -83,8 +83,8 @@ def test_a_worker_that_is_killed_costs_no_reply(
         child.communicate(timeout=WAIT_S)
         assert child.returncode == 0
     with Store(f"sqlite:///{database}") as store:
-        assert store.run(1).status == "completed"
-        assert [len(row.replied) for row in store.rounds(1)] == [4] * 40
+        assert store.runs.get(1).status == "completed"
+        assert [len(row.replied) for row in store.rounds.of_run(1)] == [4] * 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -99,7 +99,7 @@ def test_a_signal_stops_it_and_its_workers(
         assert "Traceback" not in errors
         assert psutil.wait_procs(workers, timeout=30)[1] == []
     with Store(f"sqlite:///{database}") as store:
-        assert store.run(1).status == "stopped"
+        assert store.runs.get(1).status == "stopped"
 
 
 def test_what_is_wrong_with_the_data_is_said_before_any_round(fedtwin: Command, database: Path) -> None:

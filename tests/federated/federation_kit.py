@@ -32,11 +32,11 @@ class Run:
 
     @property
     def row(self) -> RunRow:
-        return self.store.run(self.id)
+        return self.store.runs.get(self.id)
 
     @property
     def rounds(self) -> list[RoundRow]:
-        return self.store.rounds(self.id)
+        return self.store.rounds.of_run(self.id)
 
     def weights(self, name: str = "last") -> dict[str, Tensor]:
         return dict(load_file(self.home.run_dir(self.id) / "checkpoints" / f"{name}.safetensors"))
@@ -46,7 +46,9 @@ class Run:
 
     def rows(self, name: str, *, stage: str, client_id: int | None = None) -> list[MetricRow]:
         wanted = (name, stage, client_id)
-        return [row for row in self.store.metrics(self.id) if (row.name, row.stage, row.client_id) == wanted]
+        return [
+            row for row in self.store.metrics.of_run(self.id) if (row.name, row.stage, row.client_id) == wanted
+        ]
 
     def values(self, name: str, *, stage: str, client_id: int | None = None) -> dict[int | None, float]:
         """By round."""

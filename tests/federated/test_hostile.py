@@ -220,7 +220,7 @@ def test_the_hostile_are_named_and_left_out(
     # As if the good ones were alone: (10 x 1 + 30 x 2) / 40.
     assert run.values("loss", stage=stage) == {1: pytest.approx(1.75), 2: pytest.approx(1.75)}
     assert {
-        row.client_id for row in run.store.metrics(run.id) if row.stage == stage and row.name == "loss"
+        row.client_id for row in run.store.metrics.of_run(run.id) if row.stage == stage and row.name == "loss"
     } == {None, 0, 1}
     alone = federate("federation.num_clients=2", client_app=toy_app([10, 30]))
     if kind == "train":
@@ -239,7 +239,7 @@ def test_a_reply_in_which_only_the_points_are_bad_stores_none_of_them(federate: 
         return {"loss": 1.0, "accuracy": 0.5, "recall": 0.5}
 
     run = federate(client_app=toy_app(report=report, reply=late_nan))
-    mine = {row.name for row in run.store.metrics(run.id) if row.client_id == 2}
+    mine = {row.name for row in run.store.metrics.of_run(run.id) if row.client_id == 2}
     assert mine == {"bytes_up", "bytes_down", "reply_seconds"}
     assert set(run.rounds[0].failed) == {2}
     assert run.rounds[0].failed[2].startswith("train: ")  # it failed twice; the first is told
@@ -375,7 +375,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         ),
         metrics=MetricAggregation(roster),
         recorder=RoundRecorder(
-            store, run_id=store.create_run(name="fuzz", training_mode="federated", config={}, seed=0)
+            store, run_id=store.runs.create(name="fuzz", training_mode="federated", config={}, seed=0)
         ),
         evaluation=ServerEvaluation(
             module, datamodule=ImageDataModule(data, cfg=cfg.data, seed=0), cfg=cfg.trainer

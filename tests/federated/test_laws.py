@@ -80,7 +80,7 @@ def test_rounds_that_share_a_pass_see_every_row_once(federate: Federate) -> None
 
 
 def store_clients(run: Run) -> list[ClientRow]:
-    return list(run.store.clients(run.id))
+    return list(run.store.clients.of_run(run.id))
 
 
 def test_another_seed_gives_other_weights(federate: Federate) -> None:
@@ -185,9 +185,9 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     whole = federate(cfg=cfg)
     with pytest.raises(Killed):
         federate(cfg=cfg, **death)
-    run_id = store.runs()[0].id
-    assert store.run(run_id).status == "failed"
-    done = [row.round for row in store.rounds(run_id)]
+    run_id = store.runs.search()[0].id
+    assert store.runs.get(run_id).status == "failed"
+    done = [row.round for row in store.rounds.of_run(run_id)]
     resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), resume=True)
     assert resumed.id == run_id
     assert resumed.row.status == "completed"
@@ -195,7 +195,7 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     assert resumed.digest("best") == whole.digest("best")
     assert resumed.row.summary["test"] == whole.row.summary["test"]
     assert [row.round for row in resumed.rounds] == [1, 2, 3, 4]
-    assert [row.round for row in store.server_evaluations(run_id)] == [0, 1, 2, 3, 4]
+    assert [row.round for row in store.evaluations.of_run(run_id)] == [0, 1, 2, 3, 4]
     starts = [int(line.split("/")[0].split()[1]) for line in resumed.lines if line.startswith("round ")]
     assert starts[0] == 0 if not done else starts[0] >= max(done)  # at most one round is done again
 
@@ -203,7 +203,7 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
         timed = {"seconds", "reply_seconds"}
         return sorted(
             (str(row.client_id), str(row.round), str(row.epoch), row.stage, row.name, row.value)
-            for row in store.metrics(run.id)
+            for row in store.metrics.of_run(run.id)
             if row.name not in timed
         )
 
@@ -221,7 +221,7 @@ def test_resuming_a_run_that_lacks_only_the_test_trains_no_more(
         patch.setattr("federated.server.app.record_test", fail)
         with pytest.raises(Killed):
             federate(cfg=cfg)
-    run_id = store.runs()[0].id
+    run_id = store.runs.search()[0].id
     resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), resume=True)
     assert resumed.row.status == "completed"
     assert resumed.lines == []

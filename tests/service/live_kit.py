@@ -40,7 +40,7 @@ Message = dict[str, Any]
 
 def new_run(store: Store, **changes: Any) -> int:
     given = {"name": "digits-cnn", "training_mode": "federated", "config": {"seed": 7}, "seed": 7}
-    return store.create_run(**{**given, **changes})
+    return store.runs.create(**{**given, **changes})
 
 
 def point(value: float = 0.5, **changes: Any) -> MetricPoint:
@@ -50,15 +50,15 @@ def point(value: float = 0.5, **changes: Any) -> MetricPoint:
 def add_round(store: Store, run_id: int, number: int) -> None:
     """One round as `federated` writes it: two clients, their aggregate, the server's evaluation, the record."""
     for client_id in (0, 1):
-        store.add_metrics(
+        store.metrics.add(
             run_id, [point(round=number, client_id=client_id, epoch=1, stage="train", name="loss")]
         )
-    store.add_metrics(run_id, [point(round=number, stage="train")])
-    store.add_metrics(run_id, [point(round=number, stage="test")])
-    store.add_server_evaluation(
+    store.metrics.add(run_id, [point(round=number, stage="train")])
+    store.metrics.add(run_id, [point(round=number, stage="test")])
+    store.evaluations.add(
         run_id, round=number, loss=0.1, metrics={"accuracy": 0.5}, confusion=[[3, 1], [2, 4]], num_examples=10
     )
-    store.add_round(
+    store.rounds.add(
         run_id,
         round=number,
         began=NOON,
@@ -231,7 +231,7 @@ def write(url: str, run_id: str) -> None:
         while not told.wait(0.002):
             number += 1
             add_round(store, int(run_id), number)
-        store.finish_run(int(run_id), "completed")
+        store.runs.finish(int(run_id), "completed")
 
 
 if __name__ == "__main__":

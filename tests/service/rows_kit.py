@@ -42,7 +42,7 @@ def point(value: float, **changes: Any) -> MetricPoint:
 
 def new_run(store: Store, **changes: Any) -> RunRow:
     given = {"name": "digits-cnn", "training_mode": "centralized", "config": CONFIG, "seed": 7}
-    return store.run(store.create_run(**{**given, **changes}))
+    return store.runs.get(store.runs.create(**{**given, **changes}))
 
 
 def pooled_run(store: Store, *values: float, examples: int = 100, **changes: Any) -> RunRow:
@@ -53,7 +53,7 @@ def pooled_run(store: Store, *values: float, examples: int = 100, **changes: Any
         at = {"epoch": epoch, "time": run.started + timedelta(seconds=10 * epoch)}
         points.append(point(value, num_examples=50, **at))
         points.append(point(1.0, stage="train", name="loss", num_examples=examples, **at))
-    store.add_metrics(run.id, points)
+    store.metrics.add(run.id, points)
     return run
 
 
@@ -70,12 +70,12 @@ def federated_run(store: Store, *values: float, examples: int = 100, **changes: 
         points += [point(1.0, client_id=client_id, **trained, **at) for client_id in (0, 1)]
         points.append(point(value, num_examples=50, **at))
         add_round(store, run.id, number)
-    store.add_metrics(run.id, points)
+    store.metrics.add(run.id, points)
     return run
 
 
 def add_round(store: Store, run_id: int, number: int) -> None:
-    store.add_round(
+    store.rounds.add(
         run_id,
         round=number,
         began=after(20 * number - 20),

@@ -92,12 +92,12 @@ def test_errors_are_problems_and_carry_the_headers_too(settings, caplog, monkeyp
 def test_runs_whose_process_is_gone_are_ended_while_it_serves(settings):
     with Store(settings.database_url) as store, client_of(create_app(settings)):
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-            run_id = store.create_run(name="killed", training_mode="centralized", config={}, seed=1)
-            store.set_owner(run_id, process.pid)
-            assert store.run(run_id).status == "running"
+            run_id = store.runs.create(name="killed", training_mode="centralized", config={}, seed=1)
+            store.runs.set_owner(run_id, process.pid)
+            assert store.runs.get(run_id).status == "running"
             process.kill()
         deadline = time.monotonic() + 20
-        while store.run(run_id).status == "running":
+        while store.runs.get(run_id).status == "running":
             assert time.monotonic() < deadline, "nobody ended it"
             time.sleep(0.02)
-        assert store.run(run_id).error == f"process {process.pid} on {store.run(run_id).host} is gone"
+        assert store.runs.get(run_id).error == f"process {process.pid} on {store.runs.get(run_id).host} is gone"

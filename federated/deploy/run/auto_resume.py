@@ -69,9 +69,9 @@ class AutoResumer:
             self.process = None
         try:
             with Store(self.home.database_url) as store:
-                store.close_orphans()
-                lost = store.runs(mode="federated", status="failed", stop_reason=INTERRUPTED)
-                waiting = [(run, len(store.rounds(run.id))) for run in lost if self._mine(run)]
+                store.runs.close_orphans()
+                lost = store.runs.search(mode="federated", status="failed", stop_reason=INTERRUPTED)
+                waiting = [(run, len(store.rounds.of_run(run.id))) for run in lost if self._mine(run)]
         except (TrackingError, SQLAlchemyError) as error:  # the sites are to stay connected all the same
             self.say(f"cannot look for interrupted runs: {str(error).partition(chr(10))[0]}")
             self._due = time.monotonic() + PATIENCE_S

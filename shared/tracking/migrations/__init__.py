@@ -1,6 +1,6 @@
-"""Brings a database to today's schema; `engine` calls it, the steps lie in ``versions/``.
+"""Brings a database to the current schema; the steps are in ``versions/``.
 
-A change of ``tables.py`` needs a new file in ``versions/`` and its name in `KNOWN`; the tests compare both ways
+A change of ``schema.py`` needs a new file in ``versions/`` and its name in `KNOWN`; the tests compare both ways
 of making the schema.
 """
 

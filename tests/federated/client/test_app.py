@@ -163,7 +163,7 @@ def test_clients_of_one_class_leave_out_what_is_undefined(federate: Federate) ->
     )
     assert run.row.status == "completed"
     for stage in ("train", "val"):
-        names = {row.name for row in run.store.metrics(run.id) if row.stage == stage}
+        names = {row.name for row in run.store.metrics.of_run(run.id) if row.stage == stage}
         assert {"loss", "accuracy"} <= names
         assert not {"auroc", "average_precision"} & names
     assert "auroc" in run.row.summary["test"]

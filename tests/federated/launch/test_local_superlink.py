@@ -28,9 +28,9 @@ def leave(home: Home, store: Store) -> Iterator[Leave]:
     started: list[subprocess.Popen[bytes]] = []
 
     def make(*, owner_alive: bool, status: str) -> tuple[Path, subprocess.Popen[bytes]]:
-        run_id = store.create_run(name="r", training_mode="federated", config={}, seed=1)
+        run_id = store.runs.create(name="r", training_mode="federated", config={}, seed=1)
         if status != "running":
-            store.finish_run(run_id, status)
+            store.runs.finish(run_id, status)
         folder = home.root / f"flower-{len(started)}"
         folder.mkdir()
         owner = {"pid": os.getpid(), "started": psutil.Process().create_time(), "run_id": run_id}

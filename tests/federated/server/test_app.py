@@ -40,13 +40,13 @@ def test_what_a_run_records(federate: Federate, make_config: MakeConfig) -> None
     assert run.row.training_mode == "federated"
     assert run.row.config == make_config().snapshot()
     assert run.row.summary["classes"] == ["0", "1"]
-    assert [(row.client_id, row.node_id, row.name) for row in run.store.clients(run.id)] == [
+    assert [(row.client_id, row.node_id, row.name) for row in run.store.clients.of_run(run.id)] == [
         (0, "1000", "site 0"),
         (1, "1001", "site 1"),
         (2, "1002", "site 2"),
     ]
-    assert [row.label_counts for row in run.store.clients(run.id)] == [[10, 0], [20, 0], [30, 0]]
-    evaluations = run.store.server_evaluations(run.id)
+    assert [row.label_counts for row in run.store.clients.of_run(run.id)] == [[10, 0], [20, 0], [30, 0]]
+    evaluations = run.store.evaluations.of_run(run.id)
     assert [row.round for row in evaluations] == [0, 1, 2]
     assert all(row.num_examples == 40 and sum(map(sum, row.confusion or [])) == 40 for row in evaluations)
     assert run.values("loss", stage="test") == {
@@ -151,7 +151,7 @@ def test_the_best_round_by_validation_is_tested(test_model: str, tested: int, fe
     run = federate(*FOUR, f"trainer.test_model={test_model}", client_app=by_round(3.0, 1.0, 2.0, 2.0))
     assert run.row.stop_reason is None
     assert run.row.summary["test_round"] == tested
-    evaluations = {row.round: row for row in run.store.server_evaluations(run.id)}
+    evaluations = {row.round: row for row in run.store.evaluations.of_run(run.id)}
     assert run.row.summary["test"]["loss"] == pytest.approx(evaluations[tested].loss)
     assert run.row.summary["confusion"] == evaluations[tested].confusion
     difference = run.weights("last")["conv1.bias"] - run.weights("best")["conv1.bias"]
@@ -241,7 +241,7 @@ def test_late_replies_are_missing_and_repeated_ones_count_once(federate: Federat
 
 
 def failed_run(store: Store) -> Any:
-    row = store.runs()[0]
+    row = store.runs.search()[0]
     assert row.status == "failed"
     assert row.ended is not None
     return row
@@ -256,7 +256,7 @@ def test_if_all_clients_raise_the_run_fails(federate: Federate, store: Store) ->
     assert row.error.startswith("QuorumError: round 1")
     assert row.summary["classes"] == ["0", "1"]  # known from the start, for whoever watches
     assert "site 2: error 2: RuntimeError: no luck for 2" in row.error
-    (round_row,) = store.rounds(row.id)
+    (round_row,) = store.rounds.of_run(row.id)
     assert round_row.failed == {k: f"train: error 2: RuntimeError: no luck for {k}" for k in range(3)}
     assert round_row.replied == []
 
@@ -272,7 +272,7 @@ def test_the_quorum(federate: Federate, store: Store) -> None:
     assert [row.replied for row in run.rounds] == [[0, 1, 2], [0, 2]]
     assert set(run.values("loss", stage="train", client_id=0)) == {1, 2}  # what came stays
     assert set(run.values("loss", stage="train")) == {1}  # what was not aggregated is not there
-    assert [row.round for row in store.server_evaluations(run.id)] == [0, 1]
+    assert [row.round for row in store.evaluations.of_run(run.id)] == [0, 1]
     enough = federate("federation.min_replies=2", client_app=toy_app(reply=one_fails_later))
     assert enough.row.status == "completed"
     assert enough.rounds[1].failed == {1: "train: error 2: RuntimeError: no luck for 1"}
@@ -309,7 +309,7 @@ def test_a_model_that_is_no_longer_finite_ends_the_run_by_name(federate: Federat
         federate(client_app=toy_app(reply=explode))
     row = failed_run(store)
     assert "DivergedError" in row.error
-    assert [entry.round for entry in store.rounds(row.id)] == [1, 2]
+    assert [entry.round for entry in store.rounds.of_run(row.id)] == [1, 2]
 
 
 def test_clients_that_cannot_partition(federate: Federate, store: Store) -> None:
@@ -337,7 +337,7 @@ def test_a_run_that_is_interrupted_is_stopped(federate: Federate, store: Store) 
 
     with pytest.raises(KeyboardInterrupt):
         federate(client_app=toy_app(), say=interrupt)
-    assert store.runs()[0].status == "stopped"
+    assert store.runs.search()[0].status == "stopped"
 
 
 def context(**run_config: Any) -> Context:
@@ -354,16 +354,16 @@ def test_main_takes_overrides_or_a_prepared_row(
     grid = InProcessGrid(toy_app(), num_clients=3)
     main(grid, context(overrides=" ".join(f'"{word}"' for word in words)))
     with Store(home.database_url) as store:
-        row = store.runs()[0]
+        row = store.runs.search()[0]
         assert row.status == "completed"
         assert row.config["federation"]["num_clients"] == 3  # as many as there are nodes
         assert row.description == "two words"
-        prepared = store.create_run(
+        prepared = store.runs.create(
             name="mine", training_mode="federated", config=cfg.snapshot(), seed=cfg.seed, status="pending"
         )
         main(grid, context(**{"run-id": prepared}))
-        assert store.run(prepared).status == "completed"
-        assert store.run(prepared).config == json.loads(json.dumps(cfg.snapshot()))
+        assert store.runs.get(prepared).status == "completed"
+        assert store.runs.get(prepared).config == json.loads(json.dumps(cfg.snapshot()))
         with pytest.raises(TrackingError, match="completed already"):
             main(grid, context(**{"run-id": prepared}))
     assert "round 1/1" in capsys.readouterr().out
@@ -372,9 +372,11 @@ def test_main_takes_overrides_or_a_prepared_row(
 
 def test_real_clients_learn(federate: Federate) -> None:
     run = federate("federation.num_rounds=3", "trainer.optimizer.lr=0.1", client_app=app)
-    losses = [row.loss for row in run.store.server_evaluations(run.id)]
+    losses = [row.loss for row in run.store.evaluations.of_run(run.id)]
     assert losses[-1] < losses[0]
-    names = {row.name for row in run.store.metrics(run.id) if row.client_id == 0 and row.stage == "train"}
+    names = {
+        row.name for row in run.store.metrics.of_run(run.id) if row.client_id == 0 and row.stage == "train"
+    }
     assert {"loss", "accuracy", "recall", "auroc", "seconds", "lr", "bytes_up", "bytes_down"} <= names
     assert {row.num_examples for row in run.rows("loss", stage="train", client_id=0)} == {40}
     assert {row.epoch for row in run.rows("loss", stage="train", client_id=0)} == {1}

@@ -71,7 +71,7 @@ def test_a_crash_at_a_checkpoint_loses_one_round_at_most(
         patch.setattr(checkpoint, "save_checkpoint", save)
         with pytest.raises(Killed):
             federate(cfg=cfg, client_app=improving)
-    run_id = store.runs()[0].id
+    run_id = store.runs.search()[0].id
     folder = home.run_dir(run_id) / "checkpoints"
     assert load_checkpoint(folder / "last.safetensors")[1].round == 1
     assert load_checkpoint(folder / "best.safetensors")[1].round == (1 if at == "best" else 2)
@@ -126,7 +126,7 @@ class OneWaits(InProcessGrid):
         waiting = list(message_ids)
         if len(waiting) == 1:
             kind = {"train": "train", "evaluate": "val"}.get(self._queue[waiting[0]].metadata.message_type)
-            rows = self.store.metrics(self.store.runs()[0].id) if kind else []
+            rows = self.store.metrics.of_run(self.store.runs.search()[0].id) if kind else []
             late = {row.client_id for row in rows if row.stage == kind and row.name == "loss"}
             if kind and len(late) < self.others and time.monotonic() < self.deadline:
                 return []
@@ -138,7 +138,7 @@ def test_replies_are_written_while_others_are_waited_for(federate: Federate, sto
     run = federate("federation.num_rounds=1", grid=grid)
     assert time.monotonic() < grid.deadline
     assert [
-        row.client_id for row in run.store.metrics(run.id) if row.name == "loss" and row.stage == "val"
+        row.client_id for row in run.store.metrics.of_run(run.id) if row.name == "loss" and row.stage == "val"
     ] == [
         2,  # as they came: the client with the most rows is asked first
         1,
@@ -152,10 +152,10 @@ def test_a_run_that_was_stopped_by_somebody_else_ends_at_the_next_round(
 ) -> None:
     def stop(line: str) -> None:
         if line.startswith("round 1/"):
-            store.finish_run(store.runs()[0].id, "stopped", stop_reason="interrupted by the user")
+            store.runs.finish(store.runs.search()[0].id, "stopped", stop_reason="interrupted by the user")
 
     with pytest.raises(FederationError, match="ended by another process: stopped"):
         federate(cfg=make_config("federation.num_rounds=3"), client_app=toy_app(), say=stop)
-    run = store.runs()[0]
+    run = store.runs.search()[0]
     assert (run.status, run.stop_reason) == ("stopped", "interrupted by the user")
-    assert [row.round for row in store.rounds(run.id)] == [1]
+    assert [row.round for row in store.rounds.of_run(run.id)] == [1]

@@ -91,7 +91,7 @@ def test_a_wrong_override(run, override, says):
 def test_a_sweep(run, store, home):
     code, out, err = run("--multirun", "seed=1,2", "trainer.max_epochs=1")
     assert (code, err.count("epoch 1/1  train/loss")) == (0, 2)
-    runs = store.runs()
+    runs = store.runs.search()
     assert [(one.seed, one.status) for one in runs] == [(2, "completed"), (1, "completed")]
     assert "auroc" in out
     assert (home.results / f"metrics_{runs[0].id}.json").is_file()
@@ -109,7 +109,7 @@ def test_a_run_that_is_interrupted_is_stopped(command, store, home, number):
     assert process.returncode == 130
     assert err.splitlines()[-1].startswith("stopped; `fedtwin runs` lists the run")
     assert "Traceback" not in out + err
-    (row,) = store.runs()
+    (row,) = store.runs.search()
     assert (row.status, row.stop_reason) == ("stopped", "interrupted by the user")
     assert (home.run_dir(row.id) / "checkpoints" / "last.ckpt").is_file()
 
@@ -119,10 +119,10 @@ def test_two_devices(run, store):
         "trainer.devices=2", "trainer.max_epochs=2", "data.batch_size=16", module=("centralized",)
     )
     assert (code, err.count("epoch 2/2  train/loss")) == (0, 1), err
-    (row,) = store.runs()
+    (row,) = store.runs.search()
     assert row.status == "completed"
     assert sum(map(sum, row.summary["confusion"])) == 30
-    points = store.metrics(row.id)
+    points = store.metrics.of_run(row.id)
     assert len({(point.stage, point.epoch, point.name) for point in points}) == len(points)
     assert {point.num_examples for point in points if point.stage == "train"} == {97}
     (best,) = (
@@ -138,4 +138,4 @@ def test_two_devices_diverge_together(run, store):
     assert code == 2
     assert err.count("DivergedError") == 1
     assert "Traceback" not in err
-    assert store.runs()[0].status == "failed"
+    assert store.runs.search()[0].status == "failed"

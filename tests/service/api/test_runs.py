@@ -40,8 +40,8 @@ def store(home: Home) -> Iterator[Store]:
         parent = new_run(store, training_mode="compare", name="twins")
         pooled = pooled_run(store, 0.5, 0.75, parent_id=parent.id)
         federated = federated_run(store, 0.25, math.nan, parent_id=parent.id, description=LATE)
-        store.add_clients(federated.id, clients(federated.id))
-        store.add_server_evaluation(
+        store.clients.add(federated.id, clients(federated.id))
+        store.evaluations.add(
             federated.id,
             round=1,
             loss=0.5,
@@ -50,9 +50,9 @@ def store(home: Home) -> Iterator[Store]:
             num_examples=12,
         )
         for run in (pooled, federated):
-            store.add_metrics(run.id, [point(0.875, stage="test")])
-            store.update_run(run.id, summary={"classes": ["no", "yes"], "test": {"accuracy": 0.875}})
-            store.finish_run(run.id, "completed")
+            store.metrics.add(run.id, [point(0.875, stage="test")])
+            store.runs.update(run.id, summary={"classes": ["no", "yes"], "test": {"accuracy": 0.875}})
+            store.runs.finish(run.id, "completed")
             folder = home.run_dir(run.id)
             folder.mkdir(parents=True)
             probabilities = np.array([[0.75, 0.25], [0.25, 0.75]], dtype=np.float32)
@@ -64,7 +64,7 @@ def store(home: Home) -> Iterator[Store]:
             "text": "\ud800",
         }
         alone = new_run(store, training_mode="local", name="alone-client-2", config=config)
-        store.finish_run(alone.id, "failed", error=f"TrackingError: {SECRET}")
+        store.runs.finish(alone.id, "failed", error=f"TrackingError: {SECRET}")
         new_run(store, name="empty")
         folder = home.results / f"compare_{parent.id}"
         folder.mkdir(parents=True)
@@ -185,7 +185,7 @@ def test_rows_by_cursor(client, store):
     while more:
         found = get(client, f"/api/runs/3/metrics?after={cursor}&limit=3", model=schemas.Rows)
         rows, cursor, more = rows + found["rows"], found["cursor"], found["more"]
-    assert [row["id"] for row in rows] == [row.id for row in store.metrics(3)]
+    assert [row["id"] for row in rows] == [row.id for row in store.metrics.of_run(3)]
     assert len(rows) == 7
     assert cursor == rows[-1]["id"]
     assert [row.get("not_finite") for row in rows] == [None, None, None, None, None, "nan", None]
@@ -240,7 +240,7 @@ def test_exports(client, store):
         assert answer.headers["content-disposition"] == f'attachment; filename="fedtwin-run-3.{kind}"'
     rows = list(csv.DictReader(io.StringIO(answers["csv"].text)))
     assert answers["csv"].headers["content-type"] == "text/csv; charset=utf-8"
-    assert [int(row["id"]) for row in rows] == [row.id for row in store.metrics(3)]
+    assert [int(row["id"]) for row in rows] == [row.id for row in store.metrics.of_run(3)]
     assert answers["json"].json()["metrics"]["test"] == {"accuracy": 0.875}
     assert pq.read_table(io.BytesIO(answers["parquet"].content)).num_rows == len(rows)
 

@@ -15,7 +15,7 @@ from tests.service.rows_kit import CONFIG, federated_run, is_json, new_run, poin
 
 
 def compared(store, *runs, metric="accuracy", stage="val"):
-    found = compare(store, [store.run(run.id) for run in runs], metric=metric, stage=stage)
+    found = compare(store, [store.runs.get(run.id) for run in runs], metric=metric, stage=stage)
     chart_schemas.Comparison.model_validate(found)
     assert is_json(found)
     return found
@@ -32,8 +32,8 @@ def gap_of(store, *runs, **asked):
 
 def test_the_columns_of_each_run(store):
     pooled, federated = pooled_run(store, 0.5, math.nan), federated_run(store, 0.25, 0.75)
-    store.add_metrics(pooled.id, [point(0.9, stage="test")])
-    store.update_run(pooled.id, summary={"test": {"accuracy": 0.875}})
+    store.metrics.add(pooled.id, [point(0.9, stage="test")])
+    store.runs.update(pooled.id, summary={"test": {"accuracy": 0.875}})
     found = compared(store, pooled, federated)
     assert (found["metric"], found["stage"], found["metrics"]) == ("accuracy", "val", ["accuracy"])
     assert found["runs"] == [
@@ -95,7 +95,7 @@ def test_a_comparison_stands_for_its_runs(store):
         f"Client alone, seed 7, run {runs[3].id}",
         f"Client alone, seed 7, run {runs[4].id}",
     ]
-    members = comparison_members(store, store.run(runs[1].id))
+    members = comparison_members(store, store.runs.get(runs[1].id))
     assert members == comparison_members(store, parent)
     assert members["parent"] == parent.id
     assert [one["role"] for one in members["members"]] == ["pooled", "federated", "local", "local", "local"]
@@ -110,28 +110,28 @@ def test_the_headline_is_auroc_where_all_runs_have_it(store):
 
     pooled, federated, waiting = pooled_run(store, 0.5), federated_run(store, 0.5), new_run(store)
     assert headline(waiting) == headline(pooled, federated, waiting) == "accuracy"
-    store.add_metrics(pooled.id, [point(0.75, name="auroc", epoch=1)])
+    store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1)])
     assert headline(pooled, waiting) == "auroc"
     assert headline(pooled, federated) == "accuracy"
-    store.add_metrics(federated.id, [point(math.nan, name="auroc", round=1)])
+    store.metrics.add(federated.id, [point(math.nan, name="auroc", round=1)])
     assert headline(pooled, federated) == "accuracy", "a client lacks a class: it is not defined"
-    store.add_metrics(federated.id, [point(0.5, name="auroc", round=2)])
+    store.metrics.add(federated.id, [point(0.5, name="auroc", round=2)])
     assert headline(pooled, federated, waiting) == "auroc"
     # A pooled run is tested once, at its end.
-    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, stage="test")])
+    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, stage="test")])
     assert headline(pooled, federated, stage="test") == "auroc"
-    store.update_run(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": math.nan}})
+    store.runs.update(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": math.nan}})
     assert headline(pooled, federated, stage="test") == "accuracy"
-    store.update_run(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": 0.75}})
+    store.runs.update(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": 0.75}})
     assert headline(pooled, federated, stage="test") == "auroc"
 
 
 def test_the_metrics_that_all_runs_have(store):
     pooled, federated = pooled_run(store, 0.5), federated_run(store, 0.5)
-    store.add_metrics(pooled.id, [point(0.5, name=name, epoch=1) for name in ("f1", "auroc")])
-    store.add_metrics(federated.id, [point(0.5, name=name, round=1) for name in ("f1", "recall")])
-    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, client_id=0)])  # not of all clients
-    store.add_metrics(federated.id, [point(0.5, name="auroc")])  # at no step
+    store.metrics.add(pooled.id, [point(0.5, name=name, epoch=1) for name in ("f1", "auroc")])
+    store.metrics.add(federated.id, [point(0.5, name=name, round=1) for name in ("f1", "recall")])
+    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, client_id=0)])  # not of all clients
+    store.metrics.add(federated.id, [point(0.5, name="auroc")])  # at no step
     waiting = new_run(store)
     assert compared(store, pooled, federated, waiting)["metrics"] == ["accuracy", "f1"]
     assert compared(store, waiting)["metrics"] == []
@@ -173,8 +173,8 @@ def test_one_seed_of_a_share_of_the_examples(store):
 
 def test_one_seed_of_any_other_metric(store):
     pooled, federated = pooled_run(store, 0.5), federated_run(store, 0.5)
-    store.add_metrics(pooled.id, [point(0.75, name="auroc", epoch=1, num_examples=50)])
-    store.add_metrics(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
+    store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1, num_examples=50)])
+    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
     gap = gap_of(store, pooled, federated, metric="auroc")
     assert (gap["value"], gap["low"], gap["high"], gap["band"]) == ([0.25], [None], [None], None)
     assert gap["why"].startswith("one seed, and auroc is not a share of the examples")
@@ -209,7 +209,7 @@ def test_several_seeds(store):
     assert (gap["band"], gap["why"]) == ("seeds", "95% t interval of the mean over 3 seeds")
     assert gap["each"] == []
     # A seed that has come no further than the first round: the second is of one pair.
-    store.add_metrics(
+    store.metrics.add(
         runs[1].id,
         [point(0.4, round=2), point(1, name="loss", stage="train", round=2, client_id=0, num_examples=100)],
     )
@@ -234,7 +234,7 @@ def test_why_there_is_no_gap(store):
     assert (gap["value"], gap["band"]) == ([], None)  # only clients have one
     assert gap["why"] == "the two have no loss at the same number of examples seen yet"
     for run in (pooled, federated):
-        store.finish_run(run.id, "completed")
+        store.runs.finish(run.id, "completed")
     gap = gap_of(store, pooled, federated, metric="loss", stage="train")
     assert gap["why"] == "the two have no loss at the same number of examples seen"
     gap = gap_of(store, pooled, federated, stage="test")
@@ -245,9 +245,9 @@ def test_the_gap_of_the_final_test(store):
     runs = []
     for seed, (pooled, federated) in ((1, (0.9, 0.8)), (2, (0.8, 0.75))):
         runs += [pooled_run(store, 0.5, seed=seed), federated_run(store, 0.5, seed=seed)]
-        store.update_run(runs[-2].id, summary={"test": {"accuracy": pooled}})
+        store.runs.update(runs[-2].id, summary={"test": {"accuracy": pooled}})
         assert gap_of(store, *runs)["test"] is None, "not all are tested"
-        store.update_run(runs[-1].id, summary={"test": {"accuracy": federated}})
+        store.runs.update(runs[-1].id, summary={"test": {"accuracy": federated}})
     assert gap_of(store, *runs)["test"] == pytest.approx(0.075)
 
 
@@ -418,14 +418,14 @@ def finished(store):
     }
     undefined = {**row, "metric": "auroc", "local": None, "gap": interval(math.nan, math.nan, math.nan)}
     ids = {"pooled": [run.id for run in pooled], "federated": [run.id for run in federated]}
-    store.update_run(
+    store.runs.update(
         parent.id, summary={"gap": [row, undefined], "twins": {"seeds": [1, 2], **ids, "local": []}}
     )
-    return store.run(parent.id)
+    return store.runs.get(parent.id)
 
 
 def test_the_final_gap_is_that_of_the_comparison(store, finished):
-    twins = store.children(finished.id)
+    twins = store.runs.children(finished.id)
     assert compared(store, finished)["final"] == compared(store, *twins)["final"]
     first, undefined = compared(store, *twins)["final"]
     assert first == {
@@ -443,7 +443,7 @@ def test_the_final_gap_is_that_of_the_comparison(store, finished):
 
 
 def test_the_final_gap_is_not_shown_beside_other_runs(store, finished):
-    twins = store.children(finished.id)
+    twins = store.runs.children(finished.id)
     assert compared(store, *twins[1:])["final"] == []
     assert compared(store, *twins, pooled_run(store, 0.5))["final"] == []
     assert compared(store, pooled_run(store, 0.5))["final"] == []

@@ -70,7 +70,7 @@ def series(store, run, **given):
 
 def test_a_pooled_run_goes_by_epoch(store):
     run = new_run(store)
-    store.add_metrics(
+    store.metrics.add(
         run.id,
         [
             point(0.5, epoch=2, num_examples=50, time=after(2.5)),
@@ -115,7 +115,7 @@ def test_a_pooled_run_goes_by_epoch(store):
 def test_a_federated_run_goes_by_round_and_its_last_local_epoch_stands_for_it(store):
     run = new_run(store, training_mode="federated")
     local = {"stage": "train", "name": "loss", "client_id": 3}
-    store.add_metrics(
+    store.metrics.add(
         run.id,
         [
             point(0.0625, stage="test", round=0),
@@ -154,7 +154,7 @@ def test_a_long_curve_is_sampled(store):
     run = new_run(store)
     values = [0.5] * 30
     values[11], values[17] = 0.0, 1.0
-    store.add_metrics(run.id, [point(value, epoch=1 + place) for place, value in enumerate(values)])
+    store.metrics.add(run.id, [point(value, epoch=1 + place) for place, value in enumerate(values)])
     (one,) = series(store, run, points=6)["series"]
     assert (one["total"], one["sampled"], one["x"][0], one["x"][-1]) == (30, True, 1, 30)
     assert {12: 0.0, 18: 1.0}.items() <= dict(zip(one["x"], one["y"], strict=True)).items()

@@ -30,7 +30,7 @@ def config(**trainer):
 
 
 def summary(store, run):
-    found = views.run_summary(store, store.run(run.id))
+    found = views.run_summary(store, store.runs.get(run.id))
     schemas.RunSummary.model_validate(found)
     assert is_json(found)
     return found
@@ -41,7 +41,7 @@ def summary(store, run):
 
 def test_a_federated_run_under_way(store):
     run = federated_run(store, 0.5, 0.75, 0.625, description="a try")
-    store.add_metrics(run.id, [point(0.1, client_id=0, round=4, stage="train", time=after(99))])
+    store.metrics.add(run.id, [point(0.1, client_id=0, round=4, stage="train", time=after(99))])
     found = summary(store, run)
     assert {key: found[key] for key in ("id", "name", "description", "training_mode", "status", "seed")} == {
         "id": run.id,
@@ -64,7 +64,7 @@ def test_a_federated_run_under_way(store):
 
 def test_a_round_that_has_not_ended_is_not_done(store):
     run = federated_run(store, 0.5)
-    store.add_metrics(run.id, [point(0.9, round=2)])
+    store.metrics.add(run.id, [point(0.9, round=2)])
     assert summary(store, run)["progress"]["done"] == 1
     add_round(store, run.id, 2)
     assert summary(store, run)["progress"]["done"] == 2
@@ -72,7 +72,7 @@ def test_a_round_that_has_not_ended_is_not_done(store):
 
 def test_a_pooled_run(store):
     run = pooled_run(store, 0.5, 0.25, config=config(monitor="val/accuracy", mode="min"))
-    store.add_metrics(run.id, [point(0.1, stage="test")])  # the final test is of no epoch
+    store.metrics.add(run.id, [point(0.1, stage="test")])  # the final test is of no epoch
     found = summary(store, run)
     assert found["progress"] == {"unit": "epoch", "done": 2, "total": 4}
     assert (found["strategy"], found["best"]) == (None, {"key": "val/accuracy", "value": 0.25})
@@ -111,7 +111,7 @@ def test_a_run_without_metrics_and_with_an_empty_config(store):
 )
 def test_of_two_classes_the_recall_is_watched(store, given, monitor, mode):
     run = new_run(store, config=config(monitor=monitor, mode=mode))
-    store.update_run(run.id, summary=given)
+    store.runs.update(run.id, summary=given)
     assert summary(store, run)["monitor"] == {"key": "val/recall", "mode": "max"}
 
 
@@ -128,7 +128,7 @@ def test_of_two_classes_the_recall_is_watched(store, given, monitor, mode):
 def test_the_best_value_goes_by_the_direction(store, trainer, best, finished):
     run = new_run(store, config=config(**trainer))
     for epoch, value in enumerate((2.0, 0.25, math.nan, 0.5), 1):
-        store.add_metrics(
+        store.metrics.add(
             run.id,
             [
                 point(value, name="loss", epoch=epoch),
@@ -137,17 +137,17 @@ def test_the_best_value_goes_by_the_direction(store, trainer, best, finished):
             ],
         )
     if finished:
-        store.finish_run(run.id, "completed")
+        store.runs.finish(run.id, "completed")
     assert summary(store, run)["best"] == {"key": trainer["monitor"], "value": best}
 
 
 @pytest.mark.parametrize("finished", [False, True])
 def test_a_long_sparkline_is_thinned_and_ends_with_the_last_value(store, finished):
     run = new_run(store)
-    store.add_metrics(run.id, [point(epoch / 1000, epoch=epoch) for epoch in range(1, 901)])
-    store.add_metrics(run.id, [point(math.nan, epoch=901), point(0.9995, epoch=902)])
+    store.metrics.add(run.id, [point(epoch / 1000, epoch=epoch) for epoch in range(1, 901)])
+    store.metrics.add(run.id, [point(math.nan, epoch=901), point(0.9995, epoch=902)])
     if finished:
-        store.finish_run(run.id, "completed")
+        store.runs.finish(run.id, "completed")
     found = summary(store, run)
     assert 40 <= len(found["sparkline"]) <= views.SPARKLINE_POINTS
     assert found["sparkline"] == sorted(found["sparkline"])
@@ -156,12 +156,12 @@ def test_a_long_sparkline_is_thinned_and_ends_with_the_last_value(store, finishe
 
 def test_how_a_run_ended(store):
     run = pooled_run(store, 0.5)
-    store.finish_run(run.id, "failed", error="TrackingError: postgresql://me:hidden@db/x is gone")
+    store.runs.finish(run.id, "failed", error="TrackingError: postgresql://me:hidden@db/x is gone")
     found = summary(store, run)
     assert (found["status"], found["error"]) == ("failed", "TrackingError: postgresql://me:***@db/x is gone")
     assert found["ended"] is not None
     stopped = pooled_run(store, 0.5)
-    store.finish_run(stopped.id, "stopped", stop_reason="interrupted by the user")
+    store.runs.finish(stopped.id, "stopped", stop_reason="interrupted by the user")
     assert summary(store, stopped)["stop_reason"] == "interrupted by the user"
 
 
@@ -208,12 +208,12 @@ def test_a_value_that_is_not_finite_is_null_with_a_flag(value, said):
 
 def test_rounds_evaluations_and_clients(store):
     run = federated_run(store, 0.5)
-    store.add_clients(run.id, clients(run.id))
+    store.clients.add(run.id, clients(run.id))
     metrics = {"accuracy": 0.75, "auroc": math.nan}
-    store.add_server_evaluation(
+    store.evaluations.add(
         run.id, round=1, loss=math.inf, metrics=metrics, confusion=[[5, 1], [2, 4]], num_examples=12
     )
-    (round_row,), (evaluation,) = store.rounds(run.id), store.server_evaluations(run.id)
+    (round_row,), (evaluation,) = store.rounds.of_run(run.id), store.evaluations.of_run(run.id)
     record = views.round_record(round_row)
     schemas.RoundRecord.model_validate(record)
     assert record["failed"] == {"1": "train: <b>late</b>"}
@@ -223,7 +223,7 @@ def test_rounds_evaluations_and_clients(store):
     assert (found["loss"], found["metrics"]) == (None, {"accuracy": 0.75, "auroc": None})
     assert found["not_finite"] == {"loss": "inf", "auroc": "nan"}
     assert (found["true_positives"], found["false_positives"]) == (4, 1)
-    one = views.client(store.clients(run.id)[1])
+    one = views.client(store.clients.of_run(run.id)[1])
     schemas.Client.model_validate(one)
     assert one == {
         "client_id": 1,
@@ -237,10 +237,10 @@ def test_rounds_evaluations_and_clients(store):
 
 def test_an_evaluation_without_such_values_has_no_flag(store):
     run = federated_run(store, 0.5)
-    store.add_server_evaluation(
+    store.evaluations.add(
         run.id, round=1, loss=0.5, metrics={"accuracy": 0.75}, confusion=None, num_examples=12
     )
-    assert "not_finite" not in views.evaluation(store.server_evaluations(run.id)[0])
+    assert "not_finite" not in views.evaluation(store.evaluations.of_run(run.id)[0])
 
 
 def test_passwords_are_hidden_wherever_they_are():

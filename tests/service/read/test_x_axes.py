@@ -36,7 +36,7 @@ def test_a_federated_run(store):
         where = {"client_id": client_id, "round": number, "epoch": epoch}
         return point(1.0, stage="train", name="loss", num_examples=examples, **where, **at(seconds))
 
-    store.add_metrics(
+    store.metrics.add(
         run.id,
         [
             point(0.1, stage="test", round=0, **at(4)),

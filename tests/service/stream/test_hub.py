@@ -111,7 +111,7 @@ class TestHub:
                 async with AsyncExitStack() as stack:  # again, after all had left
                     viewer = await join(stack, hub, one)
                     await take(viewer, of_type("training_mode"))
-                    await asyncio.to_thread(store.add_metrics, one, [point()])
+                    await asyncio.to_thread(store.metrics.add, one, [point()])
                     assert row_ids(await take(viewer, up_to(1))) == [1]
 
         asyncio.run(watch())
@@ -124,7 +124,7 @@ class TestHub:
             async with Hub(store, poll_s=POLL_S) as hub, AsyncExitStack() as stack:
                 viewers = [await join(stack, hub, run_id) for _ in range(3)]
                 states = await asyncio.gather(*map(anext, viewers))
-                await asyncio.to_thread(store.add_metrics, run_id, [point()])
+                await asyncio.to_thread(store.metrics.add, run_id, [point()])
                 rows = await asyncio.gather(*map(anext, viewers))
                 for same in (states, rows):
                     assert all(text is same[0] for text in same)
@@ -169,14 +169,14 @@ class TestHub:
             async with Hub(store, poll_s=0.001) as hub, asyncio.TaskGroup() as tasks:
                 tasks.create_task(asyncio.to_thread(write))
                 for _ in range(10):
-                    tasks.create_task(follow(hub, await asyncio.to_thread(store.cursor, run_id)))
+                    tasks.create_task(follow(hub, await asyncio.to_thread(store.metrics.cursor, run_id)))
                     tasks.create_task(follow(hub, 0))
                     await asyncio.sleep(0.01)
 
         asyncio.run(watch())
 
     def test_no_such_run(self, store):
-        store.runs()
+        store.runs.search()
 
         async def watch() -> None:
             async with Hub(store, poll_s=POLL_S) as hub:

@@ -60,7 +60,7 @@ def live(url: str):
 class TestOneRun:
     def test_rows_that_are_there_and_rows_that_come(self, store, live):
         run_id = new_run(store)
-        store.add_metrics(run_id, [point(round=1), point(round=1, client_id=4, num_examples=9)])
+        store.metrics.add(run_id, [point(round=1), point(round=1, client_id=4, num_examples=9)])
         with live.view(f"/ws/runs/{run_id}") as viewer:
             state, aggregate, client = viewer.take(up_to(2))
             assert (state["type"], state["run"]["status"], state["cursor"]) == (
@@ -87,32 +87,32 @@ class TestOneRun:
                 4,
                 9,
             )
-            store.add_metrics(run_id, [point(round=2)])
+            store.metrics.add(run_id, [point(round=2)])
             (later,) = viewer.take(up_to(3))
             assert (later["run_id"], later["cursor"], row_ids([later])) == (run_id, 3, [3])
 
     def test_a_cursor_leaves_out_what_the_viewer_has(self, store, live):
         run_id = new_run(store)
-        store.add_metrics(run_id, [point(round=number) for number in range(1, 11)])
+        store.metrics.add(run_id, [point(round=number) for number in range(1, 11)])
         for after in range(11):
             with live.view(f"/ws/runs/{run_id}?after={after}") as viewer:
-                store.add_metrics(run_id, [point(round=1, epoch=after)])
-                newest = store.cursor(run_id)
+                store.metrics.add(run_id, [point(round=1, epoch=after)])
+                newest = store.metrics.cursor(run_id)
                 assert row_ids(viewer.take(up_to(newest))) == list(range(after + 1, newest + 1))
 
     def test_a_viewer_gets_the_rows_of_its_run_only(self, store, live):
         one, other = new_run(store), new_run(store)
         with live.view(f"/ws/runs/{one}") as viewer, live.view(f"/ws/runs/{other}") as another:
             for number in range(6):
-                store.add_metrics((one, other)[number % 2], [point(round=number)])
+                store.metrics.add((one, other)[number % 2], [point(round=number)])
             for run_id, found in ((one, viewer.take(up_to(5))), (other, another.take(up_to(6)))):
                 assert {message["run_id"] for message in found} == {run_id}
-                assert row_ids(found) == [row.id for row in store.metrics(run_id)]
+                assert row_ids(found) == [row.id for row in store.metrics.of_run(run_id)]
 
     def test_values_that_are_not_finite_travel_as_null(self, store, live):
         run_id = new_run(store)
         values = (math.nan, math.inf, -math.inf, 1.0)
-        store.add_metrics(run_id, [point(value, round=place) for place, value in enumerate(values)])
+        store.metrics.add(run_id, [point(value, round=place) for place, value in enumerate(values)])
         with live.view(f"/ws/runs/{run_id}") as viewer:
             rows = [row for message in viewer.take(up_to(4)) for row in message.get("rows", ())]
         assert [row["value"] for row in rows] == [None, None, None, 1.0]
@@ -125,7 +125,7 @@ class TestOneRun:
         with live.view(f"/ws/runs/{run_id}") as viewer:
             (empty,) = viewer.take(of_type("training_mode"))
             assert empty["clients"] == []
-            store.add_clients(run_id, [client])
+            store.clients.add(run_id, [client])
             (roster,) = viewer.take(of_type("training_mode"))
             assert roster["clients"] == [
                 {
@@ -138,8 +138,8 @@ class TestOneRun:
             ]
             add_round(store, run_id, 1)
             told = viewer.take(lambda message: message.get("record") is not None)
-            store.add_metrics(run_id, [point(0.9, stage="test")])
-            store.finish_run(run_id, "completed", stop_reason="no progress for 3 rounds")
+            store.metrics.add(run_id, [point(0.9, stage="test")])
+            store.runs.finish(run_id, "completed", stop_reason="no progress for 3 rounds")
             told += viewer.take(of_type("training_end"))
         order = [(one["type"], one.get("round")) for one in told if one["type"] != "training_mode"]
         assert [place for place, _ in groupby(order)] == [
@@ -160,8 +160,8 @@ class TestOneRun:
     def test_a_centralized_run_that_fails(self, store, live):
         run_id = new_run(store, training_mode="centralized")
         with live.view(f"/ws/runs/{run_id}") as viewer:
-            store.add_metrics(run_id, [point(epoch=1, stage="train"), point(epoch=1), point(stage="test")])
-            store.finish_run(run_id, "failed", error="it <i>broke</i>")
+            store.metrics.add(run_id, [point(epoch=1, stage="train"), point(epoch=1), point(stage="test")])
+            store.runs.finish(run_id, "failed", error="it <i>broke</i>")
             told = viewer.take(of_type("training_end"))
         assert [message["type"] for message in told[1:]] == [
             "epoch_end",
@@ -178,7 +178,7 @@ class TestOneRun:
         run_id = new_run(store)
         for number in (1, 2, 3):
             add_round(store, run_id, number)
-        store.finish_run(run_id, "completed")
+        store.runs.finish(run_id, "completed")
         with live.view(f"/ws/runs/{run_id}?after=6") as viewer:
             told = viewer.take(of_type("training_end"))
         assert (told[0]["type"], told[0]["run"]["status"]) == ("training_mode", "completed")
@@ -190,14 +190,14 @@ class TestOneRun:
     def test_a_resumed_run_goes_on(self, store, live):
         run_id = new_run(store)
         add_round(store, run_id, 1)
-        store.finish_run(run_id, "stopped")
+        store.runs.finish(run_id, "stopped")
         with live.view(f"/ws/runs/{run_id}") as viewer:
             viewer.take(of_type("training_end"))
-            store.claim_run(run_id, resume=True)
+            store.runs.claim(run_id, resume=True)
             (again,) = viewer.take(of_type("training_mode"))
             assert again["run"]["status"] == "running"
             add_round(store, run_id, 2)
-            store.finish_run(run_id, "completed")
+            store.runs.finish(run_id, "completed")
             told = viewer.take(of_type("training_end"))
         assert row_ids(told) == [5, 6, 7, 8]
 
@@ -213,10 +213,10 @@ class TestManyRows:
     def test_a_late_viewer_gets_all_while_more_is_written(self, store, live):
         run_id = new_run(store)
         number = 2 * ROWS_PER_READ + 100
-        store.add_metrics(run_id, [point(round=0, epoch=epoch) for epoch in range(number)])
+        store.metrics.add(run_id, [point(round=0, epoch=epoch) for epoch in range(number)])
         with live.view(f"/ws/runs/{run_id}") as early, live.view(f"/ws/runs/{run_id}?after=7") as late:
             for batch in range(1, 21):
-                store.add_metrics(run_id, [point(round=batch, epoch=epoch) for epoch in range(50)])
+                store.metrics.add(run_id, [point(round=batch, epoch=epoch) for epoch in range(50)])
             assert row_ids(early.take(up_to(number + 1000))) == list(range(1, number + 1001))
             assert row_ids(late.take(up_to(number + 1000))) == list(range(8, number + 1001))
 
@@ -225,7 +225,7 @@ class TestManyRows:
         with ExitStack() as stack:
             viewers = [stack.enter_context(live.view(f"/ws/runs/{run_id}")) for _ in range(20)]
             for number in range(1, 21):
-                store.add_metrics(run_id, [point(round=number, client_id=client) for client in range(3)])
+                store.metrics.add(run_id, [point(round=number, client_id=client) for client in range(3)])
             assert all(row_ids(viewer.take(up_to(60))) == list(range(1, 61)) for viewer in viewers)
 
     def test_a_server_that_is_restarted(self, store, url):
@@ -256,7 +256,7 @@ class TestManyRows:
                             writer.stdin.close()
                             told += viewer.take(of_type("training_end"))
             assert writer.wait(WAIT_S) == 0
-        stored = store.metrics(run_id)
+        stored = store.metrics.of_run(run_id)
         assert row_ids(told) == [row.id for row in stored]
         assert {message["round"] for message in told if message.get("record")} == {row.round for row in stored}
         assert {message["round"] for message in told if message.get("evaluation")} == {
@@ -285,14 +285,14 @@ class TestViewersThatStopReading:
     def test_one_is_dropped_and_no_other_notices(self, store, url, monkeypatch, rows, loop):
         monkeypatch.setattr("service.stream.sockets.SEND_S", WAIT_S)  # here it is the pings that find out
         run_id = new_run(store)
-        store.add_metrics(run_id, [point(epoch=epoch, round=1) for epoch in range(rows)])
+        store.metrics.add(run_id, [point(epoch=epoch, round=1) for epoch in range(rows)])
         path = f"/ws/runs/{run_id}"
         options = {"ws_ping_interval": 0.2, "ws_ping_timeout": 1.0, "loop": loop}
         with serving(url, uvicorn_options=options) as live:
             with stalled(live.port, path), live.view(f"{path}?after={rows}") as viewer:
                 until(lambda: live.hub.watched == {run_id: 2})
                 for number in count(2):
-                    store.add_metrics(run_id, [point(round=number)])
+                    store.metrics.add(run_id, [point(round=number)])
                     viewer.take(up_to(rows + number - 1))
                     if live.hub.watched == {run_id: 1}:
                         break
@@ -301,7 +301,7 @@ class TestViewersThatStopReading:
     def test_without_pings_a_send_that_takes_too_long(self, store, url, monkeypatch):
         monkeypatch.setattr("service.stream.sockets.SEND_S", 0.2)
         run_id = new_run(store)
-        store.add_metrics(run_id, [point(epoch=epoch, round=1) for epoch in range(20_000)])
+        store.metrics.add(run_id, [point(epoch=epoch, round=1) for epoch in range(20_000)])
         with (
             serving(url, uvicorn_options={"ws_ping_interval": None}) as live,
             stalled(live.port, f"/ws/runs/{run_id}") as connection,
@@ -314,7 +314,7 @@ class TestViewersThatStopReading:
 class TestClosing:
     @pytest.mark.parametrize("run_id", ["1", "0", "99999999999999999999", "x", "-1"])
     def test_no_such_run(self, store, live, run_id):
-        store.runs()
+        store.runs.search()
         with live.view(f"/ws/runs/{run_id}") as viewer:
             assert viewer.rest() == ([], 4404)
         assert live.hub.watched == {}
@@ -330,13 +330,13 @@ class TestClosing:
             for _ in range(50):
                 viewer.connection.send("hello")
                 viewer.connection.send(b"hello")
-            store.add_metrics(run_id, [point()])
+            store.metrics.add(run_id, [point()])
             assert row_ids(viewer.take(up_to(1))) == [1]
 
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
     def test_the_server_ends(self, store, url, loop):
         run_id = new_run(store)
-        store.add_metrics(run_id, [point(epoch=epoch, round=1) for epoch in range(20_000)])
+        store.metrics.add(run_id, [point(epoch=epoch, round=1) for epoch in range(20_000)])
         before = set(threading.enumerate())
         with ExitStack() as stack:
             with serving(url, uvicorn_options={"loop": loop, "ws_ping_interval": None}) as live:
@@ -359,7 +359,7 @@ class TestClosing:
 def test_the_client_of_the_documentation(store, live, capsys):
     run_id = new_run(store)
     add_round(store, run_id, 1)
-    store.finish_run(run_id, "completed")
+    store.runs.finish(run_id, "completed")
     (program,) = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
     assert (run_id, program.count(":8765")) == (1, 1)
     exec(program.replace(":8765", f":{live.port}"), {})
@@ -371,7 +371,7 @@ def test_the_client_of_the_documentation(store, live, capsys):
 class TestAllRuns:
     def test_status_of_those_that_are_there_and_those_that_come(self, store, live):
         done, running = new_run(store), new_run(store)
-        store.finish_run(done, "completed")
+        store.runs.finish(done, "completed")
         with live.view("/ws/runs") as viewer:
             first = viewer.take(lambda message: message["run_id"] == running)
             assert [(message["run_id"], message["run"]["status"]) for message in first] == [
@@ -381,25 +381,25 @@ class TestAllRuns:
             later = new_run(store, training_mode="centralized", config={"trainer": {"max_epochs": 4}})
             (began,) = viewer.take(lambda message: message["run_id"] == later)
             assert (began["type"], began["cursor"]) == ("run_status", None)
-            store.add_metrics(later, [point(epoch=2)])
+            store.metrics.add(later, [point(epoch=2)])
             grown = viewer.take(lambda message: message["run"]["progress"]["done"] == 2)
             assert {message["run_id"] for message in grown} == {later}
-            store.finish_run(running, "failed", error="why not")
+            store.runs.finish(running, "failed", error="why not")
             (ended,) = viewer.take(lambda message: message["run_id"] == running)
             assert (ended["run"]["status"], ended["run"]["error"]) == ("failed", "why not")
             jsonschema.validate([*first, began, *grown, ended], stream_schema())
 
     def test_an_old_run_that_is_resumed_and_ends(self, store, live):
         old = new_run(store)
-        store.finish_run(old, "stopped")
+        store.runs.finish(old, "stopped")
         for _ in range(60):
-            store.finish_run(new_run(store), "completed")
+            store.runs.finish(new_run(store), "completed")
         with live.view("/ws/runs") as viewer:
             listed = viewer.take(lambda message: message["run_id"] == 61)
             assert len(listed) == 50
-            store.claim_run(old, resume=True)
+            store.runs.claim(old, resume=True)
             (again,) = viewer.take(lambda message: message["run_id"] == old)
             assert again["run"]["status"] == "running"
-            store.finish_run(old, "completed")
+            store.runs.finish(old, "completed")
             (ended,) = viewer.take(lambda message: message["run_id"] == old)
             assert ended["run"]["status"] == "completed"

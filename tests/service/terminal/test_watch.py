@@ -42,7 +42,7 @@ WAIT_S = 60.0  # for what takes a moment
 
 def begin(store: Store, **changes) -> int:
     given = {"name": "digits", "training_mode": "federated", "config": CONFIG, "seed": 7}
-    return store.create_run(**{**given, **changes})
+    return store.runs.create(**{**given, **changes})
 
 
 def add_round(store: Store, run_id: int, number: int, *, failed: dict[int, str] | None = None) -> None:
@@ -52,8 +52,8 @@ def add_round(store: Store, run_id: int, number: int, *, failed: dict[int, str] 
         MetricPoint("val", "accuracy", value, client_id=client_id, round=number)
         for client_id, value in values.items()
     ]
-    store.add_metrics(run_id, points)
-    store.add_round(
+    store.metrics.add(run_id, points)
+    store.rounds.add(
         run_id,
         round=number,
         began=now,
@@ -69,12 +69,12 @@ def add_round(store: Store, run_id: int, number: int, *, failed: dict[int, str] 
 
 def finished(store: Store, status: str = "completed", **changes) -> int:
     run_id = begin(store)
-    store.add_clients(
+    store.clients.add(
         run_id, [ClientRow(run_id, client, "9", f"site-{client}", 5, [2, 3]) for client in (0, 1)]
     )
     for number in (1, 2, 3):
         add_round(store, run_id, number, failed={1: "NaN in conv1.weight"} if number == 2 else None)
-    store.finish_run(run_id, status, **changes)
+    store.runs.finish(run_id, status, **changes)
     return run_id
 
 
@@ -106,7 +106,7 @@ class TestLines:
         assert messages[-1]["type"] == "training_end"
         assert messages[-1]["status"] == "completed"
         ids = [row["id"] for message in messages for row in message.get("rows", ())]
-        assert ids == [row.id for row in store.metrics(run_id)]
+        assert ids == [row.id for row in store.metrics.of_run(run_id)]
         assert len(ids) == 9
 
     def test_a_run_that_goes_on_is_followed_to_its_end(self, store, server, capsys):
@@ -116,7 +116,7 @@ class TestLines:
             for number in (1, 2, 3):
                 add_round(store, run_id, number)
                 time.sleep(0.05)
-            store.finish_run(run_id, "completed")
+            store.runs.finish(run_id, "completed")
 
         training = threading.Thread(target=train)
         training.start()
@@ -126,7 +126,7 @@ class TestLines:
             training.join()
         messages = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         ids = [row["id"] for message in messages for row in message.get("rows", ())]
-        assert ids == [row.id for row in store.metrics(run_id)]
+        assert ids == [row.id for row in store.metrics.of_run(run_id)]
 
     def test_the_exit_status_tells_how_the_run_ended(self, store, server, capsys):
         failed = finished(store, "failed", error="QuorumError: 1 of 2")
@@ -193,7 +193,7 @@ class TestServer:
             watch(run_id, url="http://127.0.0.1:9")
 
     def test_a_server_shows_a_run_only_if_it_is_the_same(self, store, server, home, tmp_path):
-        run = store.run(begin(store))
+        run = store.runs.get(begin(store))
         with Store(f"sqlite:///{tmp_path / 'another.db'}") as another:
             other = another.run(begin(another))
         assert other.id == run.id
@@ -218,7 +218,7 @@ class TestComparison:
         parent = begin(store, training_mode="compare")
         child = begin(store, training_mode="centralized", parent_id=parent)
         for run_id in (child, parent):
-            store.finish_run(run_id, "completed")
+            store.runs.finish(run_id, "completed")
         assert watch(parent, url=server[0], token=server[1]) == 0
         rows = [line.split() for line in capsys.readouterr().out.splitlines()]
         assert [str(child), "pooled", "7", "completed"] in [row[:4] for row in rows]
@@ -281,7 +281,7 @@ class TestTerminal:
                 frame = terminal.read_until(r"(?s)\x1b\[H.*\x1b\[H").split("\x1b[H")[1]
                 widths = [len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in frame.splitlines()]
             terminal.resize(90, 30)
-            store.finish_run(run_id, "completed")
+            store.runs.finish(run_id, "completed")
             terminal.read_until(r"(?s)\x1b\[\?1049l.*completed.*NaN in conv1.weight")
             assert process.wait(WAIT_S) == 0
 

@@ -26,9 +26,9 @@ def store(tmp_path) -> Iterator[Store]:
 def federated(store: Store) -> int:
     """Two rounds; validation accuracy 0.5 then 0.75, loss 0.9 then 0.6; client 1 failed in round 2."""
     config = {"data": {"name": "digits"}, "federation": {"num_rounds": 2}, "trainer": {"monitor": None}}
-    run_id = store.create_run(name=HOSTILE, training_mode="federated", config=config, seed=3)
+    run_id = store.runs.create(name=HOSTILE, training_mode="federated", config=config, seed=3)
     clients = [ClientRow(run_id, 0, "11", HOSTILE, 30, [10, 20]), ClientRow(run_id, 1, "12", "b", 10, [5, 5])]
-    store.add_clients(run_id, clients)
+    store.clients.add(run_id, clients)
     for number, accuracy, loss in ((1, 0.5, 0.9), (2, 0.75, 0.6)):
         values = {"accuracy": accuracy, "loss": loss, "auroc": math.nan}
         points = [
@@ -39,11 +39,11 @@ def federated(store: Store) -> int:
         points.append(
             MetricPoint(stage="test", name="accuracy", value=accuracy - 0.25, round=number, time=NOON)
         )
-        store.add_metrics(run_id, points)
-        store.add_server_evaluation(
+        store.metrics.add(run_id, points)
+        store.evaluations.add(
             run_id, round=number, loss=loss, metrics=values, confusion=[[4, 1], [2, number]], num_examples=8
         )
-        store.add_round(
+        store.rounds.add(
             run_id,
             round=number,
             began=NOON,
@@ -61,15 +61,15 @@ def federated(store: Store) -> int:
 @pytest.fixture
 def pooled(store: Store) -> int:
     """Three epochs of at most ten, stopped early; tested on four rows."""
-    run_id = store.create_run(name="digits-cnn", training_mode="centralized", config={}, seed=3)
+    run_id = store.runs.create(name="digits-cnn", training_mode="centralized", config={}, seed=3)
     for epoch, accuracy in ((1, 0.5), (2, 0.8), (3, 0.7)):
         points = [
             MetricPoint(stage="train", name="loss", value=1 / epoch, epoch=epoch, num_examples=10, time=NOON),
             MetricPoint(stage="val", name="accuracy", value=accuracy, epoch=epoch, num_examples=5, time=NOON),
             MetricPoint(stage="val", name="calibration_error", value=accuracy / 10, epoch=epoch, time=NOON),
         ]
-        store.add_metrics(run_id, points)
-    store.add_metrics(run_id, [MetricPoint(stage="test", name="accuracy", value=0.75, time=NOON)])
-    store.update_run(run_id, summary={"confusion": [[2, 0], [1, 1]]})
-    store.finish_run(run_id, "completed", stop_reason="val/accuracy did not improve")
+        store.metrics.add(run_id, points)
+    store.metrics.add(run_id, [MetricPoint(stage="test", name="accuracy", value=0.75, time=NOON)])
+    store.runs.update(run_id, summary={"confusion": [[2, 0], [1, 1]]})
+    store.runs.finish(run_id, "completed", stop_reason="val/accuracy did not improve")
     return run_id

@@ -15,7 +15,7 @@ from shared.tracking.store import Store
 
 
 def new_run(store, name="one"):
-    return store.create_run(name=name, training_mode="centralized", config={}, seed=1)
+    return store.runs.create(name=name, training_mode="centralized", config={}, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_urls_that_are_refused(url, says):
 )
 def test_a_server_that_is_not_there(url):
     with Store(url) as store, pytest.raises(TrackingError) as caught:
-        store.runs()
+        store.runs.search()
     text = str(caught.value)
     assert "cannot use the tracking database postgresql+psycopg://someone" in text
     assert "127.0.0.1:1/nowhere" in text
@@ -58,21 +58,21 @@ def test_a_folder_that_is_not_there(tmp_path):
         Store(f"sqlite:///{tmp_path}/no/x.db") as store,
         pytest.raises(TrackingError, match="folder must exist"),
     ):
-        store.runs()
+        store.runs.search()
 
 
 def test_a_file_that_is_no_database(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 1000)
     with Store(f"sqlite:///{path}") as store, pytest.raises(TrackingError, match="not a database"):
-        store.runs()
+        store.runs.search()
     assert path.read_text().startswith("dear diary")
 
 
 def test_nothing_is_opened_before_it_is_used(tmp_path):
     with Store(f"sqlite:///{tmp_path}/x.db") as store:
         assert list(tmp_path.iterdir()) == []
-        store.runs()
+        store.runs.search()
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 
 
@@ -80,10 +80,10 @@ def test_a_relative_file_stays_where_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Store("sqlite:///x.db")
     monkeypatch.chdir("/")
-    store.runs()
+    store.runs.search()
     store.close()
     assert (tmp_path / "x.db").is_file()
-    assert store.runs() == []  # a closed store opens again
+    assert store.runs.search() == []  # a closed store opens again
     store.close()
 
 
@@ -96,16 +96,16 @@ def test_a_file_that_is_taken_away_is_not_made_anew(tmp_path):
             (tmp_path / f"x.db{suffix}").rename(tmp_path / f"away.db{suffix}")
         for _ in range(2):
             with pytest.raises(TrackingError, match=r"is gone: its file was removed or moved .* put it back"):
-                store.runs()
+                store.runs.search()
         assert not path.exists()
         with pytest.raises(TrackingError, match="is gone"):
-            store.update_run(run_id, summary={"lost": True})
+            store.runs.update(run_id, summary={"lost": True})
         moved.rename(path)
         for suffix in ("-wal", "-shm"):
             found = tmp_path / f"away.db{suffix}"
             if found.exists():
                 found.rename(tmp_path / f"x.db{suffix}")
-        assert [row.id for row in store.runs()] == [run_id]
+        assert [row.id for row in store.runs.search()] == [run_id]
 
 
 def test_another_file_in_its_place_is_what_counts(tmp_path):
@@ -116,7 +116,7 @@ def test_another_file_in_its_place_is_what_counts(tmp_path):
             old.unlink()
         with Store(f"sqlite:///{path}") as other:
             new_run(other, name="the other")
-        assert [row.name for row in store.runs()] == ["the other"]
+        assert [row.name for row in store.runs.search()] == ["the other"]
 
 
 def test_sqlite_is_durable_and_shared(tmp_path):
@@ -133,7 +133,7 @@ def test_migrating_leaves_logging_alone(tmp_path):
     before = (root.level, list(root.handlers), logging.getLogger("alembic").handlers)
     kept = logging.getLogger("someone")
     with Store(f"sqlite:///{tmp_path}/x.db") as store:
-        store.runs()
+        store.runs.search()
     assert (root.level, list(root.handlers), logging.getLogger("alembic").handlers) == before
     assert not kept.disabled
 

@@ -34,10 +34,10 @@ def test_results_of_a_pooled_run(store, pooled, tmp_path):
     assert found["total_epochs_run"] == 3
     assert "total_rounds_run" not in found
     assert (found["early_stopped"], found["stop_reason"]) == (True, "val/accuracy did not improve")
-    run = store.run(pooled)
+    run = store.runs.get(pooled)
     assert found["training_time"] == (run.ended - run.started).total_seconds()
     assert found["run"] == run.as_dict()
-    assert found["history"] == [row.as_dict() for row in store.metrics(pooled)]
+    assert found["history"] == [row.as_dict() for row in store.metrics.of_run(pooled)]
     assert len(found["history"]) == 10
 
 
@@ -54,14 +54,14 @@ def test_results_of_a_federated_run(store, federated):
 
 
 def test_three_classes_have_no_positives(store):
-    run_id = store.create_run(name="x", training_mode="centralized", config={}, seed=1)
-    store.update_run(run_id, summary={"confusion": [[1, 0, 0]] * 3})
+    run_id = store.runs.create(name="x", training_mode="centralized", config={}, seed=1)
+    store.runs.update(run_id, summary={"confusion": [[1, 0, 0]] * 3})
     found = json.loads(export_run(store, run_id, format="json", path=None))
     assert found["confusion_matrix"] == {"matrix": [[1, 0, 0]] * 3}
 
 
 def test_an_empty_run(store):
-    run_id = store.create_run(name="x", training_mode="centralized", config={}, seed=1)
+    run_id = store.runs.create(name="x", training_mode="centralized", config={}, seed=1)
     found = json.loads(export_run(store, run_id, format="json", path=None))
     assert (found["metrics"], found["confusion_matrix"], found["history"]) == ({"test": {}}, None, [])
     assert export_run(store, run_id, format="csv", path=None) == ",".join(COLUMNS) + "\n"
@@ -72,7 +72,7 @@ def test_csv_has_one_row_a_point(store, federated, tmp_path):
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
-    stored = store.metrics(federated)
+    stored = store.metrics.of_run(federated)
     assert [(row["stage"], row["name"], row["round"]) for row in rows] == [
         (row.stage, row.name, str(row.round)) for row in stored
     ]

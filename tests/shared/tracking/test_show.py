@@ -31,7 +31,7 @@ def lines(text: str) -> list[list[str]]:
 
 
 def test_runs_table(store, federated, pooled):
-    (first, second) = lines(printed(runs_table(store.runs())))
+    (first, second) = lines(printed(runs_table(store.runs.search())))
     assert first[:4] == [str(pooled), "digits-cnn", "centralized", "completed"]
     assert first[4].endswith(" s")
     assert first[6] == "val/accuracy 0.8000"
@@ -41,7 +41,7 @@ def test_runs_table(store, federated, pooled):
 
 
 def test_runs_json(store, federated, pooled):
-    first, second = json.loads(json.dumps(runs_json(store.runs()), allow_nan=False))
+    first, second = json.loads(json.dumps(runs_json(store.runs.search()), allow_nan=False))
     assert (first["id"], first["best_metric"]) == (pooled, {"name": "val/accuracy", "value": 0.8})
     assert first["seconds"] >= 0
     assert (second["id"], second["status"], second["best_metric"]) == (federated, "running", None)
@@ -50,9 +50,9 @@ def test_runs_json(store, federated, pooled):
 
 def test_the_monitored_metric_is_the_headline(store):
     config = {"trainer": {"monitor": "val/recall"}}
-    run_id = store.create_run(name="x", training_mode="centralized", config=config, seed=1)
-    store.update_run(run_id, summary={"best": {"accuracy": 0.9, "recall": 0.25}})
-    assert runs_json(store.runs())[0]["best_metric"] == {"name": "val/recall", "value": 0.25}
+    run_id = store.runs.create(name="x", training_mode="centralized", config=config, seed=1)
+    store.runs.update(run_id, summary={"best": {"accuracy": 0.9, "recall": 0.25}})
+    assert runs_json(store.runs.search())[0]["best_metric"] == {"name": "val/recall", "value": 0.25}
 
 
 def test_run_view_of_a_federated_run(store, federated):
@@ -77,13 +77,13 @@ def test_run_view_of_a_pooled_run(store, pooled):
 
 
 def test_twins_are_named(store):
-    parent = store.create_run(name="p", training_mode="compare", config={}, seed=1)
-    child = store.create_run(name="c", training_mode="local", config={}, seed=1, parent_id=parent)
+    parent = store.runs.create(name="p", training_mode="compare", config={}, seed=1)
+    child = store.runs.create(name="c", training_mode="local", config={}, seed=1, parent_id=parent)
     assert f"{child} (local)" in plain(printed(run_view(store, parent)))
     assert re.search(rf"part of run +{parent}\n", re.sub(" +\n", "\n", plain(printed(run_view(store, child)))))
 
 
-@pytest.mark.parametrize("view", [lambda store, run_id: runs_table(store.runs()), run_view])
+@pytest.mark.parametrize("view", [lambda store, run_id: runs_table(store.runs.search()), run_view])
 def test_text_of_others_is_shown_as_it_is_and_moves_no_cursor(store, federated, view):
     text = printed(view(store, federated))
     assert "[red]St. Mary[/]  [2J \\" in plain(text)
@@ -92,8 +92,8 @@ def test_text_of_others_is_shown_as_it_is_and_moves_no_cursor(store, federated, 
 
 
 def test_long_reasons_are_cut(store):
-    run_id = store.create_run(name="x", training_mode="centralized", config={}, seed=1)
-    store.finish_run(run_id, "failed", error="e" * 10_000)
+    run_id = store.runs.create(name="x", training_mode="centralized", config={}, seed=1)
+    store.runs.finish(run_id, "failed", error="e" * 10_000)
     assert plain(printed(run_view(store, run_id))).count("e" * 10) < 60
 
 

@@ -40,7 +40,7 @@ def twins(cfg: Config, store: Store, home: Home) -> Twins:
     own = for_seed(
         cfg,
         seed=cfg.seed,
-        parent_id=store.create_run(name="parent", training_mode="compare", config={}, seed=cfg.seed),
+        parent_id=store.runs.create(name="parent", training_mode="compare", config={}, seed=cfg.seed),
     )
     pooled = train(own, store=store, home=home)
     federated = serve(
@@ -68,7 +68,7 @@ def test_the_gap_is_that_of_the_stored_test_metrics(
     cfg: Config, twins: Twins, store: Store, home: Home
 ) -> None:
     rows = {row.metric: row for row in measure_gap(cfg, twins, home=home)}
-    tests = [store.run(runs[0]).summary["test"] for runs in (twins.pooled, twins.federated)]
+    tests = [store.runs.get(runs[0]).summary["test"] for runs in (twins.pooled, twins.federated)]
     for metric, row in rows.items():
         assert row.pooled.value == pytest.approx(tests[0][metric], abs=1e-5), metric
         assert row.federated.value == pytest.approx(tests[1][metric], abs=1e-5), metric

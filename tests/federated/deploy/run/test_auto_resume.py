@@ -38,8 +38,8 @@ def make_run(home: Home, kit: ServerKit) -> MakeRun:
     ) -> int:
         config = {"federation": {"kit": None if of is None else str(of)}}
         with Store(home.database_url) as store:
-            run_id = store.create_run(name="x", training_mode="federated", config=config, seed=1)
-            store.finish_run(run_id, "failed", stop_reason=stop_reason, error="process 7 is gone")
+            run_id = store.runs.create(name="x", training_mode="federated", config=config, seed=1)
+            store.runs.finish(run_id, "failed", stop_reason=stop_reason, error="process 7 is gone")
         engine = sa.create_engine(home.database_url)
         with engine.begin() as connection:
             ended = datetime.now(UTC) - age
@@ -88,7 +88,7 @@ def test_a_run_that_gets_no_further_is_given_up_and_one_that_does_is_not(
     assert resumed == [run_id] * TRIES
     now = datetime.now(UTC)
     with Store(home.database_url) as store:
-        store.add_round(
+        store.rounds.add(
             run_id,
             round=1,
             began=now,

@@ -1,4 +1,4 @@
-"""`results`: what came out of a run, as one plain dictionary; `export` writes it."""
+"""`run_results`: what came out of a run, as one plain dictionary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.tracking.rows import MetricRow, RunRow, ServerEvaluationRow, json_re
 from shared.tracking.store import Store
 
 
-def results(store: Store, run_id: int) -> dict[str, Any]:
+def run_results(store: Store, run_id: int) -> dict[str, Any]:
     """Everything that a run stored and what follows from it.
 
     Returns
@@ -26,10 +26,10 @@ def results(store: Store, run_id: int) -> dict[str, Any]:
     TrackingError
         There is no such run.
     """
-    run = store.run(run_id)
-    history = store.metrics(run_id)
-    evaluations = store.server_evaluations(run_id)
-    best = {f"best_{name}": value for name, value in store.best_values(run_id).items()}
+    run = store.runs.get(run_id)
+    history = store.metrics.of_run(run_id)
+    evaluations = store.evaluations.of_run(run_id)
+    best = {f"best_{name}": value for name, value in store.metrics.best_values(run_id).items()}
     test = {row.name: row.value for row in history if row.stage == "test" and row.client_id is None}
     return {
         "run": run.as_dict(),
@@ -39,8 +39,8 @@ def results(store: Store, run_id: int) -> dict[str, Any]:
         **_length(run, history),
         "early_stopped": run.status == "completed" and run.stop_reason is not None,
         "stop_reason": run.stop_reason,
-        "clients": [row.as_dict() for row in store.clients(run_id)],
-        "rounds": [row.as_dict() for row in store.rounds(run_id)],
+        "clients": [row.as_dict() for row in store.clients.of_run(run_id)],
+        "rounds": [row.as_dict() for row in store.rounds.of_run(run_id)],
         "server_evaluations": [row.as_dict() for row in evaluations],
         "history": [row.as_dict() for row in history],
     }

@@ -1,7 +1,8 @@
-"""`Points`: the values of one run as plain tuples, for charts of very many; `queries` reads them as rows."""
+"""`Series`: metrics as plain values, for charts; `metrics` stores them and reads them as rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,10 +10,10 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from shared.tracking.overview import Overview
-from shared.tracking.schema import run_metrics
+from shared.tracking.curves import Curve, curve_query
+from shared.tracking.database import Database
+from shared.tracking.schema import of_whole_model, run_metrics
 
-AGGREGATE = run_metrics.c.client_id.is_(None)
 Unit = Literal["round", "epoch"]
 RawTime = str | datetime  # as the driver gives it; `milliseconds` reads it
 Point = tuple[int | None, int | None, int | None, str, str, float | None, int | None, RawTime]
@@ -34,13 +35,16 @@ class ManyPoints:
     rows: Sequence[Point]
 
 
-class Points(Overview):
-    """Reads what the charts of one run show."""
+class Series:
+    """Reads what charts show."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def points(
         self, run_id: int, *, stage: str | None = None, name: str | None = None, clients: bool = True
     ) -> ManyPoints:
-        """Many values of a run: ten times as fast as `Store.metrics`.
+        """Many values of a run: ten times as fast as `Metrics.of_run`.
 
         Parameters
         ----------
@@ -68,7 +72,7 @@ class Points(Overview):
             cursor = connection.scalar(sa.select(sa.func.max(run_metrics.c.id)).where(mine)) or 0
             query = sa.select(*columns).where(mine, run_metrics.c.id <= cursor, *conditions)
             if not clients:
-                query = query.where(AGGREGATE)
+                query = query.where(of_whole_model)
             # Plain tuples: a million of SQLAlchemy's rows would keep the garbage collector busy.
             rows: list[Any] = list(map(tuple, connection.execute(query)))
         return ManyPoints(cursor=cursor, rows=rows)
@@ -82,7 +86,7 @@ class Points(Overview):
             Rounds of all clients together, or epochs.
         """
         step = run_metrics.c[unit]
-        of_whom = run_metrics.c.client_id.is_not(None) if unit == "round" else AGGREGATE
+        of_whom = run_metrics.c.client_id.is_not(None) if unit == "round" else of_whole_model
         query = (
             sa.select(step, sa.func.sum(run_metrics.c.num_examples))
             .where(
@@ -94,7 +98,7 @@ class Points(Overview):
             )
             .group_by(step)
         )
-        return {number: int(examples or 0) for number, examples in self._select(query)}
+        return {number: int(examples or 0) for number, examples in self._database.select(query)}
 
     def times_by_step(self, run_id: int, *, unit: Unit) -> dict[int, datetime]:
         """When the last value of the whole model was stored in each step.
@@ -104,8 +108,8 @@ class Points(Overview):
         unit : {"round", "epoch"}
         """
         step, newest = run_metrics.c[unit], sa.func.max(run_metrics.c.time)
-        query = sa.select(step, newest).where(run_metrics.c.run_id == run_id, AGGREGATE, step.is_not(None))
-        return dict(map(tuple, self._select(query.group_by(step))))
+        query = sa.select(step, newest).where(run_metrics.c.run_id == run_id, of_whole_model, step.is_not(None))
+        return dict(map(tuple, self._database.select(query.group_by(step))))
 
     def metric_names(self, run_id: int, *, stage: str, unit: Unit) -> list[str]:
         """Which metrics of the whole model have a value at some step.
@@ -121,12 +125,32 @@ class Points(Overview):
             Sorted.
         """
         mine = (run_metrics.c.run_id == run_id) & (run_metrics.c.stage == stage)
-        query = sa.select(run_metrics.c.name).where(mine, AGGREGATE, run_metrics.c[unit].is_not(None))
-        return sorted(name for (name,) in self._select(query.distinct()))
+        query = sa.select(run_metrics.c.name).where(mine, of_whole_model, run_metrics.c[unit].is_not(None))
+        return sorted(name for (name,) in self._database.select(query.distinct()))
+
+    def curves(self, wanted: Sequence[Curve]) -> dict[int, list[float]]:
+        """Values of one metric of the whole model, of many runs at once, by round or epoch.
+
+        Parameters
+        ----------
+        wanted : sequence of Curve
+            At most one a run.
+
+        Returns
+        -------
+        dict of int to list of float
+            By run; steps without a value, or with NaN, are left out.
+        """
+        values: dict[int, list[float]] = {curve.run_id: [] for curve in wanted}
+        if wanted:
+            for run_id, value in self._database.select(curve_query(wanted)):
+                if not math.isnan(value):
+                    values[run_id].append(value)
+        return values
 
 
 def milliseconds(time: RawTime) -> int:
-    """A time that `Points.points` read.
+    """A time that `Series.points` read.
 
     Parameters
     ----------
