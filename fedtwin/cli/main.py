@@ -20,6 +20,9 @@ COMMANDS = {
     "export": "fedtwin.cli.runs",
     "resume": "fedtwin.cli.runs",
     "predict": "fedtwin.cli.predict",
+    "delete": "fedtwin.cli.edit",
+    "rename": "fedtwin.cli.edit",
+    "tag": "fedtwin.cli.edit",
     "serve": "service.serve",
     "watch": "service.terminal.watch",
 }

@@ -38,14 +38,16 @@ LONGEST_TEXT = 500
 
 def runs_table(rows: Sequence[RunRow]) -> Table:
     """One line a run."""
-    table = _table("id", "name", "mode", "status", "age", "seconds", "best", title="runs")
+    tags = ("tags",) if any(row.tags for row in rows) else ()
+    table = _table("id", "name", "mode", "status", "age", "seconds", "best", *tags, title="runs")
     now = datetime.now(UTC)
     for row in rows:
         age = _age((now - row.started).total_seconds())
         best = _headline(row)
         shown = "-" if best is None else f"{best[0]} {best[1]:.4f}"
         status = Text(row.status, COLOURS[row.status])
-        table.add_row(str(row.id), _text(row.name), row.training_mode, status, age, f"{row.seconds:.1f}", shown)
+        values = (str(row.id), _text(row.name), row.training_mode, status, age, f"{row.seconds:.1f}", shown)
+        table.add_row(*values, *(_text(", ".join(row.tags)) for _ in tags))
     return table
 
 
@@ -111,6 +113,7 @@ def _header(store: Store, run: RunRow) -> RenderableType:
         ("status", Text(run.status, COLOURS[run.status])),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.seconds:.1f} s"),
         ("about", _text(run.description)),
+        ("tags", _text(", ".join(run.tags))),
         ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
         ("stopped because", _text(run.stop_reason or "")),
         ("part of run", "" if run.parent_id is None else str(run.parent_id)),
@@ -200,7 +203,7 @@ def _headline(run: RunRow) -> tuple[str, float] | None:
 
 def _table(*columns: str, title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
-    words = ("name", "mode", "status", "best", "metric", "failed")
+    words = ("name", "mode", "status", "best", "metric", "failed", "tags")
     for column in columns:
         table.add_column(column, justify="left" if column in words else "right")
     return table

@@ -67,7 +67,9 @@ def described(connection: sa.Connection) -> list:
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version' ORDER BY name"
         rows = connection.exec_driver_sql(query).all()
-        return [(name, set(" ".join(sql.split()).split(", ")) if sql else None) for name, sql in rows]
+        # A column that was added later stands last, after the constraints.
+        parts = [(name, " ".join(sql.split()).split(", ") if sql else []) for name, sql in rows]
+        return [(name, {part.rstrip(" )") for part in sql}) for name, sql in parts]
     here = "current_schema()"
     queries = (
         "SELECT table_name, column_name, data_type, is_nullable, column_default, character_maximum_length "
