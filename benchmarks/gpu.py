@@ -153,7 +153,7 @@ class Ways:
         cfg = self._config(batch, precision, *more)
         with open_runner(cfg, home=self.home) as runner, Store(self.home.database_url) as store:
             run_id = runner.federate(cfg, store=store, home=self.home)
-            return [row.seconds for row in store.rounds(run_id)], self._memory()
+            return [row.seconds for row in store.rounds.of_run(run_id)], self._memory()
 
     def _timed(self, epoch: Callable[[], None]) -> list[float]:
         seconds = []

@@ -10,6 +10,8 @@ from fedtwin.places import Place, find_home, open_store
 from fedtwin.records import Comparison, Run, id_and_home
 from shared.config.compose import compose
 from shared.config.config import Config
+from shared.runtime.components import allow_component
+from shared.runtime.errors import ConfigError
 from shared.runtime.home import open_home
 
 if TYPE_CHECKING:
@@ -145,11 +147,17 @@ def configure(settings: Settings = ()) -> Config:
     """
     if isinstance(settings, Config):
         return settings
-    return compose(shlex.split(settings) if isinstance(settings, str) else list(settings))
+    if not isinstance(settings, str):
+        return compose(list(settings))
+    try:
+        return compose(shlex.split(settings))
+    except ValueError as error:
+        raise ConfigError(f"{settings!r} cannot be split into overrides: {error}") from None
 
 
 def _execute(settings: Settings, mode: Mode, *, store: Place) -> Run:
     cfg = configure(settings)
+    allow_component(cfg.strategy.target)  # whoever calls us has named it
     home = open_home(cfg.tracking) if store is None else find_home(store)
     cfg = cfg.replace("tracking", home=str(home.root), database_url=home.database_url)
     _import_plainly()

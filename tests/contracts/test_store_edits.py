@@ -62,7 +62,7 @@ def fill(store, run_id):
         seconds=1.0,
     )
     store.evaluations.add(run_id, round=1, loss=1.0, metrics={}, confusion=None, num_examples=1)
-    store.clients.add(run_id, [ClientRow(run_id, 0, "1", "a", 1, [1])])
+    store.clients.add(run_id, [ClientRow(run_id, 0, "1", "a", 1, {"counts": {}, "spans": {}, "missing": {}})])
 
 
 def test_a_run_is_renamed(store, begin):

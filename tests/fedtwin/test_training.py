@@ -15,7 +15,8 @@ from hydra.core.global_hydra import GlobalHydra
 import fedtwin
 from shared.config.compose import CONF_DIR
 from shared.runtime.errors import ConfigError, DataError, TrackingError
-from simulations.gap.stored import gap_rows
+from shared.tracking.store import Store
+from shared.metrics.gap import stored_gap
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def test_a_comparison_has_gap_runs_figures_and_report(comparison, folder):
     assert np.allclose(gap["gap"], gap["pooled"] - gap["federated"])
     assert gap.loc["accuracy", "pooled"] == pytest.approx(comparison.pooled[0].test["accuracy"])
     assert gap.loc["accuracy", "federated"] == pytest.approx(comparison.federated[0].test["accuracy"])
-    stored = {row.metric: row.verdict for row in gap_rows(comparison.run.row.summary)}
+    stored = {row.metric: row.verdict for row in stored_gap(comparison.run.row.summary)}
     assert dict(gap["verdict"]) == stored
     modes = [run.mode for run in (*comparison.pooled, *comparison.federated, *comparison.local[0])]
     assert modes == ["centralized", "federated", "local", "local"]
@@ -120,6 +121,7 @@ def test_federate_gives_the_twin_of_the_comparison(settings, comparison, folder)
         (["data=npz", "data.path=/nowhere.npz"], DataError, "there is no file /nowhere.npz"),
         (["trainer.max_epochs="], ConfigError, "trainer.max_epochs"),
         (["'"], ConfigError, "cannot compose"),
+        ("seed='1", ConfigError, "cannot be split into overrides: No closing quotation"),
     ],
 )
 def test_errors_are_exceptions(overrides, error, says, tmp_path):
@@ -138,7 +140,18 @@ def test_a_place_must_be_a_folder(two_classes, settings):
         fedtwin.train(settings, store=two_classes)
 
 
-def test_an_interrupted_run_is_resumed(settings, folder, comparison):
+@pytest.mark.parametrize("mode", [fedtwin.train, fedtwin.federate])
+def test_a_run_that_lost_its_process_is_resumed(mode, settings, folder):
+    run = mode([*settings, "trainer.max_epochs=2"], store=folder)
+    with Store(run.home.database_url) as store:
+        store.runs.claim(run.id, resume=True)
+        store.runs.finish(run.id, "failed", error="the machine went down")
+    assert fedtwin.load_run(run.id, store=folder).status == "failed"
+    again = fedtwin.resume(run.id, store=folder)
+    assert (again.id, again.status, again.test) == (run.id, "completed", run.test)
+
+
+def test_what_cannot_be_resumed(folder, comparison):
     with pytest.raises(TrackingError, match="is already complete; nothing to resume"):
         fedtwin.resume(comparison.pooled[0])
     with pytest.raises(TrackingError, match="there is no run 4711"):
