@@ -14,9 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 import fedtwin
 from shared.config.compose import CONF_DIR
+from shared.metrics.gap import stored_gap
 from shared.runtime.errors import ConfigError, DataError, TrackingError
 from shared.tracking.store import Store
-from shared.metrics.gap import stored_gap
 
 ROOT = Path(__file__).parents[2]
 
