@@ -46,7 +46,7 @@ def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: s
         with open_board(enabled=cfg.trainer.progress) as board:
             twins = train_twins(cfg, runner=runner, store=store, home=home, parent_id=run_id, board=board)
         rows = measure_gap(cfg, twins, home=home)
-        folder = home.results / f"compare_{run_id}"
+        folder = home.comparison_dir(run_id)
         store.runs.update(run_id, summary=_summary(twins, rows, folder=folder))
         done = Comparison(run_id=run_id, cfg=cfg, twins=twins, rows=rows, command=command)
         write_results(done, store=store, home=home, folder=folder)

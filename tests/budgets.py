@@ -17,7 +17,7 @@ BUDGETS = {
     "contracts": (45, 0),
     "e2e": (220, 1300),
     "federated": (230, 0),
-    "fedtwin": (40, 0),
+    "fedtwin": (110, 10),
     "service": (180, 10),
     "shared": (150, 40),
     "simulations": (110, 0),

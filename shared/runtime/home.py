@@ -49,6 +49,16 @@ class Home:
         """Folder of one run's checkpoints and predictions."""
         return self.root / "runs" / str(run_id)
 
+    def comparison_dir(self, run_id: int) -> Path:
+        """Folder of a comparison's figures and report."""
+        return self.results / f"compare_{run_id}"
+
+    def files_of(self, run_id: int) -> list[Path]:
+        """Everything that a run has written, files and folders, where it is there."""
+        exports = [self.results / f"metrics_{run_id}.{suffix}" for suffix in ("json", "csv")]
+        paths = [self.run_dir(run_id), self.comparison_dir(run_id), *exports]
+        return [path for path in paths if path.exists()]
+
 
 def open_home(places: Places | None = None) -> Home:
     """Find the home (configuration, ``FEDTWIN_HOME``, or the XDG data folder, in this order) and create it.

@@ -39,22 +39,17 @@ LONGEST_TEXT = 500
 
 def runs_table(rows: Sequence[RunRow]) -> Table:
     """A table with one line per run."""
-    table = _table("id", "name", "mode", "status", "age", "seconds", "best", title="runs")
+    tags = ("tags",) if any(row.tags for row in rows) else ()
+    table = _table("id", "name", "mode", "status", "age", "seconds", "best", *tags, title="runs")
     now = datetime.now(UTC)
     for row in rows:
         age = _age((now - row.started).total_seconds())
         best = _headline(row)
         shown = "-" if best is None else f"{best[0]} {best[1]:.4f}"
         status = Text(row.status, COLOURS[row.status])
-        table.add_row(
-            str(row.id),
-            _text(row.name),
-            MODE_NAMES[row.training_mode],
-            status,
-            age,
-            f"{row.seconds:.1f}",
-            shown,
-        )
+        mode = MODE_NAMES[row.training_mode]
+        values = (str(row.id), _text(row.name), mode, status, age, f"{row.seconds:.1f}", shown)
+        table.add_row(*values, *(_text(", ".join(row.tags)) for _ in tags))
     return table
 
 
@@ -120,6 +115,7 @@ def _header(store: Store, run: RunRow) -> RenderableType:
         ("status", Text(run.status, COLOURS[run.status])),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.seconds:.1f} s"),
         ("description", _text(run.description)),
+        ("tags", _text(", ".join(run.tags))),
         ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
         ("stop reason", _text(run.stop_reason or "")),
         ("comparison", "" if run.parent_id is None else str(run.parent_id)),
@@ -209,7 +205,7 @@ def _headline(run: RunRow) -> tuple[str, float] | None:
 
 def _table(*columns: str, title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
-    words = ("name", "mode", "status", "best", "metric", "failed")
+    words = ("name", "mode", "status", "best", "metric", "failed", "tags")
     for column in columns:
         table.add_column(column, justify="left" if column in words else "right")
     return table

@@ -167,6 +167,7 @@ def test_only_a_client_of_its_own_is_not_comparable_on_validation(
 
     with store_of(live) as store:
         ids = twins(store, make_config, local=True)
+        tested = twins(store, make_config, centralized={"f1": 0.85}, federated={"f1": 0.8})
     seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}")
     expect(notes(seen)).to_contain_text("Local: each client is validated on its own rows")
     compare(seen, ids[:2])
