@@ -126,10 +126,10 @@ class Comparison:
         TrackingError
             It is not a finished comparison, or one of its runs was deleted.
         """
-        from simulations.gap.stored import gap_rows
-        from simulations.gap.wording import summary_sentence
+        from shared.metrics.gap import stored_gap
+        from shared.metrics.headline import summary_sentence
 
-        rows = gap_rows(run.row.summary)
+        rows = stored_gap(run.row.summary)
         if not rows:
             raise TrackingError(f"run {run.id} is not a finished comparison ({run.mode}, {run.status})")
         twins, folder = run.row.summary["twins"], Path(run.row.summary["folder"])

@@ -9,7 +9,7 @@ from shared.config.stored import read_snapshot
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
-from shared.runtime.progress import open_board
+from shared.tracking.progress import open_board
 from shared.tracking.store import Store
 
 Mode = Literal["centralized", "federated", "compare"]
@@ -54,6 +54,10 @@ def execute(
         return _train(cfg, store=store, home=home, resume=resume)
     from simulations.runner import open_runner  # what trains takes a second to import
 
+    if mode == "compare" or cfg.federation.engine == "local":  # Flower's ServerApp does so itself
+        from federated.strategy.base import load_algorithm
+
+        load_algorithm(cfg.strategy)  # its settings are checked before anything is trained
     with open_runner(cfg, home=home) as runner:
         if mode == "compare":
             from simulations.compare import compare

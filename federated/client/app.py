@@ -14,29 +14,31 @@ import numpy.typing as npt
 import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from lightning.pytorch.callbacks import Callback
 
-from federated.client.egress import egress_filter
+from federated.client.egress import egress_filter, may_run
+from federated.client.state import ClientState, Kept
 from federated.kit.site_data import own_data
 from federated.messages.records import (
     ARRAYS,
     CLIENT,
     ClientInfo,
     TrainOrder,
-    arrays_of,
+    arrays_from_state,
     error_content,
     reply_content,
     state_of,
 )
-from federated.strategy.proximal_term import ProximalTerm
+from federated.strategy.base import Algorithm, load_algorithm
+from federated.strategy.client_half import ClientContext
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
-from shared.model.scores import predict, score, threshold_counts
+from shared.model.prediction import predict
 from shared.runtime.errors import DataError, FederationError, FedtwinError
 from shared.runtime.home import open_home
 from shared.training.collector import MetricsCollector
@@ -85,15 +87,17 @@ def reporting(handler: Handler) -> Handler:
 @reporting
 def describe(message: Message, context: Context) -> Message:
     """Tell the server who this client is and what it has; no image and no file name leaves it."""
-    datamodule = _datamodule(TrainOrder.from_message(message), context, whole=True)
+    order = TrainOrder.from_message(message)
+    _algorithm(order.snapshot, context)  # one that may not run here is rejected before the first round
+    datamodule = _datamodule(order, context, whole=True)
     client_id, num_partitions = _place(context)
     info = ClientInfo(
         client_id=client_id,
         num_partitions=0 if OWN_DATA in context.node_config else num_partitions,  # a share of nothing
         name=str(context.node_config.get("site", f"client-{client_id}")),
-        classes=list(datamodule.data.classes),
+        schema=datamodule.data.schema,
         num_examples=datamodule.num_examples("train"),
-        label_counts=datamodule.label_counts(),
+        profile=datamodule.profile(),
         num_val=datamodule.num_examples("val"),
     )
     return Message(RecordDict({CLIENT: info.to_record()}), reply_to=message)
@@ -114,19 +118,44 @@ def train(message: Message, context: Context) -> Message:
     _use_threads(cfg.federation.client_cpus)
     client_id, _ = _place(context)
     datamodule = _datamodule(order, context)
+    algorithm = _algorithm(order.snapshot, context)
     module = _module(cfg, message, datamodule, order=order, client_id=client_id)
-    buffer = PointBuffer()
-    callbacks: list[Callback] = [MetricsCollector(buffer, round=order.round, client_id=client_id)]
-    if order.proximal_mu:
-        callbacks.append(ProximalTerm(order.proximal_mu))
-    lean_trainer(cfg.trainer).fit(
-        module, datamodule=datamodule, max_epochs=cfg.federation.local_epochs, callbacks=callbacks
+    state = _state(order, context, algorithm)
+    kept = state.before(order.round) if state else Kept()
+    module.network.load_state_dict(kept.local, strict=False)
+    received = {spec.name: state_of(message.content.array_records[spec.name]) for spec in algorithm.wire.down}
+    half = algorithm.client(
+        ClientContext(client_id=client_id, round=order.round, received=received, state=kept.algorithm)
     )
+    half.before_fit(module)
+    buffer = PointBuffer()
+    lean_trainer(cfg.trainer).fit(
+        module,
+        datamodule=datamodule,
+        max_epochs=cfg.federation.local_epochs,
+        callbacks=[MetricsCollector(buffer, round=order.round, client_id=client_id), *half.callbacks()],
+    )
+    result = half.after_fit(module)
+    # A fit in 16 bits leaves it in 16 bits.
+    network = module.network if module.dtype == torch.float32 else module.network.float()
+    arrays = network.state_dict()
+    local = algorithm.local_keys(network)
+    if state:
+        state.keep(Kept({key: arrays[key] for key in local}, result.state), round=order.round)
+    if not algorithm.wire.sends_local:
+        arrays = {key: tensor for key, tensor in arrays.items() if key not in local}
+    count = datamodule.num_examples("train")
+    more = [
+        MetricPoint(
+            stage="train", name=name, value=value, epoch=cfg.federation.local_epochs, num_examples=count
+        )
+        for name, value in result.metrics.items()
+    ]
     content = reply_content(
-        points=buffer.points,
-        num_examples=datamodule.num_examples("train"),
-        # A fit in 16 bits leaves it in 16 bits.
-        arrays=arrays_of(module.network if module.dtype == torch.float32 else module.network.float()),
+        points=[*buffer.points, *more],
+        num_examples=count,
+        arrays=arrays_from_state(arrays),
+        extra={name: arrays_from_state(tensors) for name, tensors in result.arrays.items()},
     )
     return Message(content, reply_to=message)
 
@@ -147,15 +176,17 @@ def evaluate(message: Message, context: Context) -> Message:
     client_id, _ = _place(context)
     datamodule = _datamodule(order, context)
     module = _module(cfg, message, datamodule, order=order, client_id=client_id)
+    if state := _state(order, context, _algorithm(order.snapshot, context)):
+        module.network.load_state_dict(state.before(order.round + 1).local, strict=False)
     count = datamodule.num_examples("val")
-    scores = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    outputs = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    judge = ClassificationMetrics(outputs.num_classes)
     points = [
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
-        for name, value in score(scores).items()
+        for name, value in judge.values(outputs).items()
     ]
-    wanted = cfg.trainer.threshold == "val" and len(datamodule.data.classes) == 2
-    thresholds = threshold_counts(scores) if wanted else None
-    return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
+    content = reply_content(points=points, num_examples=count, statistics=judge.statistics(outputs))
+    return Message(content, reply_to=message)
 
 
 def _use_threads(count: int) -> None:
@@ -178,6 +209,22 @@ def _module(
     )
     module.network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
     return module
+
+
+def _algorithm(snapshot: str, context: Context) -> Algorithm:
+    return _loaded(snapshot, may_run(context))
+
+
+@lru_cache(maxsize=2)
+def _loaded(snapshot: str, allowed: tuple[str, ...]) -> Algorithm:
+    return load_algorithm(_config(snapshot).strategy, may_run=allowed)
+
+
+def _state(order: TrainOrder, context: Context, algorithm: Algorithm) -> ClientState | None:
+    if not algorithm.keeps_state:
+        return None
+    client_id, _ = _place(context)
+    return ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
 
 
 def _datamodule(order: TrainOrder, context: Context, *, whole: bool = False) -> ImageDataModule:
@@ -228,7 +275,7 @@ def _classifier(snapshot: str, num_classes: int) -> LitClassifier:
 def _shares(snapshot: str, num_partitions: int) -> tuple[ImageData, list[npt.NDArray[np.int64]]]:
     cfg = _config(snapshot)
     data = _load(snapshot, None)
-    return data, partition_images(data, cfg=cfg.partition, num_partitions=num_partitions)
+    return data, partition(data, cfg=cfg.partition, num_partitions=num_partitions)
 
 
 @lru_cache(maxsize=2)

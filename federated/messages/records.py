@@ -16,14 +16,18 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from numpy.lib import format as npy
 from torch import Tensor, nn
 
+from shared.data.profile import Profile
+from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
+from shared.metrics.statistics import Statistics
 from shared.runtime.errors import FedtwinError
 
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
-THRESHOLDS, ERROR = "thresholds", "error"
+STATISTICS, ERROR = "statistics", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
-NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
-CLIENT_ID, NUM_PARTITIONS, LABEL_COUNTS, NUM_VAL = "client-id", "num-partitions", "label-counts", "num-val"
+NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
+CLIENT_ID, NUM_PARTITIONS, NUM_VAL = "client-id", "num-partitions", "num-val"
+SCHEMA, PROFILE = "schema", "profile"  # JSON
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,15 @@ class TrainOrder:
         Factor on the learning rate.
     class_weights : list of float or None
         Weights of the classes in the training loss.
-    proximal_mu : float
-        Of FedProx, whose strategy of Flower's adds it; 0 for all others.
+    run_key : str
+        32 hexadecimal digits, under which a client keeps what it needs in a later round.
     """
 
     snapshot: str
     round: int = 0
     lr_scale: float = 1.0
     class_weights: list[float] | None = None
-    proximal_mu: float = 0.0
+    run_key: str = ""
 
     def to_record(self) -> ConfigRecord:
         """Pack it."""
@@ -57,6 +61,7 @@ class TrainOrder:
                 "snapshot": self.snapshot.encode(),  # as bytes, which Flower leaves out of its log
                 SERVER_ROUND: self.round,
                 LR_SCALE: self.lr_scale,
+                RUN_KEY: self.run_key,
                 **({"class-weights": self.class_weights} if self.class_weights else {}),
             }
         )
@@ -70,7 +75,7 @@ class TrainOrder:
             round=cast(int, record[SERVER_ROUND]),
             lr_scale=cast(float, record[LR_SCALE]),
             class_weights=cast("list[float] | None", record.get("class-weights")),
-            proximal_mu=cast(float, record.get("proximal-mu", 0.0)),
+            run_key=cast(str, record.get(RUN_KEY, "")),
         )
 
 
@@ -82,12 +87,12 @@ class ClientInfo:
     ----------
     client_id : int
         The partition.
-    classes : list of str
-        Label names by number.
+    schema : Schema
+        What its rows hold.
     num_examples : int
         Training rows.
-    label_counts : list of int
-        Training rows of each class.
+    profile : Profile
+        What it says of its training rows.
     num_val : int
         Validation rows; a client without any is not asked to evaluate.
     """
@@ -95,9 +100,9 @@ class ClientInfo:
     client_id: int
     num_partitions: int
     name: str
-    classes: list[str]
+    schema: Schema
     num_examples: int
-    label_counts: list[int]
+    profile: Profile
     num_val: int
 
     def to_record(self) -> ConfigRecord:
@@ -107,9 +112,9 @@ class ClientInfo:
                 CLIENT_ID: self.client_id,
                 NUM_PARTITIONS: self.num_partitions,
                 "name": self.name,
-                "classes": self.classes,
+                SCHEMA: self.schema.to_json(),
                 NUM_EXAMPLES: self.num_examples,
-                LABEL_COUNTS: self.label_counts,
+                PROFILE: self.profile.to_json(),
                 NUM_VAL: self.num_val,
             }
         )
@@ -212,7 +217,8 @@ def reply_content(
     points: Sequence[MetricPoint],
     num_examples: int,
     arrays: ArrayRecord | None = None,
-    thresholds: npt.NDArray[np.int64] | None = None,
+    extra: Mapping[str, ArrayRecord] | None = None,
+    statistics: Statistics | None = None,
 ) -> RecordDict:
     """A client's reply to a train or evaluate message.
 
@@ -222,8 +228,10 @@ def reply_content(
         The weight in the aggregation.
     arrays : ArrayRecord, optional
         The trained parameters.
-    thresholds : ndarray [2, 1000], int64, optional
-        From `shared.model.scores.threshold_counts`.
+    extra : mapping of str to ArrayRecord, optional
+        Further records that the algorithm declares, by name.
+    statistics : Statistics, optional
+        Of the validation rows.
     """
     content = RecordDict(
         {
@@ -241,10 +249,11 @@ def reply_content(
     )
     if arrays is not None:
         content[ARRAYS] = arrays
-    if thresholds is not None:
-        content[THRESHOLDS] = ConfigRecord(
-            {"negatives": thresholds[0].tolist(), "positives": thresholds[1].tolist()}
-        )
+    for name, record in (extra or {}).items():
+        content[name] = record
+    if statistics is not None:
+        packed: dict[str, Any] = dict(statistics.to_bytes())
+        content[STATISTICS] = ConfigRecord(packed)
     return content
 
 

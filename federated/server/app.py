@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from federated.kit.server_kit import ServerKit, interruptions, parents
 from federated.messages.grid import RoundGrid
 from federated.messages.records import TrainOrder, arrays_from_state
 from federated.messages.validate import Contract
+from federated.messages.wire import ModelLayout, size_of
 from federated.server.checkpoint import Checkpoints, Progress, load_checkpoint
 from federated.server.metric_aggregation import MetricAggregation
 from federated.server.reply_intake import ReplyIntake
@@ -24,22 +26,22 @@ from federated.server.roster import Roster, connect
 from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds, StopFederation
 from federated.server.server_evaluation import ServerEvaluation
-from federated.strategy import STRATEGIES
-from federated.strategy.aggregation import WeightedMean
+from federated.strategy.aggregation import Averaging
+from federated.strategy.base import Algorithm, load_algorithm
+from federated.strategy.server_half import ServerContext
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
+from shared.metrics.classification import ClassificationMetrics
 from shared.model.classifier import LitClassifier, balanced_weights
 from shared.runtime.home import Home, open_home
-from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
 from shared.training.evaluation import record_test
-
-STRATEGY_SETTINGS = {"name", "fraction_train", "fraction_evaluate", "min_train"}  # all others are Flower's
 
 app = ServerApp()
 
@@ -108,15 +110,23 @@ def serve(
     FedtwinError
         The run row ends as failed.
     """
+    algorithm = load_algorithm(cfg.strategy)  # before there is a row: its settings may be wrong
     with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
         snapshot = json.dumps(cfg.snapshot())
         data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
         store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
-        roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
+        roster = connect(grid, cfg, snapshot=snapshot, schema=datamodule.data.schema, say=say)
         _write_clients(store, run_id, roster)
         federation = _Federation(
-            cfg, store=store, run_id=run_id, home=home, roster=roster, datamodule=datamodule, say=say
+            cfg,
+            algorithm=algorithm,
+            store=store,
+            run_id=run_id,
+            home=home,
+            roster=roster,
+            datamodule=datamodule,
+            say=say,
         )
         stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
         federation.test()
@@ -132,6 +142,7 @@ class _Federation:
         self,
         cfg: Config,
         *,
+        algorithm: Algorithm,
         store: Store,
         run_id: int,
         home: Home,
@@ -139,7 +150,8 @@ class _Federation:
         datamodule: ImageDataModule,
         say: Callable[[str], None],
     ) -> None:
-        self.cfg, self.store, self.run_id, self.roster, self.say = cfg, store, run_id, roster, say
+        self.cfg, self.algorithm, self.store, self.run_id = cfg, algorithm, store, run_id
+        self.roster, self.say = roster, say
         self.folder = home.run_dir(run_id)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         module = LitClassifier(cfg, num_classes=len(datamodule.data.classes))
@@ -158,35 +170,53 @@ class _Federation:
         if resume and self.checkpoints.last.exists():
             state, progress, kept = load_checkpoint(self.checkpoints.last)
             network.load_state_dict(state)
-        done = progress.round
+        progress.run_key = progress.run_key or secrets.token_hex(16)
+        done, algorithm = progress.round, self.algorithm
+        model = ModelLayout.of(
+            arrays := arrays_from_state(network.state_dict()),
+            trained=[name for name, parameter in network.named_parameters() if parameter.requires_grad],
+            local=algorithm.local_keys(network),
+        )
         balanced = cfg.trainer.class_weights == "balanced"
         train_config = TrainOrder(
             snapshot=snapshot,
             lr_scale=progress.lr_scale,
+            run_key=progress.run_key,
             class_weights=balanced_weights(roster.label_counts()) if balanced else None,
         ).to_record()
-        arrays = arrays_from_state(network.state_dict())
-        strategy = STRATEGIES[cfg.strategy.name](
-            nodes=[roster.node_of(client_id) for client_id in roster.clients],
-            eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
-            seed=cfg.seed,
-            fraction_train=cfg.strategy.fraction_train,
-            fraction_evaluate=cfg.strategy.fraction_evaluate,
-            min_train=cfg.strategy.min_train,
-            round_offset=done,
-            buffers=[name for name, _ in network.named_buffers()],
-            **cfg.strategy.model_dump(exclude=STRATEGY_SETTINGS),
+        sizes = {
+            "train_message_bytes": size_of(algorithm.wire.message(model)),
+            "train_reply_bytes": size_of(algorithm.wire.reply(model)),
+        }
+        self.store.runs.update(self.run_id, summary=sizes)
+        strategy = algorithm.server(
+            ServerContext(
+                nodes=[roster.node_of(client_id) for client_id in roster.clients],
+                eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
+                seed=cfg.seed,
+                fraction_train=cfg.strategy.fraction_train,
+                fraction_evaluate=cfg.strategy.fraction_evaluate,
+                min_train=cfg.strategy.min_train,
+                round_offset=done,
+                trained=model.trained,
+                buffers=frozenset(name for name, _ in network.named_buffers()),
+                total_examples=lambda round: sum(
+                    roster.num_examples(client_id, stage="train", round=round) for client_id in roster.clients
+                ),
+            )
         )
         strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
+        judge = ClassificationMetrics(self.evaluation.num_classes)
         rounds = Rounds(
             cfg,
             roster=roster,
             intake=ReplyIntake(
-                Contract.of(arrays, max_examples=cfg.federation.max_examples),
+                Contract.of(model, wire=algorithm.wire, max_examples=cfg.federation.max_examples),
                 roster=roster,
-                with_thresholds=cfg.trainer.threshold == "val",
+                judge=judge,
+                needs_statistics=cfg.trainer.threshold == "val",
             ),
-            metrics=MetricAggregation(roster),
+            metrics=MetricAggregation(roster, judge=judge),
             recorder=RoundRecorder(self.store, run_id=self.run_id),
             evaluation=self.evaluation,
             checkpoints=self.checkpoints,
@@ -209,13 +239,13 @@ class _Federation:
                     handler=rounds,
                     ask_again_s=cfg.federation.ask_again_s,
                     examples={info.client_id: info.num_examples for info in roster.clients.values()},
-                    take=strategy.take if isinstance(strategy, WeightedMean) else None,
+                    take=strategy.take if isinstance(strategy, Averaging) else None,
                 ),
                 initial_arrays=arrays,
                 num_rounds=cfg.federation.num_rounds - done,
                 timeout=cfg.federation.round_timeout_s,
                 train_config=train_config,
-                evaluate_config=TrainOrder(snapshot=snapshot).to_record(),
+                evaluate_config=TrainOrder(snapshot=snapshot, run_key=progress.run_key).to_record(),
                 evaluate_fn=evaluate,
             )
         except StopFederation as stop:
@@ -247,7 +277,7 @@ def _write_clients(store: Store, run_id: int, roster: Roster) -> None:
                 node_id=str(roster.node_of(info.client_id)),
                 name=info.name,
                 num_examples=info.num_examples,
-                label_counts=info.label_counts,
+                profile=info.profile.as_dict(),
             )
             for info in roster.clients.values()
         ],

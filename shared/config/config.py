@@ -14,7 +14,7 @@ from shared.config.model import CnnConfig, ResNetConfig
 from shared.config.partition import PartitionConfig
 from shared.config.problems import problem_lines
 from shared.config.section import Section
-from shared.config.strategy import FedAvgMConfig, FedProxConfig, FedTrimmedAvgConfig, StrategyConfig
+from shared.config.strategy import StrategyConfig
 from shared.config.tracking import TrackingConfig
 from shared.config.trainer import TrainerConfig
 from shared.runtime.errors import ConfigError, bullet_list
@@ -31,9 +31,7 @@ class Config(Section):
     model: Annotated[CnnConfig | ResNetConfig, Field(discriminator="name")]
     trainer: TrainerConfig
     partition: PartitionConfig
-    strategy: Annotated[
-        StrategyConfig | FedProxConfig | FedAvgMConfig | FedTrimmedAvgConfig, Field(discriminator="name")
-    ]
+    strategy: StrategyConfig
     federation: FederationConfig
     compare: CompareConfig
     tracking: TrackingConfig
@@ -85,7 +83,7 @@ def validate(values: Mapping[str, Any]) -> Config:
     Raises
     ------
     ConfigError
-        Names every setting that is wrong, what was expected and what came.
+        Names every invalid setting, what was expected and what it got.
     """
     nowhere = {"home": None, "database_url": None, "run_id": None, "parent_id": None}
     try:

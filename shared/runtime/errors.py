@@ -1,4 +1,4 @@
-"""The errors a user can cause: each has a name, and says what was expected, what came, and what to do."""
+"""The errors a user can cause: each has a name, and says what was expected, what was found, and what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DataError(FedtwinError):
 
 
 class ArchiveError(DataError):
-    """A ZIP is not a ZIP, or holds entries that are refused (see the message for every one)."""
+    """A ZIP is not a ZIP, or holds entries that are rejected (the message lists them)."""
 
 
 class MetadataError(DataError):

@@ -1,16 +1,23 @@
-"""Where fedtwin keeps its files: the home folder and what lies in it."""
+"""`Home`: the folder where fedtwin keeps its files, and what is in it."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from shared.runtime.errors import ConfigError
 
-if TYPE_CHECKING:  # settings take a tenth of a second to import
-    from shared.config.tracking import TrackingConfig
+
+class Places(Protocol):
+    """Settings that say where files and the database are, such as ``TrackingConfig``."""
+
+    @property
+    def home(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def database_url(self) -> str | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Home:
         return self.root / "runs" / str(run_id)
 
 
-def open_home(tracking: TrackingConfig | None = None) -> Home:
+def open_home(places: Places | None = None) -> Home:
     """Find the home: from the configuration, else ``FEDTWIN_HOME``, else the XDG data folder.
 
     Returns
@@ -56,7 +63,7 @@ def open_home(tracking: TrackingConfig | None = None) -> Home:
     ConfigError
         The folder cannot be made.
     """
-    given = tracking.home if tracking else None
+    given = places.home if places else None
     xdg = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     root = Path(given or os.environ.get("FEDTWIN_HOME") or Path(xdg) / "fedtwin").expanduser().absolute()
     try:
@@ -66,5 +73,5 @@ def open_home(tracking: TrackingConfig | None = None) -> Home:
             f"the home folder {root} cannot be made: {error.strerror}; "
             f"set FEDTWIN_HOME to a folder that you may write to"
         ) from None
-    url = (tracking.database_url if tracking else None) or os.environ.get("FEDTWIN_DATABASE_URL")
+    url = (places.database_url if places else None) or os.environ.get("FEDTWIN_DATABASE_URL")
     return Home(root=root, database_url=url or f"sqlite:///{root / 'fedtwin.db'}")

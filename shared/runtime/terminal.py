@@ -18,5 +18,5 @@ def report_errors() -> Iterator[None]:
         print(f"error ({type(error).__name__}): {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; `fedtwin runs` lists the run, `fedtwin resume RUN` goes on with it", file=sys.stderr)
+        print("stopped; `fedtwin runs` lists the run, `fedtwin resume RUN` resumes it", file=sys.stderr)
         sys.exit(130)

@@ -144,8 +144,8 @@ class ClientRow(Row):
     ----------
     node_id : str
         Flower's id, in digits: 64 unsigned bits do not fit SQL's integers.
-    label_counts : list of int
-        Training examples of each class, in the order of the classes.
+    profile : dict
+        What it says of its training examples, as `shared.data.profile.Profile.as_dict`.
     """
 
     run_id: int
@@ -153,7 +153,7 @@ class ClientRow(Row):
     node_id: str
     name: str
     num_examples: int
-    label_counts: list[int]
+    profile: dict[str, Any]
 
 
 class ClientLike(Protocol):
@@ -172,7 +172,7 @@ class ClientLike(Protocol):
     def num_examples(self) -> int: ...  # noqa: D102
 
     @property
-    def label_counts(self) -> Any: ...  # noqa: D102
+    def profile(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 def json_ready(value: Any) -> Any:

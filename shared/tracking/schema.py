@@ -194,5 +194,5 @@ client = Table(
     Column("node_id", String(40), nullable=False),
     Column("name", CleanText, nullable=False),
     Column("num_examples", sa.BigInteger, nullable=False),
-    Column("label_counts", sa.JSON, nullable=False),
+    Column("profile", sa.JSON, nullable=False),
 )

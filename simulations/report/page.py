@@ -12,8 +12,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from simulations.gap.bootstrap import GapRow
-from simulations.gap.wording import label, summary_sentence
+from shared.metrics.catalogue import label, spec_of
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import summary_sentence
 from simulations.report.html import figure_html, gap_html, table_html
 from simulations.report.tables import DataTable, client_summary_table, flatten
 
@@ -66,6 +67,8 @@ class Report:
         Run ids by what they are, such as ``pooled``.
     clients : mapping of str to mapping of str to float
         By metric, then by the client's name.
+    values : sequence of DataTable
+        What the clients train on, one table a variable.
     config : mapping
         Nested settings.
     differences : DataTable or None
@@ -86,7 +89,7 @@ class Report:
     runs: Mapping[str, Sequence[int]]
     costs: Sequence[CostRow]
     clients: Mapping[str, Mapping[str, float]]
-    label_counts: DataTable | None
+    values: Sequence[DataTable]
     figures: Sequence[ReportFigure]
     config: Mapping[str, Any]
     differences: DataTable | None
@@ -178,11 +181,11 @@ def _figures(figures: Sequence[ReportFigure]) -> str:
 
 def _clients_section(report: Report) -> str:
     parts = [table_html(client_summary_table(report.clients))] if report.clients else []
-    if report.label_counts is not None:
-        counts = table_html(report.label_counts)
-        few = len(report.label_counts.rows) <= _UNFOLDED
-        summary = f"<summary>{escape(report.label_counts.caption)}</summary>"
-        parts.append(counts if few else f"<details>{summary}{counts}</details>")
+    for values in report.values:
+        counts = table_html(values)
+        summary = f"<summary>{escape(values.caption)}</summary>"
+        folded = f"<details>{summary}{counts}</details>"
+        parts.append(counts if len(values.rows) <= _UNFOLDED else folded)
     return "".join(parts)
 
 
@@ -210,13 +213,15 @@ def _method(report: Report) -> str:
         if left_out
         else ""
     )
+    definitions = "".join(
+        f"<li>{escape(spec.label)}: {escape(spec.description)}</li>"
+        for spec in (spec_of(row.metric) for row in report.rows)
+        if spec.description
+    )
     return (
         f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
         "replacement, the same for all models, so that what the twins share cancels in the gap."
-        f"{several}</p><p>Precision, recall, F1, AUROC and average precision are those of class 1 if there are "
-        "two classes, and means over the classes if there are more. The calibration error is the expected "
-        "calibration error over 15 bins, as measured on a test set of this size: small ones make it larger.</p>"
-        f"{missing}"
+        f"{several}</p><ul>{definitions}</ul>{missing}"
     )
 
 

@@ -172,11 +172,10 @@ def test_what_cannot_be_compared_on_validation_is_said(live: Server, visit: Open
     expect(sentence(seen)).to_contain_text("0.200 [")
     expect(notes(seen)).not_to_contain_text("its own rows")
     compare(seen, ids[:2], "&metric=f1")
-    expect(notes(seen)).to_contain_text("On validation the federated F1 is a mean over the clients")
-    expect(sentence(seen)).to_contain_text(
-        "Latest validation F1: pooled 0.800, federated 0.600. These cannot be compared"
+    expect(sentence(seen)).to_have_text(
+        "At 200 examples seen, the federated model is 0.200 below the pooled one in validation F1."
     )
-    compare(seen, tested, "&metric=f1")
+    compare(seen, tested, "&metric=f1&stage=test")
     expect(sentence(seen)).to_contain_text(
         "In the final test the federated model is 0.050 below the pooled one in F1."
     )

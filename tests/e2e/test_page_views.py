@@ -163,7 +163,10 @@ def test_a_run_shows_its_clients_rounds_labels_evaluation_and_config(finished: F
     expect(page.locator(".run-badges .status")).to_have_text("completed")
     with Store(finished.database_url) as store:
         rows = store.metrics.of_run(finished.federated)
-        counts = [client.label_counts for client in store.clients.of_run(finished.federated)]
+        counts = [
+            list(client.profile["counts"]["label"].values())
+            for client in store.clients.of_run(finished.federated)
+        ]
         tested = store.runs.get(finished.federated).summary["confusion"]
     seen.until_held(rows)
     shown = seen.table_of(seen.chart("Training labels of each client"))

@@ -12,7 +12,7 @@ import { curvesSection } from "../run/curves.js";
 import { downloadsSection } from "../run/downloads.js";
 import { canEvaluate, evaluationSection } from "../run/evaluation.js";
 import { headerSection } from "../run/header.js";
-import { labelsSection } from "../run/labels.js";
+import { hasCounts, labelsSection } from "../run/labels.js";
 import { RunModel } from "../run/model.js";
 import { progressOf } from "../run/pace.js";
 import { sectionNav } from "../run/sections.js";
@@ -137,7 +137,7 @@ function sectionsOf(model, parts) {
     { key: "clients", title: "Clients", wanted: () => model.clients.size > 0, build: () => clientsSection(model, parts) },
     { key: "rounds", title: "Rounds", wanted: () => federated && model.series.size > 0,
       build: () => timelineSection(model, parts) },
-    { key: "labels", title: "Labels", wanted: () => model.clients.size > 0, build: () => labelsSection(model) },
+    { key: "labels", title: "Labels", wanted: () => hasCounts(model), build: () => labelsSection(model) },
     { key: "evaluation", title: "Evaluation", wanted: () => trains && canEvaluate(model),
       build: () => evaluationSection(model, parts) },
     { key: "config", title: "Config", wanted: () => true, build: () => settingsSection(model, parts) },

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from shared.metrics.catalogue import progress_metrics
 from shared.runtime.notebook import NotebookTable, in_notebook
-
-if TYPE_CHECKING:
-    from shared.tracking.store import Store
+from shared.tracking.store import Store
 
 Update = Callable[[int, str], None]  # takes the steps done, and a note
 
@@ -64,8 +62,9 @@ class Board:
             evaluations = store.evaluations.of_run(run_id)
             if evaluations:
                 last = evaluations[-1]
-                metrics = last.metrics
-                update(last.round, f"test/loss {last.loss:.4f}  test/accuracy {metrics['accuracy']:.4f}")
+                values = {**last.metrics, "loss": last.loss}
+                shown = [f"test/{name} {values[name]:.4f}" for name in progress_metrics() if name in values]
+                update(last.round, "  ".join(shown))
 
         return look
 
