@@ -14,13 +14,13 @@ import pytest
 BUDGETS = {
     "benchmarks": (20, 0),
     "centralized": (75, 15),
-    "contracts": (45, 0),
+    "contracts": (60, 0),
     "e2e": (220, 1300),
     "federated": (230, 0),
     "fedtwin": (110, 10),
     "service": (180, 10),
     "shared": (150, 40),
-    "simulations": (110, 0),
+    "simulations": (125, 15),
     "tests": (20, 0),
 }
 
