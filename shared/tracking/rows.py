@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 FINISHED = ("completed", "failed", "stopped")
+MODE_NAMES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
 INTERRUPTED = "interrupted"  # the stop reason of a failed run that only lost its process, and can go on
 
 

@@ -37,7 +37,7 @@ def open_pooled(finished: Finished, seen: Visit) -> None:
 
 def open_federated(finished: Finished, seen: Visit) -> None:
     seen.page.goto(f"{finished.url}/runs/{finished.federated}")
-    seen.table_of(seen.chart("What happened when"))
+    seen.table_of(seen.chart("Timeline"))
     seen.chart("Confusion matrix")
 
 

@@ -460,7 +460,9 @@ def test_any_reply_is_accepted_or_rejected_and_never_poisons(
     accepted = [client_id for client_id, reason in enumerate(reasons) if reason is None]
     delivery.replied = accepted
     rounds.finish(kind, delivery)
-    assert all(math.isfinite(value) for means in rounds.metrics.means.values() for value in means.values())
+    assert all(
+        math.isfinite(value) for values in rounds.metrics.aggregates.values() for value in values.values()
+    )
     if kind == MessageType.TRAIN:
         strategy = AveragingServer(CONTEXT)
         strategy.sent = arrays_of(rounds.evaluation.module.network)

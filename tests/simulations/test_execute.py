@@ -85,7 +85,7 @@ def test_each_configuration_has_its_runner(cfg, home):
 
 def test_the_local_engine_has_no_ray(cfg, home):
     other = cfg.replace("federation", engine="local", workers=None, ray_address="10.0.0.5:6379")
-    with pytest.raises(ConfigError, match="needs federation.engine=flower"), open_runner(other, home=home):
+    with pytest.raises(ConfigError, match=r"needs federation.engine=flower"), open_runner(other, home=home):
         pass
 
 

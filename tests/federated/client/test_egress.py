@@ -108,6 +108,9 @@ def test_statistics_stay_where_they_are_not_listed(make_config: MakeConfig, home
     listed = ask(cfg, MessageType.EVALUATE, site_file(), round=1)
     kept = ask(cfg, MessageType.EVALUATE, site_file(counts=["num_examples", "num_val"]), round=1)
     assert set(listed) - set(kept) == {"statistics"}
+    # All metrics follow from them: who keeps one back keeps these back too.
+    few = ask(cfg, MessageType.EVALUATE, site_file(metrics=["loss"]), round=1)
+    assert set(few) == set(kept)
 
 
 def test_nothing_that_is_not_known_leaves() -> None:
