@@ -8,7 +8,7 @@ from argparse import Namespace
 
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.home import Home, open_home
-from shared.tracking.rows import RunRow
+from shared.tracking.rows import MODE_NAMES, RunRow
 from shared.tracking.store import Store
 
 
@@ -34,7 +34,7 @@ def _delete(options: Namespace, store: Store, home: Home) -> None:
     run, children = store.runs.get(options.run), store.runs.children(options.run)
     chosen = [run, *children] if options.with_children else [run]
     for one in chosen:
-        print(f"run {one.id}  {_printable(one.name)}  ({one.training_mode}, {one.status})")
+        print(f"run {one.id}  {_printable(one.name)}  ({MODE_NAMES[one.training_mode]}, {one.status})")
     if children and not options.with_children:
         print(f"{_listed(children)} stay, as runs of their own; --with-children deletes them too")
     if not options.yes:

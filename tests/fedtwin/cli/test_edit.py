@@ -49,7 +49,7 @@ def test_a_comparison_is_deleted_and_its_runs_stay(fedtwin, store, twins):
     code, out, _ = fedtwin("delete", "1", "--yes")
     assert code == 0
     assert out.splitlines() == [
-        "run 1  my compare  (compare, completed)",
+        "run 1  my compare  (comparison, completed)",
         "runs 2, 3 stay, as runs of their own; --with-children deletes them too",
         "deleted 1",
     ]
