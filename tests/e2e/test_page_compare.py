@@ -130,7 +130,7 @@ def test_two_seeds_are_thin_lines_and_no_band(live: Server, visit: Open, make_co
     )
     compare(seen, ids)
     seen.until(lambda: "low" in traces(seen, "Accuracy (validation)"), "the band")
-    expect(sentence(seen)).to_contain_text("In brackets: 95 % t interval over 3 seeds, on validation.")
+    expect(sentence(seen)).to_contain_text("In brackets: 95% t interval over 3 seeds, on validation.")
 
 
 def test_no_difference_is_called_equal(live: Server, visit: Open, make_config: Make) -> None:

@@ -6,7 +6,7 @@ import { capital, isShare, metricName, number } from "../format.js";
 const WIDTH = 84;
 const PAD = 5;
 const HEIGHT = 16;
-const NOTE = "Gap: pooled minus federated with its 95 % interval; the chosen models on the same test set. "
+const NOTE = "Gap: pooled minus federated with its 95% interval; the chosen models on the same test set. "
   + "↑ ↓: the better direction.";
 const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal", undefined: "undefined" };
 const ARROWS = { higher: "\u00a0↑", lower: "\u00a0↓" };
