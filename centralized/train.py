@@ -14,12 +14,12 @@ from centralized.fit import CHECKPOINTS, Subset, fit, load
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
 from shared.model.classifier import LitClassifier
-from shared.model.scores import best_threshold, predict, threshold_counts
+from shared.model.prediction import predict
 from shared.model.weights import read_file
 from shared.runtime.home import Home
-from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
 from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
 from shared.training.evaluation import record_test
 from shared.training.trainer import evaluation_device
 
@@ -99,12 +99,13 @@ def _test(
     device = evaluation_device(cfg.trainer)
     threshold = cfg.trainer.fixed_threshold
     if cfg.trainer.threshold == "val" and datamodule.num_examples("val"):
-        threshold = best_threshold(threshold_counts(predict(module.network, datamodule, "val", device=device)))
-    scores = predict(module.network, datamodule, "test", device=device)
+        judge, outputs = module.judge, predict(module.network, datamodule, "val", device=device)
+        threshold = judge.best_threshold(judge.statistics(outputs))
+    outputs = predict(module.network, datamodule, "test", device=device)
     record_test(
         store,
         run_id,
-        scores,
+        outputs,
         threshold=threshold,
         folder=folder,
         test_epoch=checkpoint["epoch"] + 1,

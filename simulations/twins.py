@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from centralized.train import Subset, train
 from shared.config.config import Config
 from shared.data.images.dataset import load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
 from shared.runtime.home import Home
-from shared.runtime.progress import Board
+from shared.tracking.progress import Board
 from shared.tracking.store import Store
 from simulations.runner import Runner
 
@@ -53,7 +53,7 @@ def train_twins(
         follow = board.follow_rounds(store, f"federated{suffix}", total=own.federation.num_rounds)
         twins.federated.append(runner.federate(own, store=store, home=home, on_poll=follow))
         if cfg.compare.local_only:
-            parts = partition_images(data, cfg=own.partition, num_partitions=own.federation.num_clients)
+            parts = partition(data, cfg=own.partition, num_partitions=own.federation.num_clients)
             twins.local.append(
                 [
                     _train(

@@ -1,4 +1,4 @@
-"""Draws a `Plan` with our own code, so that the others train on our partitions, from our initial weights.
+"""Draws a `Plan` with fedtwin's code, so that all systems use the same partitions and initial weights.
 
 A program of its own: the benchmark never imports torch, whose pages it would share with what it measures.
 """
@@ -16,7 +16,7 @@ from federated.strategy import base as deterministic
 from shared.config.compose import compose
 from shared.data.datamodule import EpochSampler
 from shared.data.images.dataset import load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
 from shared.model.backbones import build_network
 from shared.runtime.seeding import derive_seed
 
@@ -43,7 +43,7 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
         assert np.array_equal(images.images[train][:, 0], stored["train_images"]), (
             "rows are in the file's order"
         )
-    parts = partition_images(images, cfg=cfg.partition, num_partitions=workload.clients)
+    parts = partition(images, cfg=cfg.partition, num_partitions=workload.clients)
     places = [np.searchsorted(train, np.intersect1d(train, part)) for part in parts]
     owner = np.empty(len(train), dtype=np.int64)
     for client, rows in enumerate(places):

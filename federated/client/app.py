@@ -35,10 +35,11 @@ from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
-from shared.model.scores import predict, score, threshold_counts
+from shared.model.prediction import predict
 from shared.runtime.errors import DataError, FederationError, FedtwinError
 from shared.runtime.home import open_home
 from shared.training.collector import MetricsCollector
@@ -95,9 +96,9 @@ def describe(message: Message, context: Context) -> Message:
         client_id=client_id,
         num_partitions=0 if OWN_DATA in context.node_config else num_partitions,  # a share of nothing
         name=str(context.node_config.get("site", f"client-{client_id}")),
-        classes=list(datamodule.data.classes),
+        schema=datamodule.data.schema,
         num_examples=datamodule.num_examples("train"),
-        label_counts=datamodule.label_counts(),
+        profile=datamodule.profile(),
         num_val=datamodule.num_examples("val"),
     )
     return Message(RecordDict({CLIENT: info.to_record()}), reply_to=message)
@@ -179,14 +180,14 @@ def evaluate(message: Message, context: Context) -> Message:
     if state := _state(order, context, _algorithm(order.snapshot, context)):
         module.network.load_state_dict(state.before(order.round + 1).local, strict=False)
     count = datamodule.num_examples("val")
-    scores = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    outputs = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    judge = ClassificationMetrics(outputs.num_classes)
     points = [
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
-        for name, value in score(scores).items()
+        for name, value in judge.values(outputs).items()
     ]
-    wanted = cfg.trainer.threshold == "val" and len(datamodule.data.classes) == 2
-    thresholds = threshold_counts(scores) if wanted else None
-    return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
+    content = reply_content(points=points, num_examples=count, statistics=judge.statistics(outputs))
+    return Message(content, reply_to=message)
 
 
 def _use_threads(count: int) -> None:
@@ -281,7 +282,7 @@ def _classifier(snapshot: str, num_classes: int) -> LitClassifier:
 def _shares(snapshot: str, num_partitions: int) -> tuple[ImageData, list[npt.NDArray[np.int64]]]:
     cfg = _config(snapshot)
     data = _load(snapshot, None)
-    return data, partition_images(data, cfg=cfg.partition, num_partitions=num_partitions)
+    return data, partition(data, cfg=cfg.partition, num_partitions=num_partitions)
 
 
 @lru_cache(maxsize=2)

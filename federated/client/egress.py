@@ -6,10 +6,10 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 
@@ -20,24 +20,27 @@ from federated.messages.records import (
     CLIENT,
     CLIENT_ID,
     ERROR,
-    LABEL_COUNTS,
     METRICS,
     NUM_EXAMPLES,
     NUM_PARTITIONS,
     NUM_VAL,
     POINTS,
-    THRESHOLDS,
+    PROFILE,
+    SCHEMA,
+    STATISTICS,
     TrainOrder,
     error_content,
 )
 from federated.messages.wire import Layout, layout_of
 from federated.strategy.base import load_algorithm
 from shared.config.stored import read_snapshot
+from shared.data.profile import Profile
+from shared.metrics.catalogue import CLASSIFICATION
 from shared.runtime.errors import FederationError
 
 SITE_FILE = "site-file"  # of the node config: the path of the site's own file
 _COLUMNS = ("stages", "names", "values", "epochs", "counts")
-_DESCRIPTION = (CLIENT_ID, NUM_PARTITIONS, "name", "classes", NUM_EXAMPLES, LABEL_COUNTS, NUM_VAL)
+_DESCRIPTION = (CLIENT_ID, NUM_PARTITIONS, "name", SCHEMA, NUM_EXAMPLES, PROFILE, NUM_VAL)
 
 Call = Callable[[Message, Context], Message]
 
@@ -120,9 +123,15 @@ def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared
             kept[name] = _points(record, {*allowed.metrics, *declared.metrics})
         elif name == CLIENT:
             kept[name] = _description(record, allowed)
-        elif name == ERROR or (name == THRESHOLDS and "thresholds" in allowed.counts):
+        elif name == ERROR or (name == STATISTICS and _statistics_allowed(allowed)):
             kept[name] = record
     return kept
+
+
+def _statistics_allowed(allowed: MayLeave) -> bool:
+    # Every validation metric follows from them, so a name that is not listed keeps them here too.
+    told = {spec.name for spec in CLASSIFICATION}
+    return "statistics" in allowed.counts and told <= {*allowed.metrics}
 
 
 def _declared(message: Message, site: SiteFile) -> Declared:
@@ -151,8 +160,10 @@ def _points(record: ConfigRecord, allowed: Collection[str]) -> ConfigRecord:
 
 def _description(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
     kept = ConfigRecord({key: record[key] for key in _DESCRIPTION})
-    if "label_counts" not in allowed.counts:
-        kept[LABEL_COUNTS] = cast("list[int]", [])
+    profile = Profile.from_json(cast(str, record[PROFILE]))
+    parts = (("label_counts", "counts"), ("spans", "spans"), ("missing", "missing"))
+    withheld: dict[str, Any] = {part: {} for count, part in parts if count not in allowed.counts}
+    kept[PROFILE] = replace(profile, **withheld).to_json()
     if "num_val" not in allowed.counts:
         kept[NUM_VAL] = 0  # and so the server does not ask this site to evaluate
     return kept

@@ -7,29 +7,31 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from federated.messages.records import (
     CLIENT,
     CLIENT_ID,
     ERROR,
-    LABEL_COUNTS,
     NUM_EXAMPLES,
     NUM_PARTITIONS,
     NUM_VAL,
     POINTS,
-    THRESHOLDS,
+    PROFILE,
+    SCHEMA,
+    STATISTICS,
     ClientInfo,
 )
+from shared.data.profile import Profile
+from shared.data.schema import Schema
+from shared.metrics.catalogue import BY_SERVER
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint, Stage
-from shared.model.scores import THRESHOLD_BINS
+from shared.metrics.statistics import Statistics
 from shared.runtime import errors
 from shared.runtime.errors import FedtwinError, ReplyRejected
 
 MAX_POINTS = 100_000
-# By the server, under the client's number.
-MEASURED_HERE = ("bytes_down", "bytes_up", "reply_seconds", "asked_again", "late_reply_seconds")
 _MAX_WHOLE = 2**31 - 1  # what every database takes
 _MAX_VALUE = float(np.finfo(np.float32).max)  # weighted sums of such values cannot overflow
 _NAME = re.compile(r"[A-Za-z0-9_.@/-]{1,100}")
@@ -100,20 +102,17 @@ def read_info(reply: Message) -> ClientInfo:
             client_id=_whole(record[CLIENT_ID]),
             num_partitions=_whole(record[NUM_PARTITIONS]),
             name=printable(_text(record["name"]), limit=200).replace("\n", " "),
-            classes=[_text(name) for name in _list(record, "classes")],
+            schema=Schema.from_json(_text(record[SCHEMA])),
             num_examples=_whole(record[NUM_EXAMPLES]),
-            label_counts=[_whole(count) for count in _list(record, LABEL_COUNTS)],
+            profile=Profile.from_json(_text(record[PROFILE])),
             num_val=_whole(record[NUM_VAL]),
         )
-    except (KeyError, ValueError) as error:
-        raise ReplyRejected(f"the client's description cannot be read: {error!r}") from None
-    if not info.label_counts:
-        return info  # a site may keep them to itself
-    if sum(info.label_counts) != info.num_examples or len(info.label_counts) != len(info.classes):
-        raise ReplyRejected(
-            f"label counts {info.label_counts} do not add up to {info.num_examples} examples "
-            f"of {len(info.classes)} classes"
-        )
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ReplyRejected(f"the client's description cannot be read: {error!r:.400}") from None
+    profile = info.profile
+    every = [count for counts in (*profile.counts.values(), profile.missing) for count in counts.values()]
+    if max(every, default=0) > info.num_examples:
+        raise ReplyRejected(f"its profile counts {max(every)} rows of {info.num_examples} examples")
     return info
 
 
@@ -156,35 +155,40 @@ def read_points(content: RecordDict, *, stage: Stage, round: int, client_id: int
     return points
 
 
-def read_thresholds(content: RecordDict, *, num_examples: int) -> npt.NDArray[np.int64]:
-    """The threshold counts of an evaluate reply, checked.
+def read_statistics(
+    content: RecordDict, *, judge: ClassificationMetrics, num_examples: int, required: bool
+) -> Statistics | None:
+    """The statistics of an evaluate reply, checked.
 
     Parameters
     ----------
+    judge : ClassificationMetrics
+        Knows their shapes, and what rows can have.
     num_examples : int
         What they must add up to.
-
-    Returns
-    -------
-    ndarray [2, 1000], int64
+    required : bool
+        Whether a reply without them is rejected; a site may keep them to itself.
 
     Raises
     ------
     ReplyRejected
     """
-    record = content.config_records.get(THRESHOLDS)
+    record = content.config_records.get(STATISTICS)
     if record is None:
-        raise ReplyRejected(f"expected a ConfigRecord '{THRESHOLDS}' (trainer.threshold=val)")
+        if required:
+            raise ReplyRejected(f"expected a ConfigRecord '{STATISTICS}' (trainer.threshold=val)")
+        return None
+    packed: dict[str, bytes] = {}
+    for name, value in record.items():
+        if not isinstance(value, bytes):
+            raise ReplyRejected(f"its statistics cannot be read: expected bytes, got {_short(value)}")
+        packed[name] = value
     try:
-        rows = [[_whole(count) for count in _list(record, key)] for key in ("negatives", "positives")]
+        statistics = Statistics.from_bytes(packed, layout=judge.layout)
+        judge.check(statistics, rows=num_examples)
     except ValueError as error:
-        raise ReplyRejected(f"its threshold counts cannot be read: {error}") from None
-    lengths = [len(row) for row in rows]
-    if lengths != [THRESHOLD_BINS, THRESHOLD_BINS]:
-        raise ReplyRejected(f"it has {lengths} threshold counts, expected {THRESHOLD_BINS} of each class")
-    if (total := sum(map(sum, rows))) != num_examples:
-        raise ReplyRejected(f"its threshold counts add up to {total}, expected {num_examples}")
-    return np.array(rows, dtype=np.int64)
+        raise ReplyRejected(f"its statistics do not fit: {error}") from None
+    return statistics
 
 
 def _list(record: ConfigRecord, key: str) -> Sequence[Any]:
@@ -216,7 +220,7 @@ def _value(value: Any, name: Any) -> float:
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(f"expected a name of letters, digits and _.@/-, got {_short(value)}")
-    if value in MEASURED_HERE:
+    if value in BY_SERVER:
         raise ValueError(f"{value} is measured by the server")
     return value
 

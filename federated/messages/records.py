@@ -16,14 +16,18 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from numpy.lib import format as npy
 from torch import Tensor, nn
 
+from shared.data.profile import Profile
+from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
+from shared.metrics.statistics import Statistics
 from shared.runtime.errors import FedtwinError
 
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
-THRESHOLDS, ERROR = "thresholds", "error"
+STATISTICS, ERROR = "statistics", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
-CLIENT_ID, NUM_PARTITIONS, LABEL_COUNTS, NUM_VAL = "client-id", "num-partitions", "label-counts", "num-val"
+CLIENT_ID, NUM_PARTITIONS, NUM_VAL = "client-id", "num-partitions", "num-val"
+SCHEMA, PROFILE = "schema", "profile"  # JSON
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,12 @@ class ClientInfo:
     ----------
     client_id : int
         The partition.
-    classes : list of str
-        Label names by number.
+    schema : Schema
+        What its rows hold.
     num_examples : int
         Training rows.
-    label_counts : list of int
-        Training rows of each class.
+    profile : Profile
+        What it says of its training rows.
     num_val : int
         Validation rows; a client without any is not asked to evaluate.
     """
@@ -96,9 +100,9 @@ class ClientInfo:
     client_id: int
     num_partitions: int
     name: str
-    classes: list[str]
+    schema: Schema
     num_examples: int
-    label_counts: list[int]
+    profile: Profile
     num_val: int
 
     def to_record(self) -> ConfigRecord:
@@ -108,9 +112,9 @@ class ClientInfo:
                 CLIENT_ID: self.client_id,
                 NUM_PARTITIONS: self.num_partitions,
                 "name": self.name,
-                "classes": self.classes,
+                SCHEMA: self.schema.to_json(),
                 NUM_EXAMPLES: self.num_examples,
-                LABEL_COUNTS: self.label_counts,
+                PROFILE: self.profile.to_json(),
                 NUM_VAL: self.num_val,
             }
         )
@@ -214,7 +218,7 @@ def reply_content(
     num_examples: int,
     arrays: ArrayRecord | None = None,
     extra: Mapping[str, ArrayRecord] | None = None,
-    thresholds: npt.NDArray[np.int64] | None = None,
+    statistics: Statistics | None = None,
 ) -> RecordDict:
     """A client's reply to a train or evaluate message.
 
@@ -226,8 +230,8 @@ def reply_content(
         The trained parameters.
     extra : mapping of str to ArrayRecord, optional
         Further records that the algorithm declares, by name.
-    thresholds : ndarray [2, 1000], int64, optional
-        From `shared.model.scores.threshold_counts`.
+    statistics : Statistics, optional
+        Of the validation rows.
     """
     content = RecordDict(
         {
@@ -247,10 +251,9 @@ def reply_content(
         content[ARRAYS] = arrays
     for name, record in (extra or {}).items():
         content[name] = record
-    if thresholds is not None:
-        content[THRESHOLDS] = ConfigRecord(
-            {"negatives": thresholds[0].tolist(), "positives": thresholds[1].tolist()}
-        )
+    if statistics is not None:
+        packed: dict[str, Any] = dict(statistics.to_bytes())
+        content[STATISTICS] = ConfigRecord(packed)
     return content
 
 

@@ -34,12 +34,13 @@ from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
+from shared.metrics.classification import ClassificationMetrics
 from shared.model.classifier import LitClassifier, balanced_weights
 from shared.runtime.home import Home, open_home
-from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
 from shared.training.evaluation import record_test
 
 app = ServerApp()
@@ -115,7 +116,7 @@ def serve(
         data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
         store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
-        roster = connect(grid, cfg, snapshot=snapshot, classes=datamodule.data.classes, say=say)
+        roster = connect(grid, cfg, snapshot=snapshot, schema=datamodule.data.schema, say=say)
         _write_clients(store, run_id, roster)
         federation = _Federation(
             cfg,
@@ -205,15 +206,17 @@ class _Federation:
             )
         )
         strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
+        judge = ClassificationMetrics(self.evaluation.num_classes)
         rounds = Rounds(
             cfg,
             roster=roster,
             intake=ReplyIntake(
                 Contract.of(model, wire=algorithm.wire, max_examples=cfg.federation.max_examples),
                 roster=roster,
-                with_thresholds=cfg.trainer.threshold == "val",
+                judge=judge,
+                needs_statistics=cfg.trainer.threshold == "val",
             ),
-            metrics=MetricAggregation(roster),
+            metrics=MetricAggregation(roster, judge=judge),
             recorder=RoundRecorder(self.store, run_id=self.run_id),
             evaluation=self.evaluation,
             checkpoints=self.checkpoints,
@@ -274,7 +277,7 @@ def _write_clients(store: Store, run_id: int, roster: Roster) -> None:
                 node_id=str(roster.node_of(info.client_id)),
                 name=info.name,
                 num_examples=info.num_examples,
-                label_counts=info.label_counts,
+                profile=info.profile.as_dict(),
             )
             for info in roster.clients.values()
         ],

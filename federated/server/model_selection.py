@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from federated.server.checkpoint import Progress
 from shared.config.trainer import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
+from shared.metrics.spec import Mode
 
 _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralized run uses
 
-Mode = Literal["min", "max"]
-
 
 def judge_round(
-    progress: Progress, *, means: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, num_classes: int
+    progress: Progress, *, aggregates: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, num_classes: int
 ) -> str | None:
     """Update a run's progress by the same rules as a centralized run's callbacks.
 
@@ -22,7 +20,7 @@ def judge_round(
     ----------
     progress : Progress
         Its ``round`` is the one that has ended; changed in place.
-    means : mapping of str to mapping
+    aggregates : mapping of str to mapping
         The clients' aggregates: stage to name to value.
 
     Returns
@@ -32,9 +30,9 @@ def judge_round(
     """
     monitor, mode = cfg.monitored(num_classes)
     stage, _, name = monitor.partition("/")
-    value = means.get(stage, {}).get(name)
+    value = aggregates.get(stage, {}).get(name)
     _choose(progress, value, mode=mode)
-    loss = means.get("val", {}).get("loss")
+    loss = aggregates.get("val", {}).get("loss")
     if cfg.scheduler.name == "plateau" and loss is not None:
         _slow_down(progress, loss, cfg=cfg.scheduler)
     if value is None or not _is_stale(progress, value, cfg=cfg.early_stopping, mode=mode):

@@ -19,9 +19,11 @@ from federated.messages.records import CONFIG, ClientInfo, TrainOrder
 from shared.config.config import Config
 from shared.config.federation import FederationConfig
 from shared.data.datamodule import part_size
+from shared.data.schema import Schema
 from shared.metrics.point import Stage
 from shared.runtime import errors
 from shared.runtime.errors import FederationError, FedtwinError, ReplyRejected, bullet_list
+from shared.tasks.image_classification.profile import LABEL, check_profile
 
 # As `RoundGrid` words what Flower says in place of a node that is gone, and that it was not asked.
 _GONE = (f"error {ErrorCode.NODE_UNAVAILABLE}:", NOT_CONNECTED)
@@ -67,25 +69,24 @@ class Roster:
         return part_size(info.num_examples, epoch=round - 1, parts=self.rounds_per_epoch)
 
     def label_counts(self) -> list[int]:
-        """Training rows of each class, over all clients.
+        """Training rows of each label, over all clients.
 
         Raises
         ------
         FederationError
             A site keeps them to itself.
         """
-        if silent := [info.name for info in self.clients.values() if not info.label_counts]:
+        if silent := [info.name for info in self.clients.values() if not info.profile.counts]:
             raise FederationError(
                 f"{', '.join(silent)} let no label_counts out, and trainer.class_weights=balanced needs them "
                 f"of every site; set trainer.class_weights=none, or ask them (may_leave.counts in site.yaml)"
             )
-        return [sum(counts) for counts in zip(*(c.label_counts for c in self.clients.values()), strict=True)]
+        own = [info.profile.counts[LABEL].values() for info in self.clients.values()]
+        return [sum(counts) for counts in zip(*own, strict=True)]
 
 
-def connect(
-    grid: Grid, cfg: Config, *, snapshot: str, classes: Sequence[str], say: Callable[[str], None]
-) -> Roster:
-    """Wait for ``federation.num_clients`` nodes, and ask each for its partition and its label counts.
+def connect(grid: Grid, cfg: Config, *, snapshot: str, schema: Schema, say: Callable[[str], None]) -> Roster:
+    """Wait for ``federation.num_clients`` nodes, and ask each for its partition and its profile.
 
     Parameters
     ----------
@@ -93,8 +94,8 @@ def connect(
         Flower's.
     snapshot : str
         Sent along, so that the clients can load and partition their data.
-    classes : sequence of str
-        Label names by number; every client must have the same.
+    schema : Schema
+        Of the server's rows; every client must have the same.
     say : callable
         Takes a line of progress.
 
@@ -108,7 +109,7 @@ def connect(
     deadline = time.monotonic() + cfg.federation.connect_timeout_s
     while True:
         nodes = _wait_for_nodes(grid, cfg.federation, deadline=deadline, say=say)
-        reception = _ask(grid, cfg.federation, nodes, snapshot=snapshot, classes=classes)
+        reception = _ask(grid, cfg.federation, nodes, snapshot=snapshot, schema=schema)
         # A node that was killed counts as there until its heartbeats have been missed for a while.
         gone = all(text.startswith(_GONE) for text in reception.problems.values())
         if not reception.problems:
@@ -126,10 +127,10 @@ def connect(
 
 
 def _ask(
-    grid: Grid, cfg: FederationConfig, nodes: Sequence[int], *, snapshot: str, classes: Sequence[str]
+    grid: Grid, cfg: FederationConfig, nodes: Sequence[int], *, snapshot: str, schema: Schema
 ) -> _Reception:
     order = RecordDict({CONFIG: TrainOrder(snapshot=snapshot).to_record()})
-    reception = _Reception(cfg, classes=classes)
+    reception = _Reception(cfg, schema=schema)
     asking = RoundGrid(
         grid, clients={node: node for node in nodes}, handler=reception, ask_again_s=cfg.ask_again_s
     )
@@ -149,8 +150,8 @@ def _ask(
 class _Reception:
     """Takes the nodes' descriptions of themselves; here a node's id stands for the client's."""
 
-    def __init__(self, cfg: FederationConfig, *, classes: Sequence[str]) -> None:
-        self.cfg, self.classes = cfg, list(classes)
+    def __init__(self, cfg: FederationConfig, *, schema: Schema) -> None:
+        self.cfg, self.schema = cfg, schema
         self.infos: dict[int, ClientInfo] = {}
         self.problems: dict[int, str] = {}
 
@@ -164,11 +165,8 @@ class _Reception:
             )
         if twin := [node for node, other in self.infos.items() if other.client_id == info.client_id]:
             raise ReplyRejected(f"it is partition {info.client_id}, and so is node {twin[0]}")
-        if info.classes != self.classes:
-            raise ReplyRejected(
-                f"its classes are {info.classes}, the server's {self.classes}; "
-                f"set data.classes, so that all number the labels alike"
-            )
+        if differences := self.schema.differences(info.schema):
+            raise ReplyRejected("; ".join(differences))
         parts = self.cfg.rounds_per_epoch
         fewest = 1 if parts == 1 else 2 * parts  # two for every round: BatchNorm cannot train on one
         if not fewest <= info.num_examples <= self.cfg.max_examples:
@@ -177,6 +175,7 @@ class _Reception:
                 f"(federation.max_examples)"
                 + (f", two for each of federation.rounds_per_epoch={parts}" if parts > 1 else "")
             )
+        check_profile(info.profile, schema=self.schema, num_examples=info.num_examples)
         self.infos[client_id] = info
 
     def idle(self) -> None:

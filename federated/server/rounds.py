@@ -17,8 +17,8 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.server_half import ServerHalf
 from shared.config.config import Config
+from shared.metrics.catalogue import progress_metrics
 from shared.metrics.point import Stage
-from shared.model.scores import score
 from shared.runtime.errors import DivergedError, QuorumError, bullet_list
 
 
@@ -60,6 +60,7 @@ class Rounds:
         self.intake, self.metrics, self.recorder = intake, metrics, recorder
         self.evaluation, self.checkpoints, self.progress = evaluation, checkpoints, progress
         self.strategy, self.train_config, self.say = strategy, train_config, say
+        self._silent: list[str] = []
 
     @property
     def round(self) -> int:
@@ -105,6 +106,13 @@ class Rounds:
             )
         # Only now: a run that is resumed after a failed round aggregates that round again.
         self.recorder.add_aggregates(self.metrics.aggregate(stage, round=self.round))
+        silent = self.metrics.without_statistics()
+        if stage == "val" and silent and silent != self._silent:
+            self.say(
+                f"round {self.round}: validation metrics are means over the clients, weighted by their rows: "
+                f"no statistics from {', '.join(silent)} (may_leave.counts in site.yaml)"
+            )
+        self._silent = silent if stage == "val" else self._silent
 
     def close(self, arrays: ArrayRecord, *, before_training: bool = False) -> MetricRecord:
         """Evaluate the new global model centrally, keep it, and decide whether to continue.
@@ -131,16 +139,16 @@ class Rounds:
         self.recorder.check_not_ended()
         number, total = 0 if before_training else self.round, self.cfg.federation.num_rounds
         try:
-            scores = self.evaluation.evaluate(arrays, round=number)
+            outputs = self.evaluation.evaluate(arrays, round=number)
         except DivergedError:
             if number:
                 self.recorder.add_round(number)
             raise
-        values = score(scores)
-        self.recorder.add_evaluation(scores, values=values, round=number)
+        values = self.metrics.judge.values(outputs)
+        self.recorder.add_evaluation(outputs, values=values, round=number)
         if number:
             self.recorder.add_round(number)
-        self.say(f"round {number}/{total}  {_shown(values, self.metrics.means.get('val', {}))}")
+        self.say(f"round {number}/{total}  {_shown(values, self.metrics.aggregates.get('val', {}))}")
         reason = self._judge(number) if number else None
         self.metrics.clear()
         self.recorder.begin_round()
@@ -151,10 +159,14 @@ class Rounds:
     def _judge(self, number: int) -> str | None:
         progress = self.progress
         progress.round = number
-        if (threshold := self.metrics.threshold()) is not None:
-            progress.threshold = threshold
+        statistics = self.metrics.statistics()
+        if self.cfg.trainer.threshold == "val" and statistics is not None:
+            progress.threshold = self.metrics.judge.best_threshold(statistics)
         reason = judge_round(
-            progress, means=self.metrics.means, cfg=self.cfg.trainer, num_classes=self.evaluation.num_classes
+            progress,
+            aggregates=self.metrics.aggregates,
+            cfg=self.cfg.trainer,
+            num_classes=self.evaluation.num_classes,
         )
         self.train_config[LR_SCALE] = progress.lr_scale
         # After the rows: a crash in between repeats this round, whose rows are then already there.
@@ -185,6 +197,6 @@ def _remarks(delivery: Delivery, *, stage: Stage, roster: Roster) -> list[str]:
 
 
 def _shown(test: Mapping[str, float], val: Mapping[str, float]) -> str:
-    parts = [f"test/{name} {test[name]:.4f}" for name in ("loss", "accuracy") if name in test]
-    parts += [f"val/{name} {val[name]:.4f}" for name in ("loss", "accuracy") if name in val]
+    parts = [f"test/{name} {test[name]:.4f}" for name in progress_metrics() if name in test]
+    parts += [f"val/{name} {val[name]:.4f}" for name in progress_metrics() if name in val]
     return "  ".join(parts)

@@ -50,25 +50,34 @@ def federated(cfg: Config) -> None:
 
 @hydra_app
 def partition(cfg: Config) -> None:
-    """Print the label counts of every client, and draw them, without training."""
+    """Print the counts of every client, and draw them, without training."""
     from rich.console import Console
 
     from shared.data.images.dataset import load_images
-    from shared.data.partition.partition import counts_table, label_counts, partition_images
+    from shared.data.partition.partition import partition as partition_rows
+    from shared.data.profile import count_tables
     from shared.runtime.home import open_home
-    from simulations.report.comparison_figures import label_distribution, save
+    from shared.tasks.image_classification.profile import profile_of
+    from simulations.report.comparison_figures import save, value_distribution
+    from simulations.report.count_text import count_text
 
     home = open_home(cfg.tracking)
     data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
-    parts = partition_images(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
-    counts = label_counts(parts, labels=data.labels, splits=data.splits, num_classes=len(data.classes))
-    names = [f"client-{index}" for index in range(len(parts))]
+    parts = partition_rows(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
+    rows = [data.rows("train", part) for part in parts]
+    tables = count_tables(
+        [profile_of(data, own) for own in rows],
+        clients=[f"client-{index}" for index in range(len(parts))],
+        sizes=[len(own) for own in rows],
+    )
     console = Console()
-    console.print(counts_table(counts, classes=data.classes, names=names))
     home.results.mkdir(parents=True, exist_ok=True)
-    path = home.results / f"partition_{data.fingerprint[:8]}_{cfg.partition.name}_{cfg.partition.seed}.png"
-    save(label_distribution(counts, data.classes, names), path)
-    console.print(f"figure  {path}", soft_wrap=True)
+    for number, table in enumerate(tables):
+        console.print(count_text(table))
+        about = f"{data.fingerprint[:8]}_{cfg.partition.name}_{cfg.partition.seed}{number or ''}"
+        path = home.results / f"partition_{about}.png"
+        save(value_distribution(table), path)
+        console.print(f"figure  {path}", soft_wrap=True)
 
 
 def _train(cfg: Config, mode: Literal["centralized", "federated"]) -> None:

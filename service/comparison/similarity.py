@@ -12,7 +12,7 @@ from shared.tracking.rows import RunRow
 _SOURCE = ("data.source", "data.path", "data.dataset")
 _ROWS = (
     *_SOURCE,
-    *("data.columns", "data.classes", "data.split_seed"),
+    *("data.columns", "data.classes", "data.split_by", "data.split_seed"),
     *("data.val_fraction", "data.test_fraction", "data.on_bad_image"),
 )
 _OWN = ("name", "description", "resume", "seed", "compare", "tracking")  # differ from run to run

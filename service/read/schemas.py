@@ -12,6 +12,7 @@ TrainingMode = Literal["centralized", "federated", "local", "compare"]
 Status = Literal["pending", "running", "completed", "failed", "stopped"]
 Stage = Literal["train", "val", "test"]
 Unit = Literal["round", "epoch"]
+Better = Literal["higher", "lower"]
 Role = Literal["pooled", "federated", "local"]
 
 
@@ -48,7 +49,7 @@ class Monitor(Shape):
     """The metric that selects the best model."""
 
     key: str = Field(examples=["val/accuracy"])
-    mode: Literal["min", "max"]
+    mode: Literal["min", "max"] | None = Field(description="null where the better direction is not known.")
 
 
 class Best(Shape):
@@ -116,6 +117,14 @@ class Evaluation(Shape):
     num_examples: int
 
 
+class Profile(Shape):
+    """What a client says of its training examples; each part may be empty."""
+
+    counts: dict[str, dict[str, int]] = Field(description="Examples of each value, by the variable's name.")
+    spans: dict[str, tuple[float, float]] = Field(description="Smallest and largest value, by name.")
+    missing: dict[str, int] = Field(description="Examples without a value, by name.")
+
+
 class Client(Shape):
     """One participant of a federated run."""
 
@@ -123,7 +132,7 @@ class Client(Shape):
     node_id: str
     name: str
     num_examples: int
-    label_counts: list[int] = Field(description="Training examples of each class.")
+    profile: Profile
 
 
 class Member(Shape):

@@ -17,6 +17,8 @@ class ColumnsConfig(Section):
     patient_id: str | None
     split: str | None
     site: str | None
+    time: str | None
+    series: str | None
 
 
 class AugmentConfig(Section):
@@ -41,6 +43,7 @@ class DataConfig(Section):
     channels: Literal[1, 3]
     classes: tuple[str, ...] | None
     columns: ColumnsConfig
+    split_by: Literal["random", "time"]
     split_seed: int
     val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]

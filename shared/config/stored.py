@@ -6,6 +6,7 @@ This is the only module that knows what older versions stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from shared.config.config import Config, validate
@@ -13,6 +14,8 @@ from shared.config.strategy import TARGET
 
 # Settings that were added later, by section, with the value that describes the runs from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {
+    "data": {"split_by": "random"},
+    "data.columns": {"time": None, "series": None},
     "trainer": {"compile": False},
     "federation": {
         "engine": "flower",
@@ -50,18 +53,22 @@ def read_snapshot(snapshot: Mapping[str, Any]) -> Config:
     Raises
     ------
     ConfigError
-        Names every setting that is wrong, what was expected and what came.
+        Names every invalid setting, what was expected and what it got.
     """
     return validate(upgrade(snapshot))
 
 
 def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a stored snapshot that has the settings that were added after it was stored."""
-    upgraded = dict(snapshot)
-    for section, added in ADDED.items():
-        given = upgraded.get(section)
+    upgraded = deepcopy(dict(snapshot))
+    for path, added in ADDED.items():
+        *outer, name = path.split(".")
+        section = upgraded
+        for part in outer:
+            section = section[part] if isinstance(section.get(part), dict) else {}
+        given = section.get(name)
         if isinstance(given, Mapping):
-            upgraded[section] = {**added, **given}
+            section[name] = {**added, **given}
     strategy = upgraded.get("strategy")
     if isinstance(strategy, Mapping) and strategy.get("name") in TARGETS:
         upgraded["strategy"] = {TARGET: TARGETS[strategy["name"]], **strategy}

@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 
 from shared.config.data import DataConfig
+from shared.data.dataset import SIDES
 from shared.data.images.augment import build_transform
 from shared.data.images.dataset import ImageData
+from shared.data.profile import Profile
 from shared.runtime.errors import ConfigError
 from shared.runtime.seeding import derive_seed
+from shared.tasks.image_classification.profile import profile_of
 
 Batch = tuple[Tensor, Tensor]
 
@@ -162,7 +165,7 @@ class ImageDataModule(L.LightningDataModule):
         super().__init__()
         self.data, self.cfg, self.seed, self.partition_id = data, cfg, seed, partition_id
         self.epoch_offset, self.parts = epoch_offset, parts
-        self.rows = {stage: _rows(data, stage, indices) for stage in ("train", "val", "test")}
+        self.rows = {stage: data.rows(stage, indices) for stage in SIDES}
         self.train_transform = build_transform(cfg, train=True)
         self.eval_transform = build_transform(cfg, train=False)
 
@@ -185,6 +188,10 @@ class ImageDataModule(L.LightningDataModule):
         """
         counts = np.bincount(self.data.labels[self.rows[stage]], minlength=len(self.data.classes))
         return [int(count) for count in counts]
+
+    def profile(self) -> Profile:
+        """What may be said of the training rows: how many there are of each class."""
+        return profile_of(self.data, self.rows["train"])
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled training batches."""
@@ -229,13 +236,6 @@ class ImageDataModule(L.LightningDataModule):
         images, labels = batch
         training = self.trainer is not None and self.trainer.training
         return (self.train_transform if training else self.eval_transform)(images), labels
-
-
-def _rows(data: ImageData, stage: str, indices: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
-    rows = data.indices(stage)
-    if indices is None or stage == "test":
-        return rows
-    return np.intersect1d(rows, indices, assume_unique=True)
 
 
 def _even_bounds(size: int, *, batch_size: int, world: int) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from shared.tracking.database import Database
 from shared.tracking.rows import ClientLike, ClientRow
@@ -31,11 +31,8 @@ class Clients:
         """
         rows = []
         for one in clients:
-            assert not isinstance(one.label_counts, Mapping), (
-                "label counts are a list in the order of the classes"
-            )
             row = {"client_id": one.client_id, "node_id": str(one.node_id), "name": one.name}
-            row |= {"num_examples": one.num_examples, "label_counts": list(one.label_counts)}
+            row |= {"num_examples": one.num_examples, "profile": dict(one.profile)}
             rows.append(row)
         put_rows(self._database, client, run_id, rows)
 

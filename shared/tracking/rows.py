@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 FINISHED = ("completed", "failed", "stopped")
+MODE_NAMES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
 INTERRUPTED = "interrupted"  # the stop reason of a failed run that only lost its process, and can go on
 
 
@@ -47,6 +48,8 @@ class RunRow(Row):
         Why it ended before its configured length, or was stopped.
     summary : dict
         Results of the whole run; ``best`` is written when it ends (see `Metrics.best_values`).
+    tags : list of str
+        Words that users gave it, in the order in which they did.
     host, boot_id, pid, pid_started
         The process that owns the run; see `shared.tracking.process`.
     """
@@ -68,6 +71,7 @@ class RunRow(Row):
     boot_id: str
     pid: int
     pid_started: float
+    tags: list[str]
 
     @property
     def finished(self) -> bool:
@@ -144,8 +148,8 @@ class ClientRow(Row):
     ----------
     node_id : str
         Flower's id, in digits: 64 unsigned bits do not fit SQL's integers.
-    label_counts : list of int
-        Training examples of each class, in the order of the classes.
+    profile : dict
+        What it says of its training examples, as `shared.data.profile.Profile.as_dict`.
     """
 
     run_id: int
@@ -153,7 +157,7 @@ class ClientRow(Row):
     node_id: str
     name: str
     num_examples: int
-    label_counts: list[int]
+    profile: dict[str, Any]
 
 
 class ClientLike(Protocol):
@@ -172,7 +176,7 @@ class ClientLike(Protocol):
     def num_examples(self) -> int: ...  # noqa: D102
 
     @property
-    def label_counts(self) -> Any: ...  # noqa: D102
+    def profile(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 def json_ready(value: Any) -> Any:

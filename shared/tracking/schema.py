@@ -108,6 +108,7 @@ run = Table(
     Column("boot_id", CleanText, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("pid_started", sa.Double, nullable=False),
+    Column("tags", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
     _one_of("training_mode", TRAINING_MODES),
     _one_of("status", STATUSES),
     sqlite_autoincrement=True,
@@ -194,5 +195,5 @@ client = Table(
     Column("node_id", String(40), nullable=False),
     Column("name", CleanText, nullable=False),
     Column("num_examples", sa.BigInteger, nullable=False),
-    Column("label_counts", sa.JSON, nullable=False),
+    Column("profile", sa.JSON, nullable=False),
 )

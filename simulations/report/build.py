@@ -1,4 +1,4 @@
-"""Gathers what the report of a comparison shows, out of the store and the predictions, and writes it."""
+"""Builds the report of a comparison from the store and the predictions, and writes it with its figures."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.config.config import Config
 from shared.data.images.dataset import load_images
+from shared.data.profile import Profile, count_tables
+from shared.metrics.catalogue import CLASSIFICATION, client_metric, label, progress_metrics
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import headline
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.gap.bootstrap import METRICS, GapRow
-from simulations.report.client_figures import client_bars, label_distribution
+from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
-from simulations.report.history import client_values, cost, history, read_predictions
+from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.page import CostRow, Report, ReportFigure, write_report
-from simulations.report.prediction_figures import confusion_matrices, confusion_matrix, roc_curves
+from simulations.report.prediction_figures import confusion_matrices, roc_curves
 from simulations.report.tables import (
     client_table,
     confusion_table,
     curve_table,
     gap_data,
-    label_table,
     roc_table,
+    value_table,
 )
 from simulations.twins import Twins
+
+VALUES = "labels"  # the name of the figures of what the clients train on
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Comparison:
     Attributes
     ----------
     command : str
-        What was typed.
+        Command line.
     """
 
     run_id: int
@@ -54,7 +59,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     Parameters
     ----------
     folder : Path
-        Is made.
+        Created if missing.
 
     Returns
     -------
@@ -69,7 +74,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     twins = done.twins
     runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
     if twins.local:
-        runs["local only"] = [run_id for ids in twins.local for run_id in ids]
+        runs["local"] = [run_id for ids in twins.local for run_id in ids]
     report = Report(
         title=done.cfg.name,
         created=datetime.now(UTC),
@@ -81,11 +86,11 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         runs=runs,
         costs=cost_rows(twins, store=store),
         clients={
-            metric: values
-            for metric in METRICS
-            if (values := client_values(store, twins.federated[0], metric=metric))
+            spec.name: values
+            for spec in CLASSIFICATION
+            if (values := client_values(store, twins.federated[0], metric=spec.name))
         },
-        label_counts=figures["labels"].table,
+        values=[figure.table for name, figure in figures.items() if name.startswith(VALUES)],
         figures=list(figures.values()),
         config=done.cfg.snapshot(),
         differences=None,
@@ -96,7 +101,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
 
 
 def cost_rows(twins: Twins, *, store: Store) -> list[CostRow]:
-    """What each kind of twin took, as means over the seeds."""
+    """Cost of each kind of twin, as means over the seeds."""
     rows = []
     for mode, runs in (("pooled", twins.pooled), ("federated", twins.federated)):
         costs = [cost(store, run_id) for run_id in runs]
@@ -123,18 +128,17 @@ def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigur
     """
     twins = done.twins
     classes = load_images(done.cfg.data, cache_dir=home.cache).classes
-    headline = "auroc" if len(classes) == 2 else "accuracy"
+    shown = dict.fromkeys((*progress_metrics(), headline(done.rows).metric))
     return {
         "gap": ReportFigure(
             title="The federated gap",
-            caption="Pooled minus federated on the same test rows, with its confidence interval.",
+            caption="Pooled minus federated on the same test set, with confidence interval.",
             figure=gap_figure(done.rows),
             table=gap_data(done.rows),
         ),
-        "curve_loss": _curve(twins, store, metric="loss"),
-        f"curve_{headline}": _curve(twins, store, metric=headline),
-        "clients": _clients(twins, store, metric="accuracy"),
-        "labels": _labels(twins, store, classes=classes),
+        **{f"curve_{metric}": _curve(twins, store, metric=metric) for metric in shown},
+        "clients": _clients(twins, store, metric=client_metric()),
+        **_values(twins, store),
         **_predictions(twins, home, classes=classes),
     }
 
@@ -143,9 +147,9 @@ def _curve(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     pooled = [history(store, run_id, stage="val", metric=metric) for run_id in twins.pooled]
     federated = [history(store, run_id, stage="val", metric=metric) for run_id in twins.federated]
     return ReportFigure(
-        title=f"Validation {metric}",
-        caption="Pooled: after each epoch. Federated: the new global model after each round, the mean over the "
-        "clients' validation rows, weighted by their number.",
+        title=f"Validation {label(metric)}",
+        caption="Pooled: after each epoch. Federated: the global model after each round, on the "
+        "validation rows of all clients.",
         figure=learning_curves(pooled, federated, metric=metric),
         table=curve_table(pooled, federated, metric=metric),
     )
@@ -159,43 +163,49 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     }
     last = {mode: points[-1][1] if points else None for mode, points in means.items()}
     return ReportFigure(
-        title=f"Validation {metric} of each client",
-        caption=f"The last global model on each client's validation rows, seed {twins.seeds[0]}.",
+        title=f"Validation {label(metric)} per client",
+        caption=f"Last global model on each client's validation rows, seed {twins.seeds[0]}.",
         figure=client_bars(metric, values, last["federated"], last["pooled"]),
         table=client_table(metric, values),
     )
 
 
-def _labels(twins: Twins, store: Store, *, classes: Sequence[str]) -> ReportFigure:
+def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
     clients = store.clients.of_run(twins.federated[0])
-    counts: npt.NDArray[np.int64] = np.array([client.label_counts for client in clients], dtype=np.int64)
-    names = [client.name for client in clients]
-    return ReportFigure(
-        title="Training labels of each client",
-        caption=f"What each client trains on, seed {twins.seeds[0]}.",
-        figure=label_distribution(counts, classes, names),
-        table=label_table(counts, classes, names),
+    tables = count_tables(
+        [Profile.from_dict(client.profile) for client in clients],
+        clients=[client.name for client in clients],
+        sizes=[client.num_examples for client in clients],
     )
+    return {
+        f"{VALUES}{number or ''}": ReportFigure(
+            title=f"Training examples per client and {table.variable}",
+            caption=f"Training examples per {table.variable}, seed {twins.seeds[0]}.",
+            figure=value_distribution(table),
+            table=value_table(table),
+        )
+        for number, table in enumerate(tables)
+    }
 
 
 def _predictions(twins: Twins, home: Home, *, classes: Sequence[str]) -> dict[str, ReportFigure]:
     models = {
-        "pooled": read_predictions(home, twins.pooled[0]),
-        "federated": read_predictions(home, twins.federated[0]),
+        "pooled": read_outputs(home, twins.pooled[0]),
+        "federated": read_outputs(home, twins.federated[0]),
     }
-    matrices = {name: confusion_matrix(model) for name, model in models.items()}
+    matrices = {name: ClassificationMetrics(len(classes)).confusion(model) for name, model in models.items()}
     seed = f"seed {twins.seeds[0]}"
-    many = "" if len(classes) == 2 else " The mean over the classes, each against the rest."
+    many = "" if len(classes) == 2 else " Macro average, one class against the rest."
     return {
         "confusion": ReportFigure(
             title="Confusion matrices",
-            caption=f"On the test rows, {seed}; a row is a true class.",
+            caption=f"Test set, {seed}; rows: true class, columns: predicted class.",
             figure=confusion_matrices(matrices, classes),
             table=confusion_table(matrices, classes),
         ),
         "roc": ReportFigure(
             title="ROC curves",
-            caption=f"On the test rows, {seed}.{many}",
+            caption=f"Test set, {seed}.{many}",
             figure=roc_curves(models, classes),
             table=roc_table(models),
         ),

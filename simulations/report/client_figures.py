@@ -1,4 +1,4 @@
-"""Figures of the clients: how a metric and how the labels spread over them."""
+"""Figures of the clients: a metric by client, and the distribution of a variable."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 
-from simulations.gap.bootstrap import Better, per_client_summary
-from simulations.gap.wording import format_value
+from shared.data.profile import CountTable
+from shared.metrics.catalogue import better
+from shared.metrics.headline import format_value
+from simulations.gap.bootstrap import per_client_summary
 from simulations.report.figure_style import (
     FEDERATED,
     LINES,
     POOLED,
     WIDTH,
-    calm,
-    capital,
+    add_colour_bar,
+    capitalized,
+    heat_map,
     metric_name,
     plain,
-    shade_scale,
-    shaded,
-    state,
+    set_title,
+    style_axes,
     thousands,
 )
 
@@ -34,8 +35,6 @@ def client_bars(
     values: Mapping[str, float],
     aggregate: float | None = None,
     pooled: float | None = None,
-    *,
-    better: Better = "higher",
 ) -> Figure:
     """A metric of each client, as its distance from the aggregate.
 
@@ -47,15 +46,18 @@ def client_bars(
         Over all clients; their median if not given.
     pooled : float, optional
         Of the pooled model.
-    better : {"higher", "lower"}
-        The worst client is named in the title.
+
+    Returns
+    -------
+    Figure
+        Its title names the worst client.
     """
     fig = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = fig.subplots()
-    calm(axes)
+    style_axes(axes)
     heights = np.array(list(values.values()), dtype=float)
     size = min(1.0, 0.3 + 15 / max(len(heights), 1))
-    summary = per_client_summary(values, better=better)
+    summary = per_client_summary(values, better=better(metric.rpartition("/")[2]))
     base = summary.median if aggregate is None else aggregate
     axes.vlines(range(len(heights)), base, heights, color=FEDERATED, linewidth=5 * size, alpha=0.5)
     axes.plot(heights, "o", color=FEDERATED, markersize=8 * size, label="one client, federated model")
@@ -68,51 +70,42 @@ def client_bars(
     _name_clients(axes, list(values))
     axes.set_ylabel(metric_name(metric))
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, handlelength=3.2)
-    worst = f"{plain(summary.worst_name)} is worst at {format_value(summary.worst)}"
-    said = f"{worst}, spread {format_value(summary.spread)}" if summary.worst_name else "no client has a value"
-    state(fig, f"{capital(metric_name(metric))} by client: {said}")
+    worst = f"worst {plain(summary.worst_name)} at {format_value(summary.worst)}"
+    text = f"{worst}, spread {format_value(summary.spread)}" if summary.worst_name else "no client has a value"
+    set_title(fig, f"{capitalized(metric_name(metric))} by client: {text}")
     return fig
 
 
-def label_distribution(counts: ArrayLike, classes: Sequence[str], names: Sequence[str] | None = None) -> Figure:
-    """How many examples of which class each client has.
-
-    Parameters
-    ----------
-    counts : array [clients, classes], int
-    names : sequence of str, optional
-        Of the clients; their numbers from 0 unless given.
+def value_distribution(table: CountTable) -> Figure:
+    """How many training examples of which value each client has.
 
     Returns
     -------
     Figure
-        Above, the clients' sizes; below, a column a client, shaded by the share of each class in it and,
+        Above, the clients' sizes; below, one column per client, shaded by the share of each value in it and,
         where there is room, with the counts.
     """
-    table = np.asarray(counts, dtype=np.int64)
-    num_clients, num_classes = table.shape
-    names = [str(number) for number in range(num_clients)] if names is None else names
-    assert table.shape == (len(names), len(classes)), (table.shape, len(names), len(classes))
-    sizes = table.sum(axis=1)
-    shares = table / np.maximum(sizes, 1)[:, None]
+    counts, sizes = table.counts, table.sizes
+    num_clients, num_values = counts.shape
+    shares = counts / np.maximum(sizes, 1)[:, None]
 
-    fig = Figure(figsize=(WIDTH, 2.6 + 0.34 * num_classes), layout="constrained")
-    above, below = fig.subplots(2, 1, sharex=True, height_ratios=[1.3, 0.3 + 0.34 * num_classes])
-    calm(above)
+    fig = Figure(figsize=(WIDTH, 2.6 + 0.34 * num_values), layout="constrained")
+    above, below = fig.subplots(2, 1, sharex=True, height_ratios=[1.3, 0.3 + 0.34 * num_values])
+    style_axes(above)
     above.bar(range(num_clients), sizes, color="#666666", width=0.8)
     above.set_ylabel("examples")
     above.yaxis.set_major_formatter(thousands())
     above.tick_params(bottom=False, labelbottom=False)
-    room, needed = 4.6 / num_clients, 0.08 * len(f"{table.max():,}")  # inches
-    mesh = shaded(below, shares.T, table.T if needed < room else None)
-    below.set_yticks(range(num_classes), [plain(name) for name in classes])
-    _name_clients(below, names)
+    room, needed = 4.6 / num_clients, 0.08 * len(f"{counts.max():,}")  # inches
+    mesh = heat_map(below, shares.T, counts.T if needed < room else None)
+    below.set_yticks(range(num_values), [plain(name) for name in table.values])
+    _name_clients(below, table.clients)
     below.set_xlabel("client")
-    shade_scale(fig, mesh, below, name="share of the client")
+    add_colour_bar(fig, mesh, below, name="share of the client")
     largest = shares.max(axis=1)
-    sizes_said = f"{sizes.min():,} to {sizes.max():,} examples each"
-    classes_said = f"largest class {largest.min():.0%} to {largest.max():.0%}"
-    state(fig, f"{num_clients} clients: {sizes_said}, {classes_said}")
+    sizes_text = f"{sizes.min():,} to {sizes.max():,} examples each"
+    values_text = f"largest {plain(table.variable)} {largest.min():.0%} to {largest.max():.0%}"
+    set_title(fig, f"{num_clients} clients: {sizes_text}, {values_text}")
     return fig
 
 

@@ -1,4 +1,4 @@
-"""Figures of a comparison: learning curves and gaps; the others come from its neighbours."""
+"""Figures of a comparison: learning curves and the gap of each metric."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from simulations.gap.bootstrap import GapRow
-from simulations.gap.wording import format_interval, format_value, label
-from simulations.report.client_figures import client_bars, label_distribution
+from shared.metrics.catalogue import spec_of
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import format_interval, format_value
+from simulations.gap.wording import named
+from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.figure_style import (
     FEDERATED,
     GREY,
     LINES,
     POOLED,
     WIDTH,
-    calm,
-    capital,
+    capitalized,
     metric_name,
     save,
-    state,
+    set_title,
+    style_axes,
     thousands,
     to_svg,
 )
@@ -34,7 +36,7 @@ __all__ = [
     "client_bars",
     "confusion_matrices",
     "gap_figure",
-    "label_distribution",
+    "value_distribution",
     "learning_curves",
     "mean_history",
     "roc_curves",
@@ -99,7 +101,7 @@ def learning_curves(
     """
     fig = Figure(figsize=(WIDTH, 4.0), layout="constrained")
     axes = fig.subplots()
-    calm(axes, grid="both")
+    style_axes(axes, grid="both")
     for number, history in enumerate(clients):
         axes.plot(*_columns(history), color=GREY, alpha=0.6, linewidth=0.8, label="" if number else "clients")
     ends = []
@@ -127,7 +129,7 @@ def learning_curves(
     axes.xaxis.set_major_formatter(thousands())
     if axes.lines:
         axes.legend(frameon=False, fontsize=9, handlelength=3.2)
-    state(fig, f"{capital(metric_name(metric))}: {', '.join(ends) or 'no values'}")
+    set_title(fig, f"{capitalized(metric_name(metric))}: {', '.join(ends) or 'no values'}")
     return fig
 
 
@@ -143,13 +145,10 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
     -------
     Figure
         To the right of zero pooling is better: gaps of metrics whose lower values are better (↓) are drawn
-        mirrored. The loss, which has no upper end, has a scale of its own.
+        mirrored. Metrics without bounds, such as the loss, have a scale of their own.
     """
-    scales = [
-        part
-        for part in ([r for r in rows if r.metric == "loss"], [r for r in rows if r.metric != "loss"])
-        if part
-    ]
+    bounded = [row for row in rows if spec_of(row.metric).is_bounded]
+    scales = [part for part in ([row for row in rows if row not in bounded], bounded) if part]
     heights = [len(part) + 1.2 for part in scales]
     fig = Figure(figsize=(WIDTH, 0.8 + 0.36 * sum(heights)), layout="constrained")
     parts = fig.subplots(len(scales), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -164,15 +163,15 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
         color="#555555",
         va="bottom",
     )
-    state(fig, _gap_title(rows))
+    set_title(fig, _gap_title(rows))
     return fig
 
 
 def _forest(axes: Axes, rows: Sequence[GapRow]) -> None:
-    calm(axes, grid="x")
+    style_axes(axes, grid="x")
     axes.axvline(0.0, color="black", linewidth=1.0)
     for position, row in enumerate(rows):
-        sign = 1.0 if row.better == "higher" else -1.0
+        sign = -1.0 if row.better == "lower" else 1.0
         colour = {"worse": POOLED, "better": FEDERATED}.get(row.verdict, GREY)
         filling = "white" if row.verdict == "unclear" else colour  # seen without colour too
         axes.plot([sign * row.gap.low, sign * row.gap.high], [position] * 2, color=colour, linewidth=2.2)
@@ -185,8 +184,7 @@ def _forest(axes: Axes, rows: Sequence[GapRow]) -> None:
             fontsize=9,
             annotation_clip=False,
         )
-    names = [f"{label(row.metric)} {'↑' if row.better == 'higher' else '↓'}" for row in rows]
-    axes.set_yticks(range(len(rows)), names)
+    axes.set_yticks(range(len(rows)), [named(row) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.margins(x=0.1)
 

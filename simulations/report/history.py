@@ -1,25 +1,22 @@
-"""Reads what the twins left in the store and on disk, in the shape that tables and figures want."""
+"""Reads curves, client values, costs and predictions of the twins, for tables and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from shared.metrics.outputs import OUTPUTS_FILE, Outputs, UnreadableOutputs
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
-from shared.training.evaluation import PREDICTIONS
-from simulations.gap.bootstrap import Predictions
 
 History = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took.
+    """Cost of a run.
 
     Attributes
     ----------
@@ -38,22 +35,17 @@ class Cost:
     bytes_up: int
 
 
-def read_predictions(home: Home, run_id: int) -> Predictions:
-    """A run's answers on the test rows.
+def read_outputs(home: Home, run_id: int) -> Outputs:
+    """A run's outputs on the test set.
 
     Raises
     ------
     TrackingError
     """
-    path = home.run_dir(run_id) / PREDICTIONS
+    path = home.run_dir(run_id) / OUTPUTS_FILE
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return Predictions(
-                probabilities=file["probabilities"].astype(np.float64),
-                labels=file["labels"].astype(np.int64),
-                threshold=float(file["threshold"]),
-            )
-    except (OSError, KeyError, ValueError) as error:
+        return Outputs.load(path)
+    except (OSError, UnreadableOutputs) as error:
         raise TrackingError(f"the predictions of run {run_id} cannot be read from {path}: {error}") from None
 
 
@@ -102,7 +94,7 @@ def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]
 
 
 def cost(store: Store, run_id: int) -> Cost:
-    """What a run took."""
+    """Cost of a run."""
     run, rounds = store.runs.get(run_id), store.rounds.of_run(run_id)
     seen = _examples_seen(store.metrics.of_run(run_id), federated=run.training_mode == "federated")
     return Cost(

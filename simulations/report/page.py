@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML file without scripts or requests, from the numbers in a `Report`."""
+"""`Report`: the report of a comparison as one self-contained HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from simulations.gap.bootstrap import GapRow
-from simulations.gap.wording import label, summary_sentence
+from shared.metrics.catalogue import label, spec_of
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import summary_sentence
 from simulations.report.html import figure_html, gap_html, table_html
 from simulations.report.tables import DataTable, client_summary_table, flatten
 
@@ -33,7 +34,7 @@ class ReportFigure:
 
 @dataclass(frozen=True)
 class CostRow:
-    """What one mode of training took.
+    """Cost of one mode of training.
 
     Attributes
     ----------
@@ -66,12 +67,14 @@ class Report:
         Run ids by what they are, such as ``pooled``.
     clients : mapping of str to mapping of str to float
         By metric, then by the client's name.
+    values : sequence of DataTable
+        What the clients train on, one table a variable.
     config : mapping
         Nested settings.
     differences : DataTable or None
         From `simulations.report.tables.config_differences`.
     command : str
-        Does it again.
+        Command that reproduces the comparison.
     grouped : bool
         Whether whole groups of test examples (patients) were resampled.
     """
@@ -86,7 +89,7 @@ class Report:
     runs: Mapping[str, Sequence[int]]
     costs: Sequence[CostRow]
     clients: Mapping[str, Mapping[str, float]]
-    label_counts: DataTable | None
+    values: Sequence[DataTable]
     figures: Sequence[ReportFigure]
     config: Mapping[str, Any]
     differences: DataTable | None
@@ -128,9 +131,9 @@ def render(report: Report) -> str:
         ("figures", "Figures", _figures(report.figures)),
         ("clients", "Clients", _clients_section(report)),
         ("cost", "Cost", table_html(_cost_table(report.costs)) if report.costs else ""),
-        ("method", "How the intervals are made", _method(report)),
+        ("method", "Methods: intervals", _method(report)),
         ("settings", "Settings", _settings(report)),
-        ("again", "Do it again", f"<pre><code>{escape(report.command)}</code></pre>"),
+        ("again", "Reproduce", f"<pre><code>{escape(report.command)}</code></pre>"),
     ]
     shown = [(key, heading, body) for key, heading, body in sections if body]
     links = "".join(f'<li><a href="#{key}">{escape(heading)}</a></li>' for key, heading, _ in shown)
@@ -178,11 +181,11 @@ def _figures(figures: Sequence[ReportFigure]) -> str:
 
 def _clients_section(report: Report) -> str:
     parts = [table_html(client_summary_table(report.clients))] if report.clients else []
-    if report.label_counts is not None:
-        counts = table_html(report.label_counts)
-        few = len(report.label_counts.rows) <= _UNFOLDED
-        summary = f"<summary>{escape(report.label_counts.caption)}</summary>"
-        parts.append(counts if few else f"<details>{summary}{counts}</details>")
+    for values in report.values:
+        counts = table_html(values)
+        summary = f"<summary>{escape(values.caption)}</summary>"
+        folded = f"<details>{summary}{counts}</details>"
+        parts.append(counts if len(values.rows) <= _UNFOLDED else folded)
     return "".join(parts)
 
 
@@ -191,8 +194,8 @@ def _cost_table(costs: Sequence[CostRow]) -> DataTable:
         [cost.mode, _duration(cost.seconds), cost.examples, _size(cost.bytes_down), _size(cost.bytes_up)]
         for cost in costs
     ]
-    columns = ["mode", "time", "examples seen", "sent to clients", "sent by clients"]
-    return DataTable("What training took", columns, rows)
+    columns = ["mode", "time", "examples seen", "to clients", "from clients"]
+    return DataTable("Cost of one run", columns, rows)
 
 
 def _method(report: Report) -> str:
@@ -200,28 +203,30 @@ def _method(report: Report) -> str:
     what = "groups of test examples (patients)" if report.grouped else "test examples"
     several = (
         f" Each resample also draws {seeds - 1} of the {seeds} seeds, in pairs; "
-        "with few seeds, what they add to the intervals is a rough guess."
+        "with few seeds, their contribution to the intervals is a rough estimate."
         if seeds > 1
-        else " There is one seed, so the intervals do not show how results vary between seeds."
+        else " With one seed, the intervals do not cover variation between seeds."
     )
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in report.rows if row.undefined]
     missing = (
-        f"<p>Left out, because a class was missing in the resample: {escape(', '.join(left_out))}.</p>"
+        f"<p>Resamples dropped because a class was missing: {escape(', '.join(left_out))}.</p>"
         if left_out
         else ""
     )
+    definitions = "".join(
+        f"<li>{escape(spec.label)}: {escape(spec.description)}</li>"
+        for spec in (spec_of(row.metric) for row in report.rows)
+        if spec.description
+    )
     return (
         f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
-        "replacement, the same for all models, so that what the twins share cancels in the gap."
-        f"{several}</p><p>Precision, recall, F1, AUROC and average precision are those of class 1 if there are "
-        "two classes, and means over the classes if there are more. The calibration error is the expected "
-        "calibration error over 15 bins, as measured on a test set of this size: small ones make it larger.</p>"
-        f"{missing}"
+        "replacement, the same for all models, so that shared variation cancels in the gap."
+        f"{several}</p><ul>{definitions}</ul>{missing}"
     )
 
 
 def _settings(report: Report) -> str:
-    changed = "<p>The twins share all settings.</p>"
+    changed = "<p>The twins have identical settings.</p>"
     if report.differences is not None and report.differences.rows:
         changed = table_html(report.differences)
     rows = [[name, value] for name, value in flatten(report.config).items()]

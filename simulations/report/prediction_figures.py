@@ -1,4 +1,4 @@
-"""Figures of answers on the test set: confusion matrices and ROC curves, side by side for several models."""
+"""Figures of test predictions: confusion matrices and ROC curves of several models."""
 
 from __future__ import annotations
 
@@ -6,30 +6,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from simulations.gap.weighted_metrics import Floats, Predictions, metric_values
-from simulations.gap.wording import format_value
-from simulations.report.figure_style import LINES, calm, colour_of, plain, shade_scale, shaded, state
+from shared.metrics.averages import Floats
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.headline import format_value
+from shared.metrics.outputs import Outputs
+from simulations.report.figure_style import (
+    LINES,
+    add_colour_bar,
+    colour_of,
+    heat_map,
+    plain,
+    set_title,
+    style_axes,
+)
 
 _COUNTED = 12  # more classes than this: shades without numbers
 
 
-def confusion_matrix(pred: Predictions) -> NDArray[np.int64]:
-    """How often which class was taken for which.
-
-    Returns
-    -------
-    ndarray [classes, classes], int64
-        A row a true class, a column a predicted class.
-    """
-    num_classes = pred.probabilities.shape[1]
-    pairs = pred.labels * num_classes + pred.predicted()
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
-
-
 def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> Figure:
-    """Confusion matrices side by side, with counts, shaded by the share of each row.
+    """Confusion matrices side by side, with counts, heat_map by the share of each row.
 
     Parameters
     ----------
@@ -48,7 +45,7 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]
     mesh = None
     for axes, (title, table) in zip(grid, tables.items(), strict=False):
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        mesh = shaded(axes, shares, table if len(classes) <= _COUNTED else None)
+        mesh = heat_map(axes, shares, table if len(classes) <= _COUNTED else None)
         axes.set_aspect("equal")
         crowded = len(classes) > 3
         axes.set_xticks(range(len(classes)), names, rotation=90 if crowded else 0)
@@ -59,13 +56,13 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]
     fig.supxlabel("predicted class", fontsize=10)
     fig.supylabel("true class", fontsize=10)
     if mesh is not None:
-        shade_scale(fig, mesh, list(grid), name="share of the true class")
+        add_colour_bar(fig, mesh, list(grid), name="share of the true class")
     right = [f"{plain(t)} {np.trace(m) / max(m.sum(), 1):.1%}" for t, m in tables.items()]
-    state(fig, f"Right answers: {', '.join(right)}")
+    set_title(fig, f"Accuracy: {', '.join(right)}")
     return fig
 
 
-def macro_roc(pred: Predictions) -> tuple[Floats, Floats]:
+def macro_roc(outputs: Outputs) -> tuple[Floats, Floats]:
     """The ROC curve; of more than two classes, the mean over the one-vs-rest curves.
 
     Returns
@@ -77,12 +74,11 @@ def macro_roc(pred: Predictions) -> tuple[Floats, Floats]:
     """
     from sklearn.metrics import roc_curve  # a second to import, which most figures do without
 
-    num_classes = pred.probabilities.shape[1]
     curves = []
-    for k in range(num_classes) if num_classes > 2 else (1,):
-        positive = pred.labels == k
-        if positive.any() and not positive.all() and np.isfinite(pred.probabilities).all():
-            false_rate, true_rate, _ = roc_curve(positive, pred.probabilities[:, k])
+    for k in ClassificationMetrics(outputs.num_classes).measured_classes:
+        positive = outputs.targets == k
+        if positive.any() and not positive.all() and outputs.is_finite:
+            false_rate, true_rate, _ = roc_curve(positive, outputs.predictions[:, k])
             curves.append((np.asarray(false_rate, float), np.asarray(true_rate, float)))
     if len(curves) < 2:
         return curves[0] if curves else (np.zeros(0), np.zeros(0))
@@ -93,30 +89,30 @@ def macro_roc(pred: Predictions) -> tuple[Floats, Floats]:
     return np.repeat(rates, 2), np.stack([lower, upper], axis=1).ravel()
 
 
-def roc_curves(predictions: Mapping[str, Predictions], classes: Sequence[str]) -> Figure:
+def roc_curves(predictions: Mapping[str, Outputs], classes: Sequence[str]) -> Figure:
     """ROC curves with their areas.
 
     Parameters
     ----------
-    predictions : mapping of str to Predictions
+    predictions : mapping of str to Outputs
         By title, such as ``pooled``.
     classes : sequence of str
         Two: the curve of class 1, with a dot at the threshold. More: the macro average, see `macro_roc`.
     """
     fig = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = fig.subplots()
-    calm(axes, grid="both")
+    style_axes(axes, grid="both")
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1.0)
-    said = []
-    for position, (title, pred) in enumerate(predictions.items()):
-        assert pred.probabilities.shape[1] == len(classes), (pred.probabilities.shape, len(classes))
+    areas = []
+    for position, (title, outputs) in enumerate(predictions.items()):
+        judge = ClassificationMetrics(len(classes))
         colour = colour_of(title, position)
-        area = f"{plain(title)} {format_value(float(metric_values(pred)['auroc'][0]))}"
-        said.append(area)
+        area = f"{plain(title)} {format_value(judge.values(outputs).get('auroc', np.nan))}"
+        areas.append(area)
         style = LINES.get(colour, "-")
-        axes.plot(*macro_roc(pred), color=colour, linestyle=style, linewidth=2.0, label=area)
-        if len(classes) == 2 and np.isfinite(pred.probabilities).all():
-            false_rate, true_rate = _at_threshold(pred)
+        axes.plot(*macro_roc(outputs), color=colour, linestyle=style, linewidth=2.0, label=area)
+        if len(classes) == 2 and outputs.is_finite:
+            false_rate, true_rate = _at_threshold(outputs)
             axes.plot(false_rate, true_rate, "o", color=colour, markersize=7, markeredgecolor="white")
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.02)
@@ -124,16 +120,16 @@ def roc_curves(predictions: Mapping[str, Predictions], classes: Sequence[str]) -
     axes.set_xlabel("false positive rate" + ("" if len(classes) == 2 else " (one class against the rest)"))
     of = f" of {plain(classes[1])}" if len(classes) == 2 else f", mean of {len(classes)} classes"
     axes.set_ylabel(f"true positive rate{of}")
-    if said:
+    if areas:
         note = "AUROC (dot: at the threshold)" if len(classes) == 2 else "AUROC"
         axes.legend(
             loc="lower right", frameon=False, fontsize=9, title=note, title_fontsize=9, handlelength=3.2
         )
-    state(fig, f"ROC: {', '.join(said) or 'no models'}")
+    set_title(fig, f"ROC: {', '.join(areas) or 'no models'}")
     return fig
 
 
-def _at_threshold(pred: Predictions) -> tuple[float, float]:
-    claimed, positive = pred.predicted() == 1, pred.labels == 1
-    rates = [claimed[side].mean() if side.any() else np.nan for side in (~positive, positive)]
+def _at_threshold(outputs: Outputs) -> tuple[float, float]:
+    (tn, fp), (fn, tp) = ClassificationMetrics(2).confusion(outputs)
+    rates = [part / whole if whole else np.nan for part, whole in ((fp, tn + fp), (tp, fn + tp))]
     return float(rates[0]), float(rates[1])

@@ -1,4 +1,4 @@
-"""Tables of a report: what `DataTable` holds, and the numbers behind each figure in that shape."""
+"""`DataTable`: the tables of a report, with the numbers behind each figure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulations.gap.bootstrap import Better, GapRow, per_client_summary
-from simulations.gap.weighted_metrics import Predictions
-from simulations.gap.wording import label
+from shared.data.profile import CountTable
+from shared.metrics.catalogue import better, label
+from shared.metrics.gap import GapRow
+from shared.metrics.outputs import Outputs
+from simulations.gap.bootstrap import per_client_summary
 from simulations.report.comparison_figures import X_LABELS, History, mean_history
-from simulations.report.figure_style import capital, metric_name
+from simulations.report.figure_style import capitalized, metric_name
 from simulations.report.prediction_figures import macro_roc
 
 Cell = str | int | float | None
@@ -54,13 +56,13 @@ def curve_table(
     Parameters
     ----------
     pooled_history, federated_history : sequence of sequence of (x, value)
-        One a seed.
+        One per seed.
     x : str
         What the x values count.
     """
     pooled, federated = dict(mean_history(pooled_history)), dict(mean_history(federated_history))
     rows = [[_number(at), pooled.get(at), federated.get(at)] for at in sorted({*pooled, *federated})]
-    caption = f"{capital(metric_name(metric))} during training, mean over seeds"
+    caption = f"{capitalized(metric_name(metric))} during training, mean over seeds"
     return DataTable(caption, [X_LABELS.get(x, x), "pooled", "federated"], rows)
 
 
@@ -83,52 +85,35 @@ def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
         By the client's name.
     """
     rows: list[list[Cell]] = [[name, value] for name, value in values.items()]
-    return DataTable(f"{capital(metric_name(metric))} of each client", ["client", metric_name(metric)], rows)
+    return DataTable(f"{capitalized(metric_name(metric))} per client", ["client", metric_name(metric)], rows)
 
 
-def client_summary_table(
-    values: Mapping[str, Mapping[str, float]], *, better: Mapping[str, Better] | None = None
-) -> DataTable:
+def client_summary_table(values: Mapping[str, Mapping[str, float]]) -> DataTable:
     """The worst, median and best client of each metric.
 
     Parameters
     ----------
     values : mapping of str to mapping of str to float
         By metric, then by the client's name.
-    better : mapping of str to {"higher", "lower"}, optional
-        Lower for losses and errors, else higher, where not given.
     """
     rows: list[list[Cell]] = []
     for metric, clients in values.items():
-        falling: Better = "lower" if metric.endswith(("loss", "error")) else "higher"
-        summary = per_client_summary(clients, better=(better or {}).get(metric, falling))
+        summary = per_client_summary(clients, better=better(metric.rpartition("/")[2]))
         worst, best = (summary.worst_name or None, summary.worst), (summary.best_name or None, summary.best)
         rows.append([metric_name(metric), *worst, summary.median, *best, summary.spread])
     columns = ["metric", "worst client", "worst", "median", "best client", "best", "spread"]
     return DataTable("Federated model by client; spread: largest minus smallest", columns, rows)
 
 
-def label_table(counts: ArrayLike, classes: Sequence[str], names: Sequence[str] | None = None) -> DataTable:
-    """The numbers of `simulations.report.comparison_figures.label_distribution`.
-
-    Parameters
-    ----------
-    counts : array [clients, classes], int
-    names : sequence of str, optional
-        Of the clients; their numbers from 0 unless given.
-
-    Returns
-    -------
-    DataTable
-        With sums on the right and below.
-    """
-    table = np.asarray(counts, dtype=np.int64)
-    names = [str(number) for number in range(len(table))] if names is None else names
+def value_table(table: CountTable) -> DataTable:
+    """The numbers of `simulations.report.client_figures.value_distribution`, with sums on two sides."""
+    counts, sizes = table.counts, table.sizes
     rows: list[list[Cell]] = [
-        [name, *row.tolist(), int(row.sum())] for name, row in zip(names, table, strict=True)
+        [name, *row.tolist(), int(size)] for name, row, size in zip(table.clients, counts, sizes, strict=True)
     ]
-    rows.append(["all", *table.sum(axis=0).tolist(), int(table.sum())])
-    return DataTable("Training examples of each client and class", ["client", *classes, "all"], rows)
+    rows.append(["all", *counts.sum(axis=0).tolist(), int(sizes.sum())])
+    caption = f"Training examples per client and {table.variable}"
+    return DataTable(caption, ["client", *table.values, "all"], rows)
 
 
 def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> DataTable:
@@ -148,7 +133,7 @@ def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -
     return DataTable("Test examples of each true class, by predicted class", columns, rows)
 
 
-def roc_table(predictions: Mapping[str, Predictions]) -> DataTable:
+def roc_table(predictions: Mapping[str, Outputs]) -> DataTable:
     """Points on the curves of `simulations.report.comparison_figures.roc_curves`.
 
     Returns

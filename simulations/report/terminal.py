@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shared.metrics.catalogue import better, client_metric, label
+from shared.metrics.gap import stored_gap
+from shared.metrics.headline import summary_sentence
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.gap.bootstrap import per_client_summary
-from simulations.gap.stored import gap_rows
-from simulations.gap.wording import gap_table, summary_sentence
+from simulations.gap.wording import gap_table
 from simulations.report.build import cost_rows
 from simulations.report.history import client_values
 from simulations.twins import Twins
@@ -29,13 +31,13 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
         There is no such run.
     """
     run = store.runs.get(run_id)
-    rows, twins, folder = gap_rows(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
+    rows, twins, folder = stored_gap(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
     console.print(gap_table(rows))
     console.print(cost_table(twins, store=store))
     console.print(summary_sentence(rows, num_clients=run.config["federation"]["num_clients"]))
     clients = clients_summary(twins, store=store)
     for name, value in (
-        ("clients", f"validation accuracy: {clients}"),
+        ("clients", f"validation {label(client_metric())}: {clients}"),
         ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
         ("database", home.database_url if home.database_url.startswith("sqlite") else "PostgreSQL"),
         ("report", str(folder / "report.html")),
@@ -45,11 +47,11 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
 
 
 def clients_summary(twins: Twins, *, store: Store) -> str:
-    """How the last global model's validation accuracy spreads over the clients of the first seed."""
-    values = client_values(store, twins.federated[0], metric="accuracy")
+    """How the last global model's validation metric spreads over the clients of the first seed."""
+    values = client_values(store, twins.federated[0], metric=client_metric())
     if not values:
-        return "no client has validation rows"
-    spread = per_client_summary(values)
+        return "no validation rows"
+    spread = per_client_summary(values, better=better(client_metric()))
     return (
         f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
         f"best {spread.best:.3f} ({escape(spread.best_name)}), spread {spread.spread:.3f}"
@@ -58,7 +60,7 @@ def clients_summary(twins: Twins, *, store: Store) -> str:
 
 def cost_table(twins: Twins, *, store: Store) -> Table:
     """What each kind of twin took, as means over the seeds."""
-    table = Table(title="cost of one run", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title="cost per run", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
         table.add_column(name, justify="left" if not name else "right")
     for row in cost_rows(twins, store=store):

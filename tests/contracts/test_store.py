@@ -18,6 +18,7 @@ from shared.tracking.rows import ClientRow
 from shared.tracking.schema import run, run_metrics
 from shared.tracking.store import Store
 from tests.contracts.store_workers import NOON, new_run, point
+from tests.profiles import stored
 
 
 def key(row) -> tuple:
@@ -281,8 +282,8 @@ class TestRounds:
 
     def test_clients(self, store):
         run_id = new_run(store)
-        row = ClientRow(run_id, 1, str(2**64 - 1), "St. Mary\0", 12, [5, 7])
-        other = dataclasses.replace(row, client_id=0, node_id="17", name="b", label_counts=[])
+        row = ClientRow(run_id, 1, str(2**64 - 1), "St. Mary\0", 12, stored(5, 7))
+        other = dataclasses.replace(row, client_id=0, node_id="17", name="b", profile=stored())
         store.clients.add(run_id, [row, other])
         assert store.clients.of_run(run_id) == [other, dataclasses.replace(row, name="St. Mary\ufffd")]
         store.clients.add(run_id, [dataclasses.replace(other, num_examples=99)])

@@ -15,6 +15,7 @@ from shared.tracking.rows import ClientRow
 from shared.tracking.schema import run
 from shared.tracking.store import Store
 from tests.contracts.store_workers import NOON, new_run, point, worker
+from tests.profiles import stored
 
 NOTHING = frozenset()
 
@@ -40,7 +41,9 @@ WRITES = {
     "set_owner": lambda store, run_id: store.runs.set_owner(run_id, 1),
     "add_metrics": lambda store, run_id: store.metrics.add(run_id, [point()]),
     "add_round": lambda store, run_id: store.rounds.add(run_id, round=1, **ROUND),
-    "add_clients": lambda store, run_id: store.clients.add(run_id, [ClientRow(run_id, 0, "1", "a", 1, [1])]),
+    "add_clients": lambda store, run_id: store.clients.add(
+        run_id, [ClientRow(run_id, 0, "1", "a", 1, stored(1))]
+    ),
     "add_server_evaluation": lambda store, run_id: store.evaluations.add(
         run_id, round=1, loss=0.5, metrics={}, confusion=None, num_examples=1
     ),

@@ -15,7 +15,7 @@ from federated.deploy.demo.testbed import SERVER, Testbed
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.images.dataset import ImageData, load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
 
 SITES = ("north", "south", "east")
 CLASSES = [str(number) for number in range(10)]
@@ -33,7 +33,7 @@ def write_sites(folder: Path, *, cache: Path) -> dict[str, Path]:
     """The digits as three sites and a server hold them; one of the sites keeps them in a ZIP."""
     cfg = pooled()
     data = load_images(cfg.data, cache_dir=cache)
-    parts = partition_images(data, cfg=cfg.partition, num_partitions=len(SITES))
+    parts = partition(data, cfg=cfg.partition, num_partitions=len(SITES))
     paths = {name: folder / (f"{name}.zip" if name == "south" else name) for name in SITES}
     for name, rows in zip(SITES, parts, strict=True):
         write_share(data, rows=rows, path=paths[name], site=name)

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from federated.messages.records import ARRAYS, CLIENT, CONFIG, SERVER_ROUND, ClientInfo, reply_content
 from shared.config.config import Config
+from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
 from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow, RoundRow, RunRow
 from shared.tracking.store import Store
+from tests.profiles import labelled
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,9 @@ def toy_app(
             "client_id": me,
             "num_partitions": int(context.node_config["num-partitions"]),
             "name": f"site {me}",
-            "classes": list(classes),
+            "schema": Schema(classes=tuple(classes)),
             "num_examples": counts[me],
-            "label_counts": [counts[me], *[0] * (len(classes) - 1)],
+            "profile": labelled(counts[me], *[0] * (len(classes) - 1), names=classes),
             "num_val": (num_val or counts)[me],
         }
         return Message(RecordDict({CLIENT: ClientInfo(**info(values)).to_record()}), reply_to=message)

@@ -18,6 +18,7 @@ from shared.metrics.point import MetricPoint
 from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow, RunRow
 from shared.tracking.store import Store
+from tests.profiles import stored
 from tests.service.server_kit import serving
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -90,7 +91,9 @@ def add_round(store: Store, run_id: int, number: int) -> None:
 
 
 def clients(run_id: int) -> list[ClientRow]:
-    return [ClientRow(run_id, number, str(1000 + number), f"site {number}", 50, [20, 30]) for number in (0, 1)]
+    return [
+        ClientRow(run_id, number, str(1000 + number), f"site {number}", 50, stored(20, 30)) for number in (0, 1)
+    ]
 
 
 def is_json(value: Any) -> bool:

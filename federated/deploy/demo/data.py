@@ -16,7 +16,7 @@ from federated.kit.site_data import source_of
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.images.dataset import ImageData, load_images
-from shared.data.partition.partition import partition_images
+from shared.data.partition.partition import partition
 from shared.runtime.errors import DeployError
 from shared.runtime.home import Home, open_home
 
@@ -121,7 +121,7 @@ def share_out(
     """
     cfg = compose([*settings, *_PARTITION])
     data = load_images(cfg.data, cache_dir=home.cache)
-    parts = partition_images(data, cfg=cfg.partition, num_partitions=len(SITES))
+    parts = partition(data, cfg=cfg.partition, num_partitions=len(SITES))
     paths = {}
     for name, rows in zip(SITES, parts, strict=True):
         suffix = ".zip" if name == SITES[0] else ""  # sites need not agree on that

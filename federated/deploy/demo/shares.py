@@ -51,7 +51,7 @@ def _files(data: ImageData, rows: npt.NDArray[np.int64], site: str) -> Iterator[
     table.writerow(["filename", "label", "split", "site", *(["patient_id"] if data.groups is not None else [])])
     for row in rows.tolist():
         name = f"{row:06d}.png"
-        patient = [f"p{data.groups[row]}"] if data.groups is not None else []
+        patient = [f"p{data.groups.numbers[row]}"] if data.groups is not None else []
         table.writerow([name, data.classes[data.labels[row]], data.splits[row], site, *patient])
         buffer = io.BytesIO()
         pixels = np.array(data.images[row])

@@ -96,8 +96,8 @@ def _labels(cfg: DataConfig, cache_dir: Path) -> Finding:
                 f"{len(lost)} of {len(wanted)} images that metadata.csv names are not there:\n"
                 + bullet_list(lost, limit=10)
             )
-    counts = Counter(notes.labels.tolist())
-    shown = ", ".join(f"{name}: {counts.get(number, 0)}" for number, name in enumerate(notes.classes))
-    people = f", {len(notes.patients)} patients" if notes.groups is not None else ""
+    counts = Counter(notes.strata.numbers.tolist())
+    shown = ", ".join(f"{name}: {counts.get(number, 0)}" for number, name in enumerate(notes.strata.names))
+    people = f", {len(notes.groups.names)} patients" if notes.groups is not None else ""
     given = "" if notes.given is None else f", {int(np.sum(notes.given == 'train'))} of them to train"
     return Finding("data", "ok", f"{len(table)} images{people}{given}; {shown}")

@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,70 +16,40 @@ import numpy.typing as npt
 
 from shared.config.data import DataConfig
 from shared.data.cache import drop_entry, open_entry, remember_digest
+from shared.data.dataset import SIDES, Dataset
 from shared.data.pixels.files import Content
 from shared.data.progress import progress_bar
+from shared.data.schema import Schema
 from shared.data.sources.open import Source, open_source
 from shared.data.sources.table import Table, annotate
-from shared.data.split import SIDES, make_splits
+from shared.data.split.split import make_splits
 from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
 
 _FORMAT = 1  # of a cache entry; counts up when the same files would give other pixels
 _IMAGES, _TABLE = "images.npy", "table.json"
 
 
-@dataclass(frozen=True)
-class ImageData:
-    """Images with labels, splits and patients; row ``i`` of every array is the same image.
+@dataclass(frozen=True, kw_only=True)
+class ImageData(Dataset):
+    """Images with labels; row ``i`` of every array is the same image.
+
+    Its strata are the labels, its groups the patients. The column that ``data.columns.site`` names is among
+    ``columns`` as ``site`` too.
 
     Attributes
     ----------
     images : ndarray [N, C, H, W], uint8
         Memory-mapped, read-only.
     labels : ndarray [N], int64
-    classes : tuple of str
-        Label names by number.
-    splits : ndarray [N], str
-        ``train``, ``val`` or ``test``.
-    groups : ndarray [N], int64, or None
-        Patient number, from 0; None if the data names no patients.
-    columns : dict of str to ndarray [N], str
-        Every other column of ``metadata.csv`` by its name in the file; the column that ``data.columns.site``
-        names is there as ``site`` too.
-    fingerprint : str
-        Hex key of content and preprocessing.
-    skipped : int
-        Rows dropped by ``data.on_bad_image=skip``.
     """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
-    classes: tuple[str, ...]
-    splits: npt.NDArray[np.str_]
-    groups: npt.NDArray[np.int64] | None
-    columns: dict[str, npt.NDArray[np.str_]]
-    fingerprint: str
-    skipped: int
 
-    def indices(self, split: str) -> npt.NDArray[np.int64]:
-        """Rows of one split.
-
-        Parameters
-        ----------
-        split : {"train", "val", "test"}
-
-        Returns
-        -------
-        ndarray [n], int64
-            Sorted; not to be written to.
-        """
-        return self._rows[split]
-
-    @cached_property
-    def _rows(self) -> dict[str, npt.NDArray[np.int64]]:
-        rows = {split: np.flatnonzero(self.splits == split) for split in ("train", "val", "test")}
-        for indices in rows.values():
-            indices.flags.writeable = False
-        return rows
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Label names by number."""
+        return self.schema.classes
 
 
 def load_images(
@@ -97,7 +66,7 @@ def load_images(
     progress : bool
         Draw a bar on stderr while decoding.
     sides : sequence of str
-        What the rows are for, see `shared.data.split.make_splits`.
+        What the rows are for, see `shared.data.split.split.make_splits`.
 
     Raises
     ------
@@ -123,14 +92,15 @@ def load_images(
     _judge(bad, len(table) + len(bad), cfg, source.naming.origin)
     notes = annotate(table, naming=source.naming, classes=cfg.classes)
     splits = make_splits(
-        notes.labels,
+        len(table),
+        strata=notes.strata,
         groups=notes.groups,
+        time=notes.time,
         given=notes.given,
         val_fraction=cfg.val_fraction,
         test_fraction=cfg.test_fraction,
         seed=cfg.split_seed,
-        classes=notes.classes,
-        patients=notes.patients,
+        by=cfg.split_by,
         sides=sides,
     )
     if bad and progress:
@@ -138,7 +108,18 @@ def load_images(
             f"{len(bad)} rows are skipped, their images cannot be read (data.on_bad_image=skip)",
             file=sys.stderr,
         )
-    return ImageData(images, notes.labels, notes.classes, splits, notes.groups, notes.others, key, len(bad))
+    return ImageData(
+        schema=Schema(classes=notes.strata.names),
+        splits=splits,
+        strata=notes.strata,
+        groups=notes.groups,
+        time=notes.time,
+        columns=notes.others,
+        fingerprint=key,
+        skipped=len(bad),
+        images=images,
+        labels=notes.strata.numbers,
+    )
 
 
 def _digest(content: Content, stamp: str, cache_dir: Path, *, progress: bool) -> str:
@@ -172,9 +153,9 @@ def _build(cfg: DataConfig, source: Source, folder: Path, *, progress: bool) -> 
     _judge(reasons, len(table), cfg, source.naming.origin)
     if bad:
         good = [row for row in range(len(table)) if row not in bad]
-        lost = sorted(set(before.labels) - set(before.labels[good]))
+        lost = sorted(set(before.strata.numbers) - set(before.strata.numbers[good]))
         if lost:
-            names = ", ".join(repr(before.classes[label]) for label in lost)
+            names = ", ".join(repr(before.strata.names[label]) for label in lost)
             found = f"{source.naming.origin}: no usable image is left of {names}"
             raise ImageDecodeError(f"{found}:\n{bullet_list(reasons)}")
         _keep_rows(out, good)

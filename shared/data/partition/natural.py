@@ -1,4 +1,4 @@
-"""The natural scheme: the clients are the values of a column, such as hospitals; beside `partition_schemes`."""
+"""The natural scheme: the clients are the values of a column, such as hospitals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def natural(
     weights : NDArray [R], int64, optional
         1 for a training row, 0 for a validation row; 1 each unless given.
     groups : NDArray [R], int64, optional
-        The patient of each row.
+        The group of each row.
 
     Returns
     -------

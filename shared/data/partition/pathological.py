@@ -1,4 +1,4 @@
-"""The pathological scheme: shards of single classes, a few for each client; beside `partition_schemes`."""
+"""The pathological scheme: each client gets a few shards of single classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.runtime.errors import PartitionError
 
 
 def pathological(
-    labels: Ints,
+    strata: Ints,
     *,
     num_partitions: int,
     classes_per_client: int,
@@ -21,13 +21,13 @@ def pathological(
 ) -> Ints:
     """Each client gets units of exactly so many classes, and every class is with some client.
 
-    Each class is cut into shards, the more the larger it is, so that shards are of about the same size; each
+    Each stratum is cut into shards, the more the larger it is, so that shards are of about the same size; each
     client gets shards of different classes. In the paper a shard may lie across two classes, here never.
 
     Parameters
     ----------
-    labels, num_partitions, seed, min_examples, weights
-        As for `stratified`. Of patients the majority label counts: single rows may be of further classes.
+    strata, num_partitions, seed, min_examples, weights
+        As for `stratified`. Of groups the majority stratum counts: single rows may be of further classes.
 
     Returns
     -------
@@ -37,18 +37,18 @@ def pathological(
     Raises
     ------
     PartitionError
-        There are more classes than clients can take, or too few classes, rows or patients.
+        There are more classes than clients can take, or too few classes, rows or groups.
 
     References
     ----------
     McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, AISTATS 2017.
     """
-    weights = checked_weights(labels, weights, num_partitions=num_partitions, min_examples=min_examples)
+    weights = checked_weights(strata, weights, num_partitions=num_partitions, min_examples=min_examples)
     rng = np.random.default_rng(seed)
-    present, index = np.unique(labels, return_inverse=True)
+    present, index = np.unique(strata, return_inverse=True)
     _check_classes(len(present), num_partitions=num_partitions, classes_per_client=classes_per_client)
     shards = _shards(index, weights=weights, num_partitions=num_partitions, per_client=classes_per_client)
-    owner = np.empty(len(labels), dtype=np.int64)
+    owner = np.empty(len(strata), dtype=np.int64)
     for _ in range(MAX_DRAWS):
         holders = _draw_holders(shards, num_partitions=num_partitions, per_client=classes_per_client, rng=rng)
         order = shuffled(weights, rng=rng)
@@ -66,27 +66,27 @@ def pathological(
     )
 
 
-def _check_classes(num_classes: int, *, num_partitions: int, classes_per_client: int) -> None:
-    if num_partitions * classes_per_client < num_classes:
+def _check_classes(num_strata: int, *, num_partitions: int, classes_per_client: int) -> None:
+    if num_partitions * classes_per_client < num_strata:
         raise PartitionError(
             f"partition=pathological: {num_partitions} clients with partition.classes_per_client="
             f"{classes_per_client} take {num_partitions * classes_per_client} classes at most, got "
-            f"{num_classes}; raise federation.num_clients or partition.classes_per_client"
+            f"{num_strata}; raise federation.num_clients or partition.classes_per_client"
         )
-    if classes_per_client > num_classes:
+    if classes_per_client > num_strata:
         raise PartitionError(
-            f"partition.classes_per_client must be at most {num_classes}, the number of classes in the "
+            f"partition.classes_per_client must be at most {num_strata}, the number of classes in the "
             f"training rows, got {classes_per_client}"
         )
 
 
 def _shards(index: Ints, *, weights: Ints, num_partitions: int, per_client: int) -> Ints:
-    # Sainte-Laguë, with one shard or more for each class, but never more than it has units or there are clients
+    # Sainte-Laguë, with a shard or more for each class, but never more than it has units or there are clients
     rows = np.bincount(index, weights=weights)
     most = np.minimum(np.bincount(index), num_partitions)
     if most.sum() < num_partitions * per_client:
         raise PartitionError(
-            f"partition=pathological: {num_partitions} clients need units (rows, or whole patients) of "
+            f"partition=pathological: {num_partitions} clients need units (rows, or whole groups) of "
             f"{per_client} classes each, {num_partitions * per_client} in all, but the classes allow only "
             f"{most.sum()}; lower federation.num_clients or partition.classes_per_client"
         )

@@ -1,4 +1,4 @@
-"""The schemes by which units (rows, or whole patients) go to clients; `partition` picks one of them."""
+"""The schemes that assign units (rows, or whole groups) to clients, chosen by ``partition.name``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MAX_ALPHA = 1e6  # shares are equal to three digits from here on, and gamma draw
 
 
 def iid(
-    labels: Ints, *, num_partitions: int, seed: int, min_examples: int = 1, weights: Ints | None = None
+    strata: Ints, *, num_partitions: int, seed: int, min_examples: int = 1, weights: Ints | None = None
 ) -> Ints:
     """Uniformly at random, in shares of equal size.
 
     Parameters
     ----------
-    labels : NDArray [U], int64
+    strata : NDArray [U], int64
         Label of each unit; not looked at.
     num_partitions : int
         Clients, C.
@@ -36,9 +36,9 @@ def iid(
     Raises
     ------
     PartitionError
-        There are too few rows or patients.
+        There are too few rows or groups.
     """
-    weights = checked_weights(labels, weights, num_partitions=num_partitions, min_examples=min_examples)
+    weights = checked_weights(strata, weights, num_partitions=num_partitions, min_examples=min_examples)
     rng = np.random.default_rng(seed)
     order = shuffled(weights, rng=rng)
     owner = _dealt(order, weights=weights, targets=np.ones(num_partitions))
@@ -46,32 +46,32 @@ def iid(
 
 
 def stratified(
-    labels: Ints, *, num_partitions: int, seed: int, min_examples: int = 1, weights: Ints | None = None
+    strata: Ints, *, num_partitions: int, seed: int, min_examples: int = 1, weights: Ints | None = None
 ) -> Ints:
-    """In shares of equal size, each with the label distribution of the whole.
+    """In shares of equal size, each with the stratum distribution of the whole.
 
     Parameters
     ----------
-    labels, num_partitions, seed, min_examples, weights
-        As for `iid`; the labels are looked at.
+    strata, num_partitions, seed, min_examples, weights
+        As for `iid`; the strata are looked at.
 
     Returns
     -------
     NDArray [U], int64
-        The client of each unit. Sizes and the counts of each label differ by one at most if units are rows.
+        The client of each unit. Sizes and the counts of each stratum differ by one at most if units are rows.
 
     Raises
     ------
     PartitionError
-        There are too few rows or patients.
+        There are too few rows or groups.
     """
     return quantity(
-        labels, num_partitions=num_partitions, sigma=0.0, seed=seed, min_examples=min_examples, weights=weights
+        strata, num_partitions=num_partitions, sigma=0.0, seed=seed, min_examples=min_examples, weights=weights
     )
 
 
 def quantity(
-    labels: Ints,
+    strata: Ints,
     *,
     num_partitions: int,
     sigma: float,
@@ -79,11 +79,11 @@ def quantity(
     min_examples: int = 1,
     weights: Ints | None = None,
 ) -> Ints:
-    """In shares of lognormal size, each with the label distribution of the whole.
+    """In shares of lognormal size, each with the stratum distribution of the whole.
 
     Parameters
     ----------
-    labels, num_partitions, seed, min_examples, weights
+    strata, num_partitions, seed, min_examples, weights
         As for `stratified`.
     sigma : float
         Standard deviation of the logarithm of a client's size; 0: equal sizes.
@@ -96,20 +96,20 @@ def quantity(
     Raises
     ------
     PartitionError
-        There are too few rows or patients.
+        There are too few rows or groups.
     """
-    weights = checked_weights(labels, weights, num_partitions=num_partitions, min_examples=min_examples)
+    weights = checked_weights(strata, weights, num_partitions=num_partitions, min_examples=min_examples)
     rng = np.random.default_rng(seed)
     logarithms = sigma * rng.standard_normal(num_partitions)
     targets = np.exp(logarithms - logarithms.max())  # only ratios matter; without the shift exp may overflow
     order = shuffled(weights, rng=rng)
-    order = order[np.argsort(labels[order], kind="stable")]  # like cards: sorted by label, then dealt round
+    order = order[np.argsort(strata[order], kind="stable")]  # like cards: sorted by stratum, then dealt round
     owner = _dealt(order, weights=weights, targets=targets)
     return top_up(owner, weights=weights, num_partitions=num_partitions, minimum=min_examples, rng=rng)
 
 
 def dirichlet(
-    labels: Ints,
+    strata: Ints,
     *,
     num_partitions: int,
     alpha: float,
@@ -117,23 +117,23 @@ def dirichlet(
     min_examples: int = 1,
     weights: Ints | None = None,
 ) -> Ints:
-    """Label skew: the shares in which each class is divided among the clients are drawn from Dirichlet(alpha).
+    """Label skew: each stratum is divided among the clients in shares that are drawn from Dirichlet(alpha).
 
-    This is the form of Yurochkin et al. and Li et al., one draw of C shares a class. In the other common form
-    (Hsu et al.) each client of a fixed size draws a distribution over the K classes and is filled until the
-    classes run out, so that with 4 to 10 clients the last ones get what the others left over. Here no client is
+    This is the form of Yurochkin et al. and Li et al., one draw of C shares a stratum. In the other common form
+    (Hsu et al.) each client of a fixed size draws a distribution over the K strata and is filled until the
+    strata run out, so that with 4 to 10 clients the last ones get what the others left over. Here no client is
     special, every row is used by construction, and the same shares serve training and validation rows. A
-    client's label distribution is close to Dirichlet(alpha) in this form, too: normalised, independent Gamma
-    draws are Dirichlet (exactly so for equally frequent classes and many clients). Sizes differ as well.
+    client's stratum distribution is close to Dirichlet(alpha) in this form, too: normalised, independent Gamma
+    draws are Dirichlet (exactly so for equally frequent strata and many clients). Sizes differ as well.
 
     If a client gets too few rows, the shares are drawn again, up to 20 times; then rows move from the largest.
 
     Parameters
     ----------
-    labels, num_partitions, seed, min_examples, weights
+    strata, num_partitions, seed, min_examples, weights
         As for `stratified`.
     alpha : float
-        Concentration, above 0. Small: each class is with few clients; large: as `stratified`.
+        Concentration, above 0. Small: each stratum is with few clients; large: as `stratified`.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def dirichlet(
     Raises
     ------
     PartitionError
-        There are too few rows or patients.
+        There are too few rows or groups.
 
     References
     ----------
@@ -152,14 +152,14 @@ def dirichlet(
     Hsu, Qi, Brown, Measuring the Effects of Non-Identical Data Distribution for Federated Visual
     Classification, arXiv:1909.06335, 2019.
     """
-    weights = checked_weights(labels, weights, num_partitions=num_partitions, min_examples=min_examples)
+    weights = checked_weights(strata, weights, num_partitions=num_partitions, min_examples=min_examples)
     rng = np.random.default_rng(seed)
-    ends = np.cumsum(np.unique(labels, return_counts=True)[1])
+    ends = np.cumsum(np.unique(strata, return_counts=True)[1])
     concentration = np.full(num_partitions, min(alpha, MAX_ALPHA))
-    owner = np.empty(len(labels), dtype=np.int64)
+    owner = np.empty(len(strata), dtype=np.int64)
     for _ in range(MAX_DRAWS):
-        order = rng.permutation(len(labels))
-        order = order[np.argsort(labels[order], kind="stable")]
+        order = rng.permutation(len(strata))
+        order = order[np.argsort(strata[order], kind="stable")]
         for units in np.split(order, ends[:-1]):
             owner[units] = cut(weights[units], shares=rng.dirichlet(concentration))
         if rows_of_clients(owner, weights=weights, num_partitions=num_partitions).min() >= min_examples:
@@ -167,12 +167,12 @@ def dirichlet(
     return top_up(owner, weights=weights, num_partitions=num_partitions, minimum=min_examples, rng=rng)
 
 
-def checked_weights(labels: Ints, weights: Ints | None, *, num_partitions: int, min_examples: int) -> Ints:
-    """Check that there are enough training rows and patients for all clients.
+def checked_weights(strata: Ints, weights: Ints | None, *, num_partitions: int, min_examples: int) -> Ints:
+    """Check that there are enough training rows and groups for all clients.
 
     Parameters
     ----------
-    labels : NDArray [U], int64
+    strata : NDArray [U], int64
     weights : NDArray [U], int64, or None
         Training rows of each unit.
 
@@ -187,8 +187,8 @@ def checked_weights(labels: Ints, weights: Ints | None, *, num_partitions: int, 
     """
     assert num_partitions >= 1, num_partitions
     assert min_examples >= 1, min_examples
-    rows = np.ones(len(labels), dtype=np.int64) if weights is None else weights
-    assert len(rows) == len(labels), (len(rows), len(labels))
+    rows = np.ones(len(strata), dtype=np.int64) if weights is None else weights
+    assert len(rows) == len(strata), (len(rows), len(strata))
     need, got = num_partitions * min_examples, int(rows.sum())
     if got < need:
         raise PartitionError(
@@ -197,14 +197,14 @@ def checked_weights(labels: Ints, weights: Ints | None, *, num_partitions: int, 
         )
     if len(rows) < num_partitions:
         raise PartitionError(
-            f"{num_partitions} clients need as many patients with training rows, got {len(rows)}; "
-            "lower federation.num_clients"
+            f"{num_partitions} clients need as many groups (such as patients) with training rows, got "
+            f"{len(rows)}; lower federation.num_clients"
         )
     return rows
 
 
 def shuffled(weights: Ints, *, rng: np.random.Generator) -> Ints:
-    """Put units into random order, but large patients first, so that small ones even out the clients' sizes.
+    """Put units into random order, but large groups first, so that small ones even out the clients' sizes.
 
     Parameters
     ----------

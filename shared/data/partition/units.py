@@ -1,4 +1,4 @@
-"""Units: what is never divided (a row, or all rows of one patient), and ways to deal them out to clients."""
+"""Units: what is never divided (a row, or all rows of a group such as a patient), and ways to deal them out."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ class Units:
         Row numbers of the train and val rows, ascending.
     unit : NDArray [R], int64
         The unit of each of these rows, from 0.
-    label : NDArray [U], int64
-        The label that most of a unit's rows have; the lowest of several.
+    stratum : NDArray [U], int64
+        The stratum that most of a unit's rows have; the lowest of several.
     train, val : NDArray [U], int64
         How many rows of a unit are in either split.
     """
 
     rows: Ints
     unit: Ints
-    label: Ints
+    stratum: Ints
     train: Ints
     val: Ints
 
 
-def gather_units(labels: Ints, *, splits: NDArray[np.str_], groups: Ints | None) -> Units:
+def gather_units(strata: Ints, *, splits: NDArray[np.str_], groups: Ints | None) -> Units:
     """Gather the train and val rows into units.
 
     Parameters
     ----------
-    labels : NDArray [N], int64
+    strata : NDArray [N], int64
     splits : NDArray [N], str
     groups : NDArray [N], int64, or None
-        The patient of each row; None: every row is a unit of its own.
+        The group of each row; None: every row is a unit of its own.
     """
     rows = np.flatnonzero(splits != "test").astype(np.int64)
     unit = np.arange(len(rows)) if groups is None else np.unique(groups[rows], return_inverse=True)[1]
@@ -53,8 +53,8 @@ def gather_units(labels: Ints, *, splits: NDArray[np.str_], groups: Ints | None)
     count = int(unit.max()) + 1 if len(unit) else 0
     train = np.bincount(unit[splits[rows] == "train"], minlength=count).astype(np.int64)
     rows_of_unit = np.bincount(unit, minlength=count).astype(np.int64)
-    label = _majority(unit, labels=labels[rows]) if groups is not None else labels[rows]
-    return Units(rows=rows, unit=unit, label=label, train=train, val=rows_of_unit - train)
+    stratum = _majority(unit, strata=strata[rows]) if groups is not None else strata[rows]
+    return Units(rows=rows, unit=unit, stratum=stratum, train=train, val=rows_of_unit - train)
 
 
 def deal(weights: Ints, *, targets: Floats, loads: Floats | None = None) -> Ints:
@@ -121,7 +121,7 @@ def top_up(owner: Ints, *, weights: Ints, num_partitions: int, minimum: int, rng
     weights : NDArray [U], int64
         Rows of each unit.
     rng : Generator
-        Chooses among a donor's units of the same size, so that no label is preferred.
+        Chooses among a donor's units of the same size, so that no stratum is preferred.
 
     Returns
     -------
@@ -147,8 +147,8 @@ def top_up(owner: Ints, *, weights: Ints, num_partitions: int, minimum: int, rng
             if not donors:
                 raise PartitionError(
                     f"no way was found to give each of {num_partitions} clients "
-                    f"partition.min_examples={minimum} training rows with patients kept whole: client {poor} "
-                    f"has {loads[poor]}; lower federation.num_clients or partition.min_examples"
+                    f"partition.min_examples={minimum} training rows with groups (patients) kept whole: "
+                    f"client {poor} has {loads[poor]}; lower federation.num_clients or partition.min_examples"
                 )
             donor = heapq.heappop(donors)[1]
             unit = stacks[donor][-1]
@@ -162,44 +162,44 @@ def top_up(owner: Ints, *, weights: Ints, num_partitions: int, minimum: int, rng
     return owner
 
 
-def follow(labels: Ints, *, weights: Ints, counts: Ints, keep_classes: bool, rng: np.random.Generator) -> Ints:
-    """Share out validation units so that a client's validation labels follow its training labels.
+def follow(strata: Ints, *, weights: Ints, counts: Ints, keep_strata: bool, rng: np.random.Generator) -> Ints:
+    """Share out validation units so that a client's validation strata follow its training strata.
 
-    A client that has a share of the training rows of a class gets that share of its validation rows; a class
+    A client that has a share of the training rows of a stratum gets that share of its validation rows; one
     that nobody trains on goes by the clients' sizes. Where there are at least as many units as clients, each
-    client is first given one, of a class it can expect most of.
+    client is first given one, of a stratum it can expect most of.
 
     Parameters
     ----------
-    labels, weights : NDArray [U], int64
+    strata, weights : NDArray [U], int64
         Label and rows of each validation unit.
     counts : NDArray [C, K], int64
-        Training rows of each client and class.
-    keep_classes : bool
-        True: rather no validation row for a client than one of a class it does not train on.
+        Training rows of each client and stratum.
+    keep_strata : bool
+        True: rather no validation row for a client than one of a stratum it does not train on.
 
     Returns
     -------
     NDArray [U], int64
         The client of each unit.
     """
-    num_partitions, num_classes = counts.shape
+    num_partitions, num_strata = counts.shape
     held = counts.sum(axis=0)
     by_size = counts.sum(axis=1, keepdims=True) / held.sum()
     shares = np.where(held > 0, counts / np.maximum(held, 1), by_size)
-    targets = shares * np.bincount(labels, weights=weights, minlength=num_classes)
-    order = rng.permutation(len(labels))
-    queues = [order[labels[order] == k] for k in range(num_classes)]
+    targets = shares * np.bincount(strata, weights=weights, minlength=num_strata)
+    order = rng.permutation(len(strata))
+    queues = [order[strata[order] == k] for k in range(num_strata)]
     loads = np.zeros(counts.shape)
-    owner = np.empty(len(labels), dtype=np.int64)
+    owner = np.empty(len(strata), dtype=np.int64)
     lengths = np.array([len(queue) for queue in queues])
-    taken = np.zeros(num_classes, dtype=np.int64)
-    if len(labels) >= num_partitions:
+    taken = np.zeros(num_strata, dtype=np.int64)
+    if len(strata) >= num_partitions:
         for client in np.argsort(targets.sum(axis=1), kind="stable"):  # large clients get theirs in any case
-            wish = targets[client] * (1 - taken / np.maximum(lengths, 1))  # spares classes that run short
+            wish = targets[client] * (1 - taken / np.maximum(lengths, 1))  # spares strata that run short
             k = int(wish.argmax())
             if wish[k] <= 0:
-                if keep_classes:
+                if keep_strata:
                     continue
                 k = int((lengths - taken).argmax())
             unit = queues[k][taken[k]]
@@ -212,10 +212,10 @@ def follow(labels: Ints, *, weights: Ints, counts: Ints, keep_classes: bool, rng
     return owner
 
 
-def _majority(unit: Ints, *, labels: Ints) -> Ints:
-    num_classes = int(labels.max(initial=0)) + 1
-    pairs, count = np.unique(unit * num_classes + labels, return_counts=True)
-    of_unit, label = pairs // num_classes, pairs % num_classes
-    order = np.lexsort((label, -count, of_unit))
+def _majority(unit: Ints, *, strata: Ints) -> Ints:
+    num_strata = int(strata.max(initial=0)) + 1
+    pairs, count = np.unique(unit * num_strata + strata, return_counts=True)
+    of_unit, stratum = pairs // num_strata, pairs % num_strata
+    order = np.lexsort((stratum, -count, of_unit))
     first = np.unique(of_unit[order], return_index=True)[1]
-    return np.asarray(label[order][first], dtype=np.int64)
+    return np.asarray(stratum[order][first], dtype=np.int64)

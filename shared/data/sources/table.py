@@ -1,4 +1,4 @@
-"""`Table`, the rows of a source as text, and `annotate`, which makes labels, patients and splits of it."""
+"""`Table`, the rows of a source as text, and `annotate`: labels, patients, times and splits of these rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.config.data import ColumnsConfig
+from shared.data.dataset import Groups, Strata, Timeline
+from shared.data.sources.timestamps import read_times
 from shared.runtime.errors import MetadataError, bullet_list
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-PLAIN_COLUMNS = ColumnsConfig(filename="filename", label="label", patient_id=None, split="split", site=None)
+PLAIN_COLUMNS = ColumnsConfig(
+    filename="filename", label="label", patient_id=None, split="split", site=None, time=None, series=None
+)
 
 
 @dataclass(frozen=True)
@@ -67,22 +71,22 @@ class Annotations:
 
     Attributes
     ----------
-    labels : ndarray [N], int64
+    strata : Strata
+        The labels.
     given : ndarray [N], str, or None
         The split that the data comes with, ``train``, ``val`` or ``test``.
-    groups : ndarray [N], int64, or None
+    groups : Groups or None
         Patients, numbered from 0 in the order of their sorted names.
-    patients : tuple of str
-        Names by number.
+    time : Timeline or None
+        Series are numbered in the order of their sorted names; one series where no column names them.
     others : dict of str to ndarray [N], str
         The remaining columns.
     """
 
-    labels: npt.NDArray[np.int64]
-    classes: tuple[str, ...]
+    strata: Strata
     given: npt.NDArray[np.str_] | None
-    groups: npt.NDArray[np.int64] | None
-    patients: tuple[str, ...]
+    groups: Groups | None
+    time: Timeline | None
     others: dict[str, npt.NDArray[np.str_]]
 
 
@@ -111,19 +115,26 @@ def annotate(table: Table, *, naming: Naming, classes: tuple[str, ...] | None) -
     if patients is not None:
         nameless = [row for row, name in zip(rows, patients, strict=True) if not name]
         problems += [f"{row!r} has no {roles.patient_id}" for row in nameless]
+    times = None
+    if roles.time is not None:
+        problems += missing_columns(table, [name for name in (roles.time, roles.series) if name])
+        times = read_times(table.columns.get(roles.time, []), rows=rows, column=roles.time, problems=problems)
+    elif roles.series is not None:
+        problems.append("data.columns.series has no effect without data.columns.time; set both, or neither")
     if problems:
         raise metadata_error(naming.origin, problems)
     others = {
         name: np.array(values, dtype=np.str_)
         for name, values in table.columns.items()
-        if name not in (roles.filename, roles.label, roles.split, roles.patient_id)
+        if name not in (roles.filename, roles.label, roles.split, roles.patient_id, roles.time)
     }
     if roles.site in others:
         others.setdefault("site", others[roles.site])  # so that partition=natural finds it under its usual name
-    if patients is None:
-        return Annotations(labels, names, given, None, (), others)
-    unique, groups = np.unique(np.array(patients, dtype=np.str_), return_inverse=True)
-    return Annotations(labels, names, given, groups.astype(np.int64), tuple(map(str, unique)), others)
+    groups = None if patients is None else Groups(*_numbered(patients))
+    time = None
+    if times is not None:
+        time = Timeline(times, *_numbered(table.columns[roles.series] if roles.series else [""] * len(table)))
+    return Annotations(Strata(labels, names), given, groups, time, others)
 
 
 def missing_columns(table: Table, wanted: Sequence[str]) -> list[str]:
@@ -166,6 +177,11 @@ def _labels(
         for text, found in strangers.items()
     ]
     return np.array([numbers.get(text, -1) for text in texts], dtype=np.int64), names
+
+
+def _numbered(texts: list[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    unique, numbers = np.unique(np.array(texts, dtype=np.str_), return_inverse=True)
+    return numbers.astype(np.int64), tuple(map(str, unique))
 
 
 def _splits(

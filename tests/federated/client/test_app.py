@@ -13,13 +13,23 @@ from flwr.app import Message, MessageType, RecordDict
 
 from federated.client.app import app
 from federated.messages.parse import read_error, read_info, read_points
-from federated.messages.records import ARRAYS, CONFIG, METRICS, POINTS, TrainOrder, arrays_of, state_of
+from federated.messages.records import (
+    ARRAYS,
+    CONFIG,
+    METRICS,
+    POINTS,
+    STATISTICS,
+    TrainOrder,
+    arrays_of,
+    state_of,
+)
 from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.runtime.errors import DataError, FederationError, PartitionError, QuorumError
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Federate, MakeConfig
+from tests.profiles import labelled
 
 
 def ask(
@@ -40,8 +50,8 @@ def info_of(content: RecordDict) -> Any:
 
 def test_a_client_describes_its_share(make_config: MakeConfig, home: Home) -> None:
     info = info_of(ask(make_config(), MessageType.QUERY, config={"site": "Ward 7"}))
-    assert (info.client_id, info.num_partitions, info.name, info.classes) == (0, 3, "Ward 7", ["0", "1"])
-    assert (info.num_examples, info.label_counts, info.num_val) == (40, [20, 20], 20)
+    assert (info.client_id, info.num_partitions, info.name, info.schema.classes) == (0, 3, "Ward 7", ("0", "1"))
+    assert (info.num_examples, info.profile, info.num_val) == (40, labelled(20, 20), 20)
 
 
 def test_training_sends_arrays_and_the_points_of_each_epoch(make_config: MakeConfig, home: Home) -> None:
@@ -89,7 +99,7 @@ def test_16_bits_are_sent_as_32(make_config: MakeConfig, home: Home) -> None:
 
 def test_evaluation_sends_no_arrays(make_config: MakeConfig, home: Home) -> None:
     content = ask(make_config(), MessageType.EVALUATE, round=1)
-    assert sorted(content) == [METRICS, POINTS]
+    assert sorted(content) == [METRICS, POINTS, STATISTICS]
     assert content.metric_records[METRICS] == {"num-examples": 20}
     names = {point.name for point in read_points(content, stage="val", round=1, client_id=0)}
     assert {"loss", "accuracy", "recall", "auroc"} <= names
@@ -126,7 +136,7 @@ def own_data(tmp_path: Path) -> Path:
 
 def test_a_site_with_its_own_data_uses_all_of_it(make_config: MakeConfig, home: Home, own_data: Path) -> None:
     info = info_of(ask(make_config(), MessageType.QUERY, config={"data-path": str(own_data)}))
-    assert (info.num_examples, info.label_counts, info.num_val) == (24, [1, 23], 6)
+    assert (info.num_examples, info.profile, info.num_val) == (24, labelled(1, 23), 6)
 
 
 def test_what_is_wrong_with_a_sites_data_stays_there(
@@ -162,10 +172,14 @@ def test_clients_of_one_class_leave_out_what_is_undefined(federate: Federate) ->
         "federation.num_rounds=1",
     )
     assert run.row.status == "completed"
+    rows = run.store.metrics.of_run(run.id)
     for stage in ("train", "val"):
-        names = {row.name for row in run.store.metrics.of_run(run.id) if row.stage == stage}
+        names = {row.name for row in rows if row.stage == stage and row.client_id is not None}
         assert {"loss", "accuracy"} <= names
-        assert not {"auroc", "average_precision"} & names
+        assert "auroc" not in names
+    # The federation's own are of the rows of both.
+    (auroc,) = (row for row in rows if row.stage == "val" and row.name == "auroc")
+    assert (auroc.client_id, auroc.num_examples) == (None, 60)
     assert "auroc" in run.row.summary["test"]
 
 

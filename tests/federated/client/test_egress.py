@@ -12,17 +12,30 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, M
 
 from federated.client.app import app
 from federated.client.egress import Declared, egress_filter, filter_content
-from federated.kit.federation_file import COUNTS, METRICS, MayLeave
+from federated.kit.federation_file import COUNTS, MayLeave
 from federated.messages.parse import read_error, read_info, read_points
-from federated.messages.records import ARRAYS, CONFIG, POINTS, TrainOrder, array_of, arrays_of
+from federated.messages.records import (
+    ARRAYS,
+    CLIENT,
+    CONFIG,
+    POINTS,
+    ClientInfo,
+    TrainOrder,
+    array_of,
+    arrays_of,
+)
 from federated.messages.records import METRICS as METRIC_RECORD
 from federated.messages.wire import layout_of
 from shared.config.config import Config
+from shared.data.profile import Profile
+from shared.data.schema import Schema
+from shared.metrics.catalogue import BY_CLIENTS
 from shared.model.backbones import build_network
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig
+from tests.profiles import labelled
 
 SITE = """
 name: Ward-7
@@ -39,7 +52,7 @@ may_run: {may_run}
 
 @pytest.fixture
 def site_file(tmp_path: Path, two_classes: Path) -> Any:
-    def write(*, metrics: Any = METRICS, counts: Any = COUNTS, may_run: Any = ()) -> Path:
+    def write(*, metrics: Any = BY_CLIENTS, counts: Any = COUNTS, may_run: Any = ()) -> Path:
         path = tmp_path / "site.yaml"
         lists = {"metrics": json.dumps(metrics), "counts": json.dumps(counts)}
         path.write_text(SITE.format(path=two_classes, may_run=json.dumps(may_run), **lists))
@@ -90,19 +103,31 @@ def test_counts_that_stay(make_config: MakeConfig, home: Home, site_file: Any) -
     content = ask(make_config(), MessageType.QUERY, site_file(counts=["num_examples"]))
     info = read_info(Message(content, 1, MessageType.QUERY))
     assert (info.name, info.client_id, info.num_partitions) == ("Ward-7", 5, 0)
-    assert (info.num_examples, info.label_counts, info.num_val) == (120, [], 0)
+    assert (info.num_examples, info.profile, info.num_val) == (120, labelled(), 0)
     everything = ask(make_config(), MessageType.QUERY, site_file())
     info = read_info(Message(everything, 1, MessageType.QUERY))
-    assert (info.label_counts, info.num_val) == ([60, 60], 60)
+    assert (info.profile, info.num_val) == (labelled(60, 60), 60)
 
 
-def test_threshold_counts_stay_where_they_are_not_listed(
-    make_config: MakeConfig, home: Home, site_file: Any
-) -> None:
-    cfg = make_config("trainer.threshold=val")
+def test_each_part_of_a_profile_is_let_out_by_its_own_name() -> None:
+    profile = Profile({"label": {"a": 3}}, {"age": (18.0, 91.0)}, {"age": 1})
+    info = ClientInfo(0, 0, "Ward-7", Schema(), num_examples=3, profile=profile, num_val=1)
+    for count, kept in (("label_counts", "counts"), ("spans", "spans"), ("missing", "missing")):
+        content = filter_content(
+            RecordDict({CLIENT: info.to_record()}), MayLeave(counts=("num_examples", count))
+        )
+        found = read_info(Message(content, 1, MessageType.QUERY)).profile
+        assert found == Profile(**{kept: getattr(profile, kept)})
+
+
+def test_statistics_stay_where_they_are_not_listed(make_config: MakeConfig, home: Home, site_file: Any) -> None:
+    cfg = make_config()
     listed = ask(cfg, MessageType.EVALUATE, site_file(), round=1)
     kept = ask(cfg, MessageType.EVALUATE, site_file(counts=["num_examples", "num_val"]), round=1)
-    assert set(listed) - set(kept) == {"thresholds"}
+    assert set(listed) - set(kept) == {"statistics"}
+    # All metrics follow from them: who keeps one back keeps these back too.
+    few = ask(cfg, MessageType.EVALUATE, site_file(metrics=["loss"]), round=1)
+    assert set(few) == set(kept)
 
 
 def test_what_the_algorithm_declares_leaves_and_its_state_stays(

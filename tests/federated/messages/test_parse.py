@@ -1,7 +1,8 @@
-"""Points, threshold counts, descriptions and errors from clients: what is read, and what is rejected."""
+"""Points, statistics, descriptions and errors from clients: what is read, and what is rejected."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -15,18 +16,22 @@ from federated.messages.parse import (
     read_error,
     read_info,
     read_points,
-    read_thresholds,
+    read_statistics,
     telling_line_first,
 )
 from federated.messages.records import (
     CLIENT,
     ERROR,
     POINTS,
-    THRESHOLDS,
+    STATISTICS,
     ClientInfo,
     error_content,
     reply_content,
 )
+from shared.data.profile import Profile
+from shared.data.schema import Schema
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import DivergedError, FedtwinError, PartitionError, ReplyRejected
 
@@ -112,49 +117,62 @@ def test_no_points_at_all() -> None:
         read_points(RecordDict(), stage="val", round=1, client_id=0)
 
 
-def thresholds(negatives: Any, positives: Any, *, num_examples: int = 4) -> Any:
+JUDGE = ClassificationMetrics(2)
+KNOWN = JUDGE.statistics(Outputs(np.array([[0.25, 0.75]] * 4), np.array([0, 1, 1, 0]))).to_bytes()
+
+
+def statistics(*, required: bool = True, num_examples: int = 4, **changes: Any) -> Any:
     record = ConfigRecord()
-    record.__dict__["_data"].update({"negatives": negatives, "positives": positives})
-    return read_thresholds(RecordDict({THRESHOLDS: record}), num_examples=num_examples)
+    record.__dict__["_data"].update({**KNOWN, **changes})
+    content = RecordDict({STATISTICS: record})
+    return read_statistics(content, judge=JUDGE, num_examples=num_examples, required=required)
 
 
-def test_threshold_counts() -> None:
-    row = [1, 1, *[0] * 998]
-    assert np.array_equal(thresholds(row, row), np.array([row, row]))
+def test_statistics() -> None:
+    assert statistics()["confusion"].tolist() == [[0, 2], [0, 2]]
 
 
 @pytest.mark.parametrize(
-    ("negatives", "reason"),
+    ("changes", "reason"),
     [
-        ([1] * 999, "it has [999, 1000] threshold counts"),
-        ([], "it has [0, 1000] threshold counts"),
-        ([5, *[0] * 999], "add up to 5, expected 4"),
-        ([-1, *[0] * 999], "expected a whole number"),
-        ([0.5] * 1000, "expected a whole number"),
-        ([2**63] * 1000, "expected a whole number"),
-        ("x", "'negatives' must be a list"),
-        (None, "'negatives' must be a list"),
+        ({"more": b""}, "expected the statistics"),
+        ({"confusion": "x"}, "expected bytes, got 'x'"),
+        ({"confusion": [1, 2]}, "expected bytes"),
+        ({"confusion": b"x"}, "confusion does not hold 4 counts"),
+        ({"loss": np.array([np.nan]).tobytes()}, "loss has sums that are not finite"),
+        ({"loss": np.array([-1.0]).tobytes()}, "loss is -1"),
+        ({"num_examples": 5}, "confusion adds up to 4, expected 5"),
     ],
 )
-def test_rejected_threshold_counts(negatives: Any, reason: str) -> None:
+@pytest.mark.parametrize("required", [True, False])
+def test_rejected_statistics(changes: dict[str, Any], reason: str, required: bool) -> None:
     with pytest.raises(ReplyRejected, match=re.escape(reason)):
-        thresholds(negatives, [0] * 1000)
+        statistics(required=required, **changes)
 
 
-def test_threshold_counts_that_were_asked_for_must_come() -> None:
-    with pytest.raises(ReplyRejected, match="expected a ConfigRecord 'thresholds'"):
-        read_thresholds(RecordDict(), num_examples=4)
+def test_a_site_may_keep_its_statistics_unless_they_are_needed() -> None:
+    assert read_statistics(RecordDict(), judge=JUDGE, num_examples=4, required=False) is None
+    with pytest.raises(ReplyRejected, match="expected a ConfigRecord 'statistics'"):
+        read_statistics(RecordDict(), judge=JUDGE, num_examples=4, required=True)
 
 
 INFO = ClientInfo(
     client_id=1,
     num_partitions=2,
     name="Hôpital Nord",
-    classes=["sick", "well"],
+    schema=Schema(classes=("sick", "well")),
     num_examples=10,
-    label_counts=[4, 6],
+    profile=Profile({"label": {"sick": 4, "well": 6}}, {"age": (18.0, 91.5)}, {"age": 2}),
     num_val=3,
 )
+
+
+def profile(**changes: Any) -> str:
+    return json.dumps({**Profile().as_dict(), **changes})
+
+
+def schema(**changes: Any) -> str:
+    return json.dumps({**json.loads(Schema().to_json()), **changes})
 
 
 def described(**changes: Any) -> Message:
@@ -178,12 +196,25 @@ def test_a_name_cannot_move_the_cursor() -> None:
         ({"client-id": -1}, "expected a whole number"),
         ({"client-id": 0.0}, "expected a whole number"),
         ({"client-id": True}, "expected a whole number"),
-        ({"num-examples": 11}, "do not add up to 11 examples"),
-        ({"label-counts": [10]}, "of 2 classes"),
-        ({"label-counts": [-1, 11]}, "expected a whole number"),
-        ({"label-counts": 10}, "'label-counts' must be a list"),
+        ({"num-examples": 5}, "its profile counts 6 rows of 5 examples"),
+        ({"profile": profile(counts={"label": {"a": -1}})}, "expected a whole number"),
+        ({"profile": profile(counts={"label": {"a": True}})}, "expected a whole number"),
+        ({"profile": profile(counts={"label": [1]})}, "expected values by name"),
+        ({"profile": profile(spans={"age": [2, 1]})}, "expected the smallest and the largest value"),
+        ({"profile": profile(spans={"age": [0, float("nan")]})}, "expected the smallest and the largest value"),
+        ({"profile": profile(spans={"age": [0, 10**400]})}, "expected the smallest and the largest value"),
+        ({"profile": profile(missing={"age": 11})}, "its profile counts 11 rows of 10 examples"),
+        ({"profile": profile(rows=["Ann"])}, "expected counts, spans and missing"),
+        ({"profile": "[" * 100_000}, "cannot be read"),
+        ({"profile": "3"}, "expected counts, spans and missing"),
+        ({"profile": b"{}"}, "expected a text"),
         ({"name": b"x"}, "expected a text"),
-        ({"classes": [1, 2]}, "expected a text"),
+        ({"schema": schema(classes=[1, 2])}, "expected a list of texts"),
+        ({"schema": schema(classes="ab")}, "expected a list"),
+        ({"schema": schema(horizon=-1)}, "expected a horizon"),
+        ({"schema": schema(inputs=[{"name": "age", "kind": "colour", "levels": []}])}, "of a known kind"),
+        ({"schema": schema(more=1)}, "expected a schema"),
+        ({"schema": "{"}, "cannot be read"),
         ({"num-val": "3"}, "expected a whole number"),
     ],
 )

@@ -15,8 +15,9 @@ from federated.messages.records import CONFIG, LR_SCALE
 from federated.server.app import main
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
+from shared.metrics.classification import ClassificationMetrics
 from shared.model.backbones import build_network
-from shared.model.scores import best_threshold, predict, threshold_counts
+from shared.model.prediction import predict
 from shared.runtime.errors import (
     ConfigError,
     DivergedError,
@@ -29,6 +30,7 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, Run, toy_app
+from tests.profiles import stored
 
 MEAN = (10 * 1 + 20 * 2 + 30 * 3) / 60  # of the toy's values 1, 2, 3 by its 10, 20, 30 examples
 
@@ -45,7 +47,11 @@ def test_what_a_run_records(federate: Federate, make_config: MakeConfig) -> None
         (1, "1001", "site 1"),
         (2, "1002", "site 2"),
     ]
-    assert [row.label_counts for row in run.store.clients.of_run(run.id)] == [[10, 0], [20, 0], [30, 0]]
+    assert [row.profile for row in run.store.clients.of_run(run.id)] == [
+        stored(10, 0),
+        stored(20, 0),
+        stored(30, 0),
+    ]
     evaluations = run.store.evaluations.of_run(run.id)
     assert [row.round for row in evaluations] == [0, 1, 2]
     assert all(row.num_examples == 40 and sum(map(sum, row.confusion or [])) == 40 for row in evaluations)
@@ -206,7 +212,8 @@ def test_the_threshold_is_that_of_pooled_validation_rows(
     network.load_state_dict(run.weights(test_model))
     pooled = ImageDataModule(load_images(cfg.data, cache_dir=home.cache), cfg=cfg.data, seed=0)
     scores = predict(network, pooled, "val", device=torch.device("cpu"))
-    assert run.row.summary["threshold"] == best_threshold(threshold_counts(scores)) != 0.5
+    judge = ClassificationMetrics(2)
+    assert run.row.summary["threshold"] == judge.best_threshold(judge.statistics(scores)) != 0.5
 
 
 def test_a_fixed_threshold_is_used(federate: Federate) -> None:

@@ -15,10 +15,14 @@ from federated.client.app import app
 from federated.messages.records import error_content
 from federated.server import roster
 from federated.server.roster import Roster, connect
+from shared.data.schema import Schema
 from shared.runtime.errors import DataError, FederationError, FedtwinError, PartitionError
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig, toy_app
+from tests.profiles import labelled
+
+TWO = Schema(classes=("0", "1"))
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def meet(make_config: MakeConfig) -> Callable[..., Roster]:
         cfg = cfg.replace("federation", connect_timeout_s=timeout_s)
         grid = InProcessGrid(client_app, num_clients=nodes, **configs)
         say = (lambda line: None) if lines is None else lines.append
-        return connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=say)
+        return connect(grid, cfg, snapshot="{}", schema=TWO, say=say)
 
     return run
 
@@ -66,10 +70,11 @@ def test_the_wrong_number_of_nodes(nodes: int, meet: Callable[..., Roster]) -> N
         ({"client_id": 0}, "is partition 0, and so is node 1000"),
         ({"client_id": 3}, "it is partition 3 of 3, expected one of 3"),
         ({"num_partitions": 4}, "it is partition 1 of 4, expected one of 3"),
-        ({"classes": ["1", "0"]}, "its classes are ['1', '0'], the server's ['0', '1']"),
-        ({"num_examples": 0, "label_counts": [0, 0]}, "it has 0 training rows"),
-        ({"num_examples": 1001, "label_counts": [1001, 0]}, "expected 1 to 1000 (federation.max_examples)"),
-        ({"label_counts": [1, 2]}, "do not add up"),
+        ({"schema": Schema(classes=("1", "0"))}, "its classes are ['1', '0'], the server's ['0', '1']"),
+        ({"num_examples": 0, "profile": labelled(0, 0)}, "it has 0 training rows"),
+        ({"num_examples": 1001, "profile": labelled(1001, 0)}, "expected 1 to 1000 (federation.max_examples)"),
+        ({"profile": labelled(1, 2)}, "do not add up to 20 examples"),
+        ({"profile": labelled(20)}, "do not add up to 20 examples of the classes ['0', '1']"),
     ],
 )
 def test_a_client_that_does_not_fit(changes: dict[str, Any], reason: str, meet: Callable[..., Roster]) -> None:
@@ -114,16 +119,18 @@ def test_a_simulation_asks_a_few_first_and_then_all_others(
             return super().pull_messages(message_ids)
 
     def info(values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "num_examples": 0, "label_counts": [0, 0]} if values["client_id"] < broken else values
+        return (
+            {**values, "num_examples": 0, "profile": labelled(0, 0)} if values["client_id"] < broken else values
+        )
 
     cfg = make_config("federation.engine=flower", "federation.num_clients=20", "federation.max_examples=1000")
     grid = Counting(toy_app(range(10, 30), info=info), num_clients=20)
     if broken:
         who = {1: "node 1000: ", 20: "each of the 9 nodes that were asked: "}[broken]
         with pytest.raises(FederationError, match=f"{who}.*it has 0 training rows"):
-            connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=lambda line: None)
+            connect(grid, cfg, snapshot="{}", schema=TWO, say=lambda line: None)
     else:
-        found = connect(grid, cfg, snapshot="{}", classes=("0", "1"), say=lambda line: None)
+        found = connect(grid, cfg, snapshot="{}", schema=TWO, say=lambda line: None)
         assert list(found.clients) == list(range(20))
     assert (at_once[0], max(at_once)) == (9, 9 if broken == 20 else 11)
 
@@ -166,7 +173,7 @@ def test_a_node_that_is_only_just_gone_is_waited_for(make_config: MakeConfig) ->
 
     lines: list[str] = []
     grid = Dying(toy_app(), num_clients=3)
-    roster = connect(grid, make_config(), snapshot="{}", classes=("0", "1"), say=lines.append)
+    roster = connect(grid, make_config(), snapshot="{}", schema=TWO, say=lines.append)
     assert list(roster.clients) == [0, 1, 2]
     assert lines == ["1 of 3 clients went away; waiting until they are back", "2 of 3 clients are there"]
 
@@ -186,7 +193,13 @@ def test_partition_errors_of_real_clients(make_config: MakeConfig, home: Home) -
     cfg = make_config("partition.min_examples=100")
     grid = InProcessGrid(app, num_clients=3)
     with pytest.raises(PartitionError) as caught:
-        connect(grid, cfg, snapshot=json.dumps(cfg.snapshot()), classes=("0", "1"), say=lambda line: None)
+        connect(
+            grid,
+            cfg,
+            snapshot=json.dumps(cfg.snapshot()),
+            schema=TWO,
+            say=lambda line: None,
+        )
     text = str(caught.value)
     assert text.count("need 300 training rows, got 120") == 1
     assert "Traceback" not in text
@@ -201,6 +214,6 @@ def test_sites_with_their_own_data_only_need_numbers_of_their_own(meet: Callable
 
 
 def test_label_counts_that_a_site_keeps_are_named_when_they_are_needed(meet: Callable[..., Roster]) -> None:
-    roster = meet(toy_app(info=lambda values: {**values, "label_counts": []}))
+    roster = meet(toy_app(info=lambda values: {**values, "profile": labelled()}))
     with pytest.raises(FederationError, match="site 0, site 1, site 2 let no label_counts out"):
         roster.label_counts()

@@ -11,6 +11,8 @@ from service.comparison.comparison import compare
 from service.comparison.intervals import proportions_interval, t_interval
 from service.read.members import comparison_members
 from service.read.run_detail import difference
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import summary_sentence
 from tests.service.rows_kit import CONFIG, federated_run, is_json, new_run, point, pooled_run
 
 
@@ -91,9 +93,9 @@ def test_a_comparison_stands_for_its_runs(store):
     assert [one["label"] for one in found["runs"]] == [
         "Pooled, seed 7",
         "Federated, seed 7",
-        "Client 3 alone, seed 7",
-        f"Client alone, seed 7, run {runs[3].id}",
-        f"Client alone, seed 7, run {runs[4].id}",
+        "Local, client 3, seed 7",
+        f"Local, seed 7, run {runs[3].id}",
+        f"Local, seed 7, run {runs[4].id}",
     ]
     members = comparison_members(store, store.runs.get(runs[1].id))
     assert members == comparison_members(store, parent)
@@ -109,7 +111,8 @@ def test_the_headline_is_auroc_where_all_runs_have_it(store):
         return compared(store, *runs, metric=None, stage=stage)["metric"]
 
     pooled, federated, waiting = pooled_run(store, 0.5), federated_run(store, 0.5), new_run(store)
-    assert headline(waiting) == headline(pooled, federated, waiting) == "accuracy"
+    assert headline(waiting) == "auroc", "the first of the catalogue"
+    assert headline(pooled, federated, waiting) == "accuracy"
     store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1)])
     assert headline(pooled, waiting) == "auroc"
     assert headline(pooled, federated) == "accuracy"
@@ -118,7 +121,8 @@ def test_the_headline_is_auroc_where_all_runs_have_it(store):
     store.metrics.add(federated.id, [point(0.5, name="auroc", round=2)])
     assert headline(pooled, federated, waiting) == "auroc"
     # A pooled run is tested once, at its end.
-    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, stage="test")])
+    tested = [point(0.5, name=name, round=1, stage="test") for name in ("auroc", "accuracy")]
+    store.metrics.add(federated.id, tested)
     assert headline(pooled, federated, stage="test") == "auroc"
     store.runs.update(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": math.nan}})
     assert headline(pooled, federated, stage="test") == "accuracy"
@@ -167,7 +171,7 @@ def test_one_seed_of_a_share_of_the_examples(store):
     assert (gap["band"], gap["confidence"]) == ("normal", 0.95)
     assert (gap["low"][0], gap["high"][0]) == pytest.approx(proportions_interval(0.9, 50, 0.8, 50))
     assert gap["why"].startswith(
-        "one seed: 95% interval of two independent proportions (Newcombe), of 50 and 50"
+        "95 % CI of a difference of two proportions (Newcombe; 50 and 50 examples), one seed"
     )
 
 
@@ -177,7 +181,7 @@ def test_one_seed_of_any_other_metric(store):
     store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
     gap = gap_of(store, pooled, federated, metric="auroc")
     assert (gap["value"], gap["low"], gap["high"], gap["band"]) == ([0.25], [None], [None], None)
-    assert gap["why"].startswith("one seed, and auroc is not a share of the examples")
+    assert gap["why"] == "one seed only (AUROC needs several)"
 
 
 def test_two_seeds_are_two_lines_and_no_band(store):
@@ -188,7 +192,7 @@ def test_two_seeds_are_two_lines_and_no_band(store):
     assert (gap["of"], gap["against"]) == ([runs[0].id, runs[2].id], [runs[1].id, runs[3].id])
     assert gap["value"] == pytest.approx([0.11])
     assert (gap["low"], gap["high"], gap["band"]) == ([None], [None], None)
-    assert gap["why"] == "2 seeds are too few for an interval; the thin lines are the seeds"
+    assert gap["why"] == "2 seeds are too few; thin lines show each seed"
     assert [(line["seed"], line["of"], line["against"], line["step"]) for line in gap["each"]] == [
         (1, runs[0].id, runs[1].id, [1]),
         (2, runs[2].id, runs[3].id, [1]),
@@ -206,7 +210,7 @@ def test_several_seeds(store):
     assert gap["value"] == pytest.approx([0.12])
     assert gap["low"] == pytest.approx([0.12 - 4.302653 * 0.02 / math.sqrt(3)])
     assert gap["high"] == pytest.approx([0.12 + 4.302653 * 0.02 / math.sqrt(3)])
-    assert (gap["band"], gap["why"]) == ("seeds", "95% t interval of the mean over 3 seeds")
+    assert (gap["band"], gap["why"]) == ("seeds", "95 % CI, t interval of the mean over 3 seeds")
     assert gap["each"] == []
     # A seed that has come no further than the first round: the second is of one pair.
     store.metrics.add(
@@ -232,13 +236,13 @@ def test_why_there_is_no_gap(store):
     pooled, federated = pooled_run(store, 0.9), federated_run(store, 0.8)
     gap = gap_of(store, pooled, federated, metric="loss", stage="train")
     assert (gap["value"], gap["band"]) == ([], None)  # only clients have one
-    assert gap["why"] == "the two have no loss at the same number of examples seen yet"
+    assert gap["why"] == "no loss at equal examples seen yet"
     for run in (pooled, federated):
         store.runs.finish(run.id, "completed")
     gap = gap_of(store, pooled, federated, metric="loss", stage="train")
-    assert gap["why"] == "the two have no loss at the same number of examples seen"
+    assert gap["why"] == "no loss at equal examples seen"
     gap = gap_of(store, pooled, federated, stage="test")
-    assert gap["why"].startswith("a pooled model is tested once, at its end")
+    assert gap["why"].startswith("a pooled model is tested only once, at the end")
 
 
 def test_the_gap_of_the_final_test(store):
@@ -261,7 +265,7 @@ def test_which_runs_are_a_pair(store):
     assert gap_of(store, other, federated)["of"] == [other.id]  # better than none
     strangers = gap_of(store, pooled_run(store, 0.5, seed=1), federated_run(store, 0.5, seed=2))
     assert (strangers["of"], strangers["value"], strangers["band"]) == ([], [], None)
-    assert strangers["why"] == "no pooled and federated run have the same seed"
+    assert strangers["why"] == "no pooled and federated run with the same seed"
     assert compared(store, pooled, other)["gaps"] == []
 
 
@@ -382,7 +386,7 @@ def test_which_of_repeated_runs_is_in_the_gap(store):
     pooled, first, again = pooled_run(store, 0.5), federated_run(store, 0.4), federated_run(store, 0.4)
     gap = gap_of(store, pooled, first, again)
     assert (gap["of"], gap["against"]) == ([pooled.id], [first.id])
-    assert gap["notes"] == [f"Repeated runs: of seed 7, run {first.id} is in the gap, not run {again.id}."]
+    assert gap["notes"] == [f"Repeated runs: seed 7 uses run {first.id}, not run {again.id}."]
 
 
 def test_the_intervals():
@@ -424,10 +428,20 @@ def finished(store):
     return store.runs.get(parent.id)
 
 
+def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
+    rows = [GapRow.from_json(row) for row in finished.summary["gap"]]
+    found = compared(store, finished, metric=None)
+    assert found["metric"] == "accuracy", "the AUROC has no interval"
+    text = "".join(part["text"] for part in found["result"])
+    assert text.startswith(summary_sentence(rows, num_clients=len(store.clients.of_run(4))))
+    assert text.endswith("90 % CI, bootstrap over the test examples and 2 seeds.")
+    assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
+
+
 def test_the_final_gap_is_that_of_the_comparison(store, finished):
     twins = store.runs.children(finished.id)
     assert compared(store, finished)["final"] == compared(store, *twins)["final"]
-    first, undefined = compared(store, *twins)["final"]
+    undefined, first = compared(store, *twins)["final"]  # in the catalogue's order
     assert first == {
         "metric": "accuracy",
         "pooled": 0.9,
@@ -438,6 +452,7 @@ def test_the_final_gap_is_that_of_the_comparison(store, finished):
         "high": 0.125,
         "better": "higher",
         "confidence": 0.9,
+        "verdict": "worse",
     }
     assert (undefined["gap"], undefined["low"], undefined["local"]) == (None, None, None)
 

@@ -12,6 +12,7 @@ from service.read import schemas
 from service.read import summaries as views
 from service.read.run_config import without_secrets
 from shared.tracking.rows import MetricRow
+from tests.profiles import stored
 from tests.service.rows_kit import (
     CONFIG,
     add_round,
@@ -230,7 +231,7 @@ def test_rounds_evaluations_and_clients(store):
         "node_id": "1001",
         "name": "site 1",
         "num_examples": 50,
-        "label_counts": [20, 30],
+        "profile": stored(20, 30),
     }
     assert all(map(is_json, (record, found, one)))
 

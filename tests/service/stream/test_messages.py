@@ -22,6 +22,7 @@ from service.stream.encode import (
 )
 from service.stream.messages import stream_schema, to_frame, to_json
 from shared.tracking.rows import MetricRow, RoundRow, ServerEvaluationRow
+from tests.profiles import stored
 from tests.service.live_kit import NOON
 
 SCHEMA = Path(messages.__file__).with_name("stream.schema.json")
@@ -203,7 +204,7 @@ class TestSchema:
         )
 
     def test_holds_for_every_type_of_message(self, row):
-        client = {"client_id": 0, "node_id": "7", "name": "north", "num_examples": 3, "label_counts": [1, 2]}
+        client = {"client_id": 0, "node_id": "7", "name": "north", "num_examples": 3, "profile": stored(1, 2)}
         found = [
             encode_training_mode(summary(), [client]),
             *encode_rows([row(epoch=1)], run_id=3, federated=False),

@@ -18,6 +18,7 @@ from service.stream.messages import stream_schema
 from service.stream.sockets import SEND_S, UVICORN_OPTIONS
 from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow
+from tests.profiles import stored
 from tests.service.live_kit import (
     WAIT_S,
     Live,
@@ -121,7 +122,7 @@ class TestOneRun:
 
     def test_the_story_of_a_federated_run(self, store, live):
         run_id = new_run(store)
-        client = ClientRow(run_id, 0, "77", "north <b>", 10, [4, 6])
+        client = ClientRow(run_id, 0, "77", "north <b>", 10, stored(4, 6))
         with live.view(f"/ws/runs/{run_id}") as viewer:
             (empty,) = viewer.take(of_type("training_mode"))
             assert empty["clients"] == []
@@ -133,7 +134,7 @@ class TestOneRun:
                     "node_id": "77",
                     "name": "north <b>",
                     "num_examples": 10,
-                    "label_counts": [4, 6],
+                    "profile": {"counts": {"label": {"0": 4, "1": 6}}, "spans": {}, "missing": {}},
                 }
             ]
             add_round(store, run_id, 1)

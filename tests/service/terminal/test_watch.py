@@ -33,6 +33,7 @@ from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
+from tests.profiles import stored
 from tests.service.server_kit import serving
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +71,7 @@ def add_round(store: Store, run_id: int, number: int, *, failed: dict[int, str] 
 def finished(store: Store, status: str = "completed", **changes) -> int:
     run_id = begin(store)
     store.clients.add(
-        run_id, [ClientRow(run_id, client, "9", f"site-{client}", 5, [2, 3]) for client in (0, 1)]
+        run_id, [ClientRow(run_id, client, "9", f"site-{client}", 5, stored(2, 3)) for client in (0, 1)]
     )
     for number in (1, 2, 3):
         add_round(store, run_id, number, failed={1: "NaN in conv1.weight"} if number == 2 else None)
@@ -195,7 +196,7 @@ class TestServer:
     def test_a_server_shows_a_run_only_if_it_is_the_same(self, store, server, home, tmp_path):
         run = store.runs.get(begin(store))
         with Store(f"sqlite:///{tmp_path / 'another.db'}") as another:
-            other = another.run(begin(another))
+            other = another.runs.get(begin(another))
         assert other.id == run.id
         with serving(create_app(Settings(database_url=home.database_url, home=home))) as port:
             assert serves_run(f"http://127.0.0.1:{port}", run, timeout_s=WAIT_S)

@@ -114,15 +114,7 @@ def test_partition(name, sources, cache_dir):
     cfg = compose(["data=zip", path, f"partition={name}", *small])
     assert cfg.partition.name == name
     data = load_images(cfg.data, cache_dir=cache_dir)
-    parts = partition(
-        cfg.partition,
-        num_partitions=2,
-        labels=data.labels,
-        splits=data.splits,
-        groups=data.groups,
-        columns=data.columns,
-        classes=data.classes,
-    )
+    parts = partition(data, cfg=cfg.partition, num_partitions=2)
     rows = np.sort(np.concatenate(parts))
     np.testing.assert_array_equal(rows, np.flatnonzero(data.splits != "test"))
 

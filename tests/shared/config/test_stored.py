@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from shared.runtime.errors import ConfigError
 
 V0_1 = Path(__file__).parent / "snapshots" / "v0.1.json"
 LATER = {
+    "data": {"split_by"},
+    "data.columns": {"time", "series"},
     "trainer": {"compile"},
     "federation": {"engine", "workers", "rounds_per_epoch", "ray_address", "kit", "ask_again_s"},
 }
@@ -30,17 +34,20 @@ def first(v0_1):
     """The same from before the first setting was added."""
     for section, names in LATER.items():
         for name in names:
-            del v0_1[section][name]
+            reduce(getitem, section.split("."), v0_1).pop(name, None)  # it came after version 0.1
     return v0_1
 
 
 def test_a_snapshot_of_version_0_1_is_read_with_the_values_that_it_holds(v0_1):
     read = read_snapshot(deepcopy(v0_1)).snapshot()
-    for section, values in v0_1.items():
-        if isinstance(values, dict):
-            assert {name: read[section][name] for name in values} == values
-        else:
-            assert read[section] == values
+    assert common(read, v0_1) == v0_1
+
+
+def common(found, wanted):
+    """What two nested settings both name, with the values of the first."""
+    if not isinstance(wanted, dict):
+        return found
+    return {name: common(found[name], value) for name, value in wanted.items()}
 
 
 def test_a_snapshot_from_before_the_first_added_setting_describes_the_run_that_it_was(first):
@@ -50,6 +57,7 @@ def test_a_snapshot_from_before_the_first_added_setting_describes_the_run_that_i
     assert (federation.ray_address, federation.kit, federation.ask_again_s) == (None, None, None)
     assert cfg.trainer.compile is False
     assert cfg.trainer.max_epochs == 2
+    assert (cfg.data.split_by, cfg.data.columns.time, cfg.data.columns.series) == ("random", None, None)
 
 
 def test_a_value_that_was_stored_wins_over_the_added_one(v0_1):
@@ -80,4 +88,4 @@ def test_what_was_never_optional_is_missed(first):
 def test_every_added_setting_is_one_of_todays():
     today = compose().snapshot()
     for section, added in ADDED.items():
-        assert added.keys() <= today[section].keys()
+        assert added.keys() <= reduce(getitem, section.split("."), today).keys()

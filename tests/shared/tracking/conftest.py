@@ -11,6 +11,7 @@ import pytest
 from shared.metrics.point import MetricPoint
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
+from tests.profiles import stored
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HOSTILE = "[red]St. Mary[/] \x1b[2J\u202e\\"
@@ -27,7 +28,10 @@ def federated(store: Store) -> int:
     """Two rounds; validation accuracy 0.5 then 0.75, loss 0.9 then 0.6; client 1 failed in round 2."""
     config = {"data": {"name": "digits"}, "federation": {"num_rounds": 2}, "trainer": {"monitor": None}}
     run_id = store.runs.create(name=HOSTILE, training_mode="federated", config=config, seed=3)
-    clients = [ClientRow(run_id, 0, "11", HOSTILE, 30, [10, 20]), ClientRow(run_id, 1, "12", "b", 10, [5, 5])]
+    clients = [
+        ClientRow(run_id, 0, "11", HOSTILE, 30, stored(10, 20)),
+        ClientRow(run_id, 1, "12", "b", 10, stored(5, 5)),
+    ]
     store.clients.add(run_id, clients)
     for number, accuracy, loss in ((1, 0.5, 0.9), (2, 0.75, 0.6)):
         values = {"accuracy": accuracy, "loss": loss, "auroc": math.nan}

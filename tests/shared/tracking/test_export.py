@@ -11,6 +11,7 @@ import pytest
 
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.tracking.export import export_run, write_results
+from tests.profiles import stored
 
 COLUMNS = ["id", "run_id", "client_id", "round", "epoch", "stage", "name", "value", "num_examples", "time"]
 
@@ -49,7 +50,7 @@ def test_results_of_a_federated_run(store, federated):
     assert found["early_stopped"] is False
     assert [row["value"] for row in found["history"] if row["name"] == "auroc"] == [None] * 4
     assert found["rounds"][1]["failed"].keys() == {"1"}
-    assert [row["label_counts"] for row in found["clients"]] == [[10, 20], [5, 5]]
+    assert [row["profile"] for row in found["clients"]] == [stored(10, 20), stored(5, 5)]
     assert [row["metrics"]["accuracy"] for row in found["server_evaluations"]] == [0.5, 0.75]
 
 

@@ -9,13 +9,14 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from federated.strategy.proximal_term import ProximalTerm
 from lightning.pytorch.callbacks import Callback
 
-from federated.strategy.proximal_term import ProximalTerm
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData
+from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
 from shared.model.classifier import LitClassifier
 from shared.runtime.errors import ConfigError, DivergedError
@@ -37,14 +38,7 @@ def data() -> ImageData:
     labels = np.arange(50, dtype=np.int64) % 2
     images = rng.integers(0, 256, size=(50, 1, 8, 8), dtype=np.uint8)
     return ImageData(
-        images=images,
-        labels=labels,
-        classes=("0", "1"),
-        splits=np.full(50, "train"),
-        groups=None,
-        columns={},
-        fingerprint="",
-        skipped=0,
+        schema=Schema(classes=("0", "1")), splits=np.full(50, "train"), images=images, labels=labels
     )
 
 

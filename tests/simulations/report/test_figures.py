@@ -14,20 +14,24 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from simulations.gap.bootstrap import METRICS, GapRow, Interval, Predictions, metric_values
+from shared.metrics.catalogue import CLASSIFICATION
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.gap import GapRow, Interval
+from shared.metrics.outputs import Outputs
 from simulations.report.comparison_figures import (
     client_bars,
     confusion_matrices,
     gap_figure,
-    label_distribution,
     learning_curves,
     mean_history,
     roc_curves,
     save,
     to_svg,
+    value_distribution,
 )
 from simulations.report.figure_style import FEDERATED, POOLED, colour_of, plain
-from simulations.report.prediction_figures import confusion_matrix, macro_roc
+from simulations.report.prediction_figures import macro_roc
+from tests.profiles import counted
 
 CURVE = [(100.0, 0.5), (200.0, 0.7), (300.0, 0.8)]
 AWKWARD = ["$x^2 and $5", "_hidden", "<b>&amp;", "two\nlines", "肺炎", "a very long name of a hospital indeed"]
@@ -54,13 +58,13 @@ def gap_row(metric: str, low: float, value: float, high: float, *, falling: bool
     )
 
 
-def predictions(classes: int, *, seed: int = 0, ties: bool = False) -> Predictions:
+def predictions(classes: int, *, seed: int = 0, ties: bool = False) -> Outputs:
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=200)
     logits = rng.normal(size=(200, classes))
     logits[np.arange(200), labels] += 1.5
     odds = np.exp(np.round(logits) if ties else logits)
-    return Predictions(odds / odds.sum(axis=1, keepdims=True), labels)
+    return Outputs(odds / odds.sum(axis=1, keepdims=True), labels)
 
 
 # --- curves ---------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ def test_undefined_gaps_are_named_as_such() -> None:
 def test_clients_are_measured_from_the_aggregate() -> None:
     fig = client_bars("val/accuracy", {"north": 0.9, "south": 0.7}, 0.85, 0.95)
     text = words(fig)
-    assert "Validation accuracy by client: south is worst at 0.700, spread 0.200" in text
+    assert "Validation accuracy by client: worst south at 0.700, spread 0.200" in text
     assert "aggregate 0.850" in text
     assert "pooled 0.950" in text
     stems = fig.axes[0].collections[0]
@@ -158,7 +162,7 @@ def test_clients_are_measured_from_the_aggregate() -> None:
 
 def test_clients_without_values() -> None:
     nan = float("nan")
-    assert "south is worst" in words(client_bars("accuracy", {"north": nan, "south": 0.7}))
+    assert "worst south" in words(client_bars("accuracy", {"north": nan, "south": 0.7}))
     nothing = client_bars("accuracy", {"north": nan})
     assert "no client has a value" in words(nothing)
     assert drawn(nothing)
@@ -166,9 +170,11 @@ def test_clients_without_values() -> None:
 
 
 @pytest.mark.parametrize(("clients", "classes"), [(4, 2), (12, 3), (100, 10), (1, 2)])
-def test_label_distribution_of_few_and_many_clients(clients: int, classes: int) -> None:
+def test_value_distribution_of_few_and_many_clients(clients: int, classes: int) -> None:
     counts = np.random.default_rng(0).integers(0, 60, size=(clients, classes))
-    fig = label_distribution(counts, [f"class {k}" for k in range(classes)], [f"c{i}" for i in range(clients)])
+    fig = value_distribution(
+        counted(counts, [f"class {k}" for k in range(classes)], [f"c{i}" for i in range(clients)])
+    )
     sizes, table = fig.axes[:2]
     assert [bar.get_height() for bar in sizes.patches if isinstance(bar, Rectangle)] == counts.sum(
         axis=1
@@ -180,9 +186,9 @@ def test_label_distribution_of_few_and_many_clients(clients: int, classes: int) 
     assert drawn(fig)
 
 
-def test_label_distribution_states_the_skew() -> None:
-    fig = label_distribution([[9, 1], [5, 5], [0, 0]], ["normal", "pneumonia"])
-    assert "3 clients: 0 to 10 examples each, largest class 0% to 90%" in words(fig)
+def test_value_distribution_states_the_skew() -> None:
+    fig = value_distribution(counted([[9, 1], [5, 5], [0, 0]], ["normal", "pneumonia"]))
+    assert "3 clients: 0 to 10 examples each, largest label 0% to 90%" in words(fig)
     shades = np.asarray(fig.axes[1].collections[0].get_array()).reshape(2, 3)
     assert shades.tolist() == [[0.9, 0.5, 0.0], [0.1, 0.5, 0.0]]
 
@@ -190,20 +196,12 @@ def test_label_distribution_states_the_skew() -> None:
 # --- test answers ---------------------------------------------------------------------------------
 
 
-def test_confusion_matrix_counts() -> None:
-    p = np.array([0.9, 0.2, 0.7, 0.4])
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]))
-    assert confusion_matrix(pred).tolist() == [[1, 1], [1, 1]]
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]), threshold=0.3)
-    assert confusion_matrix(pred).tolist() == [[1, 1], [0, 2]]
-
-
 def test_confusion_matrices_are_shaded_by_row_and_show_counts() -> None:
     fig = confusion_matrices({"pooled": [[8, 2], [1, 3]], "federated": [[5, 5], [0, 0]]}, ["normal", "ill"])
     shades = [np.asarray(axes.collections[0].get_array()).reshape(2, 2).tolist() for axes in fig.axes[:2]]
     assert shades == [[[0.8, 0.2], [0.25, 0.75]], [[0.5, 0.5], [0.0, 0.0]]]
     assert [text.get_text() for text in fig.axes[0].texts] == ["8", "2", "1", "3"]
-    assert "Right answers: pooled 78.6%, federated 50.0%" in words(fig)
+    assert "Accuracy: pooled 78.6%, federated 50.0%" in words(fig)
 
 
 @pytest.mark.parametrize(("models", "classes"), [(1, 2), (3, 2), (3, 10), (2, 30)])
@@ -222,12 +220,12 @@ def test_area_under_the_drawn_curve_is_the_auroc(classes: int, ties: bool) -> No
     assert (false_rate[0], true_rate[0], false_rate[-1], true_rate[-1]) == (0, 0, 1, 1)
     assert (np.diff(false_rate) >= 0).all()
     area = np.trapezoid(true_rate, false_rate)
-    assert area == pytest.approx(metric_values(pred)["auroc"][0], abs=1e-12)
+    assert area == pytest.approx(ClassificationMetrics(pred.num_classes).values(pred)["auroc"], abs=1e-12)
 
 
 def test_roc_marks_the_threshold_of_two_classes() -> None:
     p = np.array([0.9, 0.2, 0.7, 0.4])
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]))
+    pred = Outputs(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]))
     fig = roc_curves({"pooled": pred, "federated": pred}, ["normal", "ill"])
     dots = [line for line in fig.axes[0].lines if line.get_marker() == "o"]
     assert [(dot.get_xdata(), dot.get_ydata()) for dot in dots] == [([0.5], [0.5])] * 2
@@ -237,8 +235,8 @@ def test_roc_marks_the_threshold_of_two_classes() -> None:
 
 def test_roc_of_what_has_none() -> None:
     p = np.array([0.9, 0.2])
-    one_class = Predictions(np.stack([1 - p, p], axis=1), np.array([0, 0]))
-    diverged = Predictions(np.full((2, 3), np.nan), np.array([0, 1]))
+    one_class = Outputs(np.stack([1 - p, p], axis=1), np.array([0, 0]))
+    diverged = Outputs(np.full((2, 3), np.nan), np.array([0, 1]))
     assert "pooled n/a" in words(roc_curves({"pooled": one_class}, ["normal", "ill"]))
     fig = roc_curves({"pooled": diverged}, ["a", "b", "c"])
     assert "pooled n/a" in words(fig)
@@ -266,7 +264,7 @@ def awkward_figures() -> Sequence[Figure]:
     answers = predictions(size)
     return [
         client_bars("accuracy", {name: 0.5 + 0.01 * i for i, name in enumerate(AWKWARD)}),
-        label_distribution(np.ones((size, size), dtype=int), AWKWARD, AWKWARD),
+        value_distribution(counted(np.ones((size, size), dtype=int), AWKWARD, AWKWARD)),
         confusion_matrices({name: np.eye(size, dtype=int) for name in AWKWARD[:2]}, AWKWARD),
         roc_curves(dict.fromkeys(AWKWARD, answers), AWKWARD),
     ]
@@ -299,8 +297,8 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> No
 
 
 def test_svg_is_one_clean_element() -> None:
-    rows = [gap_row(metric, 0.01, 0.02, 0.03) for metric in METRICS]
-    for fig in (gap_figure(rows), label_distribution([[1, 2], [3, 4]], ["a", "b"])):
+    rows = [gap_row(metric, 0.01, 0.02, 0.03) for metric in (spec.name for spec in CLASSIFICATION)]
+    for fig in (gap_figure(rows), value_distribution(counted([[1, 2], [3, 4]], ["a", "b"]))):
         svg = to_svg(fig, prefix="f1-")
         root = ElementTree.fromstring(svg)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"

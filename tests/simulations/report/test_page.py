@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulations.gap.bootstrap import GapRow, Predictions, compare_gap
+from shared.metrics.gap import GapRow
+from shared.metrics.outputs import Outputs
+from simulations.gap.bootstrap import compare_gap
 from simulations.report.comparison_figures import client_bars, learning_curves
 from simulations.report.page import CostRow, Report, ReportFigure, render, write_report
 from simulations.report.prediction_figures import macro_roc
@@ -23,9 +25,10 @@ from simulations.report.tables import (
     curve_table,
     flatten,
     gap_data,
-    label_table,
     roc_table,
+    value_table,
 )
+from tests.profiles import counted
 
 EVIL = '<script>alert("1")</script>&\''
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -35,9 +38,9 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 def rows(*, local: bool = False) -> list[GapRow]:
     labels = np.array([0, 1] * 20)
 
-    def model(shift: float) -> Predictions:
+    def model(shift: float) -> Outputs:
         p = np.clip(np.where(labels == 1, 0.8, 0.2) + shift * np.cos(np.arange(40)), 0.01, 0.99)
-        return Predictions(np.stack([1 - p, p], axis=1), labels)
+        return Outputs(np.stack([1 - p, p], axis=1), labels)
 
     more = [[model(0.9)]] if local else []
     return compare_gap([model(0.1)], [model(0.6)], local=more, resamples=100)
@@ -57,7 +60,7 @@ def report(**changes: Any) -> Report:
         "runs": {"pooled": [11, 13], "federated": [12, 14]},
         "costs": [CostRow("pooled", 12.34, 47080), CostRow("federated", 7325.0, 47080, 12_300_000, 999)],
         "clients": {"val/accuracy": clients, "val/loss": {"north": 0.2, "south": 0.4}},
-        "label_counts": label_table([[1, 2], [3, 4]], ["normal", EVIL], ["north", EVIL]),
+        "values": [value_table(counted([[1, 2], [3, 4]], ["normal", EVIL], ["north", EVIL]))],
         "figures": [
             ReportFigure(
                 f"Curves {EVIL}",
@@ -142,7 +145,7 @@ def test_figures_can_be_read_without_seeing_them() -> None:
     images = [a for a in page().all("div") if a.get("role") == "img"]
     assert len(images) == len(page().all("svg")) == 2
     assert all(a.get("aria-label") for a in images)
-    assert page().text.count("Numbers of this figure") == 2
+    assert page().text.count("Data") == 2
     assert len(page().all("table")) == len(page().all("caption")) > 5
     assert [attributes["lang"] for attributes in page().all("html")] == ["en"]
 
@@ -155,7 +158,7 @@ def test_it_says_what_came_out() -> None:
         "1,624 examples",
         "1, 2, 3",
         "11, 13",
-        "95% intervals",
+        "95 % CI",
         "2,000 resamples",
         "draws 2 of the 3 seeds",
         "12.3 s",
@@ -170,25 +173,23 @@ def test_it_says_what_came_out() -> None:
 
 
 def test_parts_that_are_not_there_are_left_out() -> None:
-    text = Page(
-        render(report(clients={}, label_counts=None, figures=[], costs=[], differences=None, seeds=[7]))
-    ).text
+    text = Page(render(report(clients={}, values=[], figures=[], costs=[], differences=None, seeds=[7]))).text
     for heading in ("Figures", "Clients", "Cost", "Settings that differ"):
         assert heading not in text
-    assert "do not show how results vary between seeds" in text
+    assert "do not cover variation between seeds" in text
     same = config_differences({"a": 1}, {"a": 1})
-    assert "The twins share all settings." in render(report(differences=same))
+    assert "The twins have identical settings." in render(report(differences=same))
 
 
 def test_local_only_has_a_column() -> None:
-    assert "local only" in render(report(rows=rows(local=True)))
-    assert "local only" not in render(report())
+    assert ">local<" in render(report(rows=rows(local=True)))
+    assert ">local<" not in render(report())
 
 
 def test_long_tables_start_folded() -> None:
-    counts = label_table(np.ones((100, 2), dtype=int), ["a", "b"])
-    folded = "<summary>Training examples of each client and class</summary>"
-    assert folded in render(report(label_counts=counts))
+    counts = value_table(counted(np.ones((100, 2), dtype=int), ["a", "b"]))
+    folded = "<summary>Training examples per client and label</summary>"
+    assert folded in render(report(values=[counts]))
     assert folded not in render(report())
 
 
@@ -226,8 +227,8 @@ def test_worst_client_by_the_metrics_direction() -> None:
     assert [row[-1] for row in table.rows] == pytest.approx([0.2, 0.3])
 
 
-def test_label_counts_have_sums() -> None:
-    table = label_table([[1, 2], [3, 4]], ["x", "y"])
+def test_counts_have_sums() -> None:
+    table = value_table(counted([[1, 2], [3, 4]], ["x", "y"]))
     assert table.columns == ["client", "x", "y", "all"]
     assert table.rows == [["0", 1, 2, 3], ["1", 3, 4, 7], ["all", 4, 6, 10]]
 
@@ -241,7 +242,7 @@ def test_tables_of_answers() -> None:
     table = confusion_table({"pooled": [[8, 2], [1, 3]]}, ["normal", "ill"])
     assert table.rows == [["pooled", "normal", 8, 2], ["pooled", "ill", 1, 3]]
     p = np.array([0.9, 0.8, 0.2, 0.1])
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 1, 0]))
+    pred = Outputs(np.stack([1 - p, p], axis=1), np.array([1, 0, 1, 0]))
     assert [row[1] for row in roc_table({"pooled": pred}).rows[-1:]] == [
         float(np.interp(0.5, *macro_roc(pred)))
     ]

@@ -1,15 +1,15 @@
-/** The final test values of both twins with the gap's interval, drawn and in numbers; `hero` shows it. */
+/** Final test values of both twins, with the gap and its confidence interval in numbers and drawn. */
 
 import { h, replace, s, setText } from "../dom.js";
-import { capital, higherIsBetter, metricName, number } from "../format.js";
-import { verdict } from "./words.js";
+import { capital, isShare, metricName, number } from "../format.js";
 
 const WIDTH = 84;
 const PAD = 5;
 const HEIGHT = 16;
-const NOTE = "Gap: pooled minus federated with its 95 % interval; the chosen models on the same test set. "
-  + "↑ ↓: the better direction.";
-const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal" };
+const NOTE = "Gap: pooled minus federated with 95 % CI; selected models on the same test set. "
+  + "↑ higher is better, ↓ lower is better.";
+const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal", undefined: "undefined" };
+const ARROWS = { higher: "\u00a0↑", lower: "\u00a0↓" };
 
 /**
  * A panel with one row a metric; hidden while no final value is known.
@@ -19,11 +19,11 @@ const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear"
  */
 export function finalPanel({ level }) {
   const body = h("tbody");
-  const local = h("th", { scope: "col", class: "numeric", text: "Local only" });
+  const local = h("th", { scope: "col", class: "numeric", text: "Local" });
   const heads = [h("th", { scope: "col", text: "Metric" }), h("th", { scope: "col", class: "numeric", text: "Pooled" }),
     h("th", { scope: "col", class: "numeric", text: "Federated" }), local,
     h("th", { scope: "col", class: "numeric", text: "Gap" }),
-    h("th", { scope: "col" }, h("span", { class: "visually-hidden", text: "Picture" }))];
+    h("th", { scope: "col" }, h("span", { class: "visually-hidden", text: "Interval" }))];
   const note = h("p", { class: "note" });
   const frame = h("div", { class: "table-frame", role: "region", "aria-label": "Final test values", tabindex: "0" },
     h("table", { class: "data final" }, h("caption", { class: "visually-hidden", text: "Final test values" }),
@@ -53,23 +53,21 @@ export function finalPanel({ level }) {
 
 function finalRow(row, { chosen, scale, withLocal }) {
   const { metric, pooled, federated, gap, low, high } = row;
-  const word = verdict(metric, row);
-  const arrow = higherIsBetter(metric) ? "↑" : "↓";
   const known = Number.isFinite(low) && Number.isFinite(high);
   const interval = known ? `[${number(low, { signed: true })}, ${number(high, { signed: true })}]` : "";
   return h("tr", { class: chosen ? "chosen" : null },
-    h("th", { scope: "row", text: `${capital(metricName(metric))}\u00a0${arrow}` }),
+    h("th", { scope: "row", text: `${capital(metricName(metric))}${ARROWS[row.better] ?? ""}` }),
     h("td", { class: "numeric", text: number(pooled) }),
     h("td", { class: "numeric", text: number(federated) }),
     withLocal ? h("td", { class: "numeric", text: number(row.local) }) : null,
-    h("td", { class: "numeric" }, h("span", { class: `verdict ${word}`, text: SIGNS[word] }), " ",
+    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: SIGNS[row.verdict] }), " ",
       h("b", { text: number(gap, { signed: true }) }), h("span", { class: "range", text: interval })),
     h("td", {}, drawable(row) ? intervalPicture(row, scale) : null));
 }
 
-/** The loss has no bound: on the scale of all others, its interval would squeeze theirs. */
+/** A metric without bounds, such as the loss, would squeeze the intervals of all others on their scale. */
 function drawable({ metric, gap, low, high }) {
-  return metric !== "loss" && [gap, low, high].every(Number.isFinite);
+  return isShare(metric) && [gap, low, high].every(Number.isFinite);
 }
 
 function intervalPicture({ gap, low, high }, scale) {

@@ -1,5 +1,6 @@
-/** Small multiples: one panel a client on a shared scale, the aggregate in grey behind; `axes` says over what. */
+/** The clients as small multiples: one panel per client on a shared scale, with the aggregate in grey. */
 
+import { inOrder, specOf } from "../catalogue.js";
 import { makeChart } from "../charts.js";
 import { selectBox } from "../controls.js";
 import { h, replace, setText, throttle } from "../dom.js";
@@ -12,7 +13,6 @@ const SHOWN = 24;
 const POINTS = 300; // a panel is about as many pixels wide
 const ROOM = 0.02; // beyond the ends of a share
 const SORT_MS = 1500; // panels that jump at every row cannot be read
-const NEVER = /bytes_|^lr$/;
 const ORDERS = [["worst", "Worst first"], ["best", "Best first"], ["examples", "Most examples first"], ["name", "By name"]];
 
 /**
@@ -31,7 +31,7 @@ export function clientsSection(model, { axes }) {
   const note = h("p", { class: "muted" });
   const grid = h("ol", { class: "run-panels" });
   const more = h("button", { class: "button", type: "button", on: { click: () => choose({ all: true }) } });
-  const numbers = dataTable({ caption: "Values of the clients", captionHidden: true, sortable: true, download: true,
+  const numbers = dataTable({ caption: "Client metrics", captionHidden: true, sortable: true, download: true,
     columns: [], rows: [] });
   const details = h("details", { class: "run-details", on: { toggle: drawTable } },
     h("summary", { text: "Data" }), numbers.element);
@@ -72,7 +72,7 @@ export function clientsSection(model, { axes }) {
     if (nodes.length !== grid.children.length || nodes.some((node, i) => node !== grid.children[i])) replace(grid, nodes);
     more.hidden = shown.length === ordered.length;
     setText(more, `Show all ${ordered.length} clients`);
-    setText(note, state.metric === null ? "No client has reported yet." : sentence(model, state, ordered));
+    setText(note, state.metric === null ? "No client metrics yet." : sentence(model, state, ordered));
     drawTable();
   }
 
@@ -81,8 +81,8 @@ export function clientsSection(model, { axes }) {
     numbers.update(ranking(model, state).map(({ client, last }) => {
       const y = model.curve(...parts(state.metric), client.client_id)?.y.filter((value) => value !== null) ?? [];
       return [client.name, client.num_examples, last, y.length ? least(y) : null, y.length ? most(y) : null];
-    }), ["Client", { label: "Training examples", numeric: true }, { label: "Last", numeric: true },
-      { label: "Least", numeric: true }, { label: "Most", numeric: true }]);
+    }), ["Client", { label: "Training examples", numeric: true }, { label: "Latest", numeric: true },
+      { label: "Minimum", numeric: true }, { label: "Maximum", numeric: true }]);
   }
 
   function panel(client) {
@@ -94,7 +94,7 @@ export function clientsSection(model, { axes }) {
         shared ??= scale(model, { state, axes });
         return drawPanel(model, { state, axes, colours, shared, series: curve() });
       },
-      summary: () => `${format.label(state.metric ?? "")}: last value ${format.number(curve()?.last())}.`,
+      summary: () => `${format.label(state.metric ?? "")}: latest value ${format.number(curve()?.last())}.`,
     });
     return { chart, element: h("li", {}, chart.element) };
   }
@@ -172,7 +172,7 @@ function beyond(value) {
 function ranking(model, { metric, order }) {
   const all = [...model.clients.values()].map((client) => ({
     client, last: metric === null ? null : model.curve(...parts(metric), client.client_id)?.last() ?? null }));
-  const sign = metric !== null && format.higherIsBetter(parts(metric)[1]) ? 1 : -1;
+  const sign = metric !== null && isLowerBetter(model, metric) ? -1 : 1;
   const byName = (a, b) => a.client.name.localeCompare(b.client.name, "en-US", { numeric: true });
   const byValue = (a, b) => (a.last === null || b.last === null
     ? Number(a.last === null) - Number(b.last === null) : sign * (a.last - b.last));
@@ -187,22 +187,35 @@ function ranking(model, { metric, order }) {
 
 function sentence(model, state, ordered) {
   const known = ordered.map(({ last }) => last).filter((last) => last !== null);
-  const range = known.length ? `, last values from ${format.number(least(known))} to ${format.number(most(known))}` : "";
+  const range = known.length ? `, latest values ${format.number(least(known))} to ${format.number(most(known))}` : "";
   const average = model.curve(...parts(state.metric))?.last() ?? null;
   const mean = average === null ? "" : `, aggregate ${format.number(average)}`;
   return `${format.capital(format.label(state.metric))} of ${format.plural(ordered.length, "client")}${range}${mean}. `
-    + "All panels have the same scale; the grey line is the aggregate.";
+    + "Shared scale; grey: aggregate.";
 }
 
 function metricKeys(model) {
-  const stages = ["val", "train", "test"];
-  const keys = model.metricKeys({ ofClients: true }).filter((key) => !NEVER.test(parts(key)[1]));
-  return keys.sort((a, b) => stages.indexOf(parts(a)[0]) - stages.indexOf(parts(b)[0]) || a.localeCompare(b, "en-US"));
+  const keys = model.metricKeys({ ofClients: true });
+  return ["val", "train", "test"].flatMap((stage) => {
+    const names = keys.filter((key) => parts(key)[0] === stage).map((key) => parts(key)[1]);
+    return inOrder(names.filter(isOfClient)).map((name) => `${stage}/${name}`);
+  });
+}
+
+/** What a client's model or machine is judged by; bytes and learning rates are much the same for all. */
+function isOfClient(name) {
+  const { source, unit } = specOf(name);
+  return source === "outputs" || unit === "s";
+}
+
+function isLowerBetter(model, key) {
+  const better = specOf(parts(key)[1]).better;
+  return better === null ? model.run.monitor?.key === key && model.run.monitor.mode === "min" : better === "lower";
 }
 
 function usual(model, keys) {
-  const wanted = [model.run.monitor?.key, "val/accuracy", "val/loss", "train/loss"];
-  return wanted.find((key) => keys.includes(key)) ?? keys[0] ?? null;
+  const monitored = model.run.monitor?.key;
+  return keys.includes(monitored) ? monitored : keys[0] ?? null;
 }
 
 function parts(key) {

@@ -1,4 +1,4 @@
-/** How the labels are spread over the clients: stacked bars of counts or shares, and how far each is from the whole. */
+/** The distribution of a variable over the clients: stacked bars of counts or shares, and each client's distance. */
 
 import { escaped, makeChart } from "../charts.js";
 import { choiceGroup } from "../controls.js";
@@ -18,12 +18,12 @@ const PATTERNS = ["", "/", "", "x", "", "\\", "", ".", "", "-"]; // neighbours d
  */
 export function labelsSection(model) {
   let shown = params().labels === "shares" ? "shares" : "counts";
-  const legendLines = () => Math.floor((model.run.classes?.length ?? 0) / (window.innerWidth < 560 ? 3 : 8));
+  const legendLines = () => Math.floor(spread(model).classes.length / (window.innerWidth < 560 ? 3 : 8));
   const height = () => 92 + ROW * (model.clients.size + 1) + LEGEND_LINE * legendLines();
-  const chart = makeChart({ title: "Training labels of each client", height, caption: () => said(model),
+  const chart = makeChart({ title: "Training labels per client", height, caption: () => said(model),
     draw: (colours) => draw(model, { colours, shares: shown === "shares" }), table: () => table(model),
     summary: () => said(model) });
-  const choice = choiceGroup({ legend: "Bars show", legendShown: true, name: "labels", value: shown,
+  const choice = choiceGroup({ legend: "Show", legendShown: true, name: "labels", value: shown,
     choices: [["counts", "Counts"], ["shares", "Shares"]], onChoose: (value) => {
       shown = value;
       setParams({ labels: value === "counts" ? null : value });
@@ -40,17 +40,24 @@ export function labelsSection(model) {
   };
 }
 
-/** Clients by id, their counts, and the classes' names. */
+/** Whether any client says how often each value of a variable occurs. */
+export function hasCounts(model) {
+  return [...model.clients.values()].some(({ profile }) => Object.keys(profile.counts).length > 0);
+}
+
+/** Clients by id with their counts of the first variable, and its values; a client may say nothing of it. */
 function spread(model) {
-  const clients = [...model.clients.values()].sort((a, b) => a.client_id - b.client_id);
-  const total = clients.reduce((sums, { label_counts: counts }) => counts.map((count, i) => count + (sums[i] ?? 0)), []);
-  const classes = total.map((_, i) => model.run.classes?.[i] ?? `class ${i}`);
+  const all = [...model.clients.values()].sort((a, b) => a.client_id - b.client_id);
+  const variable = all.flatMap(({ profile }) => Object.keys(profile.counts))[0];
+  const classes = [...new Set(all.flatMap(({ profile }) => Object.keys(profile.counts[variable] ?? {})))];
+  const clients = all.map((client) => ({ ...client, counts: classes.map((name) => client.profile.counts[variable]?.[name] ?? 0) }));
+  const total = classes.map((_, i) => clients.reduce((sum, { counts }) => sum + counts[i], 0));
   return { clients, classes, total };
 }
 
 function draw(model, { colours, shares }) {
   const { clients, classes, total } = spread(model);
-  const rows = [...clients.map((client) => [client.name, client.label_counts]), ["all clients", total]];
+  const rows = [...clients.map((client) => [client.name, client.counts]), ["all clients", total]];
   // The counts of all clients would dwarf those of each: they are drawn as shares alone.
   const drawn = shares ? rows : rows.slice(0, -1);
   const common = total.map((_, i) => i).sort((a, b) => total[b] - total[a]);
@@ -83,24 +90,24 @@ function draw(model, { colours, shares }) {
 
 function said(model) {
   const { clients, total } = spread(model);
-  if (!clients.length) return "No client has joined yet.";
-  const far = clients.map((client) => [client.name, distance(client.label_counts, total)]).sort((a, b) => b[1] - a[1]);
+  if (!clients.length) return "No clients yet.";
+  const far = clients.map((client) => [client.name, distance(client.counts, total)]).sort((a, b) => b[1] - a[1]);
   const average = far.reduce((sum, [, one]) => sum + one, 0) / far.length;
   return `${format.plural(sumOf(total), "training example")} on ${format.plural(clients.length, "client")}. `
-    + `${far[0][0]} is farthest from the mix of all: ${format.percent(far[0][1], { digits: 0 })} of its labels `
-    + `would have to change; ${format.percent(average, { digits: 0 })} on average.`;
+    + `Most skewed: ${far[0][0]} (label distance ${format.number(far[0][1], { digits: 2 })}, `
+    + `mean ${format.number(average, { digits: 2 })}).`;
 }
 
 function table(model) {
   const { clients, classes, total } = spread(model);
   return {
     columns: ["Client", { label: "Examples", numeric: true }, ...classes.map((name) => ({ label: name, numeric: true })),
-      { label: "From the mix of all", numeric: true, format: (value) => format.percent(value) }],
-    rows: clients.map(({ name, label_counts: counts }) => [name, sumOf(counts), ...counts, distance(counts, total)]),
+      { label: "Distance", numeric: true, format: (value) => format.number(value, { digits: 2 }) }],
+    rows: clients.map(({ name, counts }) => [name, sumOf(counts), ...counts, distance(counts, total)]),
   };
 }
 
-/** Total variation: the share of labels that would have to change to get the mix of all. */
+/** Label distance: total variation between the label distributions of a client and of all clients, in [0, 1]. */
 function distance(counts, total) {
   const [own, all] = [sumOf(counts), sumOf(total)];
   if (!own || !all) return 0;

@@ -14,7 +14,7 @@ import pytest
 
 from shared.config.data import DataConfig
 from shared.data.images.dataset import ImageData, load_images
-from shared.runtime.errors import DataError, ImageDecodeError
+from shared.runtime.errors import DataError, ImageDecodeError, MetadataError, SplitError
 
 Config = Callable[..., DataConfig]
 Make = Callable[..., Path]
@@ -149,6 +149,23 @@ def test_the_key_is_content_and_preprocessing_but_not_the_split(
     assert load(copy).fingerprint == first.fingerprint
     others = [load(path, image_size=9), load(path, channels=3), load(make_zip(dataset(41), "other.zip"))]
     assert len({data.fingerprint for data in (first, *others)}) == 4
+
+
+def test_a_split_by_time_is_that_of_the_column(load: Any, make_zip: Make, dataset: Dataset) -> None:
+    files = dataset(40, "filename,label,taken,ward", lambda i: f",2024-01-{1 + i // 2:02},{'AB'[i // 20]}")
+    path = make_zip(files)
+    data = load(path, split_by="time", columns={"time": "taken", "series": "ward"})
+    assert data.splits.tolist() == (["train"] * 14 + ["val"] * 2 + ["test"] * 4) * 2
+    assert data.time.names == ("A", "B")
+    assert list(data.columns) == ["ward"], "the time of a row makes no partition"
+    with pytest.raises(MetadataError, match=r"there is no column 'day'"):
+        load(path, columns={"time": "day"})
+    with pytest.raises(MetadataError, match=r"'0.png' has filename '0.png', expected ISO 8601"):
+        load(path, columns={"time": "filename"})
+    with pytest.raises(MetadataError, match=r"data.columns.series has no effect without data.columns.time"):
+        load(path, columns={"series": "ward"})
+    with pytest.raises(SplitError, match=r"needs the time of each row"):
+        load(path, split_by="time")
 
 
 def test_no_room_for_the_decoded_images(load: Any, make_zip: Make, dataset: Dataset, tmp_path: Path) -> None:

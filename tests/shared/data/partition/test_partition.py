@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from rich.console import Console
 
 from shared.config.partition import PartitionConfig
-from shared.data.partition.partition import counts_table, label_counts, partition
+from shared.data.dataset import Dataset, Groups, Strata
+from shared.data.partition.partition import partition
+from shared.data.schema import Schema
 from shared.runtime.errors import PartitionError
 
 SCHEMES = ("iid", "stratified", "dirichlet", "pathological", "quantity")
@@ -32,15 +32,24 @@ def share(
     cfg: PartitionConfig, clients: int, labels: Any, splits: Any, groups: Any = None, **columns: Any
 ) -> Any:
     labels = np.asarray(labels, dtype=np.int64)
-    return partition(
-        cfg,
-        num_partitions=clients,
-        labels=labels,
-        splits=np.asarray(splits),
-        groups=None if groups is None else np.asarray(groups, dtype=np.int64),
+    names = tuple(f"class {k}" for k in range(int(labels.max(initial=0)) + 1))
+    if groups is not None:
+        groups = np.asarray(groups, dtype=np.int64)
+        groups = Groups(groups, tuple(f"p{k}" for k in range(int(groups.max(initial=0)) + 1)))
+    data = Dataset(
+        schema=Schema(),
+        splits=np.asarray(splits, dtype=np.str_),
+        strata=Strata(labels, names),
+        groups=groups,
         columns={name: np.asarray(values) for name, values in columns.items()},
-        classes=[f"class {k}" for k in range(int(labels.max(initial=0)) + 1)],
     )
+    return partition(data, cfg=cfg, num_partitions=clients)
+
+
+def label_counts(parts: Any, *, labels: Any, splits: Any, num_classes: int) -> NDArray[np.int64]:
+    """Training rows of each client and class."""
+    own = [np.bincount(labels[part[splits[part] == "train"]], minlength=num_classes) for part in parts]
+    return np.array(own, dtype=np.int64)
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -78,7 +87,7 @@ def test_too_few_rows_or_patients() -> None:
         PartitionError, match=r"3 clients with partition.min_examples=2 need 6 training rows, got 5"
     ):
         share(config("iid", min_examples=2), 3, [0] * 7, ["train"] * 5 + ["val", "test"])
-    with pytest.raises(PartitionError, match=r"3 clients need as many patients with training rows, got 2"):
+    with pytest.raises(PartitionError, match=r"3 clients need as many groups .* with training rows, got 2"):
         share(config("iid"), 3, [0] * 5, ["train"] * 5, [1, 1, 2, 2, 2])
     with pytest.raises(PartitionError, match=r"need 1 training rows, got 0"):
         share(config("dirichlet"), 1, [0, 0], ["test", "val"])
@@ -209,41 +218,30 @@ def test_a_thousand_clients(name: str) -> None:
     assert min(int((splits[part] == "train").sum()) for part in parts) >= 2
 
 
-# --- counts -----------------------------------------------------------------------------------------
+# --- without labels ---------------------------------------------------------------------------------
 
 
-def test_label_counts_are_of_training_rows() -> None:
-    parts = [ints(0, 2, 3), ints(1, 4)]
-    splits = np.array(["train", "train", "val", "train", "train"])
-    counts = label_counts(parts, labels=ints(0, 1, 1, 0, 2), splits=splits, num_classes=4)
-    assert counts.tolist() == [[2, 0, 0, 0], [0, 1, 1, 0]]
-    assert counts.dtype == np.int64
+def unlabelled(splits: Any, **columns: Any) -> Dataset:
+    return Dataset(schema=Schema(), splits=np.asarray(splits, dtype=np.str_), columns=columns)
 
 
-def printed(counts: Any, classes: list[str], names: list[str] | None = None, width: int = 80) -> list[str]:
-    console = Console(width=width, file=StringIO())
-    console.print(counts_table(np.array(counts), classes=classes, names=names))
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+def test_schemes_that_need_no_labels_do_without() -> None:
+    splits = np.repeat(["train", "val", "test"], [60, 20, 20])
+    sites = np.repeat(["a", "b"], 50)
+    for name in ("iid", "quantity", "natural"):
+        parts = partition(unlabelled(splits, site=sites), cfg=config(name), num_partitions=2)
+        assert np.sort(np.concatenate(parts)).tolist() == list(range(80))
 
 
-def test_counts_table_shows_counts_sums_and_shares() -> None:
-    lines = printed([[900, 0], [100, 200]], ["normal", "[pneumonia]"], ["North", "[south]"])
-    cells = [line.split() for line in lines if line.strip()]
-    assert cells[1] == ["client", "normal", "[pneumonia]", "total", "share"]
-    assert cells[3] == ["North", "900", "0", "900", "75.0%", "█" * 12]
-    assert cells[4] == ["[south]", "100", "200", "300", "25.0%", "█" * 4]
-    assert cells[-1] == ["all", "1,000", "200", "1,200"]
+def test_one_label_for_all_is_the_same_as_no_labels() -> None:
+    splits = np.repeat(["train", "val", "test"], [60, 20, 20])
+    for name in ("iid", "quantity"):
+        labelled = share(config(name), 4, np.zeros(100), splits)
+        without = partition(unlabelled(splits), cfg=config(name), num_partitions=4)
+        assert all(map(np.array_equal, labelled, without))
 
 
-def test_counts_table_fits_ten_classes_and_never_cuts_a_number() -> None:
-    counts = np.full((2, 10), 1234)
-    wide = printed(counts, [str(k) for k in range(10)])
-    assert max(map(len, wide)) <= 80
-    narrow = printed(counts, [f"a rather long name {k}" for k in range(10)])
-    for lines in (wide, narrow):
-        row = next(line for line in lines if "50.0%" in line)
-        assert row.split()[:13] == ["0", *["1,234"] * 10, "12,340", "50.0%"]
-
-
-def test_counts_table_of_nothing() -> None:
-    assert any("0.0%" in line for line in printed([[0, 0]], ["a", "b"]))
+@pytest.mark.parametrize("name", ["stratified", "dirichlet", "pathological"])
+def test_schemes_by_label_name_themselves_where_there_are_none(name: str) -> None:
+    with pytest.raises(PartitionError, match=rf"partition={name} shares out .* this data has none; choose"):
+        partition(unlabelled(["train"] * 10), cfg=config(name), num_partitions=2)

@@ -54,7 +54,7 @@ def test_units_are_rows_without_patients() -> None:
     units = gather_units(ints(4, 5, 6), splits=np.array(["train", "test", "val"]), groups=None)
     assert units.rows.tolist() == [0, 2]
     assert units.unit.tolist() == [0, 1]
-    assert units.label.tolist() == [4, 6]
+    assert units.stratum.tolist() == [4, 6]
     assert (units.train.tolist(), units.val.tolist()) == ([1, 0], [0, 1])
 
 
@@ -64,7 +64,7 @@ def test_a_patient_counts_by_the_label_of_most_of_its_rows() -> None:
     splits = np.array(["train"] * 3 + ["val"] * 2 + ["train", "test"])
     units = gather_units(labels, splits=splits, groups=groups)
     assert units.unit.tolist() == [1, 1, 1, 0, 0, 0]
-    assert units.label.tolist() == [0, 2]
+    assert units.stratum.tolist() == [0, 2]
     assert (units.train.tolist(), units.val.tolist()) == ([1, 3], [2, 0])
 
 
@@ -72,7 +72,7 @@ def test_validation_follows_training() -> None:
     counts = np.array([[30, 0], [10, 50]])
     labels = np.repeat(ints(0, 1), [8, 5])
     owner = follow(
-        labels, weights=np.ones_like(labels), counts=counts, keep_classes=False, rng=np.random.default_rng(0)
+        labels, weights=np.ones_like(labels), counts=counts, keep_strata=False, rng=np.random.default_rng(0)
     )
     assert [np.bincount(labels[owner == c], minlength=2).tolist() for c in (0, 1)] == [[6, 0], [2, 5]]
 
@@ -82,19 +82,19 @@ def test_everybody_gets_a_validation_row_if_there_are_enough() -> None:
     for rows, expected in ((4, [1, 1, 1, 1]), (6, [3, 1, 1, 1]), (3, [3, 0, 0, 0])):
         labels = np.zeros(rows, dtype=np.int64)
         owner = follow(
-            labels, weights=np.ones_like(labels), counts=counts, keep_classes=True, rng=np.random.default_rng(0)
+            labels, weights=np.ones_like(labels), counts=counts, keep_strata=True, rng=np.random.default_rng(0)
         )
         assert np.bincount(owner, minlength=4).tolist() == expected
 
 
 def test_a_foreign_validation_row_only_where_classes_may_mix() -> None:
     counts, labels = np.array([[9, 0], [0, 9]]), ints(0, 0, 0)  # nothing of client 1's class
-    for keep_classes, expected in ((True, [3, 0]), (False, [2, 1])):
+    for keep_strata, expected in ((True, [3, 0]), (False, [2, 1])):
         owner = follow(
             labels,
             weights=np.ones_like(labels),
             counts=counts,
-            keep_classes=keep_classes,
+            keep_strata=keep_strata,
             rng=np.random.default_rng(0),
         )
         assert np.bincount(owner, minlength=2).tolist() == expected
@@ -103,6 +103,6 @@ def test_a_foreign_validation_row_only_where_classes_may_mix() -> None:
 def test_classes_that_nobody_trains_on_go_by_size() -> None:
     counts, labels = np.array([[30, 0], [10, 0]]), ints(1, 1, 1, 1)
     owner = follow(
-        labels, weights=np.ones_like(labels), counts=counts, keep_classes=False, rng=np.random.default_rng(0)
+        labels, weights=np.ones_like(labels), counts=counts, keep_strata=False, rng=np.random.default_rng(0)
     )
     assert np.bincount(owner).tolist() == [3, 1]

@@ -26,13 +26,13 @@ def test_all_columns_are_read() -> None:
         "filename,label,patient_id,split,site,age\n"
         "a.png,sick,p2,train,Rome,30\nb.png,well,p1,validation,Oslo,40\nc.png,well,p2,TEST,Rome,\n"
     )
-    assert found.labels.tolist() == [0, 1, 1]
-    assert found.classes == ("sick", "well")
+    assert found.strata.numbers.tolist() == [0, 1, 1]
+    assert found.strata.names == ("sick", "well")
     assert found.given is not None
     assert found.given.tolist() == ["train", "val", "test"]
     assert found.groups is not None
-    assert found.groups.tolist() == [1, 0, 1]
-    assert found.patients == ("p1", "p2")
+    assert found.groups.numbers.tolist() == [1, 0, 1]
+    assert found.groups.names == ("p1", "p2")
     assert {name: values.tolist() for name, values in found.others.items()} == {
         "site": ["Rome", "Oslo", "Rome"],
         "age": ["30", "40", ""],
@@ -44,12 +44,12 @@ def test_optional_columns_may_be_absent_or_empty(text: str) -> None:
     found = read(text)
     assert found.groups is None
     assert found.given is None
-    assert found.patients == ()
+    assert found.time is None
 
 
 def test_columns_can_be_renamed_or_not_read() -> None:
     found = read("file,who,y,split,clinic\na,p,1,left,X\nb,p,0,right,Y", filename="file", label="y", split=None)
-    assert found.classes == ("0", "1")
+    assert found.strata.names == ("0", "1")
     assert found.given is None
     assert set(found.others) == {"who", "split", "clinic"}
     renamed = read("filename,label,clinic\na,x,X\nb,y,Y", site="clinic")
@@ -58,13 +58,13 @@ def test_columns_can_be_renamed_or_not_read() -> None:
 
 def test_classes_give_the_numbers() -> None:
     found = read("filename,label\na,x\nb,y", classes=("y", "z", "x"))
-    assert found.classes == ("y", "z", "x")
-    assert found.labels.tolist() == [2, 0]
+    assert found.strata.names == ("y", "z", "x")
+    assert found.strata.numbers.tolist() == [2, 0]
 
 
 def test_spreadsheets_are_forgiven_their_habits() -> None:
     found = read(b'\xef\xbb\xbffilename , label,\r\n"a,1.png", x,\r\nb.png,y,\r\n,,\r\n\r\n')
-    assert found.classes == ("x", "y")
+    assert found.strata.names == ("x", "y")
     assert found.others == {}
 
 

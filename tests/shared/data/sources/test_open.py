@@ -61,13 +61,13 @@ def test_folder_with_patients_and_sites(load: Any, make_folder: Make, dataset: D
     files = dataset(40, "filename,label,patient_id,site,age", lambda i: f",p{i // 2 % 10},{'AB'[i % 2]},{i}")
     data = load("folder", make_folder(files), image_size=16, channels=3)
     assert data.images.shape == (40, 3, 16, 16)
-    assert data.groups.tolist() == [i // 2 % 10 for i in range(40)]
+    assert data.groups.numbers.tolist() == [i // 2 % 10 for i in range(40)]
     assert {name: values.tolist() for name, values in data.columns.items()} == {
         "site": ["A", "B"] * 20,
         "age": [str(i) for i in range(40)],
     }
     for patient in range(10):
-        assert len(set(data.splits[data.groups == patient])) == 1
+        assert len(set(data.splits[data.groups.numbers == patient])) == 1
 
 
 def test_a_given_split_is_used(load: Any, make_zip: Make, dataset: Dataset) -> None:

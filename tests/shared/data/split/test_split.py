@@ -11,7 +11,8 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from shared.data.split import SIDES, make_splits
+from shared.data.dataset import SIDES, Groups, Strata, Timeline
+from shared.data.split.split import make_splits
 from shared.runtime.errors import SplitError
 
 Ints = npt.NDArray[np.int64]
@@ -19,7 +20,12 @@ Ints = npt.NDArray[np.int64]
 
 def split(labels: Any, **changes: Any) -> npt.NDArray[np.str_]:
     options = {"val_fraction": 0.15, "test_fraction": 0.2, "seed": 0} | changes
-    return make_splits(np.asarray(labels), **options)
+    labels = np.asarray(labels, dtype=np.int64)
+    names = options.pop("classes", [str(number) for number in range(labels.max() + 1)])
+    patients = options.pop("patients", None)
+    if (groups := options.pop("groups", None)) is not None:
+        groups = Groups(np.asarray(groups), tuple(patients or map(str, range(int(np.max(groups)) + 1))))
+    return make_splits(len(labels), strata=Strata(labels, tuple(names)), groups=groups, **options)
 
 
 def counts(splits: npt.NDArray[np.str_], labels: Ints) -> dict[str, list[int]]:
@@ -192,3 +198,115 @@ def test_a_server_may_have_test_rows_alone() -> None:
         split(labels, given=np.full(20, "val"), sides=("test",))
     # With rows to train, it sees the same split as everybody else.
     assert np.array_equal(split(labels, sides=("test",)), split(labels))
+
+
+# --- without labels, and labels that need not be everywhere -----------------------------------------
+
+
+def test_rows_without_labels_are_shared_out_by_the_fractions() -> None:
+    options: dict[str, Any] = {"val_fraction": 0.15, "test_fraction": 0.2, "seed": 0}
+    splits = make_splits(100, **options)
+    assert [int((splits == side).sum()) for side in SIDES] == [65, 15, 20]
+    groups = Groups(np.arange(100) // 10, tuple(map(str, range(10))))
+    splits = make_splits(100, groups=groups, **options)
+    assert all(len(set(splits[groups.numbers == number])) == 1 for number in range(10))
+    with pytest.raises(SplitError, match="2 rows cannot be on each of train, val, test"):
+        make_splits(2, **options)
+
+
+def test_bins_need_not_be_on_every_side() -> None:
+    numbers = np.repeat([0, 1, 2], [50, 2, 1])
+    options: dict[str, Any] = {"val_fraction": 0.15, "test_fraction": 0.2, "seed": 0}
+    bins = Strata(numbers, ("low", "high", "highest"), noun="bin", on_every_side=False)
+    splits = make_splits(53, strata=bins, **options)
+    assert set(splits) == set(SIDES)
+    given = np.where(np.arange(53) == 52, "test", "train")
+    assert make_splits(53, strata=bins, given=given, **options)[52] == "test"
+    with pytest.raises(SplitError, match="bins are too small to be on each of train, val, test"):
+        make_splits(53, strata=Strata(numbers, bins.names, noun="bin"), **options)
+
+
+# --- by time ----------------------------------------------------------------------------------------
+
+
+def by_time(times: Any, series: Any = None, **changes: Any) -> Any:
+    times = np.asarray(times, dtype=np.int64)
+    series = np.zeros(len(times), dtype=np.int64) if series is None else np.asarray(series)
+    line = Timeline(times, series, tuple(f"home {number}" for number in range(int(series.max()) + 1)))
+    options = {"val_fraction": 0.2, "test_fraction": 0.3, "seed": 0, "by": "time", "time": line} | changes
+    return make_splits(len(times), **options)
+
+
+def test_the_last_part_of_every_series_is_the_test() -> None:
+    times = [*range(10), *range(100, 120)]
+    series = [0] * 10 + [1] * 20
+    expected = ["train"] * 5 + ["val"] * 2 + ["test"] * 3
+    assert by_time(times, series).tolist() == expected + list(np.repeat(["train", "val", "test"], [10, 4, 6]))
+    shuffled = np.random.default_rng(1).permutation(30)
+    again = by_time(np.array(times)[shuffled], np.array(series)[shuffled])
+    assert again.tolist() == by_time(times, series)[shuffled].tolist()
+
+
+def test_one_series_ends_before_another_begins_and_both_are_tested() -> None:
+    splits = by_time([*range(10), *range(1000, 1010)], [0] * 10 + [1] * 10)
+    assert (splits[:10] == splits[10:]).all()
+
+
+def test_rows_of_one_time_are_on_one_side() -> None:
+    times = np.repeat(range(5), 2)
+    splits = by_time(times)
+    assert splits.tolist() == list(np.repeat(["train", "train", "train", "val", "test"], 2))
+    for time in range(5):
+        assert len(set(splits[times == time])) == 1
+
+
+def test_a_group_goes_whole_to_the_side_of_its_last_row() -> None:
+    times = [0, 9, 1, 2, 3, 4, 5, 6, 7, 8]
+    groups = Groups(np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4]), tuple("abcde"))
+    splits = by_time(times, groups=groups)
+    assert splits.tolist() == ["test"] * 2 + ["train"] * 6 + ["val"] * 2
+    last_of_train = max(time for time, side in zip(times, splits, strict=True) if side == "train")
+    assert last_of_train < 7, "training knows nothing of what was measured after it"
+
+
+def test_a_side_that_is_given_stays_and_the_past_of_the_rest_trains() -> None:
+    given = np.array(["test", "test", *["train"] * 8])
+    splits = by_time(range(10), given=given)
+    assert splits.tolist() == ["test"] * 2 + ["train"] * 6 + ["val"] * 2
+
+
+def test_what_a_split_by_time_needs() -> None:
+    with pytest.raises(SplitError, match=r"data.split_by=time needs the time of each row.*data.columns.time"):
+        by_time(range(10), time=None)
+    with pytest.raises(SplitError, match=r"no effect: the data comes with its split"):
+        by_time(range(10), given=np.repeat(["train", "val", "test"], [8, 1, 1]))
+    with pytest.raises(SplitError) as caught:
+        by_time([0, 1, *range(10), 5, 5, 5, 5], [0] * 2 + [1] * 10 + [2] * 4)
+    assert "series 'home 0' has 2 rows of 2 times, none for" in str(caught.value)
+    assert "series 'home 2' has 4 rows of 1 times" in str(caught.value)
+    assert "'home 1'" not in str(caught.value)
+
+
+def test_a_class_that_comes_after_the_training_rows_is_named() -> None:
+    with pytest.raises(SplitError, match="class 'new' has 2 rows, none of them in train"):
+        by_time(range(10), strata=Strata(np.repeat([0, 1], [8, 2]), ("old", "new")))
+
+
+@for_all(
+    times=st.lists(st.integers(0, 30), min_size=30, max_size=60),
+    num_series=st.integers(1, 3),
+    val=st.floats(0.1, 0.3),
+    test=st.floats(0.1, 0.3),
+)
+@settings(max_examples=100, deadline=None)
+def test_no_row_of_the_past_is_tested_by_what_came_later(
+    times: list[int], num_series: int, val: float, test: float
+) -> None:
+    moments, series = np.array(times), np.arange(len(times)) % num_series
+    try:
+        splits = by_time(times, series, val_fraction=val, test_fraction=test)
+    except SplitError:
+        return  # too few different times
+    for number in range(num_series):
+        spans = [moments[(series == number) & (splits == side)] for side in SIDES]
+        assert spans[0].max() < spans[1].min() <= spans[1].max() < spans[2].min()

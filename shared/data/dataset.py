@@ -1,0 +1,162 @@
+"""`Dataset`: rows with what splits and partitions need to know of them, whatever a row is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.data.schema import Schema
+
+SIDES = ("train", "val", "test")
+
+Ints = npt.NDArray[np.int64]
+Texts = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Strata:
+    """What splits and partitions stratify by: labels, bins of a target, series.
+
+    Attributes
+    ----------
+    numbers : ndarray [N], int64
+        The stratum of each row, from 0.
+    names : tuple of str
+        By number.
+    noun : str
+        What one of them is, for messages: ``class``, ``bin``, ``series``.
+    on_every_side : bool
+        Whether a split must put rows of each on every side. Labels must be everywhere, or metrics are not
+        defined; bins need not.
+    """
+
+    numbers: Ints
+    names: tuple[str, ...]
+    noun: str = "class"
+    on_every_side: bool = True
+
+    def __post_init__(self) -> None:
+        numbers = self.numbers
+        assert not len(numbers) or 0 <= numbers.min() <= numbers.max() < len(self.names), np.unique(numbers)
+
+    @property
+    def plural(self) -> str:
+        """What several of them are."""
+        return self.noun if self.noun == "series" else f"{self.noun}{'es' if self.noun.endswith('s') else 's'}"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows that belong together and are never divided, such as those of one patient or of one machine.
+
+    Attributes
+    ----------
+    numbers : ndarray [N], int64
+        The group of each row, from 0.
+    names : tuple of str
+        By number.
+    noun : str
+        What one of them is, for messages.
+    """
+
+    numbers: Ints
+    names: tuple[str, ...]
+    noun: str = "patient"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When each row was measured, and in which series.
+
+    Attributes
+    ----------
+    times : ndarray [N], int64
+        Microseconds since 1970 in UTC, or any other count: only their order matters.
+    series : ndarray [N], int64
+        The series of each row, from 0.
+    names : tuple of str
+        Of the series, by number.
+    """
+
+    times: Ints
+    series: Ints
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Rows of any kind; row ``i`` of every array is the same row. Kinds of data add their own arrays.
+
+    Attributes
+    ----------
+    schema : Schema
+        What a row holds; alike on the server and at all clients.
+    splits : ndarray [N], str
+        The side of each row: ``train``, ``val`` or ``test``.
+    columns : mapping of str to ndarray [N], str
+        Further columns by name, for the natural partition.
+    fingerprint : str
+        Hex key of content and preprocessing.
+    skipped : int
+        Rows of the source that were dropped because they could not be read.
+    """
+
+    schema: Schema
+    splits: Texts
+    strata: Strata | None = None
+    groups: Groups | None = None
+    time: Timeline | None = None
+    columns: Mapping[str, Texts] = field(default_factory=dict)
+    fingerprint: str = ""
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        parts = [part for part in (self.strata, self.groups) if part is not None]
+        lengths = {len(self.splits), *(len(part.numbers) for part in parts)}
+        assert len(lengths) == 1, lengths
+        assert set(np.unique(self.splits)) <= set(SIDES), np.unique(self.splits)
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    def indices(self, side: str) -> Ints:
+        """Rows of one side.
+
+        Parameters
+        ----------
+        side : {"train", "val", "test"}
+
+        Returns
+        -------
+        ndarray [n], int64
+            Ascending; not to be written to.
+        """
+        return self._rows[side]
+
+    def rows(self, side: str, own: Ints | None) -> Ints:
+        """Rows of one side that a client holds; test rows are the same for all.
+
+        Parameters
+        ----------
+        side : {"train", "val", "test"}
+        own : ndarray [n], int64, or None
+            The client's rows; None: all.
+
+        Returns
+        -------
+        ndarray [n], int64
+            Ascending.
+        """
+        rows = self.indices(side)
+        return rows if own is None or side == "test" else np.intersect1d(rows, own, assume_unique=True)
+
+    @cached_property
+    def _rows(self) -> dict[str, Ints]:
+        rows = {side: np.flatnonzero(self.splits == side).astype(np.int64) for side in SIDES}
+        for indices in rows.values():
+            indices.flags.writeable = False
+        return rows

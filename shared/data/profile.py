@@ -1,0 +1,175 @@
+"""`Profile`: what a client says of its rows before training: counts and spans, never a row."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_ENTRIES = 100_000  # counts that one profile may hold
+_MAX_COUNT = 2**31 - 1  # what every database takes
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a client says of its training rows; each part may be empty.
+
+    Attributes
+    ----------
+    counts : mapping of str to mapping of str to int
+        How many rows have each value, by the variable's name: ``{"label": {"sick": 4, "well": 6}}``.
+    spans : mapping of str to tuple of float and float
+        Smallest and largest value, by the variable's name.
+    missing : mapping of str to int
+        Rows without a value, by the variable's name.
+    """
+
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The profile in JSON's types."""
+        return {**asdict(self), "spans": {name: list(span) for name, span in self.spans.items()}}
+
+    def to_json(self) -> str:
+        """The profile as text."""
+        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Profile:
+        """Read `as_dict`, whose values may come from anybody.
+
+        Raises
+        ------
+        ValueError
+            It is no profile: an unknown part, a count that is not a whole number, a span of no numbers.
+        """
+        if not isinstance(values, Mapping) or values.keys() != {"counts", "spans", "missing"}:
+            raise ValueError(f"expected counts, spans and missing, got {str(values)[:100]!r}")
+        counts = {
+            name: {level: _count(count) for level, count in _named(levels).items()}
+            for name, levels in _named(values["counts"]).items()
+        }
+        if sum(map(len, counts.values())) > MAX_ENTRIES:
+            raise ValueError(f"it has more than {MAX_ENTRIES} counts")
+        return cls(
+            counts=counts,
+            spans={name: _span(span) for name, span in _named(values["spans"]).items()},
+            missing={name: _count(count) for name, count in _named(values["missing"]).items()},
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Profile:
+        """Read `to_json`.
+
+        Raises
+        ------
+        ValueError
+        """
+        return cls.from_dict(json.loads(text))
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """How many training rows of each client have each value of one variable.
+
+    Attributes
+    ----------
+    variable : str
+    values : tuple of str, K
+    clients : tuple of str, C
+        Names.
+    counts : ndarray [C, K], int64
+    sizes : ndarray [C], int64
+        Training rows; the sum of a row of ``counts`` where each row has one value.
+    """
+
+    variable: str
+    values: tuple[str, ...]
+    clients: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        assert self.counts.shape == (len(self.clients), len(self.values)), self.counts.shape
+        assert self.sizes.shape == (len(self.clients),), self.sizes.shape
+
+
+def count_tables(
+    profiles: Sequence[Profile], *, clients: Sequence[str], sizes: Sequence[int]
+) -> list[CountTable]:
+    """Put the counts of all clients side by side, one table a variable.
+
+    Parameters
+    ----------
+    profiles : sequence of Profile, C
+    clients : sequence of str, C
+        Names.
+    sizes : sequence of int, C
+        Training rows.
+
+    Returns
+    -------
+    list of CountTable
+        A client that says nothing of a variable has zeros.
+    """
+    tables = []
+    for variable in dict.fromkeys(name for profile in profiles for name in profile.counts):
+        own = [profile.counts.get(variable, {}) for profile in profiles]
+        values = tuple(dict.fromkeys(value for counts in own for value in counts))
+        counts = np.array([[counts.get(value, 0) for value in values] for counts in own], dtype=np.int64)
+        tables.append(
+            CountTable(
+                variable=variable,
+                values=values,
+                clients=tuple(clients),
+                counts=counts.reshape(len(profiles), len(values)),
+                sizes=np.array(sizes, dtype=np.int64),
+            )
+        )
+    return tables
+
+
+def count_values(numbers: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
+    """How many rows have each value.
+
+    Parameters
+    ----------
+    numbers : ndarray [n], int64
+        The value's number, of each row.
+    names : sequence of str
+        By number.
+
+    Returns
+    -------
+    dict of str to int
+        In the order of the numbers; 0 for a value that does not occur.
+    """
+    return dict(zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True))
+
+
+def _named(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"expected values by name, got {str(value)[:100]!r}")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _MAX_COUNT:
+        raise ValueError(f"expected a whole number in [0, {_MAX_COUNT}], got {repr(value)[:100]}")
+    return value
+
+
+def _span(value: Any) -> tuple[float, float]:
+    numbers = value if isinstance(value, list | tuple) else ()
+    # The comparison is false for NaN, and takes whole numbers of any length.
+    finite = [type(end) in (int, float) and abs(end) <= sys.float_info.max for end in numbers]
+    if finite != [True, True] or numbers[0] > numbers[1]:
+        raise ValueError(f"expected the smallest and the largest value, got {repr(value)[:100]}")
+    return float(numbers[0]), float(numbers[1])
