@@ -16,7 +16,7 @@ BUDGETS = {
     "centralized": (75, 15),
     "contracts": (60, 0),
     "e2e": (220, 1300),
-    "federated": (230, 0),
+    "federated": (330, 0),
     "fedtwin": (110, 10),
     "service": (180, 10),
     "shared": (150, 40),
