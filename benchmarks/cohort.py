@@ -1,4 +1,4 @@
-"""Train many small clients as one batched model, beside one after the other, and print what it saves.
+"""Cohort benchmark: many small clients trained as one batched model, compared with one after the other.
 
 python -m benchmarks.cohort --data pneumoniamnist.npz
 """
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     device = torch.cuda.get_device_name() if options.accelerator == "gpu" else "no GPU, one thread"
     print(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {device}, {machine.line(machine.describe())}\n")
-    print("| | clients | images of each | a client's fit, ms | its steps alone | all as one | difference |")
+    print("| | clients | images per client | a client's fit, ms | steps only | batched | difference |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="fedtwin-cohort-") as folder:
         for name in COHORTS:

@@ -1,4 +1,4 @@
-"""Train on a GPU in several ways, and print how long an epoch or a round takes, as a table in Markdown.
+"""GPU benchmark: seconds per epoch or round of several training methods, as a Markdown table.
 
 python -m benchmarks.gpu --data pneumoniamnist.npz
 """
@@ -106,7 +106,7 @@ class Ways:
             yield "bare loop, `torch.compile`", batch, PRECISIONS[0], partial(self._bare, compiled=True)
         yield "`fedtwin centralized`", BATCHES[0], PRECISIONS[0], self._centralized
         for workers in WORKERS:
-            way = f"`fedtwin simulate`, 10 clients, {workers} at once"
+            way = f"`fedtwin simulate`, 10 clients, {workers} in parallel"
             yield way, BATCHES[0], PRECISIONS[0], partial(self._simulate, workers=workers)
 
     def _config(self, batch: int, precision: str, *more: str) -> Config:
@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in names:
             workload = WORKLOADS[name]
             print(f"\n{name}: {workload.describe()}\n")
-            print("| way | batch | precision | seconds a pass (spread) | first pass | GB of the GPU |")
+            print("| method | batch | precision | seconds per pass (spread) | first pass | GPU memory, GB |")
             print("|---|---|---|---|---|---|")
             ways = Ways(
                 workload, data=options.data, accelerator=options.accelerator, home=home, only=options.only

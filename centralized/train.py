@@ -17,9 +17,9 @@ from shared.model.classifier import LitClassifier
 from shared.model.prediction import predict
 from shared.model.weights import read_file
 from shared.runtime.home import Home
-from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
 from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
 from shared.training.evaluation import record_test
 from shared.training.trainer import evaluation_device
 

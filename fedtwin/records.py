@@ -53,6 +53,11 @@ class Run:
         return self.row.status
 
     @property
+    def tags(self) -> list[str]:
+        """Given by ``fedtwin tag``."""
+        return self.row.tags
+
+    @property
     def config(self) -> dict[str, Any]:
         """The resolved settings."""
         return self.row.config
@@ -181,7 +186,19 @@ def runs(
         best = {row["id"]: row["best_metric"] or {} for row in runs_json(rows)}
     import pandas as pd
 
-    columns = ["id", "name", "mode", "status", "started", "seconds", "seed", "parent_id", "best", "metric"]
+    columns = [
+        "id",
+        "name",
+        "mode",
+        "status",
+        "started",
+        "seconds",
+        "seed",
+        "parent_id",
+        "best",
+        "metric",
+        "tags",
+    ]
     values = [
         (
             row.id,
@@ -194,6 +211,7 @@ def runs(
             row.parent_id,
             best[row.id].get("value"),
             best[row.id].get("name"),
+            row.tags,
         )
         for row in rows
     ]

@@ -9,7 +9,7 @@ from shared.config.config import Config
 from shared.data.images.dataset import load_images
 from shared.data.partition.partition import partition
 from shared.runtime.home import Home
-from shared.runtime.progress import Board
+from shared.tracking.progress import Board
 from shared.tracking.store import Store
 from simulations.runner import Runner
 

@@ -1,4 +1,4 @@
-"""Draws a `Plan` with our own code, so that the others train on our partitions, from our initial weights.
+"""Draws a `Plan` with fedtwin's code, so that all systems use the same partitions and initial weights.
 
 A program of its own: the benchmark never imports torch, whose pages it would share with what it measures.
 """

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from torch import Tensor
 
 from federated.client.egress import egress_filter, may_run
 from federated.client.state import ClientState, Kept
@@ -29,7 +30,7 @@ from federated.messages.records import (
     state_of,
 )
 from federated.strategy.base import Algorithm, load_algorithm
-from federated.strategy.client_half import ClientContext
+from federated.strategy.client_half import ClientContext, Tensors
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
@@ -155,7 +156,7 @@ def train(message: Message, context: Context) -> Message:
         points=[*buffer.points, *more],
         num_examples=count,
         arrays=arrays_from_state(arrays),
-        extra={name: arrays_from_state(tensors) for name, tensors in result.arrays.items()},
+        extra={name: arrays_from_state(_ordered(tensors, arrays)) for name, tensors in result.arrays.items()},
     )
     return Message(content, reply_to=message)
 
@@ -209,6 +210,12 @@ def _module(
     )
     module.network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
     return module
+
+
+def _ordered(tensors: Tensors, arrays: Tensors) -> dict[str, Tensor]:
+    """Tensors in the order of the model's, in which replies are expected."""
+    places = {key: place for place, key in enumerate(arrays)}
+    return dict(sorted(tensors.items(), key=lambda item: places.get(item[0], len(places))))
 
 
 def _algorithm(snapshot: str, context: Context) -> Algorithm:

@@ -59,7 +59,8 @@ def egress_filter(message: Message, context: Context, call_next: Call) -> Messag
         reply = call_next(message, context)
         content = None
         if reply.has_content():
-            content = filter_content(reply.content, site.may_leave, declared=_declared(message, site))
+            declared = _declared(message, site) if reply.content.array_records else Declared()
+            content = filter_content(reply.content, site.may_leave, declared=declared)
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # this is the site's own log
         reason = f"{type(error).__name__} at this site; the log of its node says more"

@@ -37,10 +37,10 @@ from shared.data.images.dataset import load_images
 from shared.metrics.classification import ClassificationMetrics
 from shared.model.classifier import LitClassifier, balanced_weights
 from shared.runtime.home import Home, open_home
-from shared.runtime.run import tracked_run
 from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
 from shared.training.evaluation import record_test
 
 app = ServerApp()

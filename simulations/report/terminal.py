@@ -50,7 +50,7 @@ def clients_summary(twins: Twins, *, store: Store) -> str:
     """How the last global model's validation metric spreads over the clients of the first seed."""
     values = client_values(store, twins.federated[0], metric=client_metric())
     if not values:
-        return "no client has validation rows"
+        return "no validation rows"
     spread = per_client_summary(values, better=better(client_metric()))
     return (
         f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
@@ -60,7 +60,7 @@ def clients_summary(twins: Twins, *, store: Store) -> str:
 
 def cost_table(twins: Twins, *, store: Store) -> Table:
     """What each kind of twin took, as means over the seeds."""
-    table = Table(title="cost of one run", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title="cost per run", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
         table.add_column(name, justify="left" if not name else "right")
     for row in cost_rows(twins, store=store):

@@ -103,6 +103,8 @@ class TestRows:
             ("client-0", "1000", 700),
             ("client-1", "1001", 469),
         ]
+        counts = [47, 115, 95, 54, 1, 2, 94, 81, 111, 100]
+        assert clients[0].profile["counts"] == {"label": dict(zip(CLASSES, counts, strict=True))}
 
     def test_the_schema_is_todays(self, store):
         store.runs.search()
