@@ -80,7 +80,7 @@ def test_a_resnet_on_images_of_28_x_28(store, home):
 
 
 def test_another_learning_rate_is_noticed(store, home):
-    run_id = train("fedprox", "federation.num_rounds=1", "trainer.optimizer.lr=0.0101", store=store, home=home)
+    run_id = train("fedprox", "trainer.optimizer.lr=0.0101", store=store, home=home)
     with pytest.raises(AssertionError):
         check(home, run_id, "fedprox")
 
