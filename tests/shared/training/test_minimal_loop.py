@@ -9,7 +9,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from federated.strategy.proximal_term import ProximalTerm
+from federated.strategy.fedprox import ProximalTerm
 from lightning.pytorch.callbacks import Callback
 
 from shared.config.compose import compose
