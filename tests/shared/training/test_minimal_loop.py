@@ -9,9 +9,9 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from federated.strategy.fedprox import ProximalTerm
 from lightning.pytorch.callbacks import Callback
 
+from federated.strategy.fedprox import ProximalTerm
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
