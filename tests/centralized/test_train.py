@@ -200,7 +200,7 @@ def test_a_training_that_diverges_fails_its_run(run, store, assert_failed):
 def test_an_unknown_monitor_fails_before_anything_is_trained(run, store, assert_failed):
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/foo")
-    assert_failed(error, says="choose one of train/loss, train/accuracy")
+    assert_failed(error, says="choose one of train/auroc, train/accuracy")
     assert store.metrics.of_run(store.runs.search()[0].id) == []
 
 

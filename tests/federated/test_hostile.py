@@ -272,7 +272,9 @@ def test_statistics_are_checked_before_they_are_added(federate: Federate) -> Non
     assert run.row.summary["threshold"] == 0.5
     assert "confusion adds up to 1000000, expected 30" in run.rounds[0].failed[2]
     pooled = {
-        row.name: row for row in run.store.metrics.of_run(run.id) if row.round == 1 and row.client_id is None
+        row.name: row
+        for row in run.store.metrics.of_run(run.id)
+        if (row.stage, row.round, row.client_id) == ("val", 1, None)
     }
     assert (pooled["recall"].value, pooled["recall"].num_examples) == (1.0, 30)
     silent = federate("trainer.threshold=val", client_app=toy_app())
