@@ -70,7 +70,7 @@ def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
 
 def _caption(rows: Sequence[GapRow]) -> str:
     parts = [
-        "gap: pooled minus federated, same test set. ↑ higher is better, ↓ lower is better.",
+        "gap: pooled minus federated, same test set. ↑ higher, ↓ lower is better.",
         "worse/better: effect of federation; unclear: interval includes 0.",
     ]
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in rows if row.undefined]

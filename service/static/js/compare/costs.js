@@ -27,7 +27,7 @@ export function costTable({ runs, getJSON, removeRun }) {
   let shown = null;
   let trained = new Map(); // by run id: the same run along its training rows
 
-  // A pooled run has no test rows during training: its cost is read from its training rows then.
+  // A run without values of this metric and stage has no steps in the answer: its cost is read from its training rows.
   const ask = throttle(async () => {
     try {
       const query = { runs, metric: "loss", stage: "train" };
@@ -65,7 +65,7 @@ export function costTable({ runs, getJSON, removeRun }) {
     update(comparison) {
       shown = comparison;
       draw();
-      if (comparison.stage === "test") ask();
+      if (comparison.runs.some((run) => lastValue(run) === null)) ask();
     },
     destroy() {
       control.abort();
