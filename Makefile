@@ -1,6 +1,8 @@
 # fedtwin: what one types. Everything runs in .venv, which the first target that needs it makes.
 PYTHON ?= python3
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+# Slow tests mostly wait, for deadlines, heartbeats and processes that start: more of them at once than there are cores.
+SLOW_WORKERS ?= $(shell expr $(WORKERS) + 2)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -8,6 +10,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 # One thread a test process: several on the same cores only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1
+PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder --durations=20 --durations-min=1
 COMPILE := import flwr.serverapp, flwr.clientapp, flwr.simulation.app, ray, torch, torch._dynamo, torchvision, \
 	lightning, torchmetrics.classification, sklearn.datasets, matplotlib.figure, pandas, sqlalchemy, alembic.command, \
 	pydantic, hydra, psycopg, rich.progress, fastapi, uvicorn, websockets.asyncio.client
@@ -33,12 +36,13 @@ deploy-demo: $(VENV)/.ready  ## a server and 3 sites with TLS and keys, on this 
 	$(BIN)/fedtwin deploy demo --data "$(DATA)"
 
 test: $(VENV)/.ready  ## run the tests (without the slow ones)
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS)
+	$(TEST_ENV) $(PYTEST) -n $(WORKERS)
 
 test-slow: $(VENV)/.ready  ## run only the slow tests: real `flwr run`, commands, a wheel in a fresh environment
-	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+	$(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m slow
 
-test-all: test test-slow  ## run all tests
+test-all: $(VENV)/.ready  ## run all tests, slow and fast ones side by side
+	$(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m ''
 
 lint: $(VENV)/.ready  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

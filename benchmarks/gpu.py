@@ -30,7 +30,7 @@ from shared.model.classifier import LitClassifier
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from shared.training.minimal_loop import LeanTrainer
-from simulations.simulate import federate, open_engine
+from simulations.runner import open_runner
 
 PASSES = 4  # over all rows; the first is not counted: it warms up
 BATCHES = (32, 256)
@@ -151,8 +151,8 @@ class Ways:
     def _simulate(self, batch: int, precision: str, *, workers: int) -> tuple[list[float], float]:
         more = [f"federation.num_rounds={PASSES}", f"federation.workers={workers}"]
         cfg = self._config(batch, precision, *more)
-        with open_engine(cfg) as engine, Store(self.home.database_url) as store:
-            run_id = federate(cfg, engine=engine, store=store, home=self.home)
+        with open_runner(cfg, home=self.home) as runner, Store(self.home.database_url) as store:
+            run_id = runner.federate(cfg, store=store, home=self.home)
             return [row.seconds for row in store.rounds.of_run(run_id)], self._memory()
 
     def _timed(self, epoch: Callable[[], None]) -> list[float]:

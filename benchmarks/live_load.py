@@ -170,7 +170,7 @@ def measure(options: argparse.Namespace, *, database_url: str, home: Path) -> di
 
 def start_server(stack: ExitStack, environment: dict[str, str]) -> tuple[psutil.Process, str]:
     """``fedtwin serve`` on a free port, and its address."""
-    command = [sys.executable, str(HERE.parent / "fedtwin.py"), "serve", "--port", "0"]
+    command = [sys.executable, "-m", "fedtwin", "serve", "--port", "0"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     stack.callback(end, process)
     line = wait_for("live page: ", process)

@@ -34,9 +34,9 @@ OURS = """
 import os, sys
 from torch.optim.optimizer import register_optimizer_step_post_hook
 register_optimizer_step_post_hook(lambda *args: os._exit(0))
-import fedtwin
+from fedtwin.cli.main import main
 sys.argv = ["fedtwin", "centralized", "trainer.accelerator=cpu", "trainer.progress=false"]
-fedtwin.main()
+main()
 """
 
 

@@ -1,5 +1,5 @@
 """``python -m centralized``: same as ``fedtwin centralized``."""
 
-from centralized.app import main
+from fedtwin.cli.apps import centralized
 
-main()
+centralized()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,18 @@ from shared.model.scores import NEEDS_EVERY_CLASS
 from shared.runtime.errors import ConfigError
 from shared.training.collector import MetricsCollector
 
+EpochProgress = Callable[[int, str], None]  # takes the epochs done, and a note
+
 WHEN: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 
 
 def build_callbacks(
-    cfg: Config, *, datamodule: ImageDataModule, sink: MetricSink, folder: Path
+    cfg: Config,
+    *,
+    datamodule: ImageDataModule,
+    sink: MetricSink,
+    folder: Path,
+    on_epoch: EpochProgress | None = None,
 ) -> list[Callback]:
     """Build the callbacks of a centralized training, in the order in which they run.
 
@@ -37,6 +44,8 @@ def build_callbacks(
     ----------
     folder : Path
         For the checkpoints ``best.ckpt`` and ``last.ckpt``.
+    on_epoch : callable, optional
+        A progress display in place of a bar or lines.
 
     Raises
     ------
@@ -64,7 +73,9 @@ def build_callbacks(
         Checkpoint(folder, filename="best", monitor=monitor if measured else None, mode=mode, **WHEN),
         Checkpoint(folder, filename="last", **WHEN),  # after the best, so that it stores which one that is
     ]
-    if cfg.trainer.progress:
+    if on_epoch is not None:
+        callbacks.append(OnEpoch(on_epoch, monitor))
+    elif cfg.trainer.progress:
         callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines(monitor))
     return callbacks
 
@@ -151,3 +162,21 @@ class EpochLines(Callback):
             if key in trainer.callback_metrics
         ]
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  " + "  ".join(values), file=sys.stderr)
+
+
+class OnEpoch(Callback):
+    """Tells a progress display about each epoch.
+
+    Parameters
+    ----------
+    monitor : str
+        The metric in the note.
+    """
+
+    def __init__(self, tell: EpochProgress, monitor: str) -> None:
+        self.tell, self.monitor = tell, monitor
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell."""
+        value = trainer.callback_metrics.get(self.monitor)
+        self.tell(trainer.current_epoch + 1, "" if value is None else f"{self.monitor} {float(value):.4f}")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
-from centralized.callbacks import build_callbacks, stop_reason
+from centralized.callbacks import EpochProgress, build_callbacks, stop_reason
 from centralized.devices import LocalProcesses, other_processes
 from centralized.resume import check_resume
 from shared.config.config import Config
@@ -64,6 +64,7 @@ def fit(
     folder: Path,
     environment: LocalProcesses | None = None,
     extra_callbacks: Sequence[Callback] = (),
+    on_epoch: EpochProgress | None = None,
 ) -> tuple[LitClassifier, str | None]:
     """Train, and write the best and the last checkpoint into the folder.
 
@@ -75,6 +76,8 @@ def fit(
         Of the run.
     environment : LocalProcesses, optional
         For processes other than the first.
+    on_epoch : callable, optional
+        A progress display in place of our own.
 
     Returns
     -------
@@ -95,7 +98,9 @@ def fit(
         partition_id=subset.partition_id if subset else 0,
         class_weights=balanced_weights(datamodule.label_counts()) if balanced else None,
     )
-    callbacks = build_callbacks(cfg, datamodule=datamodule, sink=sink, folder=folder / CHECKPOINTS)
+    callbacks = build_callbacks(
+        cfg, datamodule=datamodule, sink=sink, folder=folder / CHECKPOINTS, on_epoch=on_epoch
+    )
     environment = environment or LocalProcesses()
     trainer = build_trainer(
         cfg.trainer,

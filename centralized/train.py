@@ -9,6 +9,7 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 from lightning.pytorch.callbacks import Callback
 
+from centralized.callbacks import EpochProgress
 from centralized.fit import CHECKPOINTS, Subset, fit, load
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
@@ -32,6 +33,7 @@ def train(
     home: Home,
     subset: Subset | None = None,
     extra_callbacks: Sequence[Callback] = (),
+    on_epoch: EpochProgress | None = None,
     resume: bool = False,
 ) -> int:
     """Train on all rows (or one client's), test the selected model, and record everything as one run.
@@ -43,7 +45,9 @@ def train(
     subset : Subset, optional
         Trains one client's rows only, as a ``local`` run.
     extra_callbacks : sequence of Callback
-        Such as the caller's progress bar.
+        Run after our own.
+    on_epoch : callable, optional
+        A progress display of the caller's, in place of our own: takes the epochs done, and a note.
     resume : bool
         Resume the run ``tracking.run_id``, from its last checkpoint if there is one.
 
@@ -73,6 +77,7 @@ def train(
             sink=store.metrics.sink(run_id),
             folder=folder,
             extra_callbacks=extra_callbacks,
+            on_epoch=on_epoch,
         )
         _test(cfg, module=module, datamodule=datamodule, store=store, run_id=run_id, folder=folder)
         store.runs.finish(run_id, "completed", stop_reason=stop_reason)

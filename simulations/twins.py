@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import lightning as L
-from lightning.pytorch.callbacks import Callback
 
 from centralized.train import Subset, train
 from shared.config.config import Config
@@ -15,8 +11,7 @@ from shared.data.partition.partition import partition
 from shared.runtime.home import Home
 from shared.runtime.progress import Board
 from shared.tracking.store import Store
-from simulations.engine.process_pool import ProcessPoolGrid
-from simulations.simulate import federate
+from simulations.runner import Runner
 
 
 @dataclass
@@ -38,14 +33,14 @@ class Twins:
 
 
 def train_twins(
-    cfg: Config, *, engine: ProcessPoolGrid | None, store: Store, home: Home, parent_id: int, board: Board
+    cfg: Config, *, runner: Runner, store: Store, home: Home, parent_id: int, board: Board
 ) -> Twins:
     """Train all twins on the same data, split and seed, for the same number of examples.
 
     Parameters
     ----------
-    engine : ProcessPoolGrid or None
-        That runs the clients of the federated twins; None: Flower's simulation.
+    runner : Runner
+        Of the federated twins.
     parent_id : int
         The comparison's run.
     """
@@ -56,7 +51,7 @@ def train_twins(
         suffix = f" (seed {seed})" if len(twins.seeds) > 1 else ""
         twins.pooled.append(_train(own, store=store, home=home, board=board, label=f"pooled{suffix}"))
         follow = board.follow_rounds(store, f"federated{suffix}", total=own.federation.num_rounds)
-        twins.federated.append(federate(own, engine=engine, store=store, home=home, on_poll=follow))
+        twins.federated.append(runner.federate(own, store=store, home=home, on_poll=follow))
         if cfg.compare.local_only:
             parts = partition(data, cfg=own.partition, num_partitions=own.federation.num_clients)
             twins.local.append(
@@ -93,26 +88,8 @@ def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
     return cfg.replace("", seed=seed)
 
 
-class _EpochProgress(Callback):
-    """Updates a progress bar of the board."""
-
-    def __init__(self, update: Callable[[int, str], None], monitor: str) -> None:
-        self.update, self.monitor = update, monitor
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        value = trainer.callback_metrics.get(self.monitor)
-        note = "" if value is None else f"{self.monitor} {float(value):.4f}"
-        self.update(trainer.current_epoch + 1, note)
-
-
 def _train(
     cfg: Config, *, store: Store, home: Home, board: Board, label: str, subset: Subset | None = None
 ) -> int:
-    update = board.task(label, total=cfg.trainer.max_epochs)
-    return train(
-        cfg,
-        store=store,
-        home=home,
-        subset=subset,
-        extra_callbacks=[_EpochProgress(update, cfg.trainer.monitor or "val/accuracy")],
-    )
+    on_epoch = board.task(label, total=cfg.trainer.max_epochs)
+    return train(cfg, store=store, home=home, subset=subset, on_epoch=on_epoch)

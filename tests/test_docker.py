@@ -16,7 +16,7 @@ from federated.deploy.command import _parser
 from federated.deploy.demo.data import SITES, prepare
 from federated.kit.deployment import Deployment
 from federated.kit.site_file import read_site
-from fedtwin import parse
+from fedtwin.cli.parser import parse
 from shared.config.compose import compose
 from shared.data.images.dataset import load_images
 from shared.runtime.home import Home

@@ -23,17 +23,22 @@ _RESUMED_WITHIN_S = 180.0
 def launch(
     cfg: Config,
     *,
+    superlink: type[LocalSuperLink] | type[DeployedSuperLink],
     store: Store,
     home: Home,
-    resume_run: int | None = None,
+    resume: bool = False,
     on_poll: Callable[[int], None] = lambda run_id: None,
 ) -> int:
     """Run a federation with ``flwr run``, simulated or among real sites, and wait for its end.
 
     Parameters
     ----------
-    resume_run : int, optional
-        A run to resume after its last complete round.
+    cfg : Config
+        With ``tracking.run_id`` set, that run is claimed instead of a new one.
+    superlink : type
+        What the run is handed to.
+    resume : bool
+        Resume the run in ``tracking.run_id`` from its last completed round.
     on_poll : callable
         Called with the run's id a few times a second, to show progress.
 
@@ -48,19 +53,19 @@ def launch(
         Flower did not start, or the run failed; the run row says why.
     """
     sweep(store, home=home)
-    if resume_run is None:
-        run_id = prepare_run(cfg, store=store)
-    else:
-        run_id = resume_run
+    run_id = cfg.tracking.run_id or prepare_run(cfg, store=store)
+    if resume:
         store.runs.claim(run_id, resume=True)
+    elif cfg.tracking.run_id is not None:
+        store.runs.set_owner(run_id, os.getpid())
     try:
-        with sigterm_as_interrupt(), _superlink(cfg, home=home, run_id=run_id) as superlink:
+        with sigterm_as_interrupt(), superlink(cfg, home=home, run_id=run_id) as link:
             try:
-                superlink.submit(resume=resume_run is not None)
+                link.submit(resume=resume)
                 # The command that began a run follows it through interruptions; one that resumed it may be the
                 # supervisor's own, which must see that it ends.
-                follow = resume_run is None and cfg.federation.kit is not None
-                _wait(store, run_id, superlink=superlink, on_poll=on_poll, follow=follow)
+                follow = not resume and cfg.federation.kit is not None
+                _wait(store, run_id, superlink=link, on_poll=on_poll, follow=follow)
             except KeyboardInterrupt:  # said before the SuperLink ends, and with it the ServerApp
                 _stop(store, run_id)
                 raise
@@ -91,12 +96,6 @@ def prepare_run(cfg: Config, *, store: Store) -> int:
         parent_id=cfg.tracking.parent_id,
         status="pending",
     )
-
-
-def _superlink(cfg: Config, *, home: Home, run_id: int) -> LocalSuperLink | DeployedSuperLink:
-    if cfg.federation.kit is None:
-        return LocalSuperLink(cfg, home=home, run_id=run_id)
-    return DeployedSuperLink(cfg, home=home, run_id=run_id)
 
 
 def _wait(

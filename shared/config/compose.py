@@ -64,6 +64,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     with _HYDRA_LOCK:
+        theirs = GlobalHydra.instance().hydra  # of a caller that uses Hydra itself
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
@@ -71,3 +72,5 @@ def compose(overrides: Sequence[str] = ()) -> Config:
                 return from_hydra(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"cannot compose {list(overrides)}: {error}") from None
+        finally:
+            GlobalHydra.instance().hydra = theirs

@@ -25,6 +25,20 @@ def progress_bar(description: str, *, total: int | None, show: bool) -> Iterator
     if not show:
         yield lambda steps: None
         return
+    from shared.runtime.notebook import NotebookTable, in_notebook
+
+    if in_notebook():
+        table = NotebookTable()
+        row = table.add(description, total=total)
+
+        def advance(steps: int) -> None:
+            row.done += steps
+            table.draw_soon()
+
+        yield advance
+        if row.done:  # else it took no time to speak of
+            table.draw()
+        return
     from rich.console import Console  # not at the top: decode workers and warm loads never draw
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,44 +1,35 @@
-"""`Board`: progress of epochs and rounds, as bars on a terminal and as lines elsewhere."""
+"""`Board`: progress of epochs and rounds, as bars on a terminal, a table in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shared.tracking.store import Store
+from shared.runtime.notebook import NotebookTable, in_notebook
+
+if TYPE_CHECKING:
+    from shared.tracking.store import Store
+
+Update = Callable[[int, str], None]  # takes the steps done, and a note
 
 
 class Board:
-    """Shows several tasks, one after the other, on standard error."""
-
-    def __init__(self, *, enabled: bool = True) -> None:
-        console = Console(stderr=True)
-        self.enabled = enabled
-        self.bars = console.is_terminal
-        self.progress = Progress(
-            TextColumn("{task.description:<22}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not (enabled and self.bars),
-        )
+    """Shows several tasks, one after the other; this one shows nothing."""
 
     def __enter__(self) -> Board:
-        self.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        pass
 
-    def task(self, name: str, *, total: int) -> Callable[[int, str], None]:
+    def task(self, name: str, *, total: int) -> Update:
         """Add a task.
 
         Parameters
@@ -51,20 +42,7 @@ class Board:
         callable
             Takes the steps done and a note.
         """
-        if not self.enabled:
-            return lambda done, note: None
-        if self.bars:
-            task_id = self.progress.add_task(name, total=total, note="starting")
-            return lambda done, note: self.progress.update(task_id, completed=done, note=note)
-        shown = -1
-
-        def write(done: int, note: str) -> None:
-            nonlocal shown
-            if done != shown:
-                shown = done
-                print(f"{name}  {done}/{total}  {note}", file=sys.stderr, flush=True)
-
-        return write
+        return lambda done, note: None
 
     def follow_rounds(self, store: Store, name: str, *, total: int) -> Callable[[int], None]:
         """A task that follows a federated run in the store.
@@ -90,3 +68,85 @@ class Board:
                 update(last.round, f"test/loss {last.loss:.4f}  test/accuracy {metrics['accuracy']:.4f}")
 
         return look
+
+
+class Bars(Board):
+    """Bars on a terminal, on standard error."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+
+    def __enter__(self) -> Board:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def task(self, name: str, *, total: int) -> Update:
+        """Add a bar."""
+        task_id = self._progress.add_task(name, total=total, note="starting")
+        return lambda done, note: self._progress.update(task_id, completed=done, note=note)
+
+
+class Lines(Board):
+    """A line a step, on standard error."""
+
+    def task(self, name: str, *, total: int) -> Update:
+        """Add a task, whose steps become lines."""
+        shown = -1
+
+        def write(done: int, note: str) -> None:
+            nonlocal shown
+            if done != shown:
+                shown = done
+                print(f"{name}  {done}/{total}  {note}", file=sys.stderr, flush=True)
+
+        return write
+
+
+class InNotebook(Board):
+    """A table in the output of a notebook's cell."""
+
+    def __init__(self) -> None:
+        self._table = NotebookTable()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._table.draw()
+
+    def task(self, name: str, *, total: int) -> Update:
+        """Add a row."""
+        row = self._table.add(name, total=total)
+
+        def update(done: int, note: str) -> None:
+            row.done, row.note = done, note
+            self._table.draw_soon()
+
+        return update
+
+
+def open_board(*, enabled: bool) -> Board:
+    """The display that suits where this process runs.
+
+    Parameters
+    ----------
+    enabled : bool
+        Without it nothing is shown.
+    """
+    if not enabled:
+        return Board()
+    if in_notebook():
+        return InNotebook()
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal else Lines()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import TracebackType
+from pathlib import Path
+from types import ModuleType, TracebackType
 
 import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
@@ -58,6 +60,8 @@ class ProcessPoolGrid(InProcessGrid):
         ``module:attribute`` of the ClientApp.
     node_configs : mapping of int to dict, optional
         Additional node config by client id, such as ``site``.
+    home : Path, optional
+        ``FEDTWIN_HOME`` of the workers; this process's by default.
     """
 
     def __init__(
@@ -67,10 +71,11 @@ class ProcessPoolGrid(InProcessGrid):
         num_clients: int,
         workers: int,
         node_configs: Mapping[int, Mapping[str, str | int]] | None = None,
+        home: Path | None = None,
     ) -> None:
         # Imported here rather than in each worker: a forked process shares its parent's imports.
         super().__init__(load_app(client_app), num_clients=num_clients, node_configs=node_configs)
-        self.app_name, self.num_workers = client_app, workers
+        self.app_name, self.num_workers, self.home = client_app, workers, home
         self._workers: list[_Worker] = []
         self._order: deque[str] = deque()  # ids of messages not yet dispatched
         self._done: dict[str, Message] = {}
@@ -142,8 +147,11 @@ class ProcessPoolGrid(InProcessGrid):
         if method == "forkserver":
             context.set_forkserver_preload(["simulations.engine.worker", self.app_name.partition(":")[0]])
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self.app_name), daemon=True)  # type: ignore[attr-defined]
-        process.start()
+        process = context.Process(  # type: ignore[attr-defined]
+            target=work, args=(theirs, self.app_name, self.home), daemon=True
+        )
+        with _without_main():
+            process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
 
@@ -213,6 +221,18 @@ class ProcessPoolGrid(InProcessGrid):
                 reason = f"the client's process died twice ({how}); if memory ran out, lower federation.workers"
                 self._finish(message_id, error_reply(self._queue[message_id], reason))
         self._order = again + self._order  # these were pushed earlier
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    # A fork server's children import the main module again, and with it a user's script that has no
+    # `if __name__ == "__main__"`; they need the ClientApp's module alone.
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _identity(array: Array) -> tuple[int, str, tuple[int, ...]]:

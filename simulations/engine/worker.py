@@ -9,6 +9,7 @@ import signal
 import threading
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from flwr.clientapp import ClientApp
 
@@ -30,17 +31,19 @@ def load_app(name: str) -> ClientApp:
     return app
 
 
-def work(connection: Connection, app_name: str) -> None:
+def work(connection: Connection, app_name: str, home: Path | None) -> None:
     """Process messages until the parent sends None or is gone.
 
     Parameters
     ----------
     connection : Connection
         Receives shared objects of (message, context), sends shared objects of (reply, the context's state).
+    home : Path or None
+        ``FEDTWIN_HOME`` from now on.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole process group; the parent handles it
+    if home is not None:
+        os.environ["FEDTWIN_HOME"] = str(home)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the parent handles it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     set_task_identity()

@@ -1,13 +1,16 @@
-"""A home of finished runs for the tests of the page, made once a session: a plugin of pytest."""
+"""A home of finished runs for the tests of the page, made once for all workers: a plugin of pytest."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from flwr.app import RecordDict
 
 from federated.client.app import app
@@ -16,9 +19,9 @@ from shared.config.config import Config
 from shared.runtime.errors import QuorumError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations import twins
 from simulations.compare import compare
 from simulations.engine.in_process import InProcessGrid
+from simulations.engine.local_runner import LocalRunner
 from tests.e2e.page_kit import Server
 from tests.federated.federation_kit import Asked, toy_app
 
@@ -76,34 +79,40 @@ SCRIPT = "<script>alert(2)</script>"
 def finished(
     make_config: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory, cache_dir: Path
 ) -> Iterator[Finished]:
-    """Real runs of both modes: a real comparison, but with a grid of this process as its engine."""
-    root = tmp_path_factory.mktemp("finished") / "home"
-    root.mkdir()
-    (root / "cache").symlink_to(cache_dir)
+    """A server on a home of finished runs; the first worker that needs it makes it, tests only read it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # all workers' own
+    root, ids = folder / "finished" / "home", folder / "finished.json"
     home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
-
-    def federate(cfg: Config, *, engine: None, store: Store, home: Home, on_poll: object) -> int:
-        return serve(InProcessGrid(app, num_clients=3), cfg, store=store, home=home, say=lambda line: None)
-
-    with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
-        patch.setenv("FEDTWIN_HOME", str(root))
-        patch.delenv("FEDTWIN_DATABASE_URL", raising=False)
-        patch.setattr(logging.getLogger("flwr"), "disabled", True)
-        patch.setattr(twins, "federate", federate)
-        parent = compare(make_config(*TWINS), engine=None, store=store, home=home)
-        made = {run.training_mode: run.id for run in reversed(store.runs.children(parent))}
-        hostile = _run_hostile(make_config(*TWINS), store=store, home=home)
+    with FileLock(folder / "finished.lock"):
+        if not ids.exists():
+            root.mkdir(parents=True)
+            (root / "cache").symlink_to(cache_dir)
+            ids.write_text(json.dumps(_finish(make_config(*TWINS), home=home)))
     server = Server(root)
     server.start()
-    yield Finished(
-        url=server.url,
-        database_url=home.database_url,
-        compare=parent,
-        pooled=made["centralized"],
-        federated=made["federated"],
-        hostile=hostile,
-    )
+    yield Finished(url=server.url, database_url=home.database_url, **json.loads(ids.read_text()))
     server.stop()
+
+
+def _finish(cfg: Config, *, home: Home) -> dict[str, int]:
+    """Real runs of both modes: a real comparison, but with a grid of this process as its engine; their ids."""
+
+    with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
+        patch.setenv("FEDTWIN_HOME", str(home.root))
+        patch.delenv("FEDTWIN_DATABASE_URL", raising=False)
+        patch.setattr(logging.getLogger("flwr"), "disabled", True)
+        runner = LocalRunner(InProcessGrid(app, num_clients=3))
+        parent = compare(cfg, runner=runner, store=store, home=home)
+        made = {run.training_mode: run.id for run in reversed(store.runs.children(parent))}
+        hostile = _run_hostile(cfg, store=store, home=home)
+    return {
+        "compare": parent,
+        "pooled": made["centralized"],
+        "federated": made["federated"],
+        "hostile": hostile,
+    }
 
 
 def _run_hostile(cfg: Config, *, store: Store, home: Home) -> int:

@@ -77,13 +77,18 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     assert _weights(home / "runs" / str(run.id + 1)) == _weights(home / "runs" / str(run.id))
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @pytest.fixture
 def ray_cluster() -> Iterator[tuple[str, Path]]:
     """Address and folder of a Ray cluster of one machine."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Ray's sockets lie in it
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--num-cpus=2"]
     command += [f"--port={port}", "--node-ip-address=127.0.0.1", f"--temp-dir={folder}"]
     command += ["--include-dashboard=false", "--disable-usage-stats"]
@@ -123,7 +128,8 @@ def test_a_ray_cluster_that_runs_already_does_the_work(
 def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
     environment: dict[str, str], home: Path, tmp_path: Path
 ) -> None:
-    ports = {"FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": "39291", "FLWR_LOCAL_CONTROL_API_PORT": "39293"}
+    names = ("FLWR_LOCAL_SUPERLINK_HTTP_API_PORT", "FLWR_LOCAL_CONTROL_API_PORT")
+    ports = {name: str(free_port()) for name in names}
     env = {
         **environment,
         **ports,

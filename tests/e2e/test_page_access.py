@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Visit
 
 pytest_plugins = ["tests.e2e.page_kit", "tests.e2e.finished_kit"]
+pytestmark = pytest.mark.xdist_group("page-access")
 
 FOCUS = """(() => {
   const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(document.activeElement);

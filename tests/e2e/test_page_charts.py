@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from shared.config.config import Config
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
 
 pytest_plugins = ["tests.e2e.page_kit"]
+pytestmark = pytest.mark.xdist_group("page-charts")
 ROUNDS = 16
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 SAY = """async (texts) => {

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
 
 pytest_plugins = ["tests.e2e.page_kit"]
+pytestmark = pytest.mark.xdist_group("page-compare")
 Make = Callable[..., Config]
 ACCURACY = "val/accuracy"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
 
 pytest_plugins = ["tests.e2e.page_kit"]
+pytestmark = pytest.mark.xdist_group("page-live")
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVER_IS_GONE = re.compile(r"net::ERR_(CONNECTION_|EMPTY_RESPONSE|INCOMPLETE_)")
 WAIT_S = 120.0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Visit
 
 pytest_plugins = ["tests.e2e.page_kit", "tests.e2e.finished_kit"]
+pytestmark = pytest.mark.xdist_group("page-views")
 
 
 def traces(figure: Locator) -> dict[str, dict[str, Any]]:

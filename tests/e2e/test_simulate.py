@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import REPOSITORY
 from safetensors.torch import load_file
 
 from shared.tracking.store import Store
@@ -20,6 +19,7 @@ from tests.e2e.round_kit import WAIT_S, wait_for_round
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+REPOSITORY = Path(__file__).resolve().parents[2]
 LONG = ["federation.num_rounds=40", "federation.workers=2"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_wheel_holds_settings_migrations_and_the_flower_app(site: Path) -> N
         "shared/tracking/migrations/env.py",
         "federated/flower_app.toml",
         "simulations/report/report.css",
-        "fedtwin.py",
+        "fedtwin/__init__.py",
         "service/static/index.html",
         "service/static/app.css",
         "service/static/js/main.js",

@@ -7,13 +7,15 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
+
+WAIT_S = 60.0  # at most, for what takes a moment on an idle machine
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def serving(app: Any, *, host: str = "127.0.0.1", **options: Any) -> Iterator[in
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + WAIT_S
             while not server.started:
                 assert thread.is_alive(), "the server did not start"
                 assert time.monotonic() < deadline, "the server did not start in time"
@@ -39,8 +41,16 @@ def serving(app: Any, *, host: str = "127.0.0.1", **options: Any) -> Iterator[in
             yield listener.getsockname()[1]
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(WAIT_S)
             assert not thread.is_alive(), "the server did not end"
+
+
+def wait_until_ended(threads: Iterable[threading.Thread]) -> None:
+    """Wait until threads have ended: AnyIO tells its worker threads to end, and does not wait for them."""
+    deadline = time.monotonic() + WAIT_S
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
+        assert not thread.is_alive(), f"{thread.name} did not end"
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def test_the_files_of_a_site_are_what_flower_and_people_need(deployment: Deploym
         "data-path": "/data/south",
         "site-file": str(kit / "site.yaml"),
     }
-    assert facts.versions["flwr"].startswith("1.41")
+    assert facts.versions["flwr"].startswith("1.42")
     compose = yaml.safe_load((kit / "compose.yaml").read_text())["services"]["site"]
     assert compose["command"] == ["deploy", "start", "/kit"]
     assert "/data/south:/data/south:ro" in compose["volumes"]

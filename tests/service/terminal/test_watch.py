@@ -89,7 +89,7 @@ def server(home: Home) -> Iterator[tuple[str, str]]:
 @contextmanager
 def command(*arguments: str, **options) -> Iterator[subprocess.Popen]:
     """``fedtwin watch``, on this home; ended with the block if it has not by itself."""
-    line = [sys.executable, str(ROOT / "fedtwin.py"), "watch", *arguments]
+    line = [sys.executable, "-m", "fedtwin", "watch", *arguments]
     with subprocess.Popen(line, **options) as process:
         try:
             yield process

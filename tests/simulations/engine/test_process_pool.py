@@ -18,6 +18,7 @@ from simulations.engine.nodes import CLIENT_APP_RAISED
 from simulations.engine.process_pool import ProcessPoolGrid
 from simulations.engine.shared_memory import BufferReader, SharedBuffer, SharedObject, pickle_without_arrays
 
+pytestmark = pytest.mark.xdist_group("process-pool")
 APP = "tests.simulations.engine.apps:app"
 WAIT_S = 60
 
@@ -72,7 +73,7 @@ def test_arrays_of_another_size_take_the_place_of_the_last_ones(engine: ProcessP
             array = reply.content.array_records["model"]["w"].numpy()
             assert array.shape == (size,)
             assert (array == value + place).all()
-    assert len(engine._filled) == 1, "one buffer serves all rounds"
+    assert len(engine._loaded) == 1, "one buffer serves all rounds"
 
 
 def test_what_a_client_raises_is_an_error_reply(engine: ProcessPoolGrid) -> None:

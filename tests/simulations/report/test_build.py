@@ -14,10 +14,11 @@ from federated.server.app import serve
 from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.compare import cost_table, measure_gap
+from simulations.compare import measure_gap
 from simulations.engine.in_process import InProcessGrid
 from simulations.report.build import Comparison, cost_rows, write_results
 from simulations.report.history import client_values, cost, history, read_predictions
+from simulations.report.terminal import cost_table
 from simulations.twins import Twins, for_seed
 
 CLIENTS = 3

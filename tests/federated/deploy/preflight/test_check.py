@@ -162,7 +162,7 @@ def test_what_is_wrong_with_the_kit(made: Callable[..., Deployment]) -> None:
     (kit / "kit.json").write_text(json.dumps(facts))
     found = look(deployment)
     assert found["key"].fix == f"chmod 600 {kit / 'node.key'}"
-    assert "flwr is 1.41.0, the server's kit was made with 1.2.3; torch is" in found["versions"].found
+    assert "flwr is 1.42.0, the server's kit was made with 1.2.3; torch is" in found["versions"].found
     assert "flwr==1.2.3 torch==0.4" in found["versions"].fix
     assert {found[what].state for what in ("key", "versions", "disk", "memory")} == {"failed"}
     (kit / "node.key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")

@@ -1,67 +1,24 @@
-"""The ``fedtwin`` command: one line for each way of use; what it needs is imported when it is asked for."""
+"""`parse`: the arguments of every command that is not a Hydra app."""
 
 from __future__ import annotations
 
 import argparse
-import atexit
-import os
-import sys
-from contextlib import suppress
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-HYDRA_APPS = {
-    "compare": ("simulations.app", "train pooled and federated twins and print the gap between them"),
-    "centralized": ("centralized.app", "train on pooled data"),
-    "simulate": ("simulations.simulate_app", "train federated, with clients in processes of this machine"),
-    "federated": ("federated.app", "train federated, in a simulation started through `flwr run`"),
-    "partition": ("simulations.partition_app", "show how the rows are shared out among clients"),
+# They read their own arguments: the Hydra apps, and one with subcommands.
+APPS = {
+    "compare": "train pooled and federated twins and print the gap between them",
+    "centralized": "train on pooled data",
+    "simulate": "train federated, with clients in processes of this machine",
+    "federated": "train federated, in a simulation started through `flwr run`",
+    "partition": "show how the rows are shared out among clients",
+    "deploy": "many machines: kits for a server and its sites",
 }
-
-# Commands that read their own arguments, as the Hydra apps do.
-APPS = {**HYDRA_APPS, "deploy": ("federated.deploy.command", "many machines: kits for a server and its sites")}
-
-# Commands that have a module of their own; the others are in `simulations.commands`.
-COMMAND_MODULES = {"serve": "service.serve", "watch": "service.terminal.watch"}
-
-
-def command() -> None:
-    """Run a subcommand, and end the process with it."""
-    main()
-    if "torch" in sys.modules:
-        _end_at_once()
-
-
-def _end_at_once() -> None:
-    # Python would first take apart all that was imported, for a second.
-    atexit._run_exitfuncs()
-    with suppress(OSError):  # such as a reader who has gone: then Python says so at its own end
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # as it is where it was closed from the start
-                stream.flush()
-        os._exit(0)
-
-
-def main() -> None:
-    """Run a subcommand; the exit status is 0 only if it did what was asked."""
-    # Threads that wait sleep: spinning ones take a busy machine's cores from each other, and all get slow.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    arguments = sys.argv[1:]
-    if arguments and arguments[0] in APPS:
-        sys.argv = [f"fedtwin {arguments[0]}", *arguments[1:]]
-        _import(APPS[arguments[0]][0]).main()
-        return
-    options = parse(arguments)
-    from shared.runtime.terminal import report_errors
-
-    with report_errors():
-        _import(COMMAND_MODULES.get(options.command, "simulations.commands")).run_command(options)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the arguments of every command that is not a Hydra app.
+    """Read the arguments of a command.
 
     Parameters
     ----------
@@ -83,13 +40,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return _parser().parse_args(joined)
 
 
-def _import(module: str) -> Any:
-    from shared.runtime.gc_pause import uncollected
-
-    with uncollected():
-        return import_module(module)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fedtwin",
@@ -97,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fedtwin {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (_, text) in APPS.items():
+    for name, text in APPS.items():
         commands.add_parser(name, help=f"{text} (more: fedtwin {name} --help)", add_help=False)
     listing = commands.add_parser("runs", help="list the runs in the database")
     listing.add_argument("--mode", choices=["centralized", "federated", "local", "compare"])
@@ -109,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a run's metrics to a file or to standard output")
     export.add_argument("--format", choices=["csv", "json", "parquet"], default="csv")
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
-    resume = commands.add_parser("resume", help="go on with an interrupted run after its last epoch or round")
+    resume = commands.add_parser(
+        "resume", help="resume an interrupted run from its last completed epoch or round"
+    )
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
     for command in (show, export, resume, watch):
         command.add_argument("run", type=int, help="the run's id (see `fedtwin runs`)")
@@ -146,7 +98,3 @@ def _version() -> str:
         return version("fedtwin")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-if __name__ == "__main__":
-    command()

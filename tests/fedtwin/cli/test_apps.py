@@ -13,7 +13,7 @@ import yaml
 
 from shared.config.compose import CONF_DIR
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = ["data=npz", "data.image_size=8", "model.widths=[2,4]", "model.hidden=8", "trainer.accelerator=cpu"]
 
 

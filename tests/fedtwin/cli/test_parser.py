@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fedtwin import parse
+from fedtwin.cli.parser import parse
 
 TOKEN = "-VbDslwfDxHvf16w-WfjLnrp6SvfzJFK"  # one random token in 64 begins with a dash
 

@@ -22,7 +22,7 @@ def run_command(options: Namespace) -> None:
     Parameters
     ----------
     options : Namespace
-        As parsed by `fedtwin`.
+        From `fedtwin.cli.parser.parse`.
 
     Raises
     ------
@@ -61,28 +61,9 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
 
 
 def _resume(options: Namespace, store: Store, home: Home) -> None:
-    run = store.runs.get(options.run)
-    if run.status == "completed":
-        raise TrackingError(f"run {run.id} is already complete; nothing to resume")
-    if run.status in ("running", "pending"):
-        raise TrackingError(f"run {run.id} is still {run.status} (process {run.pid} on {run.host})")
-    from shared.config.stored import read_snapshot  # not needed to list runs, nor are the modules that train
+    from simulations.execute import resume  # not needed to list runs, nor are the modules that train
 
-    cfg = read_snapshot(run.config).replace("tracking", run_id=run.id)
-    if run.training_mode == "federated":
-        from simulations.simulate import federate, open_engine
-
-        with open_engine(cfg) as engine:
-            federate(cfg, engine=engine, store=store, home=home, resume_run=run.id)
-    elif run.training_mode == "centralized":
-        from centralized.train import train
-
-        train(cfg, store=store, home=home, resume=True)
-    else:
-        raise TrackingError(
-            f"run {run.id} is a {run.training_mode} run; only pooled and federated runs can be resumed"
-        )
-    Console().print(show.run_view(store, run.id))
+    Console().print(show.run_view(store, resume(options.run, store=store, home=home)))
 
 
 COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume}

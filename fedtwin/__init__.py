@@ -1,0 +1,65 @@
+"""Train one model twice, pooled and federated, and see what federation costs: the public Python API.
+
+>>> import fedtwin
+>>> result = fedtwin.compare(["federation.num_rounds=3", "seed=1"])
+>>> result.gap  # a pandas data frame: one row a metric, with confidence intervals
+>>> model = fedtwin.load_model(result.federated[0])
+
+``import fedtwin`` loads nothing: each name is imported when it is first used. What a user can cause raises a
+`FedtwinError`; nothing here ends the process.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fedtwin.models import Predictions, load_model, predict
+    from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
+    from fedtwin.training import compare, configure, federate, resume, train
+    from shared.config.config import Config
+    from shared.model.trained_model import TrainedModel
+    from shared.runtime.errors import FedtwinError
+
+__all__ = [
+    "Comparison",
+    "Config",
+    "FedtwinError",
+    "Predictions",
+    "Run",
+    "TrainedModel",
+    "compare",
+    "configure",
+    "federate",
+    "load_comparison",
+    "load_model",
+    "load_run",
+    "predict",
+    "resume",
+    "runs",
+    "train",
+]
+
+_MODULES = {
+    "fedtwin.training": ("compare", "configure", "federate", "resume", "train"),
+    "fedtwin.records": ("Comparison", "Run", "load_comparison", "load_run", "runs"),
+    "fedtwin.models": ("Predictions", "load_model", "predict"),
+    "shared.model.trained_model": ("TrainedModel",),
+    "shared.config.config": ("Config",),
+    "shared.runtime.errors": ("FedtwinError",),
+    "fedtwin.cli.main": ("command",),  # the command line's entry point, not part of the API
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'fedtwin' has no attribute {name!r}")
+    value = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,94 @@
+"""The Hydra apps: ``compare``, ``centralized``, ``simulate``, ``federated`` and ``partition``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Literal
+
+from hydra.core.hydra_config import HydraConfig
+
+from fedtwin.cli.hydra_app import hydra_app
+from shared.config.config import Config
+
+# Imports stand in the functions: --help, --cfg and invalid settings do without them.
+
+
+@hydra_app
+def compare(cfg: Config) -> None:
+    """Train the twins and print the federated gap."""
+    from rich.console import Console
+
+    from shared.runtime.home import open_home
+    from shared.tracking.store import Store
+    from simulations.execute import execute
+    from simulations.report.terminal import print_comparison
+
+    home = open_home(cfg.tracking)
+    command = shlex.join(["fedtwin", "compare", *HydraConfig.get().overrides.task])
+    with Store(home.database_url) as store:
+        run_id = execute(cfg, "compare", store=store, home=home, command=command)
+        print_comparison(Console(), run_id, store=store, home=home)
+
+
+@hydra_app
+def centralized(cfg: Config) -> None:
+    """Train on pooled data."""
+    _train(cfg, "centralized")
+
+
+@hydra_app
+def simulate(cfg: Config) -> None:
+    """Train federated, with processes of this machine."""
+    _train(cfg, "federated")
+
+
+@hydra_app
+def federated(cfg: Config) -> None:
+    """Train federated, in a simulation on this machine or among the sites of a deployment."""
+    _train(cfg.replace("federation", engine="flower"), "federated")
+
+
+@hydra_app
+def partition(cfg: Config) -> None:
+    """Print what every client says of its training rows, and draw it, without training."""
+    from rich.console import Console
+
+    from shared.data.images.dataset import load_images
+    from shared.data.partition.partition import partition as share_out
+    from shared.data.profile import count_tables
+    from shared.runtime.home import open_home
+    from shared.tasks.image_classification.profile import profile_of
+    from simulations.report.comparison_figures import save, value_distribution
+    from simulations.report.count_text import count_text
+
+    home = open_home(cfg.tracking)
+    data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
+    parts = share_out(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
+    rows = [data.rows("train", part) for part in parts]
+    tables = count_tables(
+        [profile_of(data, own) for own in rows],
+        clients=[f"client-{index}" for index in range(len(parts))],
+        sizes=[len(own) for own in rows],
+    )
+    console = Console()
+    home.results.mkdir(parents=True, exist_ok=True)
+    for number, table in enumerate(tables):
+        console.print(count_text(table))
+        about = f"{data.fingerprint[:8]}_{cfg.partition.name}_{cfg.partition.seed}{number or ''}"
+        path = home.results / f"partition_{about}.png"
+        save(value_distribution(table), path)
+        console.print(f"figure  {path}", soft_wrap=True)
+
+
+def _train(cfg: Config, mode: Literal["centralized", "federated"]) -> None:
+    from rich.console import Console
+
+    from shared.runtime.home import open_home
+    from shared.tracking.show import run_view
+    from shared.tracking.store import Store
+    from simulations.execute import execute
+
+    home = open_home(cfg.tracking)
+    with Store(home.database_url) as store:
+        run_id = execute(cfg, mode, store=store, home=home)
+        Console().print(run_view(store, run_id))

@@ -1,0 +1,67 @@
+"""The ``fedtwin`` command: finds the module of a subcommand and imports it; `parser` has the arguments."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+from fedtwin.cli.parser import APPS, parse
+
+APPS_MODULE = "fedtwin.cli.apps"
+# Every other command is a module with a function `run_command`.
+COMMANDS = {
+    "runs": "fedtwin.cli.runs",
+    "show": "fedtwin.cli.runs",
+    "export": "fedtwin.cli.runs",
+    "resume": "fedtwin.cli.runs",
+    "serve": "service.serve",
+    "watch": "service.terminal.watch",
+}
+
+
+def command() -> None:
+    """Run a subcommand, and end the process with it."""
+    main()
+    if "torch" in sys.modules:
+        _end_at_once()
+
+
+def _end_at_once() -> None:
+    # Python would first take apart all that was imported, for a second.
+    atexit._run_exitfuncs()
+    with suppress(OSError):  # such as a reader who has gone: then Python says so at its own end
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # as it is where it was closed from the start
+                stream.flush()
+        os._exit(0)
+
+
+def main() -> None:
+    """Run a subcommand; the exit status is 0 only if it did what was asked."""
+    # Threads that wait sleep: spinning ones take a busy machine's cores from each other, and all get slow.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in APPS:
+        name = arguments[0]
+        sys.argv = [f"fedtwin {name}", *arguments[1:]]  # these read their own arguments
+        if name == "deploy":
+            _import("federated.deploy.command").main()
+        else:
+            getattr(_import(APPS_MODULE), name)()
+        return
+    options = parse(arguments)
+    from shared.runtime.terminal import report_errors
+
+    with report_errors():
+        _import(COMMANDS[options.command]).run_command(options)
+
+
+def _import(module: str) -> Any:
+    from shared.runtime.gc_pause import uncollected
+
+    with uncollected():
+        return import_module(module)

@@ -1,0 +1,265 @@
+"""`Run` and `Comparison`: what is stored of a run, as data frames and paths; `runs` lists all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fedtwin.places import Place, find_home, open_store
+from shared.runtime.errors import TrackingError
+from shared.runtime.home import Home
+from shared.tracking.rows import Row, RunRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as it was stored when this object was made; `load_run` reads it again.
+
+    Attributes
+    ----------
+    row : RunRow
+        Everything that the database has in the run's own row.
+    """
+
+    row: RunRow = field(repr=False)
+    home: Home = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"Run(id={self.id}, name={self.name!r}, mode={self.mode!r}, status={self.status!r})"
+
+    @property
+    def id(self) -> int:
+        """Its number, as in ``fedtwin runs``."""
+        return self.row.id
+
+    @property
+    def name(self) -> str:
+        """Given by the setting ``name``."""
+        return self.row.name
+
+    @property
+    def mode(self) -> str:
+        """``centralized``, ``federated``, ``local`` or ``compare``."""
+        return self.row.training_mode
+
+    @property
+    def status(self) -> str:
+        """``pending``, ``running``, ``completed``, ``failed`` or ``stopped``."""
+        return self.row.status
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved settings."""
+        return self.row.config
+
+    @property
+    def test(self) -> dict[str, float]:
+        """Metrics of the chosen model on the test rows; empty before the test."""
+        return dict(self.row.summary.get("test") or {})
+
+    @property
+    def folder(self) -> Path:
+        """Of checkpoints and predictions."""
+        return self.home.run_dir(self.id)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Every stored value: ``client_id``, ``round``, ``epoch``, ``stage``, ``name``, ``value``."""
+        with open_store(self.home) as store:
+            return _frame(store.metrics.of_run(self.id), index="id")
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """The server rounds of a federated run."""
+        with open_store(self.home) as store:
+            return _frame(store.rounds.of_run(self.id), index="round")
+
+    @property
+    def clients(self) -> pd.DataFrame:
+        """The participants of a federated run."""
+        with open_store(self.home) as store:
+            return _frame(store.clients.of_run(self.id), index="client_id")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison of pooled and federated training.
+
+    Attributes
+    ----------
+    gap : DataFrame
+        One row a metric: ``pooled``, ``federated``, ``local`` (only if clients trained alone), ``gap`` (pooled
+        minus federated), ``low`` and ``high`` (ends of the gap's confidence interval), ``better`` (``higher``
+        or ``lower``) and ``verdict`` (what federation did: ``worse``, ``better``, ``unclear``, ``undefined``).
+    sentence : str
+        The result in one sentence.
+    pooled, federated : list of Run
+        One a seed.
+    local : list of list of Run
+        The clients that trained alone, by seed and client.
+    figures : dict of str to Path
+        PNG files by name, such as ``gap`` and ``curve_loss``.
+    report : Path
+        HTML.
+    """
+
+    run: Run
+    gap: pd.DataFrame = field(repr=False)
+    sentence: str
+    pooled: list[Run]
+    federated: list[Run]
+    local: list[list[Run]]
+    figures: dict[str, Path] = field(repr=False)
+    report: Path
+
+    @classmethod
+    def of(cls, run: Run) -> Comparison:
+        """Read what a comparison has stored.
+
+        Raises
+        ------
+        TrackingError
+            It is not a finished comparison, or one of its runs was deleted.
+        """
+        from simulations.gap.stored import gap_rows
+        from simulations.gap.wording import summary_sentence
+
+        rows = gap_rows(run.row.summary)
+        if not rows:
+            raise TrackingError(f"run {run.id} is not a finished comparison ({run.mode}, {run.status})")
+        twins, folder = run.row.summary["twins"], Path(run.row.summary["folder"])
+        with open_store(run.home) as store:
+
+            def load(ids: Sequence[int]) -> list[Run]:
+                return [Run(store.runs.get(run_id), run.home) for run_id in ids]
+
+            return cls(
+                run=run,
+                gap=_gap_frame(rows),
+                sentence=summary_sentence(rows, num_clients=run.config["federation"]["num_clients"]),
+                pooled=load(twins["pooled"]),
+                federated=load(twins["federated"]),
+                local=[load(ids) for ids in twins["local"]],
+                figures={path.stem: path for path in sorted(folder.glob("*.png"))},
+                report=folder / "report.html",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.gap.round(4).to_string()}\n{self.sentence}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"{self.gap.round(4).to_html()}<p>{escape(self.sentence)}</p>"
+
+
+def runs(
+    *, mode: str | None = None, status: str | None = None, limit: int | None = None, store: Place = None
+) -> pd.DataFrame:
+    """All runs, newest first, by id.
+
+    Parameters
+    ----------
+    mode : {"centralized", "federated", "local", "compare"}, optional
+    status : {"pending", "running", "completed", "failed", "stopped"}, optional
+    store : str or Path, optional
+        See `fedtwin.compare`.
+
+    Examples
+    --------
+    >>> fedtwin.runs(mode="federated", limit=10)[["name", "status", "seconds"]]
+    """
+    from shared.tracking.show import runs_json
+
+    with open_store(find_home(store)) as opened:
+        rows = opened.runs.search(mode=mode, status=status, limit=limit)
+        best = {row["id"]: row["best_metric"] or {} for row in runs_json(rows)}
+    import pandas as pd
+
+    columns = ["id", "name", "mode", "status", "started", "seconds", "seed", "parent_id", "best", "metric"]
+    values = [
+        (
+            row.id,
+            row.name,
+            row.training_mode,
+            row.status,
+            row.started,
+            row.seconds,
+            row.seed,
+            row.parent_id,
+            best[row.id].get("value"),
+            best[row.id].get("name"),
+        )
+        for row in rows
+    ]
+    frame = pd.DataFrame(values, columns=columns).set_index("id")
+    return frame.astype({"parent_id": "Int64"})
+
+
+def load_run(run: int, *, store: Place = None) -> Run:
+    """One run.
+
+    Parameters
+    ----------
+    store : str or Path, optional
+        See `fedtwin.compare`.
+
+    Raises
+    ------
+    TrackingError
+        There is no such run.
+    """
+    home = find_home(store)
+    with open_store(home) as opened:
+        return Run(opened.runs.get(run), home)
+
+
+def load_comparison(run: int | Run, *, store: Place = None) -> Comparison:
+    """A comparison that has finished, such as one that ``fedtwin compare`` made.
+
+    Parameters
+    ----------
+    store : str or Path, optional
+        See `fedtwin.compare`; not needed for a `Run`.
+
+    Raises
+    ------
+    TrackingError
+        There is no such run, or it is not a finished comparison.
+    """
+    return Comparison.of(run if isinstance(run, Run) else load_run(run, store=store))
+
+
+def id_and_home(run: int | Run, *, store: Place) -> tuple[int, Home]:
+    """Which run an argument means."""
+    return (run.id, run.home) if isinstance(run, Run) else (run, find_home(store))
+
+
+def _frame(rows: Sequence[Row], *, index: str) -> pd.DataFrame:
+    from dataclasses import fields
+
+    import pandas as pd
+
+    values = [{item.name: getattr(row, item.name) for item in fields(row)} for row in rows]  # type: ignore[arg-type]
+    frame = pd.DataFrame(values)
+    return frame.drop(columns="run_id").set_index(index) if len(frame) else frame
+
+
+def _gap_frame(rows: Sequence[Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    values = []
+    for row in rows:
+        value = {"metric": row.metric, "pooled": row.pooled.value, "federated": row.federated.value}
+        if row.local is not None:
+            value["local"] = row.local.value
+        value |= {"gap": row.gap.value, "low": row.gap.low, "high": row.gap.high}
+        values.append({**value, "better": row.better, "verdict": row.verdict})
+    frame = pd.DataFrame(values).set_index("metric")
+    frame.attrs["confidence"] = rows[0].confidence
+    return frame

@@ -1,0 +1,71 @@
+"""`print_comparison`: a finished comparison on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shared.runtime.home import Home
+from shared.tracking.store import Store
+from simulations.gap.bootstrap import per_client_summary
+from simulations.gap.stored import gap_rows
+from simulations.gap.wording import gap_table, summary_sentence
+from simulations.report.build import cost_rows
+from simulations.report.history import client_values
+from simulations.twins import Twins
+
+
+def print_comparison(console: Console, run_id: int, *, store: Store, home: Home) -> None:
+    """Print the gap, what the runs took, and where to find more.
+
+    Raises
+    ------
+    TrackingError
+        There is no such run.
+    """
+    run = store.runs.get(run_id)
+    rows, twins, folder = gap_rows(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
+    console.print(gap_table(rows))
+    console.print(cost_table(twins, store=store))
+    console.print(summary_sentence(rows, num_clients=run.config["federation"]["num_clients"]))
+    clients = clients_summary(twins, store=store)
+    for name, value in (
+        ("clients", f"validation accuracy: {clients}"),
+        ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
+        ("database", home.database_url if home.database_url.startswith("sqlite") else "PostgreSQL"),
+        ("report", str(folder / "report.html")),
+        ("figures", str(folder)),
+    ):
+        console.print(f"{name:<9} {value}", soft_wrap=True, highlight=False)
+
+
+def clients_summary(twins: Twins, *, store: Store) -> str:
+    """How the last global model's validation accuracy spreads over the clients of the first seed."""
+    values = client_values(store, twins.federated[0], metric="accuracy")
+    if not values:
+        return "no client has validation rows"
+    spread = per_client_summary(values)
+    return (
+        f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
+        f"best {spread.best:.3f} ({escape(spread.best_name)}), spread {spread.spread:.3f}"
+    )
+
+
+def cost_table(twins: Twins, *, store: Store) -> Table:
+    """What each kind of twin took, as means over the seeds."""
+    table = Table(title="cost of one run", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
+        table.add_column(name, justify="left" if not name else "right")
+    for row in cost_rows(twins, store=store):
+        sent = ["-" if size is None else f"{size / 1e6:.2f}" for size in (row.bytes_down, row.bytes_up)]
+        table.add_row(row.mode, f"{row.seconds:.1f}", f"{row.examples:,}", *sent)
+    return table
+
+
+def _ids(runs: Sequence[int]) -> str:
+    return ", ".join(str(run_id) for run_id in runs)

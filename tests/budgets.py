@@ -1,0 +1,79 @@
+"""Where the seconds of a test run went, by folder, beside what each folder may take: a plugin of pytest.
+
+A folder that takes longer than its budget is named at the end of the run and never fails it: time says as much
+about the machine as about the tests. Whoever adds tests either makes others cheaper or raises the budget, here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+# Seconds of a folder's tests, summed, on two cores with nothing else to do: the fast ones, the slow ones.
+BUDGETS = {
+    "benchmarks": (20, 0),
+    "centralized": (75, 15),
+    "contracts": (45, 0),
+    "e2e": (220, 1300),
+    "federated": (230, 0),
+    "service": (180, 10),
+    "shared": (150, 40),
+    "simulations": (110, 0),
+    "tests": (20, 0),
+}
+
+
+def folder_of(nodeid: str) -> str:
+    """The folder below ``tests`` in which a test lies; ``tests`` for modules in ``tests`` itself."""
+    parts = nodeid.partition("::")[0].split("/")
+    return parts[1] if len(parts) > 2 else parts[0]
+
+
+def lines_of(seconds: Counter[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """What is printed of the seconds by folder and speed, and whether each is more than its budget."""
+    lines = []
+    for folder, slow in sorted(seconds):
+        spent, budget = seconds[folder, slow], BUDGETS.get(folder, (0, 0))[slow]
+        name = f"{folder}, slow tests" if slow else folder
+        late = spent > budget
+        lines.append((f"{spent:7.0f} s of {budget:5} s  {name}{'  OVER ITS BUDGET' if late else ''}", late))
+    return lines
+
+
+class Budgets:
+    """Adds up what each report took, and prints the sums at the end."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[tuple[str, bool]] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[folder_of(report.nodeid), "slow" in report.keywords] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        lines = lines_of(self.seconds)
+        if not lines:
+            return
+        terminalreporter.section("seconds by folder", sep="=")
+        for line, late in lines:
+            terminalreporter.write_line(line, yellow=late)
+        if any(late for _, late in lines):
+            terminalreporter.write_line(
+                "the budgets are in tests/budgets.py; a busy machine exceeds them too", yellow=True
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the workers of xdist report to the process that started them
+        config.pluginmanager.register(Budgets())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, those that may take longest first: what is left at the end is short."""
+
+    def limit(item: pytest.Item) -> float:
+        slow, timeout = item.get_closest_marker("slow"), item.get_closest_marker("timeout")
+        return (timeout.args[0] if timeout else 300) if slow else 0
+
+    items.sort(key=limit, reverse=True)
