@@ -10,8 +10,14 @@ from typing import Any
 
 from shared.config.config import Config, validate
 
-# Settings that were added later, by section, with the value that describes the runs from before.
+# Settings that were added later, by section ("": the sections themselves), with the value that describes the runs from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {
+    "": {
+        "task": {
+            "name": "image_classification",
+            "_target_": "shared.tasks.image_classification.spec.ImageClassification",
+        }
+    },
     "data": {"split_by": "random"},
     "data.columns": {"time": None, "series": None},
     "trainer": {"compile": False},
@@ -49,7 +55,7 @@ def read_snapshot(snapshot: Mapping[str, Any]) -> Config:
 
 def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a stored snapshot that has the settings that were added after it was stored."""
-    upgraded = dict(snapshot)
+    upgraded = {**ADDED[""], **snapshot}
     for path, added in ADDED.items():
         *outer, name = path.split(".")
         section = upgraded
