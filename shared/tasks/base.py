@@ -75,7 +75,7 @@ class TaskSpec(Protocol):
         """The metric key, such as ``val/loss``, that chooses the best model by default."""
         ...
 
-    def check(self, trainer: TrainerConfig) -> None:
+    def check_settings(self, trainer: TrainerConfig) -> None:
         """Reject settings of the training that the task cannot follow.
 
         Raises
