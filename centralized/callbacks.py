@@ -20,8 +20,9 @@ from lightning.pytorch.callbacks import (
 
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
+from shared.metrics.catalogue import progress_metrics
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricSink
-from shared.model.scores import NEEDS_EVERY_CLASS
 from shared.runtime.errors import ConfigError
 from shared.training.collector import MetricsCollector
 
@@ -53,7 +54,7 @@ def build_callbacks(
         ``trainer.monitor`` is not defined on the available rows.
     """
     monitor, mode = cfg.trainer.monitored(len(datamodule.data.classes))
-    measured = _is_measured(monitor, datamodule)
+    measured = _is_measured(monitor, datamodule, explicit=cfg.trainer.monitor is not None)
     callbacks: list[Callback] = [KeepSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
@@ -112,14 +113,18 @@ class Patience(EarlyStopping):
         super().load_state_dict({**now, **seen})
 
 
-def _is_measured(monitor: str, datamodule: ImageDataModule) -> bool:
+def _is_measured(monitor: str, datamodule: ImageDataModule, *, explicit: bool) -> bool:
     stage, _, name = monitor.partition("/")
     counts = dict(zip(datamodule.data.classes, datamodule.label_counts(stage), strict=True))
     if not any(counts.values()):
         print("warning: no validation rows; the last epoch is used as the best", file=sys.stderr)
         return False
-    absent = [label for label, count in counts.items() if not count]
-    if absent and name in NEEDS_EVERY_CLASS:
+    if name not in ClassificationMetrics(len(counts)).defined_for(list(counts.values())):
+        absent = [label for label, count in counts.items() if not count]
+        if not explicit:
+            why = f"{monitor} is not defined (no {stage} row is of class {', '.join(absent)})"
+            print(f"warning: {why}, so the last epoch counts as the best", file=sys.stderr)
+            return False
         raise ConfigError(
             f"trainer.monitor={monitor} is not defined: no {stage} row is of class {', '.join(absent)}; choose "
             f"another metric, such as {stage}/loss"
@@ -155,7 +160,8 @@ class EpochLines(Callback):
         """Print the line."""
         if not trainer.is_global_zero:
             return
-        shown = dict.fromkeys(("train/loss", "val/loss", self.monitor))
+        loss, *_ = progress_metrics()
+        shown = dict.fromkeys((f"train/{loss}", f"val/{loss}", self.monitor))
         values = [
             f"{key} {float(trainer.callback_metrics[key]):.4f}"
             for key in shown

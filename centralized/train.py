@@ -13,8 +13,9 @@ from centralized.callbacks import EpochProgress
 from centralized.fit import CHECKPOINTS, Subset, fit, load
 from shared.config.config import Config
 from shared.data.datamodule import ImageDataModule
+from shared.metrics.thresholds import best_threshold, threshold_counts
 from shared.model.classifier import LitClassifier
-from shared.model.scores import best_threshold, predict, threshold_counts
+from shared.model.prediction import predict
 from shared.model.weights import read_file
 from shared.runtime.home import Home
 from shared.runtime.run import tracked_run
@@ -100,11 +101,11 @@ def _test(
     threshold = cfg.trainer.fixed_threshold
     if cfg.trainer.threshold == "val" and datamodule.num_examples("val"):
         threshold = best_threshold(threshold_counts(predict(module.network, datamodule, "val", device=device)))
-    scores = predict(module.network, datamodule, "test", device=device)
+    outputs = predict(module.network, datamodule, "test", device=device)
     record_test(
         store,
         run_id,
-        scores,
+        outputs,
         threshold=threshold,
         folder=folder,
         test_epoch=checkpoint["epoch"] + 1,

@@ -11,13 +11,16 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 from shared.config.config import Config
 from shared.data.images.dataset import load_images
+from shared.metrics.catalogue import better, client_metric, label
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import summary_sentence
 from shared.runtime.home import Home
 from shared.runtime.progress import open_board
 from shared.runtime.run import tracked_run
 from shared.tracking.store import Store
-from simulations.gap.bootstrap import GapRow, compare_gap
+from simulations.gap.bootstrap import compare_gap
 from simulations.report.build import Comparison, write_results
-from simulations.report.history import read_predictions
+from simulations.report.history import read_outputs
 from simulations.runner import Runner
 from simulations.twins import Twins, train_twins
 
@@ -56,9 +59,9 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
     """The gap of every metric, from the twins' test predictions."""
     data = load_images(cfg.data, cache_dir=home.cache)
     return compare_gap(
-        [read_predictions(home, run_id) for run_id in twins.pooled],
-        [read_predictions(home, run_id) for run_id in twins.federated],
-        local=[[read_predictions(home, run_id) for run_id in ids] for ids in twins.local],
+        [read_outputs(home, run_id) for run_id in twins.pooled],
+        [read_outputs(home, run_id) for run_id in twins.federated],
+        local=[[read_outputs(home, run_id) for run_id in ids] for ids in twins.local],
         confidence=cfg.compare.confidence,
         resamples=cfg.compare.resamples,
         seed=cfg.seed,

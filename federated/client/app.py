@@ -34,9 +34,11 @@ from shared.config.stored import read_snapshot
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.partition.partition import partition
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint
+from shared.metrics.thresholds import threshold_counts
 from shared.model.classifier import LitClassifier
-from shared.model.scores import predict, score, threshold_counts
+from shared.model.prediction import predict
 from shared.runtime.errors import DataError, FederationError, FedtwinError
 from shared.runtime.home import open_home
 from shared.training.collector import MetricsCollector
@@ -148,13 +150,14 @@ def evaluate(message: Message, context: Context) -> Message:
     datamodule = _datamodule(order, context)
     module = _module(cfg, message, datamodule, order=order, client_id=client_id)
     count = datamodule.num_examples("val")
-    scores = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    outputs = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
+    judge = ClassificationMetrics(outputs.num_classes)
     points = [
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
-        for name, value in score(scores).items()
+        for name, value in judge.values(outputs).items()
     ]
-    wanted = cfg.trainer.threshold == "val" and len(datamodule.data.classes) == 2
-    thresholds = threshold_counts(scores) if wanted else None
+    wanted = cfg.trainer.threshold == "val" and outputs.num_classes == 2
+    thresholds = threshold_counts(outputs) if wanted else None
     return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
 
 

@@ -11,24 +11,13 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from federated.kit.yaml_file import problems_of, read_yaml
 from shared.config.section import Section
+from shared.metrics.catalogue import BY_CLIENTS
 from shared.runtime.errors import DeployError, bullet_list
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Supervisor = Literal["systemd", "script", "compose"]
 Count = Literal["num_examples", "label_counts", "spans", "missing", "num_val", "thresholds"]
 COUNTS: tuple[Count, ...] = ("num_examples", "label_counts", "spans", "missing", "num_val", "thresholds")
-METRICS = (
-    "loss",
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "auroc",
-    "average_precision",
-    "calibration_error",
-    "lr",
-    "seconds",
-)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _METRIC = re.compile(r"[A-Za-z0-9_.@/-]{1,100}")
@@ -88,7 +77,7 @@ class ServerPlan(Section):
 class MayLeave(Section):
     """What may leave a site beside the model's weights: the names of metrics, and counts."""
 
-    metrics: tuple[MetricName, ...] = METRICS
+    metrics: tuple[MetricName, ...] = BY_CLIENTS
     counts: tuple[Count, ...] = COUNTS
 
     @model_validator(mode="after")

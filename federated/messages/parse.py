@@ -25,14 +25,13 @@ from federated.messages.records import (
 )
 from shared.data.profile import Profile
 from shared.data.schema import Schema
+from shared.metrics.catalogue import BY_SERVER
 from shared.metrics.point import MetricPoint, Stage
-from shared.model.scores import THRESHOLD_BINS
+from shared.metrics.thresholds import THRESHOLD_BINS
 from shared.runtime import errors
 from shared.runtime.errors import FedtwinError, ReplyRejected
 
 MAX_POINTS = 100_000
-# By the server, under the client's number.
-MEASURED_HERE = ("bytes_down", "bytes_up", "reply_seconds", "asked_again", "late_reply_seconds")
 _MAX_WHOLE = 2**31 - 1  # what every database takes
 _MAX_VALUE = float(np.finfo(np.float32).max)  # weighted sums of such values cannot overflow
 _NAME = re.compile(r"[A-Za-z0-9_.@/-]{1,100}")
@@ -216,7 +215,7 @@ def _value(value: Any, name: Any) -> float:
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(f"expected a name of letters, digits and _.@/-, got {_short(value)}")
-    if value in MEASURED_HERE:
+    if value in BY_SERVER:
         raise ValueError(f"{value} is measured by the server")
     return value
 

@@ -226,7 +226,7 @@ def reply_content(
     arrays : ArrayRecord, optional
         The trained parameters.
     thresholds : ndarray [2, 1000], int64, optional
-        From `shared.model.scores.threshold_counts`.
+        From `shared.metrics.thresholds.threshold_counts`.
     """
     content = RecordDict(
         {

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from federated.server.reply_intake import CheckedReply
 from federated.server.roster import Roster
 from shared.metrics.point import MetricPoint, Stage
-from shared.model.scores import best_threshold
+from shared.metrics.thresholds import best_threshold
 
 
 class MetricAggregation:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from federated.server.checkpoint import Progress
 from shared.config.trainer import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
+from shared.metrics.spec import Mode
 
 _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralized run uses
-
-Mode = Literal["min", "max"]
 
 
 def judge_round(

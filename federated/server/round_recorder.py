@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from federated.messages.delivery import Delivery
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint, Stage
-from shared.model.scores import Scores, confusion
 from shared.runtime.errors import FederationError
 from shared.tracking.store import Store
 
@@ -62,9 +63,9 @@ class RoundRecorder:
         """Write the federation's own metrics."""
         self.sink.add(points)
 
-    def add_evaluation(self, scores: Scores, *, values: Mapping[str, float], round: int) -> None:
+    def add_evaluation(self, outputs: Outputs, *, values: Mapping[str, float], round: int) -> None:
         """Write what the server measured on its test rows."""
-        count = len(scores.labels)
+        count = len(outputs)
         self.sink.add(
             [
                 MetricPoint(stage="test", name=name, value=value, round=round, num_examples=count)
@@ -76,7 +77,7 @@ class RoundRecorder:
             round=round,
             loss=values["loss"],
             metrics=dict(values),
-            confusion=confusion(scores).tolist(),
+            confusion=ClassificationMetrics(outputs.num_classes).confusion(outputs).tolist(),
             num_examples=count,
         )
 

@@ -17,8 +17,9 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.base import Deterministic
 from shared.config.config import Config
+from shared.metrics.catalogue import progress_metrics
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import Stage
-from shared.model.scores import score
 from shared.runtime.errors import DivergedError, QuorumError, bullet_list
 
 
@@ -131,13 +132,13 @@ class Rounds:
         self.recorder.check_not_ended()
         number, total = 0 if before_training else self.round, self.cfg.federation.num_rounds
         try:
-            scores = self.evaluation.evaluate(arrays, round=number)
+            outputs = self.evaluation.evaluate(arrays, round=number)
         except DivergedError:
             if number:
                 self.recorder.add_round(number)
             raise
-        values = score(scores)
-        self.recorder.add_evaluation(scores, values=values, round=number)
+        values = ClassificationMetrics(outputs.num_classes).values(outputs)
+        self.recorder.add_evaluation(outputs, values=values, round=number)
         if number:
             self.recorder.add_round(number)
         self.say(f"round {number}/{total}  {_shown(values, self.metrics.means.get('val', {}))}")
@@ -185,6 +186,6 @@ def _remarks(delivery: Delivery, *, stage: Stage, roster: Roster) -> list[str]:
 
 
 def _shown(test: Mapping[str, float], val: Mapping[str, float]) -> str:
-    parts = [f"test/{name} {test[name]:.4f}" for name in ("loss", "accuracy") if name in test]
-    parts += [f"val/{name} {val[name]:.4f}" for name in ("loss", "accuracy") if name in val]
+    parts = [f"test/{name} {test[name]:.4f}" for name in progress_metrics() if name in test]
+    parts += [f"val/{name} {val[name]:.4f}" for name in progress_metrics() if name in val]
     return "  ".join(parts)

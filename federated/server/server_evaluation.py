@@ -8,8 +8,9 @@ from flwr.app import ArrayRecord
 from federated.messages.records import state_of
 from shared.config.trainer import TrainerConfig
 from shared.data.datamodule import ImageDataModule
+from shared.metrics.outputs import Outputs
 from shared.model.classifier import LitClassifier
-from shared.model.scores import Scores, predict
+from shared.model.prediction import predict
 from shared.runtime.errors import DivergedError
 from shared.training.trainer import evaluation_device
 
@@ -32,7 +33,7 @@ class ServerEvaluation:
         """Classes that the model tells apart."""
         return len(self.datamodule.data.classes)
 
-    def evaluate(self, arrays: ArrayRecord, *, round: int) -> Scores:
+    def evaluate(self, arrays: ArrayRecord, *, round: int) -> Outputs:
         """Predict with a new global model.
 
         Raises
@@ -42,15 +43,15 @@ class ServerEvaluation:
         """
         state = state_of(arrays)
         finite = all(bool(tensor.isfinite().all()) for tensor in state.values())
-        scores = self.predict(state)
-        if not finite or not bool(scores.probabilities.isfinite().all()):
+        outputs = self.predict(state)
+        if not finite or not outputs.is_finite:
             raise DivergedError(
                 f"round {round}: the global model or its predictions are not finite: the training diverged; "
                 f"lower trainer.optimizer.lr (now {self.cfg.optimizer.lr}) or set trainer.gradient_clip"
             )
-        return scores
+        return outputs
 
-    def predict(self, state: dict[str, torch.Tensor]) -> Scores:
+    def predict(self, state: dict[str, torch.Tensor]) -> Outputs:
         """Predict with a network's state."""
         self.module.network.load_state_dict(state)
         return predict(self.module.network, self.datamodule, "test", device=self.device)

@@ -6,7 +6,26 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from service.read.schemas import Member, Shape, Stage, Unit
+from service.read.schemas import Better, Member, Shape, Stage, Unit
+
+
+class Metric(Shape):
+    """What is known of a metric."""
+
+    name: str
+    label: str = Field(examples=["AUROC"])
+    better: Better | None = Field(description="null where neither direction is better.")
+    low: float | None = Field(description="Least possible value; null where there is none.")
+    high: float | None = Field(description="Largest possible value; null where there is none.")
+    unit: str = Field(examples=["s", "B"], description="Empty for a plain number.")
+    description: str
+    source: Literal["outputs", "training", "server"]
+
+
+class Catalogue(Shape):
+    """All metrics, in the order in which they are shown."""
+
+    metrics: list[Metric]
 
 
 class Series(Shape):
@@ -109,14 +128,24 @@ class FinalGap(Shape):
     gap: float | None
     low: float | None
     high: float | None
-    better: Literal["higher", "lower"]
+    better: Better | None
     confidence: float
+    verdict: Literal["worse", "better", "equal", "unclear", "undefined"]
+
+
+class Words(Shape):
+    """A part of a sentence."""
+
+    text: str
+    strong: bool
 
 
 class Comparison(Shape):
     """Runs side by side."""
 
     metric: str
+    better: Better | None
+    result: list[Words] = Field(description="What came out so far, in a sentence.")
     stage: Stage
     metrics: list[str] = Field(description="Metrics that all runs have in this stage.")
     runs: list[ComparedRun]

@@ -1,4 +1,4 @@
-"""The REST routes of the charts: curves, x-axes, comparisons, predictions, and settings that differ."""
+"""The REST routes of the charts: metrics, curves, x-axes, comparisons, predictions, and differing settings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from service.api.dependencies import HomeDep, RunDep, StoreDep, get_run
 from service.api.problems import Problem, error_responses
 from service.comparison.comparison import compare
 from service.problem_details import AsciiJson
-from service.read import predictions, schemas
+from service.read import schemas
 from service.read.prediction_curves import describe
 from service.read.run_detail import difference
 from service.read.series import run_series
 from service.read.x_axes import x_axis_columns
+from shared.metrics.catalogue import as_json
 from shared.tracking.schema import LARGEST_ID
 
 MOST_COMPARED = 100
 _IDS = rf"^[0-9]{{1,10}}(,[0-9]{{1,10}}){{0,{MOST_COMPARED - 1}}}$"
 
 router = APIRouter(tags=["charts"], responses=error_responses(404))
+
+
+@router.get("/catalogue", response_model=chart_schemas.Catalogue)
+def metrics_catalogue() -> AsciiJson:
+    """Label, direction, bounds and unit of every metric, in the order in which they are shown."""
+    return AsciiJson({"metrics": as_json()})
 
 
 @router.get("/runs/{run_id}/series", response_model=chart_schemas.SeriesList)
@@ -55,7 +62,7 @@ def compared(
         Query(
             min_length=1,
             max_length=200,
-            description="Default: AUROC where it is defined in this stage, otherwise accuracy.",
+            description="Default: the headline, the first metric of the catalogue that is defined.",
         ),
     ] = None,
     stage: schemas.Stage = "val",
@@ -71,12 +78,15 @@ def compared(
 @router.get("/runs/{run_id}/predictions", response_model=chart_schemas.PredictionCurves)
 def prediction_curves(store: StoreDep, home: HomeDep, run: RunDep) -> AsciiJson:
     """ROC, precision-recall, calibration, threshold sweep and confusion matrix of the tested model."""
-    path = home.run_dir(run.id) / predictions.PREDICTIONS
+    from shared.metrics.outputs import OUTPUTS_FILE, Outputs, UnreadableOutputs
+
     try:
-        found = predictions.read(path)
+        found = Outputs.load(home.run_dir(run.id) / OUTPUTS_FILE)
+        if not found.is_finite:
+            raise UnreadableOutputs("some probabilities are not finite")
     except FileNotFoundError:
         raise Problem(404, f"run {run.id} has no predictions on this machine: not tested here") from None
-    except predictions.UnreadablePredictions as error:
+    except UnreadableOutputs as error:
         raise Problem(404, f"the predictions of run {run.id} cannot be read: {error}") from None
     return AsciiJson(describe(found, classes=run.summary.get("classes")))
 

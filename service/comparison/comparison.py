@@ -8,10 +8,15 @@ from typing import Any
 
 from service.comparison.curve_gap import curve_gap
 from service.comparison.pairing import CurvePoint, RunCurve
+from service.comparison.result import result
 from service.comparison.similarity import group_runs
 from service.read.members import ROLES, labels, member
-from service.read.run_config import unit
+from service.read.run_config import monitored, unit
 from service.read.x_axes import XValues, x_axes
+from shared.metrics.catalogue import CLASSIFICATION, better, in_order, spec_of
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import headline
+from shared.metrics.spec import Better
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 
@@ -24,7 +29,7 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
     runs : sequence of RunRow
         A comparison expands to its runs.
     metric : str, optional
-        Such as ``accuracy``; without it the headline: AUROC where it is defined, else accuracy.
+        Such as ``accuracy``; without it the headline, see `shared.metrics.headline`.
     stage : {"train", "val", "test"}
 
     Returns
@@ -33,7 +38,8 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
         See `service.api.chart_schemas.Comparison`.
     """
     members = _members(store, runs)
-    metric = metric or _headline(store, members, stage=stage)
+    final = _final(store, members)
+    metric = metric or _headline(store, members, final, stage=stage)
     columns, pooled = [], []
     federated: dict[str, list[RunCurve]] = {}
     grouped = group_runs(members)
@@ -46,14 +52,20 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
         elif run.training_mode == "federated":
             federated.setdefault(group, []).append(curve)
     gaps = [curve_gap(pooled, own, group=group, metric=metric, stage=stage) for group, own in federated.items()]
-    return {
+    found = {
         "metric": metric,
+        "better": _better(members, metric=metric, stage=stage),
         "stage": stage,
         "metrics": _metrics(store, members, stage=stage),
         "runs": columns,
         "gaps": gaps if pooled else [],
-        "final": _final(store, members),
+        "final": [_final_row(row) for row in final],
     }
+    chosen = [row for row in final if row.metric == metric]
+    clients = max(
+        (len(store.clients.of_run(run.id)) for run in members if run.training_mode == "federated"), default=0
+    )
+    return {**found, "result": result(found, chosen, num_clients=clients)}
 
 
 def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
@@ -67,18 +79,29 @@ def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
 def _metrics(store: Store, runs: Sequence[RunRow], *, stage: str) -> list[str]:
     names = [set(store.series.metric_names(run.id, stage=stage, unit=unit(run))) for run in runs]
     begun = [known for known in names if known]  # a run without values yet does not restrict the choice
-    return sorted(set.intersection(*begun)) if begun else []
+    return in_order(set.intersection(*begun)) if begun else []
 
 
-def _headline(store: Store, runs: Sequence[RunRow], *, stage: str) -> str:
+def _headline(store: Store, runs: Sequence[RunRow], final: Sequence[GapRow], *, stage: str) -> str:
     # The rule of the summary sentence of `fedtwin compare`, so that both use the same metric.
+    if final:
+        return headline(final).metric
     begun = [
         run
         for run in runs
         if store.series.metric_names(run.id, stage=stage, unit=unit(run)) or _tested(run, stage)
     ]
-    defined = begun and all(_has(store, run, metric="auroc", stage=stage) for run in begun)
-    return "auroc" if defined else "accuracy"
+    defined = (
+        spec.name
+        for spec in CLASSIFICATION
+        if all(_has(store, run, metric=spec.name, stage=stage) for run in begun)
+    )
+    return next(defined, CLASSIFICATION[0].name)
+
+
+def _better(runs: Sequence[RunRow], *, metric: str, stage: str) -> Better | None:
+    own = next((mode for key, mode in map(monitored, runs) if key == f"{stage}/{metric}"), None)
+    return better(metric, mode=None if spec_of(metric).better else own)
 
 
 def _has(store: Store, run: RunRow, *, metric: str, stage: str) -> bool:
@@ -123,26 +146,30 @@ def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[
     return column, RunCurve(run=run, points=points, test=test)
 
 
-def _final(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
+def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
     # The final gap covers all seeds, so it is shown only if all twins of the comparison are.
     parents = {run.parent_id for run in runs if run.training_mode in ("centralized", "federated")}
     parent = store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
-    return [
-        {
-            "metric": row["metric"],
-            "pooled": row["pooled"]["value"],
-            "federated": row["federated"]["value"],
-            "local": row["local"]["value"] if row["local"] else None,
-            "gap": row["gap"]["value"],
-            "low": row["gap"]["low"],
-            "high": row["gap"]["high"],
-            "better": row["better"],
-            "confidence": row["confidence"],
-        }
-        for row in parent.summary.get("gap") or []
-    ]
+    rows = [GapRow.from_json(row) for row in parent.summary.get("gap") or []]
+    order = in_order(row.metric for row in rows)
+    return sorted(rows, key=lambda row: order.index(row.metric))
+
+
+def _final_row(row: GapRow) -> dict[str, Any]:
+    return {
+        "metric": row.metric,
+        "pooled": _finite(row.pooled.value),
+        "federated": _finite(row.federated.value),
+        "local": _finite(row.local.value) if row.local else None,
+        "gap": _finite(row.gap.value),
+        "low": _finite(row.gap.low),
+        "high": _finite(row.gap.high),
+        "better": row.better,
+        "confidence": row.confidence,
+        "verdict": row.verdict,
+    }
 
 
 def _twins(parent: RunRow) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from typing import Any, Literal
 
 from service.comparison.intervals import CONFIDENCE, proportions_interval, t_interval
 from service.comparison.pairing import CurvePoint, RunCurve, pair_by_seed
+from shared.metrics.catalogue import label, spec_of
 from shared.tracking.rows import FINISHED
 
-PROPORTIONS = ("accuracy",)  # proportions of the evaluated examples
-FROM_0_TO_1 = ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "calibration_error")
 FEWEST = 3  # seeds for a useful t interval: with two it is several times wider
 
 
@@ -62,7 +60,8 @@ def curve_gap(
     band: Literal["seeds", "normal"] | None = None
     if rounds:
         band, why = _band(rounds, metric=metric)
-    reach = 1.0 if metric in FROM_0_TO_1 else math.inf  # of a difference
+    least, most = spec_of(metric).bounds
+    reach = most - least  # of a difference
     ends = [_ends(of_round, band=band, reach=reach) for of_round in rounds]
     return {
         "group": group,
@@ -146,7 +145,7 @@ def _nothing(metric: str, *, stage: str, running: bool) -> str:
     if stage == "test":
         return "a pooled model is tested once, at its end: there is no curve to take a gap from"
     yet = " yet" if running else ""
-    return f"the two have no {metric} at the same number of examples seen{yet}"
+    return f"the two have no {label(metric)} at the same number of examples seen{yet}"
 
 
 def _band(
@@ -158,11 +157,11 @@ def _band(
         return "seeds", f"{percent} t interval of the mean over {most} seeds"
     if most > 1:
         return None, f"{most} seeds are too few for an interval; the thin lines are the seeds"
-    if metric not in PROPORTIONS:
-        return None, f"one seed, and {metric} is not a share of the examples: how sure it is cannot be said"
+    if not spec_of(metric).proportion:
+        return None, f"one seed only ({label(metric)} needs several)"
     known = next((one for one, *_ in rounds if one.num_pooled and one.federated.num_examples), None)
     if known is None:
-        return None, f"one seed, and on how many examples {metric} was measured is not known"
+        return None, f"one seed, and the number of examples behind {label(metric)} is not known"
     return "normal", (
         f"one seed: {percent} interval of two independent proportions (Newcombe), of {known.num_pooled:,} and "
         f"{known.federated.num_examples:,} examples; other seeds may differ by more"

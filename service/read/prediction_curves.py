@@ -1,4 +1,4 @@
-"""Curves of test predictions: ROC, precision-recall, calibration, threshold sweep and confusion matrix.
+"""Curves of test predictions: ROC, precision-recall, calibration and threshold sweep.
 
 The definitions are those of the run's test metrics, so that page and database agree.
 """
@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from service.read.predictions import Predictions
+if TYPE_CHECKING:  # a server that nobody asks for predictions needs no NumPy
+    import numpy as np
+    import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from service.read.predictions import Floats, Ints
+    from shared.metrics.outputs import Outputs
+
+    Floats = npt.NDArray[np.floating]
+    Ints = npt.NDArray[np.int64]
 
 CURVE_POINTS = 500
-CALIBRATION_BINS = 15
 SWEEP = 100
 
 
-def describe(found: Predictions, *, classes: list[str] | None) -> dict[str, Any]:
+def describe(found: Outputs, *, classes: list[str] | None) -> dict[str, Any]:
     """All curves of a model's predictions.
 
     Parameters
@@ -30,19 +33,21 @@ def describe(found: Predictions, *, classes: list[str] | None) -> dict[str, Any]
     dict
         See `service.api.chart_schemas.PredictionCurves`.
     """
+    from shared.metrics.classification import ClassificationMetrics
+
     two = found.num_classes == 2
     if not classes or len(classes) != found.num_classes:
         classes = [str(number) for number in range(found.num_classes)]
-    scores = found.probabilities[:, 1]
+    scores = found.predictions[:, 1]
     return {
         "threshold": found.threshold,
         "classes": classes,
-        "num_examples": len(found.labels),
-        "roc": roc(scores, found.labels) if two else None,
-        "pr": precision_recall(scores, found.labels) if two else None,
+        "num_examples": len(found),
+        "roc": roc(scores, found.targets) if two else None,
+        "pr": precision_recall(scores, found.targets) if two else None,
         "calibration": calibration(found),
-        "sweep": sweep(scores, found.labels) if two else None,
-        "confusion": confusion(found),
+        "sweep": sweep(scores, found.targets) if two else None,
+        "confusion": ClassificationMetrics(found.num_classes).confusion(found).tolist(),
         "roc_classes": None if two else _one_against_rest(found, classes=classes),
     }
 
@@ -104,7 +109,7 @@ def precision_recall(scores: Floats, labels: Ints) -> dict[str, Any] | None:
     }
 
 
-def calibration(found: Predictions) -> dict[str, Any]:
+def calibration(found: Outputs) -> dict[str, Any]:
     """Reliability diagram over bins of confidence: of class 1, or of the top class of more than two.
 
     Returns
@@ -116,13 +121,10 @@ def calibration(found: Predictions) -> dict[str, Any]:
     """
     import numpy as np
 
-    if found.num_classes == 2:
-        confidence, right = found.probabilities[:, 1], found.labels == 1
-    else:
-        confidence = found.probabilities.max(axis=1)
-        right = found.probabilities.argmax(axis=1) == found.labels
-    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
-    bins = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS)
+    from shared.metrics.classification import CALIBRATION_BINS, ClassificationMetrics, calibration_bins
+
+    confidence, right = ClassificationMetrics(found.num_classes).confidence(found)
+    bins, edges = calibration_bins(confidence), np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     count = np.bincount(bins, minlength=CALIBRATION_BINS + 1)
     sure = np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS + 1)
     hits = np.bincount(bins, weights=right, minlength=CALIBRATION_BINS + 1)
@@ -170,30 +172,10 @@ def sweep(scores: Floats, labels: Ints) -> dict[str, Any]:
     }
 
 
-def confusion(found: Predictions) -> list[list[int]]:
-    """Confusion matrix at the run's threshold.
-
-    Returns
-    -------
-    list of list of int
-        ``confusion[true][predicted]``.
-    """
-    import numpy as np
-
-    count = found.num_classes
-    if count == 2:
-        predicted = (found.probabilities[:, 1] > np.float32(found.threshold)).astype(np.int64)
-    else:
-        predicted = found.probabilities.argmax(axis=1)
-    flat = np.bincount(found.labels * count + predicted, minlength=count * count)
-    matrix: list[list[int]] = flat.reshape(count, count).tolist()
-    return matrix
-
-
-def _one_against_rest(found: Predictions, *, classes: list[str]) -> list[dict[str, Any]]:
+def _one_against_rest(found: Outputs, *, classes: list[str]) -> list[dict[str, Any]]:
     curves = []
     for number, name in enumerate(classes):
-        curve = roc(found.probabilities[:, number], (found.labels == number).astype("int64"))
+        curve = roc(found.predictions[:, number], (found.targets == number).astype("int64"))
         if curve is not None:
             curves.append({"class": name, **{key: curve[key] for key in ("fpr", "tpr", "auroc")}})
     return curves

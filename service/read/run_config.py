@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from shared.config.trainer import TrainerConfig
+from shared.metrics.catalogue import default_monitor, spec_of
+from shared.metrics.spec import Mode
 from shared.tracking.rows import RunRow
 
 _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/]*(?=@)")
@@ -22,17 +23,17 @@ def unit(run: RunRow) -> Literal["round", "epoch"]:
     return "round" if run.training_mode == "federated" else "epoch"
 
 
-def monitored(run: RunRow) -> tuple[str, Literal["min", "max"]]:
+def monitored(run: RunRow) -> tuple[str, Mode | None]:
     """The metric that selects a run's best model, and its better direction.
 
     Returns
     -------
-    tuple of str and {"min", "max"}
+    tuple of str and ({"min", "max"} or None)
+        None where neither the settings nor the catalogue know it.
     """
     num_classes = len(run.summary.get("classes") or run.summary.get("confusion") or ())
-    return _monitored(
-        setting(run.config, "trainer.monitor"), setting(run.config, "trainer.mode"), num_classes=num_classes
-    )
+    key: str = setting(run.config, "trainer.monitor") or default_monitor(num_classes)
+    return key, setting(run.config, "trainer.mode") or spec_of(key.partition("/")[2]).mode
 
 
 def planned_runs(run: RunRow) -> int | None:
@@ -48,21 +49,6 @@ def planned_runs(run: RunRow) -> int | None:
     clients = setting(run.config, "federation.num_clients") or 0
     alone = clients if setting(run.config, "compare.local_only") else 0
     return len(setting(run.config, "compare.seeds") or (run.seed,)) * (2 + int(alone))
-
-
-def direction(key: str) -> Literal["min", "max"]:
-    """Which direction of a metric is the better one, as its name says.
-
-    Parameters
-    ----------
-    key : str
-        Such as ``val/loss``.
-
-    Returns
-    -------
-    {"min", "max"}
-    """
-    return _monitored(key, None)[1]
 
 
 def setting(config: Any, key: str) -> Any:
@@ -108,10 +94,3 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, list):
         return [without_secrets(item) for item in value]
     return value
-
-
-def _monitored(
-    monitor: str | None, mode: str | None, *, num_classes: int = 0
-) -> tuple[str, Literal["min", "max"]]:
-    given: dict[str, Any] = {"monitor": monitor, "mode": mode}  # a stored config may lack everything else
-    return TrainerConfig.model_construct(**given).monitored(num_classes)

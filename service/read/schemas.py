@@ -12,6 +12,7 @@ TrainingMode = Literal["centralized", "federated", "local", "compare"]
 Status = Literal["pending", "running", "completed", "failed", "stopped"]
 Stage = Literal["train", "val", "test"]
 Unit = Literal["round", "epoch"]
+Better = Literal["higher", "lower"]
 Role = Literal["pooled", "federated", "local"]
 
 
@@ -48,7 +49,7 @@ class Monitor(Shape):
     """The metric that selects the best model."""
 
     key: str = Field(examples=["val/accuracy"])
-    mode: Literal["min", "max"]
+    mode: Literal["min", "max"] | None = Field(description="null where the better direction is not known.")
 
 
 class Best(Shape):

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from service.read.run_config import direction, monitored, planned_runs, setting, unit, without_secrets
+from service.read.run_config import monitored, planned_runs, setting, unit, without_secrets
+from shared.metrics.catalogue import spec_of
 from shared.tracking.curves import Curve
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow, json_ready
 from shared.tracking.run_progress import RunProgress
@@ -152,15 +153,15 @@ def _best(run: RunRow, values: Sequence[float]) -> dict[str, Any] | None:
     key, mode = monitored(run)
     best = _stored_best(run)
     if best is None and values:
-        best = max(values) if mode == "max" else min(values)
+        best = None if mode is None else max(values) if mode == "max" else min(values)
     return None if best is None else {"key": key, "value": best}
 
 
 def _stored_best(run: RunRow) -> float | None:
-    # `Runs.finish` stores the best validation values by the default direction of each metric.
+    # `Runs.finish` stores the best validation values, in the catalogue's direction where it has one.
     key, mode = monitored(run)
     stage, _, name = key.partition("/")
-    if not run.finished or stage != "val" or mode != direction(key):
+    if not run.finished or stage != "val" or (spec_of(name).mode or mode) != mode:
         return None
     best: float | None = (run.summary.get("best") or {}).get(name)
     return best

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from service.terminal.stream_client import Message
+from shared.metrics.catalogue import better, client_metric
 
 FINISHED = ("completed", "failed", "stopped")
 POINTS = 240  # per trend
@@ -119,9 +120,9 @@ class RunState:
     @property
     def monitor(self) -> tuple[str, str, bool]:
         """Stage and name of the metric that selects the best model, and whether higher is better."""
-        monitor = (self.run or {}).get("monitor") or {"key": "val/accuracy", "mode": "max"}
+        monitor = (self.run or {}).get("monitor") or {"key": f"val/{client_metric()}"}
         stage, _, name = str(monitor["key"]).partition("/")
-        return stage, name, monitor["mode"] == "max"
+        return stage, name, better(name, mode=monitor.get("mode")) != "lower"
 
     @property
     def best(self) -> float | None:

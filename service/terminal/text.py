@@ -9,9 +9,10 @@ from statistics import fmean
 
 from rich.text import Text
 
+from shared.metrics.catalogue import spec_of
+
 LONGEST_TEXT = 500
 LEAST_SPAN = 0.1  # of a sparkline's scale
-SHARES = ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "calibration_error")
 BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 
 
@@ -57,14 +58,14 @@ def steady_scale(values: Iterable[float], name: str) -> tuple[float, float] | No
     Returns
     -------
     (float, float) or None
-        The extremes of the values, at least 0.1 apart for metrics in [0, 1], else a tenth of the largest
+        The extremes of the values, at least 0.1 apart for bounded metrics, else a tenth of the largest
         magnitude. None without a finite value.
     """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return None
     low, high = min(finite), max(finite)
-    least = LEAST_SPAN if name in SHARES else LEAST_SPAN * max(abs(low), abs(high))
+    least = LEAST_SPAN * (1.0 if spec_of(name).is_bounded else max(abs(low), abs(high)))
     missing = max(0.0, least - (high - low))
     return low - missing / 2, high + missing / 2
 
@@ -86,7 +87,7 @@ def number(value: float, name: str = "") -> str:
     name : str
         Name of the metric.
     """
-    return f"{value / 1e6:.4g} MB" if name.startswith("bytes_") and math.isfinite(value) else f"{value:.4g}"
+    return f"{value / 1e6:.4g} MB" if spec_of(name).unit == "B" and math.isfinite(value) else f"{value:.4g}"
 
 
 def duration(seconds: float, *, exact: bool = True) -> str:

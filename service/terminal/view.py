@@ -17,11 +17,11 @@ from rich.text import Text
 from service.terminal.state import Progress, RunState, Trend
 from service.terminal.stream_client import Connection
 from service.terminal.text import ASCII_BLOCKS, BLOCKS, duration, line, number, plain, sparkline, steady_scale
+from shared.metrics.catalogue import CLASSIFICATION, in_order
 
 COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
 MODES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
 STAGES = ("train", "val", "test")
-HEADLINES = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
 EVENTS_SHOWN = 5
 FEWEST_ROWS = 3  # per table, however low the terminal is
 ABOVE = 3  # lines above the rows of a table: blank, title, header
@@ -51,7 +51,7 @@ class WatchView:
         state, width = self.state, options.max_width
         blocks = ASCII_BLOCKS if options.ascii_only else BLOCKS
         header = list(self._header(width))
-        names = _in_order(name for _, name in state.aggregates)
+        names = in_order(name for _, name in state.aggregates)
         events = state.events(EVENTS_SHOWN)
         clients = state.worst_first()
         ids, table = (clients, self._clients) if clients else (sorted(state.children), self._children)
@@ -155,9 +155,8 @@ class WatchView:
         state = self.state
         stage, monitored, _ = state.compared_by()
         values = [state.client_values.get(client_id, {}) for client_id in ids]
-        others = [
-            name for name in HEADLINES if name != monitored and any((stage, name) in each for each in values)
-        ]
+        measured = [spec.name for spec in CLASSIFICATION if spec.name != monitored]
+        others = [name for name in measured if any((stage, name) in each for each in values)]
         others = others[: max(0, (width - 70) // 12)]
         dropped = Counter(str(client_id) for record in state.rounds.values() for client_id in record["failed"])
         trends = [each.get((stage, monitored), ()) for each in values]
@@ -239,11 +238,6 @@ def _name(run: dict[str, Any]) -> str:
 
 def _last(trend: Sequence[float] | Trend, name: str) -> Text:
     return Text(number(trend[-1], name) if trend else "-")
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    known = {name: place for place, name in enumerate(HEADLINES)}
-    return sorted(set(names), key=lambda name: (known.get(name, len(known)), name))
 
 
 def _spark_width(room: int, *, parts: int) -> int:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.config.section import Positive, Section
+from shared.metrics.catalogue import default_monitor, spec_of
+from shared.runtime.errors import ConfigError
 
 
 class OptimizerConfig(Section):
@@ -75,7 +77,17 @@ class TrainerConfig(Section):
         Returns
         -------
         tuple of str and {"min", "max"}
+
+        Raises
+        ------
+        ConfigError
+            Neither the settings nor the catalogue of metrics know the better direction.
         """
-        monitor = self.monitor or ("val/recall" if num_classes == 2 else "val/accuracy")
-        falling = monitor.endswith(("loss", "error"))
-        return monitor, self.mode or ("min" if falling else "max")
+        monitor = self.monitor or default_monitor(num_classes)
+        mode = self.mode or spec_of(monitor.partition("/")[2]).mode
+        if mode is None:
+            raise ConfigError(
+                f"trainer.monitor={monitor}: it is not known whether lower or higher is better; "
+                "set trainer.mode=min or trainer.mode=max"
+            )
+        return monitor, mode

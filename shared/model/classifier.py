@@ -15,8 +15,10 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from shared.config.config import Config
 from shared.config.trainer import SchedulerConfig
 from shared.data.datamodule import ImageDataModule
+from shared.metrics.catalogue import progress_metrics
+from shared.metrics.classification import ClassificationMetrics
 from shared.model.backbones import build_network, frozen_modules
-from shared.model.scores import build_metrics, compute, of_all_devices
+from shared.model.prediction import of_all_devices, outputs_of
 from shared.runtime.errors import ConfigError, DivergedError
 from shared.runtime.seeding import derive_seed
 
@@ -62,7 +64,7 @@ class LitClassifier(L.LightningModule):
         self.network = build_network(cfg, num_classes=num_classes)
         if cfg.trainer.compile:
             self.network.compile()  # in place: its state_dict keeps its names
-        self.metrics = build_metrics(num_classes)
+        self.judge = ClassificationMetrics(num_classes)
         # Not persistent: a buffer of the loss must not enter the state_dict, where it would be averaged.
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", None, persistent=False)
@@ -242,9 +244,9 @@ class LitClassifier(L.LightningModule):
                 f"{stage}/loss is {loss} in epoch {self.trainer.current_epoch + 1}: the training diverged; "
                 f"lower trainer.optimizer.lr (now {self.cfg.trainer.optimizer.lr}) or set trainer.gradient_clip"
             )
-        values = compute(self.metrics, logits.softmax(dim=1), labels)
-        for name, value in {"loss": loss, **values}.items():
-            shown = name in ("loss", "accuracy")
+        values = self.judge.values(outputs_of(logits, labels))
+        for name, value in {**values, "loss": loss}.items():  # the one that was minimised, with its smoothing
+            shown = name in progress_metrics()
             self.log(
                 f"{stage}/{name}",
                 value,
@@ -300,8 +302,8 @@ def _check_settings(cfg: Config, num_classes: int) -> None:
         raise ConfigError(
             f"trainer.threshold={trainer.threshold} is for 2 classes, got {num_classes} classes; set it to 0.5"
         )
-    monitor, _ = trainer.monitored(num_classes)
-    names = ("loss", *build_metrics(num_classes))
+    judge = ClassificationMetrics(num_classes)
+    monitor, names = trainer.monitor or judge.monitor, judge.names
     known = [f"{stage}/{name}" for stage in ("train", "val") for name in names]
     if monitor not in known:
         raise ConfigError(f"trainer.monitor={monitor} is not measured; choose one of {', '.join(known)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from shared.metrics.catalogue import progress_metrics
 from shared.runtime.notebook import NotebookTable, in_notebook
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class Board:
             evaluations = store.evaluations.of_run(run_id)
             if evaluations:
                 last = evaluations[-1]
-                metrics = last.metrics
-                update(last.round, f"test/loss {last.loss:.4f}  test/accuracy {metrics['accuracy']:.4f}")
+                values = {**last.metrics, "loss": last.loss}
+                shown = [f"test/{name} {values[name]:.4f}" for name in progress_metrics() if name in values]
+                update(last.round, "  ".join(shown))
 
         return look
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.metrics.catalogue import spec_of
 from shared.metrics.point import MetricPoint, MetricSink
+from shared.metrics.spec import Mode
 from shared.tracking.database import Database
 from shared.tracking.rows import MetricRow
-from shared.tracking.schema import of_whole_model, run_metrics
+from shared.tracking.schema import of_whole_model, run, run_metrics
 from shared.tracking.transaction import change_run
 
 POINT_COLUMNS = tuple(column for column in run_metrics.c if column.name not in ("id", "run_id"))
@@ -97,7 +99,7 @@ class Metrics:
         return [MetricRow(*row) for row in self._database.select(query)]
 
     def best_values(self, run_id: int) -> dict[str, float]:
-        """The best validation value of each metric of the whole model; losses and errors are best when low.
+        """The best validation value of each metric of the whole model whose better direction is known.
 
         Returns
         -------
@@ -129,11 +131,22 @@ def best_values(connection: sa.Connection, run_id: int) -> dict[str, float]:
         .group_by(name)
         .order_by(name)
     )
-    lowest_is_best = ("loss", "error")
+    extremes = {metric: (low, high) for metric, low, high in connection.execute(query)}
+    modes = {metric: spec_of(metric).mode for metric in extremes} | _monitored_mode(connection, run_id)
     return {
-        metric: low if metric.endswith(lowest_is_best) else high
-        for metric, low, high in connection.execute(query)
+        metric: low if modes[metric] == "min" else high
+        for metric, (low, high) in extremes.items()
+        if modes[metric] is not None
     }
+
+
+def _monitored_mode(connection: sa.Connection, run_id: int) -> dict[str, Mode | None]:
+    # Only the run's own settings know the direction of a metric that is not in the catalogue.
+    config = connection.execute(sa.select(run.c.config).where(run.c.id == run_id)).scalar() or {}
+    trainer = config.get("trainer") or {}
+    stage, _, name = str(trainer.get("monitor") or "").partition("/")
+    own: bool = stage == "val" and trainer.get("mode") in ("min", "max")
+    return {name: trainer["mode"]} if own and spec_of(name).mode is None else {}
 
 
 def insert_points(connection: sa.Connection, run_id: int, points: Sequence[MetricPoint]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shared.metrics.catalogue import CLASSIFICATION, default_monitor, in_order
 from shared.tracking.rows import MetricRow, RunRow, json_ready
 from shared.tracking.store import Store
 
@@ -32,7 +33,7 @@ HIGHLIGHTS = {
         "federation.local_epochs",
     ),
 }
-HEADLINES = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
+MOST_METRICS = 6  # of a client, on a line of the terminal
 LONGEST_TEXT = 500
 
 
@@ -143,7 +144,7 @@ def _stages(latest: Sequence[MetricRow]) -> Table | None:
     if not values:
         return None
     table = _table("metric", "train", "val", "test", title="last values")
-    for name in _in_order(name for _, name in values):
+    for name in in_order(name for _, name in values):
         table.add_row(_text(name), *(_number(values.get((stage, name))) for stage in ("train", "val", "test")))
     return table
 
@@ -156,7 +157,9 @@ def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | 
         return None
     stages = {stage for _, stage, _ in values}
     stage = "val" if "val" in stages else "train"
-    names = [name for name in HEADLINES if any((client_id, stage, name) in values for client_id in ids)]
+    measured = [spec.name for spec in CLASSIFICATION]
+    names = [name for name in measured if any((client_id, stage, name) in values for client_id in ids)]
+    names = names[:MOST_METRICS]
     table = _table("client", "name", "examples", "round", *names, title=f"clients, last values ({stage})")
     for client_id in ids:
         row = clients.get(client_id)
@@ -193,9 +196,10 @@ def _rounds(store: Store, run_id: int) -> Table | None:
 
 def _headline(run: RunRow) -> tuple[str, float] | None:
     best = run.summary.get("best") or {}
-    monitor = _setting(run.config, "trainer.monitor") or "val/accuracy"
-    name = str(monitor).removeprefix("val/")
-    return (f"val/{name}", best[name]) if best.get(name) is not None else None
+    num_classes = len(run.summary.get("classes") or run.summary.get("confusion") or ())
+    monitor = _setting(run.config, "trainer.monitor") or default_monitor(num_classes)
+    wanted = [str(monitor).removeprefix("val/"), *in_order(best)]
+    return next(((f"val/{name}", best[name]) for name in wanted if best.get(name) is not None), None)
 
 
 def _table(*columns: str, title: str) -> Table:
@@ -204,11 +208,6 @@ def _table(*columns: str, title: str) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column in words else "right")
     return table
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    known = {name: place for place, name in enumerate(HEADLINES)}
-    return sorted(set(names), key=lambda name: (known.get(name, len(known)), name))
 
 
 def _number(value: float | None) -> str:

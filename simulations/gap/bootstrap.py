@@ -4,77 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulations.gap.weighted_metrics import METRICS, Floats, Predictions, metric_values
+from shared.metrics.classification import ClassificationMetrics, Floats
+from shared.metrics.gap import GapRow, Interval
+from shared.metrics.outputs import Outputs
+from shared.metrics.spec import Better
 
-__all__ = [
-    "METRICS",
-    "ClientSummary",
-    "GapRow",
-    "Interval",
-    "Predictions",
-    "compare_gap",
-    "metric_values",
-    "per_client_summary",
-]
-
-Better = Literal["higher", "lower"]
-Verdict = Literal["worse", "better", "unclear", "undefined"]
-
-_FALLING = ("loss", "calibration_error")
 _CHUNK = 2_000_000  # weights held at once: 16 MB, and a few times that while ranking
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with the ends of its confidence interval; NaN where it is not defined."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class GapRow:
-    """One metric of the twins.
-
-    Attributes
-    ----------
-    metric : str
-        One of `METRICS`.
-    gap : Interval
-        Pooled minus federated, resampled in pairs: its interval is not the difference of the two others.
-    local : Interval or None
-        Mean over clients that trained alone.
-    better : {"higher", "lower"}
-        The better direction of the metric.
-    confidence : float
-        Of all intervals, such as 0.95.
-    undefined : int
-        Resamples left out because the metric is not defined in them (no example of a class).
-    """
-
-    metric: str
-    pooled: Interval
-    federated: Interval
-    gap: Interval
-    local: Interval | None
-    better: Better
-    confidence: float
-    undefined: int
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether federation is clearly worse or better than pooling: ``unclear`` if the gap may be 0."""
-        if np.isnan(self.gap.low):
-            return "undefined"
-        if self.gap.low <= 0.0 <= self.gap.high:
-            return "unclear"
-        return "worse" if (self.gap.value > 0) == (self.better == "higher") else "better"
 
 
 @dataclass(frozen=True)
@@ -90,10 +29,10 @@ class ClientSummary:
 
 
 def compare_gap(
-    pooled: Sequence[Predictions],
-    federated: Sequence[Predictions],
+    pooled: Sequence[Outputs],
+    federated: Sequence[Outputs],
     *,
-    local: Sequence[Sequence[Predictions]] = (),
+    local: Sequence[Sequence[Outputs]] = (),
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -114,9 +53,9 @@ def compare_gap(
 
     Parameters
     ----------
-    pooled, federated : sequence of Predictions
+    pooled, federated : sequence of Outputs
         One a seed, in the same order, all on the same test set.
-    local : sequence of sequence of Predictions
+    local : sequence of sequence of Outputs
         For each seed, the clients that trained alone; their mean is compared. Clients are not resampled.
     confidence : float
         In (0, 1).
@@ -128,7 +67,7 @@ def compare_gap(
     Returns
     -------
     list of GapRow
-        In the order of `METRICS`.
+        In the order of the catalogue.
 
     References
     ----------
@@ -136,7 +75,8 @@ def compare_gap(
     The Bootstrap and Finite Population Sampling (S - 1 draws); Owen (2007), The Pigeonhole Bootstrap.
     """
     _check_same_test_set(pooled, federated, local)
-    num_seeds, num_examples = len(pooled), len(pooled[0].labels)
+    num_seeds, num_examples = len(pooled), len(pooled[0])
+    judge = ClassificationMetrics(pooled[0].num_classes)
     draws = max(1, num_seeds - 1)
     seed_weights = np.random.default_rng([seed, 1]).multinomial(
         draws, [1 / num_seeds] * num_seeds, size=resamples
@@ -144,33 +84,33 @@ def compare_gap(
     units = np.arange(num_examples) if groups is None else np.unique(groups, return_inverse=True)[1]
     assert len(units) == num_examples, (len(units), num_examples)
 
-    def measure(models: Callable[[int], Sequence[Predictions]]) -> dict[str, tuple[float, Floats]]:
-        once = [_mean_over_models(models(s), None) for s in range(num_seeds)]
-        values: dict[str, Floats] = {m: np.zeros(resamples) for m in METRICS}
+    def measure(models: Callable[[int], Sequence[Outputs]]) -> dict[str, tuple[float, Floats]]:
+        once = [_mean_over_models(judge, models(s), None) for s in range(num_seeds)]
+        values: dict[str, Floats] = {m: np.zeros(resamples) for m in judge.names}
         for rows, weights in _example_weights(units, resamples=resamples, seed=seed):
             for s in range(num_seeds):
-                for metric, sampled in _mean_over_models(models(s), weights).items():
+                for metric, sampled in _mean_over_models(judge, models(s), weights).items():
                     values[metric][rows] += sampled * seed_weights[rows, s] / draws
-        return {m: (float(np.mean([o[m][0] for o in once])), values[m]) for m in METRICS}
+        return {m: (float(np.mean([o[m][0] for o in once])), values[m]) for m in judge.names}
 
     of_pooled = measure(lambda s: [pooled[s]])
     of_federated = measure(lambda s: [federated[s]])
     of_local = measure(lambda s: local[s]) if local else None
     result = []
-    for metric in METRICS:
-        biased = metric == "calibration_error"
+    for spec in judge.metrics:
+        metric, low = spec.name, spec.bounds[0]
         (p, p_sampled), (f, f_sampled) = of_pooled[metric], of_federated[metric]
         difference = p_sampled - f_sampled
         result.append(
             GapRow(
                 metric=metric,
-                pooled=_interval(p, p_sampled, confidence, recentre=biased, floor=0.0),
-                federated=_interval(f, f_sampled, confidence, recentre=biased, floor=0.0),
-                gap=_interval(p - f, difference, confidence, recentre=biased),
-                local=_interval(*of_local[metric], confidence, recentre=biased, floor=0.0)
+                pooled=_interval(p, p_sampled, confidence, recentre=spec.inflated, floor=low),
+                federated=_interval(f, f_sampled, confidence, recentre=spec.inflated, floor=low),
+                gap=_interval(p - f, difference, confidence, recentre=spec.inflated),
+                local=_interval(*of_local[metric], confidence, recentre=spec.inflated, floor=low)
                 if of_local
                 else None,
-                better="lower" if metric in _FALLING else "higher",
+                better=spec.better,
                 confidence=confidence,
                 undefined=int(np.isnan(difference).sum()),
             )
@@ -178,14 +118,15 @@ def compare_gap(
     return result
 
 
-def per_client_summary(values: Mapping[str, float], *, better: Better = "higher") -> ClientSummary:
+def per_client_summary(values: Mapping[str, float], *, better: Better | None = "higher") -> ClientSummary:
     """The worst, median and best client, and how far they lie apart.
 
     Parameters
     ----------
     values : mapping of str to float
         A metric by the client's name.
-    better : {"higher", "lower"}
+    better : {"higher", "lower"} or None
+        Without a better direction the lowest value counts as the worst.
 
     Returns
     -------
@@ -196,7 +137,7 @@ def per_client_summary(values: Mapping[str, float], *, better: Better = "higher"
     if not defined:
         return ClientSummary("", np.nan, "", np.nan, np.nan, np.nan)
     low, high = min(defined, key=defined.__getitem__), max(defined, key=defined.__getitem__)
-    worst, best = (low, high) if better == "higher" else (high, low)
+    worst, best = (high, low) if better == "lower" else (low, high)
     return ClientSummary(
         worst_name=worst,
         worst=defined[worst],
@@ -208,13 +149,15 @@ def per_client_summary(values: Mapping[str, float], *, better: Better = "higher"
 
 
 def _check_same_test_set(
-    pooled: Sequence[Predictions], federated: Sequence[Predictions], local: Sequence[Sequence[Predictions]]
+    pooled: Sequence[Outputs], federated: Sequence[Outputs], local: Sequence[Sequence[Outputs]]
 ) -> None:
     assert len(pooled) == len(federated) > 0, (len(pooled), len(federated))
     assert not local or (len(local) == len(pooled) and all(local)), (len(local), len(pooled))
     for pred in [*pooled, *federated, *(client for clients in local for client in clients)]:
-        assert pred.probabilities.shape == pooled[0].probabilities.shape, "not the same test set"
-        assert np.array_equal(pred.labels, pooled[0].labels), "not the same test set, or not in the same order"
+        assert pred.predictions.shape == pooled[0].predictions.shape, "not the same test set"
+        assert np.array_equal(pred.targets, pooled[0].targets), (
+            "not the same test set, or not in the same order"
+        )
 
 
 def _example_weights(units: NDArray[np.intp], *, resamples: int, seed: int) -> Iterator[tuple[slice, Floats]]:
@@ -228,9 +171,11 @@ def _example_weights(units: NDArray[np.intp], *, resamples: int, seed: int) -> I
         yield slice(start, start + rows), counts[:, units].astype(np.float64)
 
 
-def _mean_over_models(models: Sequence[Predictions], weights: Floats | None) -> dict[str, Floats]:
-    values = [metric_values(pred, weights) for pred in models]
-    return {metric: np.mean([v[metric] for v in values], axis=0) for metric in METRICS}
+def _mean_over_models(
+    judge: ClassificationMetrics, models: Sequence[Outputs], weights: Floats | None
+) -> dict[str, Floats]:
+    values = [judge.score(outputs, weights) for outputs in models]
+    return {metric: np.mean([v[metric] for v in values], axis=0) for metric in judge.names}
 
 
 def _interval(

@@ -12,14 +12,17 @@ import numpy as np
 from shared.config.config import Config
 from shared.data.images.dataset import load_images
 from shared.data.profile import Profile, count_tables
+from shared.metrics.catalogue import CLASSIFICATION, client_metric, label, progress_metrics
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import headline
 from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.gap.bootstrap import METRICS, GapRow
 from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
-from simulations.report.history import client_values, cost, history, read_predictions
+from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.page import CostRow, Report, ReportFigure, write_report
-from simulations.report.prediction_figures import confusion_matrices, confusion_matrix, roc_curves
+from simulations.report.prediction_figures import confusion_matrices, roc_curves
 from simulations.report.tables import (
     client_table,
     confusion_table,
@@ -83,9 +86,9 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         runs=runs,
         costs=cost_rows(twins, store=store),
         clients={
-            metric: values
-            for metric in METRICS
-            if (values := client_values(store, twins.federated[0], metric=metric))
+            spec.name: values
+            for spec in CLASSIFICATION
+            if (values := client_values(store, twins.federated[0], metric=spec.name))
         },
         values=[figure.table for name, figure in figures.items() if name.startswith(VALUES)],
         figures=list(figures.values()),
@@ -125,7 +128,7 @@ def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigur
     """
     twins = done.twins
     classes = load_images(done.cfg.data, cache_dir=home.cache).classes
-    headline = "auroc" if len(classes) == 2 else "accuracy"
+    shown = dict.fromkeys((*progress_metrics(), headline(done.rows).metric))
     return {
         "gap": ReportFigure(
             title="The federated gap",
@@ -133,9 +136,8 @@ def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigur
             figure=gap_figure(done.rows),
             table=gap_data(done.rows),
         ),
-        "curve_loss": _curve(twins, store, metric="loss"),
-        f"curve_{headline}": _curve(twins, store, metric=headline),
-        "clients": _clients(twins, store, metric="accuracy"),
+        **{f"curve_{metric}": _curve(twins, store, metric=metric) for metric in shown},
+        "clients": _clients(twins, store, metric=client_metric()),
         **_values(twins, store),
         **_predictions(twins, home, classes=classes),
     }
@@ -145,7 +147,7 @@ def _curve(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     pooled = [history(store, run_id, stage="val", metric=metric) for run_id in twins.pooled]
     federated = [history(store, run_id, stage="val", metric=metric) for run_id in twins.federated]
     return ReportFigure(
-        title=f"Validation {metric}",
+        title=f"Validation {label(metric)}",
         caption="Pooled: after each epoch. Federated: the new global model after each round, the mean over the "
         "clients' validation rows, weighted by their number.",
         figure=learning_curves(pooled, federated, metric=metric),
@@ -161,7 +163,7 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     }
     last = {mode: points[-1][1] if points else None for mode, points in means.items()}
     return ReportFigure(
-        title=f"Validation {metric} of each client",
+        title=f"Validation {label(metric)} of each client",
         caption=f"The last global model on each client's validation rows, seed {twins.seeds[0]}.",
         figure=client_bars(metric, values, last["federated"], last["pooled"]),
         table=client_table(metric, values),
@@ -188,10 +190,10 @@ def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
 
 def _predictions(twins: Twins, home: Home, *, classes: Sequence[str]) -> dict[str, ReportFigure]:
     models = {
-        "pooled": read_predictions(home, twins.pooled[0]),
-        "federated": read_predictions(home, twins.federated[0]),
+        "pooled": read_outputs(home, twins.pooled[0]),
+        "federated": read_outputs(home, twins.federated[0]),
     }
-    matrices = {name: confusion_matrix(model) for name, model in models.items()}
+    matrices = {name: ClassificationMetrics(len(classes)).confusion(model) for name, model in models.items()}
     seed = f"seed {twins.seeds[0]}"
     many = "" if len(classes) == 2 else " The mean over the classes, each against the rest."
     return {

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shared.data.profile import CountTable
-from simulations.gap.bootstrap import Better, per_client_summary
-from simulations.gap.wording import format_value
+from shared.metrics.catalogue import better
+from shared.metrics.headline import format_value
+from simulations.gap.bootstrap import per_client_summary
 from simulations.report.figure_style import (
     FEDERATED,
     LINES,
@@ -34,8 +35,6 @@ def client_bars(
     values: Mapping[str, float],
     aggregate: float | None = None,
     pooled: float | None = None,
-    *,
-    better: Better = "higher",
 ) -> Figure:
     """A metric of each client, as its distance from the aggregate.
 
@@ -47,15 +46,18 @@ def client_bars(
         Over all clients; their median if not given.
     pooled : float, optional
         Of the pooled model.
-    better : {"higher", "lower"}
-        The worst client is named in the title.
+
+    Returns
+    -------
+    Figure
+        Its title names the worst client.
     """
     fig = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = fig.subplots()
     calm(axes)
     heights = np.array(list(values.values()), dtype=float)
     size = min(1.0, 0.3 + 15 / max(len(heights), 1))
-    summary = per_client_summary(values, better=better)
+    summary = per_client_summary(values, better=better(metric.rpartition("/")[2]))
     base = summary.median if aggregate is None else aggregate
     axes.vlines(range(len(heights)), base, heights, color=FEDERATED, linewidth=5 * size, alpha=0.5)
     axes.plot(heights, "o", color=FEDERATED, markersize=8 * size, label="one client, federated model")

@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from simulations.gap.bootstrap import GapRow
-from simulations.gap.wording import format_interval, format_value, label
+from shared.metrics.catalogue import spec_of
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import format_interval, format_value
+from simulations.gap.wording import named
 from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.figure_style import (
     FEDERATED,
@@ -143,13 +145,10 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
     -------
     Figure
         To the right of zero pooling is better: gaps of metrics whose lower values are better (↓) are drawn
-        mirrored. The loss, which has no upper end, has a scale of its own.
+        mirrored. Metrics without bounds, such as the loss, have a scale of their own.
     """
-    scales = [
-        part
-        for part in ([r for r in rows if r.metric == "loss"], [r for r in rows if r.metric != "loss"])
-        if part
-    ]
+    bounded = [row for row in rows if spec_of(row.metric).is_bounded]
+    scales = [part for part in ([row for row in rows if row not in bounded], bounded) if part]
     heights = [len(part) + 1.2 for part in scales]
     fig = Figure(figsize=(WIDTH, 0.8 + 0.36 * sum(heights)), layout="constrained")
     parts = fig.subplots(len(scales), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -172,7 +171,7 @@ def _forest(axes: Axes, rows: Sequence[GapRow]) -> None:
     calm(axes, grid="x")
     axes.axvline(0.0, color="black", linewidth=1.0)
     for position, row in enumerate(rows):
-        sign = 1.0 if row.better == "higher" else -1.0
+        sign = -1.0 if row.better == "lower" else 1.0
         colour = {"worse": POOLED, "better": FEDERATED}.get(row.verdict, GREY)
         filling = "white" if row.verdict == "unclear" else colour  # seen without colour too
         axes.plot([sign * row.gap.low, sign * row.gap.high], [position] * 2, color=colour, linewidth=2.2)
@@ -185,8 +184,7 @@ def _forest(axes: Axes, rows: Sequence[GapRow]) -> None:
             fontsize=9,
             annotation_clip=False,
         )
-    names = [f"{label(row.metric)} {'↑' if row.better == 'higher' else '↓'}" for row in rows]
-    axes.set_yticks(range(len(rows)), names)
+    axes.set_yticks(range(len(rows)), [named(row) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.margins(x=0.1)
 

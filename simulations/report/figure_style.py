@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from simulations.gap.wording import label
+from shared.metrics.catalogue import label
 
 # Okabe and Ito (2008), Color Universal Design: told apart with every kind of colour vision
 POOLED, FEDERATED, LOCAL = "#0072B2", "#D55E00", "#009E73"

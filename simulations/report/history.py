@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from shared.metrics.outputs import OUTPUTS_FILE, Outputs, UnreadableOutputs
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
-from shared.training.evaluation import PREDICTIONS
-from simulations.gap.bootstrap import Predictions
 
 History = list[tuple[float, float]]
 
@@ -38,22 +35,17 @@ class Cost:
     bytes_up: int
 
 
-def read_predictions(home: Home, run_id: int) -> Predictions:
-    """A run's answers on the test rows.
+def read_outputs(home: Home, run_id: int) -> Outputs:
+    """A run's outputs on the test rows.
 
     Raises
     ------
     TrackingError
     """
-    path = home.run_dir(run_id) / PREDICTIONS
+    path = home.run_dir(run_id) / OUTPUTS_FILE
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return Predictions(
-                probabilities=file["probabilities"].astype(np.float64),
-                labels=file["labels"].astype(np.int64),
-                threshold=float(file["threshold"]),
-            )
-    except (OSError, KeyError, ValueError) as error:
+        return Outputs.load(path)
+    except (OSError, UnreadableOutputs) as error:
         raise TrackingError(f"the predictions of run {run_id} cannot be read from {path}: {error}") from None
 
 

@@ -7,8 +7,10 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from simulations.gap.bootstrap import GapRow, Interval
-from simulations.gap.wording import MARKS, format_interval, format_value, label
+from shared.metrics.catalogue import label
+from shared.metrics.gap import GapRow, Interval
+from shared.metrics.headline import format_interval, format_value
+from simulations.gap.wording import MARKS
 from simulations.report.figure_style import WIDTH, to_svg
 from simulations.report.tables import Cell, DataTable
 
@@ -42,10 +44,10 @@ def gap_html(rows: Sequence[GapRow]) -> str:
     body = []
     for row in rows:
         values = [row.pooled, row.federated, *([row.local] if with_local else [])]
-        better = "↑" if row.better == "higher" else "↓"
+        arrow = {"higher": "↑", "lower": "↓"}.get(row.better or "", "")
+        better = f'<span title="{row.better} is better">{arrow}</span>' if arrow else ""
         body.append(
-            f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))}&nbsp;'
-            f'<span title="{row.better} is better">{better}</span></th>'
+            f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))}&nbsp;{better}</th>'
             f"{''.join(_interval(value) for value in values)}{_interval(row.gap, signed=True)}"
             f'<td class="nowrap {row.verdict}">{MARKS[row.verdict]}</td></tr>'
         )

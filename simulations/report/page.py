@@ -12,8 +12,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from simulations.gap.bootstrap import GapRow
-from simulations.gap.wording import label, summary_sentence
+from shared.metrics.catalogue import label, spec_of
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import summary_sentence
 from simulations.report.html import figure_html, gap_html, table_html
 from simulations.report.tables import DataTable, client_summary_table, flatten
 
@@ -212,13 +213,15 @@ def _method(report: Report) -> str:
         if left_out
         else ""
     )
+    definitions = "".join(
+        f"<li>{escape(spec.label)}: {escape(spec.description)}</li>"
+        for spec in (spec_of(row.metric) for row in report.rows)
+        if spec.description
+    )
     return (
         f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
         "replacement, the same for all models, so that what the twins share cancels in the gap."
-        f"{several}</p><p>Precision, recall, F1, AUROC and average precision are those of class 1 if there are "
-        "two classes, and means over the classes if there are more. The calibration error is the expected "
-        "calibration error over 15 bins, as measured on a test set of this size: small ones make it larger.</p>"
-        f"{missing}"
+        f"{several}</p><ul>{definitions}</ul>{missing}"
     )
 
 

@@ -6,26 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from simulations.gap.weighted_metrics import Floats, Predictions, metric_values
-from simulations.gap.wording import format_value
+from shared.metrics.classification import ClassificationMetrics, Floats
+from shared.metrics.headline import format_value
+from shared.metrics.outputs import Outputs
 from simulations.report.figure_style import LINES, calm, colour_of, plain, shade_scale, shaded, state
 
 _COUNTED = 12  # more classes than this: shades without numbers
-
-
-def confusion_matrix(pred: Predictions) -> NDArray[np.int64]:
-    """How often which class was taken for which.
-
-    Returns
-    -------
-    ndarray [classes, classes], int64
-        A row a true class, a column a predicted class.
-    """
-    num_classes = pred.probabilities.shape[1]
-    pairs = pred.labels * num_classes + pred.predicted()
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
 
 
 def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> Figure:
@@ -65,7 +53,7 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]
     return fig
 
 
-def macro_roc(pred: Predictions) -> tuple[Floats, Floats]:
+def macro_roc(outputs: Outputs) -> tuple[Floats, Floats]:
     """The ROC curve; of more than two classes, the mean over the one-vs-rest curves.
 
     Returns
@@ -77,12 +65,11 @@ def macro_roc(pred: Predictions) -> tuple[Floats, Floats]:
     """
     from sklearn.metrics import roc_curve  # a second to import, which most figures do without
 
-    num_classes = pred.probabilities.shape[1]
     curves = []
-    for k in range(num_classes) if num_classes > 2 else (1,):
-        positive = pred.labels == k
-        if positive.any() and not positive.all() and np.isfinite(pred.probabilities).all():
-            false_rate, true_rate, _ = roc_curve(positive, pred.probabilities[:, k])
+    for k in ClassificationMetrics(outputs.num_classes).measured_classes:
+        positive = outputs.targets == k
+        if positive.any() and not positive.all() and outputs.is_finite:
+            false_rate, true_rate, _ = roc_curve(positive, outputs.predictions[:, k])
             curves.append((np.asarray(false_rate, float), np.asarray(true_rate, float)))
     if len(curves) < 2:
         return curves[0] if curves else (np.zeros(0), np.zeros(0))
@@ -93,12 +80,12 @@ def macro_roc(pred: Predictions) -> tuple[Floats, Floats]:
     return np.repeat(rates, 2), np.stack([lower, upper], axis=1).ravel()
 
 
-def roc_curves(predictions: Mapping[str, Predictions], classes: Sequence[str]) -> Figure:
+def roc_curves(predictions: Mapping[str, Outputs], classes: Sequence[str]) -> Figure:
     """ROC curves with their areas.
 
     Parameters
     ----------
-    predictions : mapping of str to Predictions
+    predictions : mapping of str to Outputs
         By title, such as ``pooled``.
     classes : sequence of str
         Two: the curve of class 1, with a dot at the threshold. More: the macro average, see `macro_roc`.
@@ -108,15 +95,15 @@ def roc_curves(predictions: Mapping[str, Predictions], classes: Sequence[str]) -
     calm(axes, grid="both")
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1.0)
     said = []
-    for position, (title, pred) in enumerate(predictions.items()):
-        assert pred.probabilities.shape[1] == len(classes), (pred.probabilities.shape, len(classes))
+    for position, (title, outputs) in enumerate(predictions.items()):
+        judge = ClassificationMetrics(len(classes))
         colour = colour_of(title, position)
-        area = f"{plain(title)} {format_value(float(metric_values(pred)['auroc'][0]))}"
+        area = f"{plain(title)} {format_value(judge.values(outputs).get('auroc', np.nan))}"
         said.append(area)
         style = LINES.get(colour, "-")
-        axes.plot(*macro_roc(pred), color=colour, linestyle=style, linewidth=2.0, label=area)
-        if len(classes) == 2 and np.isfinite(pred.probabilities).all():
-            false_rate, true_rate = _at_threshold(pred)
+        axes.plot(*macro_roc(outputs), color=colour, linestyle=style, linewidth=2.0, label=area)
+        if len(classes) == 2 and outputs.is_finite:
+            false_rate, true_rate = _at_threshold(outputs)
             axes.plot(false_rate, true_rate, "o", color=colour, markersize=7, markeredgecolor="white")
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.02)
@@ -133,7 +120,7 @@ def roc_curves(predictions: Mapping[str, Predictions], classes: Sequence[str]) -
     return fig
 
 
-def _at_threshold(pred: Predictions) -> tuple[float, float]:
-    claimed, positive = pred.predicted() == 1, pred.labels == 1
-    rates = [claimed[side].mean() if side.any() else np.nan for side in (~positive, positive)]
+def _at_threshold(outputs: Outputs) -> tuple[float, float]:
+    (tn, fp), (fn, tp) = ClassificationMetrics(2).confusion(outputs)
+    rates = [part / whole if whole else np.nan for part, whole in ((fp, tn + fp), (tp, fn + tp))]
     return float(rates[0]), float(rates[1])

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared.data.profile import CountTable
-from simulations.gap.bootstrap import Better, GapRow, per_client_summary
-from simulations.gap.weighted_metrics import Predictions
-from simulations.gap.wording import label
+from shared.metrics.catalogue import better, label
+from shared.metrics.gap import GapRow
+from shared.metrics.outputs import Outputs
+from simulations.gap.bootstrap import per_client_summary
 from simulations.report.comparison_figures import X_LABELS, History, mean_history
 from simulations.report.figure_style import capital, metric_name
 from simulations.report.prediction_figures import macro_roc
@@ -87,22 +88,17 @@ def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
     return DataTable(f"{capital(metric_name(metric))} of each client", ["client", metric_name(metric)], rows)
 
 
-def client_summary_table(
-    values: Mapping[str, Mapping[str, float]], *, better: Mapping[str, Better] | None = None
-) -> DataTable:
+def client_summary_table(values: Mapping[str, Mapping[str, float]]) -> DataTable:
     """The worst, median and best client of each metric.
 
     Parameters
     ----------
     values : mapping of str to mapping of str to float
         By metric, then by the client's name.
-    better : mapping of str to {"higher", "lower"}, optional
-        Lower for losses and errors, else higher, where not given.
     """
     rows: list[list[Cell]] = []
     for metric, clients in values.items():
-        falling: Better = "lower" if metric.endswith(("loss", "error")) else "higher"
-        summary = per_client_summary(clients, better=(better or {}).get(metric, falling))
+        summary = per_client_summary(clients, better=better(metric.rpartition("/")[2]))
         worst, best = (summary.worst_name or None, summary.worst), (summary.best_name or None, summary.best)
         rows.append([metric_name(metric), *worst, summary.median, *best, summary.spread])
     columns = ["metric", "worst client", "worst", "median", "best client", "best", "spread"]
@@ -137,7 +133,7 @@ def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -
     return DataTable("Test examples of each true class, by predicted class", columns, rows)
 
 
-def roc_table(predictions: Mapping[str, Predictions]) -> DataTable:
+def roc_table(predictions: Mapping[str, Outputs]) -> DataTable:
     """Points on the curves of `simulations.report.comparison_figures.roc_curves`.
 
     Returns

@@ -14,12 +14,15 @@ from centralized.fit import CHECKPOINTS
 from centralized.train import Subset
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.thresholds import best_threshold, threshold_counts
 from shared.model.classifier import LitClassifier
-from shared.model.scores import best_threshold, build_metrics, predict, score, threshold_counts
+from shared.model.prediction import predict
 from shared.runtime.errors import ConfigError, DivergedError
 
 CPU = torch.device("cpu")
-METRICS = {"loss", *build_metrics(2)}
+METRICS = set(ClassificationMetrics(2).names)
+OF_CLASS_1 = {"precision", "recall", "f1", "average_precision"}
 RANDOM = (
     "model.dropout=0.3",
     "model.norm=batch",
@@ -73,7 +76,7 @@ def test_the_test_is_of_the_chosen_checkpoint(run, make_config, store, home, che
     module.load_state_dict(checkpoint(row, "best")["state_dict"])
     data = load_images(cfg.data, cache_dir=home.cache)
     scores = predict(module.network, ImageDataModule(data, cfg=cfg.data, seed=1), "test", device=CPU)
-    assert row.summary["test"] == score(scores)
+    assert row.summary["test"] == ClassificationMetrics(2).values(scores)
     last = run("trainer.max_epochs=3", "trainer.test_model=last")
     assert last.summary["test_epoch"] == 3
 
@@ -165,7 +168,7 @@ def test_validation_rows_of_one_class(run, make_config, home, store, label, asse
     subset = Subset(partition_id=0, indices=indices)
     row = run("trainer.threshold=val", subset=subset)
     names = {point.name for point in store.metrics.of_run(row.id) if point.stage == "val"}
-    assert names == METRICS - {"auroc", "average_precision"}
+    assert names == METRICS - ({"auroc"} if label else {"auroc", *OF_CLASS_1})
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/auroc", subset=subset)
     absent = data.classes[1 - label]

@@ -1,19 +1,13 @@
 /** Numbers, times and names as a reader wants them; always in English, whatever locale the browser reports. */
 
+import { specOf } from "./catalogue.js";
+
 const LOCALE = "en-US"; // Chromium under LANG=C.UTF-8 reports en-US@posix, which Intl refuses
 const NONE = "–";
 const MINUS = "−";
-const METRICS = {
-  loss: "loss", accuracy: "accuracy", precision: "precision", recall: "recall", f1: "F1", auroc: "AUROC",
-  average_precision: "average precision", calibration_error: "calibration error", lr: "learning rate",
-  seconds: "seconds of an epoch", bytes_down: "bytes to client", bytes_up: "bytes from client", reply_seconds: "seconds to reply",
-};
 const STAGES = { train: "training", val: "validation", test: "test" };
 const MODES = { centralized: "pooled", federated: "federated", local: "local only", compare: "comparison" };
-const SHARES = new Set(["accuracy", "precision", "recall", "f1", "auroc", "average_precision", "calibration_error"]);
-const OF_EACH_ROW = new Set(["loss", "accuracy"]); // the mean over clients, by rows, is that of all rows
 const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"];
-const LOWER_IS_BETTER = /loss|error|seconds|bytes/;
 
 /**
  * A measured number: `digits` decimals, fewer for large values, `3.2e-4` for tiny ones, "–" for null.
@@ -86,7 +80,7 @@ export function dateTime(iso) {
 
 /** A metric's name for people: "auroc" is "AUROC", "average_precision" is "average precision". */
 export function metricName(name) {
-  return METRICS[name] ?? name.replaceAll("_", " ");
+  return specOf(name).label;
 }
 
 /** A stage for people: "val" is "validation". */
@@ -105,19 +99,10 @@ export function label(key) {
   return rest.length ? `${metricName(rest.join("/"))} (${stageName(stage)})` : metricName(stage);
 }
 
-/** Whether more of the metric is better (not so for losses, errors, seconds and bytes). */
-export function higherIsBetter(name) {
-  return !LOWER_IS_BETTER.test(name);
-}
-
 /** Whether the metric is always in [0, 1]. */
 export function isShare(name) {
-  return SHARES.has(name);
-}
-
-/** Whether a mean of the metric over the clients is another number than the metric of all their rows. */
-export function isUneven(name) {
-  return SHARES.has(name) && !OF_EACH_ROW.has(name);
+  const { low, high } = specOf(name);
+  return low === 0 && high === 1;
 }
 
 /** `text` with its first letter in upper case. */

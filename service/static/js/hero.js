@@ -1,15 +1,15 @@
 /** Pooled against federated (and local-only) in one picture, with its sentence, its controls and the final values. */
 
 import { getJSON, isAbort, withQuery } from "./api.js";
+import { inOrder } from "./catalogue.js";
 import { makeChart } from "./charts.js";
 import { choiceGroup, selectBox } from "./controls.js";
 import { h, replace, s, throttle, uniqueId } from "./dom.js";
 import { capital, label, metricName, number, stageName } from "./format.js";
 import { finalPanel } from "./hero/final.js";
 import { heroFigure, heroTable } from "./hero/figure.js";
-import { AXES, groupWords, groupsOf, lastValue, mean, ordered, stepWords } from "./hero/lines.js";
+import { AXES, groupWords, groupsOf, lastValue, mean, stepWords } from "./hero/lines.js";
 import { pictureNotes } from "./hero/notes.js";
-import { resultParts, resultText } from "./hero/words.js";
 import { errorPanel, loadingPanel } from "./notice.js";
 import { loadPlotly } from "./plotly.js";
 import { setParams } from "./router.js";
@@ -107,15 +107,14 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
   }, REFRESH_MS);
 
   function draw() {
-    const names = ordered(new Set([...comparison.metrics, comparison.metric]));
+    const names = inOrder(new Set([...comparison.metrics, comparison.metric]));
     metric.offer(names.map((name) => [name, capital(metricName(name))]));
     metric.set(comparison.metric);
     axis.offer(axisChoices(comparison.runs));
     if (state.axis === "bytes" && !hasBytes(comparison.runs)) state.axis = "examples";
     axis.set(state.axis);
-    const parts = resultParts(comparison);
     if (sentence.textContent !== resultText(comparison)) {
-      replace(sentence, parts.map((part) => (part.strong ? h("strong", { text: part.text }) : part.text)));
+      replace(sentence, comparison.result.map(({ text, strong }) => (strong ? h("strong", { text }) : text)));
     }
     drawLegend();
     final.update(comparison);
@@ -175,6 +174,8 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
     },
   };
 }
+
+const resultText = ({ result }) => result.map(({ text }) => text).join("");
 
 /** Whether none of the runs knows the metric that the address asks for. */
 function unheardOf({ metrics, runs, final }, metric) {

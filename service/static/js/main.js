@@ -2,6 +2,7 @@
 
 import { announce, startAnnouncing } from "./announce.js";
 import { getJSON } from "./api.js";
+import { loadCatalogue } from "./catalogue.js";
 import { startTicking, synchronise } from "./clock.js";
 import { startConnectionBadge } from "./connection.js";
 import { h, icon, replace, setText } from "./dom.js";
@@ -56,7 +57,7 @@ async function show({ path, params }) {
     return;
   }
   try {
-    const module = await page.load();
+    const [module] = await Promise.all([page.load(), loadCatalogue()]);
     if (own !== turn) return;
     const root = h("div", { class: "page" });
     replace(main, root);
@@ -84,6 +85,7 @@ async function about(place) {
   }
 }
 
+loadCatalogue().catch(() => {}); // `show` waits for it, and says so when it fails
 startTheme();
 startAnnouncing(document.getElementById("announcer"));
 themeSwitch(document.getElementById("theme"));

@@ -11,13 +11,14 @@ from flwr.app import ConfigRecord, Context, Message, MessageType, MetricRecord, 
 
 from federated.client.app import app
 from federated.client.egress import egress_filter, filter_content
-from federated.kit.federation_file import COUNTS, METRICS, MayLeave
+from federated.kit.federation_file import COUNTS, MayLeave
 from federated.messages.parse import read_error, read_info, read_points
 from federated.messages.records import ARRAYS, CLIENT, CONFIG, POINTS, ClientInfo, TrainOrder, arrays_of
 from federated.messages.records import METRICS as METRIC_RECORD
 from shared.config.config import Config
 from shared.data.profile import Profile
 from shared.data.schema import Schema
+from shared.metrics.catalogue import BY_CLIENTS
 from shared.model.backbones import build_network
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
@@ -38,7 +39,7 @@ may_leave:
 
 @pytest.fixture
 def site_file(tmp_path: Path, two_classes: Path) -> Any:
-    def write(*, metrics: Any = METRICS, counts: Any = COUNTS) -> Path:
+    def write(*, metrics: Any = BY_CLIENTS, counts: Any = COUNTS) -> Path:
         path = tmp_path / "site.yaml"
         lists = {"metrics": json.dumps(metrics), "counts": json.dumps(counts)}
         path.write_text(SITE.format(path=two_classes, **lists))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from federated.kit.federation_file import COUNTS, METRICS, read_federation_file
-from shared.model.scores import build_metrics
+from federated.kit.federation_file import COUNTS, read_federation_file
+from shared.metrics.catalogue import BY_CLIENTS
+from shared.metrics.classification import ClassificationMetrics
 from shared.runtime.errors import DeployError
 
 GOOD = """
@@ -37,7 +38,7 @@ def test_a_short_plan_has_safe_defaults(tmp_path: Path) -> None:
 
 def test_the_metrics_that_may_leave_are_those_that_there_are() -> None:
     for num_classes in (2, 3):
-        assert {*build_metrics(num_classes, threshold=0.5), "loss", "lr", "seconds"} == set(METRICS)
+        assert {*ClassificationMetrics(num_classes).names, "lr", "seconds"} == set(BY_CLIENTS)
 
 
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:

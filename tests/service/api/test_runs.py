@@ -367,10 +367,17 @@ def test_a_database_that_cannot_be_used(tmp_path, home, caplog):
 # --- documentation ------------------------------------------------------------------------------------
 
 
+def test_the_catalogue_has_every_metric_in_order(client):
+    listed = client.get("/api/catalogue").json()["metrics"]
+    assert [one["name"] for one in listed][:2] == ["auroc", "accuracy"]
+    assert {one["name"]: one["better"] for one in listed}["calibration_error"] == "lower"
+    assert {one["source"] for one in listed} == {"outputs", "training", "server"}
+
+
 def test_every_route_is_documented(store, home):
     api = build_app(store, home).openapi()
     paths = {path: routes["get"] for path, routes in api["paths"].items() if path != "/api/fails"}
-    assert len(paths) == 12
+    assert len(paths) == 13
     for path, route in paths.items():
         assert route["summary"], path
         good = route["responses"]["200"]["content"]

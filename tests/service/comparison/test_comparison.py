@@ -11,6 +11,8 @@ from service.comparison.comparison import compare
 from service.comparison.intervals import proportions_interval, t_interval
 from service.read.members import comparison_members
 from service.read.run_detail import difference
+from shared.metrics.gap import GapRow
+from shared.metrics.headline import summary_sentence
 from tests.service.rows_kit import CONFIG, federated_run, is_json, new_run, point, pooled_run
 
 
@@ -109,7 +111,8 @@ def test_the_headline_is_auroc_where_all_runs_have_it(store):
         return compared(store, *runs, metric=None, stage=stage)["metric"]
 
     pooled, federated, waiting = pooled_run(store, 0.5), federated_run(store, 0.5), new_run(store)
-    assert headline(waiting) == headline(pooled, federated, waiting) == "accuracy"
+    assert headline(waiting) == "auroc", "the first of the catalogue"
+    assert headline(pooled, federated, waiting) == "accuracy"
     store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1)])
     assert headline(pooled, waiting) == "auroc"
     assert headline(pooled, federated) == "accuracy"
@@ -118,7 +121,8 @@ def test_the_headline_is_auroc_where_all_runs_have_it(store):
     store.metrics.add(federated.id, [point(0.5, name="auroc", round=2)])
     assert headline(pooled, federated, waiting) == "auroc"
     # A pooled run is tested once, at its end.
-    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, stage="test")])
+    tested = [point(0.5, name=name, round=1, stage="test") for name in ("auroc", "accuracy")]
+    store.metrics.add(federated.id, tested)
     assert headline(pooled, federated, stage="test") == "auroc"
     store.runs.update(pooled.id, summary={"test": {"accuracy": 0.5, "auroc": math.nan}})
     assert headline(pooled, federated, stage="test") == "accuracy"
@@ -177,7 +181,7 @@ def test_one_seed_of_any_other_metric(store):
     store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
     gap = gap_of(store, pooled, federated, metric="auroc")
     assert (gap["value"], gap["low"], gap["high"], gap["band"]) == ([0.25], [None], [None], None)
-    assert gap["why"].startswith("one seed, and auroc is not a share of the examples")
+    assert gap["why"] == "one seed only (AUROC needs several)"
 
 
 def test_two_seeds_are_two_lines_and_no_band(store):
@@ -424,10 +428,20 @@ def finished(store):
     return store.runs.get(parent.id)
 
 
+def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
+    rows = [GapRow.from_json(row) for row in finished.summary["gap"]]
+    found = compared(store, finished, metric=None)
+    assert found["metric"] == "accuracy", "the AUROC has no interval"
+    text = "".join(part["text"] for part in found["result"])
+    assert text.startswith(summary_sentence(rows, num_clients=len(store.clients.of_run(4))))
+    assert text.endswith("90% CI, bootstrap over the test rows and 2 seeds.")
+    assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
+
+
 def test_the_final_gap_is_that_of_the_comparison(store, finished):
     twins = store.runs.children(finished.id)
     assert compared(store, finished)["final"] == compared(store, *twins)["final"]
-    first, undefined = compared(store, *twins)["final"]
+    undefined, first = compared(store, *twins)["final"]  # in the catalogue's order
     assert first == {
         "metric": "accuracy",
         "pooled": 0.9,
@@ -438,6 +452,7 @@ def test_the_final_gap_is_that_of_the_comparison(store, finished):
         "high": 0.125,
         "better": "higher",
         "confidence": 0.9,
+        "verdict": "worse",
     }
     assert (undefined["gap"], undefined["low"], undefined["local"]) == (None, None, None)
 

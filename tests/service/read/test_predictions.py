@@ -1,8 +1,6 @@
-"""Curves of a model's answers: against counts made by hand, and against a second implementation."""
+"""Curves of a model's outputs: against counts made by hand, and against a second implementation."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +9,13 @@ from service.api import chart_schemas
 from service.read.prediction_curves import (
     CURVE_POINTS,
     calibration,
-    confusion,
     describe,
     precision_recall,
     roc,
     sweep,
 )
-from service.read.predictions import PREDICTIONS, Predictions, UnreadablePredictions, read
-from simulations.gap import weighted_metrics as scores
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 
 
 def floats(*values):
@@ -27,7 +24,7 @@ def floats(*values):
 
 def of_two(scores, labels, threshold=0.5):
     positive = np.asarray(scores, dtype=np.float32)
-    return Predictions(np.stack([1 - positive, positive], axis=1), np.asarray(labels), threshold)
+    return Outputs(np.stack([1 - positive, positive], axis=1), np.asarray(labels), threshold)
 
 
 SCORES, LABELS = floats(0.1, 0.4, 0.35, 0.8), np.array([0, 0, 1, 1])
@@ -67,7 +64,7 @@ def test_calibration_by_hand():
 
 def test_calibration_of_the_likeliest_of_three_classes():
     probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], dtype=np.float32)
-    found = calibration(Predictions(probabilities, np.array([0, 0]), 0.5))
+    found = calibration(Outputs(probabilities, np.array([0, 0]), 0.5))
     assert (found["accuracy"][7], found["accuracy"][10]) == (1.0, 0.0)
     assert found["ece"] == pytest.approx((0.5 + 0.7) / 2)
 
@@ -88,19 +85,6 @@ def test_the_threshold_sweep_by_hand():
     }
 
 
-def test_confusion_by_hand():
-    scores, labels = [0.25, 0.5, 0.75, 0.3], [0, 0, 1, 1]
-    assert confusion(of_two(scores, labels)) == [[2, 0], [1, 1]]  # 0.5 is not above 0.5
-    assert confusion(of_two(scores, labels, threshold=0.25)) == [[1, 1], [0, 2]]
-    assert confusion(of_two([0.3], [1], threshold=0.3)) == [[0, 0], [1, 0]]  # equal in 32 bits
-    probabilities = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]]
-    assert confusion(Predictions(probabilities, np.array([0, 1, 2, 2]), 0.5)) == [
-        [1, 0, 0],
-        [0, 1, 0],
-        [0, 1, 1],
-    ]
-
-
 def test_one_class_alone_has_no_curves():
     found = describe(of_two([0.25, 0.75], [0, 0]), classes=None)
     chart_schemas.PredictionCurves.model_validate(found)
@@ -116,13 +100,12 @@ def test_the_numbers_are_those_of_the_comparison(num_classes, tmp_path):
     odds = np.exp(rng.normal(size=(700, num_classes)) + np.eye(num_classes)[labels])
     probabilities = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
     probabilities[:5] = np.eye(num_classes)[labels[:5]]  # as sure as can be
-    np.savez(tmp_path / PREDICTIONS, probabilities=probabilities, labels=labels, threshold=0.3)
+    np.savez(tmp_path / OUTPUTS_FILE, probabilities=probabilities, labels=labels, threshold=0.3)
 
     names = [f"class {number}" for number in range(num_classes)]
-    found = describe(read(tmp_path / PREDICTIONS), classes=names)
+    found = describe(Outputs.load(tmp_path / OUTPUTS_FILE), classes=names)
     chart_schemas.PredictionCurves.model_validate(found)
-    known = scores.Predictions(probabilities.astype(np.float64), labels, threshold=0.3)
-    expected = {name: float(values[0]) for name, values in scores.metric_values(known).items()}
+    expected = ClassificationMetrics(num_classes).values(Outputs(probabilities, labels, threshold=0.3))
     assert (found["threshold"], found["num_examples"], found["classes"]) == (0.3, 700, names)
     assert np.trace(found["confusion"]) / 700 == pytest.approx(expected["accuracy"])
     assert found["calibration"]["ece"] == pytest.approx(expected["calibration_error"])
@@ -140,11 +123,6 @@ def test_the_numbers_are_those_of_the_comparison(num_classes, tmp_path):
         assert [found[name] for name in ("roc", "pr", "sweep")] == [None] * 3
 
 
-def test_the_file_is_called_as_the_runs_call_it():
-    writer = Path(__file__).parents[3] / "shared" / "training" / "evaluation.py"  # which imports torch
-    assert f'PREDICTIONS = "{PREDICTIONS}"' in writer.read_text()
-
-
 def test_long_curves_are_thinned_and_keep_their_ends():
     rng = np.random.default_rng(0)
     scores, labels = rng.random(20_000).astype(np.float32), rng.integers(2, size=20_000)
@@ -157,41 +135,3 @@ def test_long_curves_are_thinned_and_keep_their_ends():
 
 def test_names_that_do_not_fit_are_not_used():
     assert describe(of_two([0.25, 0.75], [0, 1]), classes=["a", "b", "c"])["classes"] == ["0", "1"]
-
-
-GOOD = {"probabilities": np.array([[0.5, 0.5]]), "labels": np.array([1]), "threshold": 0.5}
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"labels": np.array([2])},
-        {"labels": np.array([-1])},
-        {"labels": np.array([0, 1])},
-        {"labels": np.array(["a"])},
-        {"labels": np.array([{}], dtype=object)},
-        {"probabilities": np.array([0.5])},
-        {"probabilities": np.empty((0, 2)), "labels": np.empty(0, dtype=int)},
-        {"probabilities": np.array([[np.nan, 0.5]])},
-        {"threshold": np.array([0.1, 0.2])},
-    ],
-)
-def test_files_that_no_run_wrote(tmp_path, changes):
-    np.savez(tmp_path / "good.npz", **GOOD)
-    assert read(tmp_path / "good.npz").num_classes == 2
-    np.savez(tmp_path / "bad.npz", **{**GOOD, **changes})
-    with pytest.raises(UnreadablePredictions):
-        read(tmp_path / "bad.npz")
-
-
-def test_files_that_are_no_archive(tmp_path):
-    np.savez(tmp_path / "short.npz", labels=GOOD["labels"])
-    (tmp_path / "text.npz").write_text("hello")
-    (tmp_path / "empty.npz").write_bytes(b"")
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "short.npz").read_bytes()[:80])
-    np.save(tmp_path / "array.npy", GOOD["labels"])
-    for name in ("short.npz", "text.npz", "empty.npz", "cut.npz", "array.npy"):
-        with pytest.raises(UnreadablePredictions):
-            read(tmp_path / name)
-    with pytest.raises(FileNotFoundError):
-        read(tmp_path / "none.npz")

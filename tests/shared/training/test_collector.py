@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from shared.data.datamodule import ImageDataModule
+from shared.metrics.classification import ClassificationMetrics
 from shared.model.classifier import LitClassifier
-from shared.model.scores import build_metrics, predict, score
+from shared.model.prediction import predict
 from shared.training.collector import MetricsCollector
 from shared.training.trainer import build_trainer
 
-METRICS = {"loss", *build_metrics(2)}
+METRICS = set(ClassificationMetrics(2).names)
 
 
 class ListSink:
@@ -76,7 +77,9 @@ def test_seconds_are_positive_and_of_one_epoch(make_config, collect):
 def test_validation_values_are_those_of_the_model(make_config, collect):
     sink, module, datamodule = collect(make_config(), epochs=3)
     last = {point.name: point.value for point in sink.calls[-2]}
-    expected = score(predict(module.network, datamodule, "val", device=torch.device("cpu")))
+    expected = ClassificationMetrics(2).values(
+        predict(module.network, datamodule, "val", device=torch.device("cpu"))
+    )
     assert last == pytest.approx(expected, rel=1e-4)
 
 
@@ -85,7 +88,7 @@ def test_training_values_are_those_of_the_whole_epoch(make_config, collect):
     sink, module, datamodule = collect(make_config("trainer.optimizer.lr=1e-30"), epochs=1)
     values = {point.name: point.value for point in sink.points if point.stage == "train"}
     scores = predict(module.network, datamodule, "train", device=torch.device("cpu"))
-    expected = score(scores)
+    expected = ClassificationMetrics(2).values(scores)
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-4)
 
 
@@ -99,11 +102,9 @@ def test_a_client_s_points_bear_its_id_and_round(make_config, collect):
 def test_rows_of_one_class(make_config, collect, two_class_data):
     rows = (two_class_data.labels == 0).nonzero()[0]
     sink, *_ = collect(make_config(), indices=rows, epochs=1)
-    assert {point.name for point in sink.calls[0]} == METRICS - {"auroc", "average_precision"}
-    assert {point.name for point in sink.calls[1]} == METRICS - {"auroc", "average_precision"} | {
-        "lr",
-        "seconds",
-    }
+    always = {"accuracy", "loss", "calibration_error"}
+    assert {point.name for point in sink.calls[0]} == always
+    assert {point.name for point in sink.calls[1]} == always | {"lr", "seconds"}
     assert all(math.isfinite(point.value) for point in sink.points)
 
 

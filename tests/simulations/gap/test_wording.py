@@ -6,18 +6,10 @@ import math
 import pytest
 from rich.console import Console
 
-from simulations.gap.bootstrap import Better, GapRow, Interval
-from simulations.gap.wording import (
-    LABELS,
-    format_interval,
-    format_value,
-    gap_table,
-    headline,
-    label,
-    summary_sentence,
-)
-
-NAN = float("nan")
+from shared.metrics.catalogue import CLASSIFICATION
+from shared.metrics.gap import GapRow, Interval
+from shared.metrics.spec import Better
+from simulations.gap.wording import gap_table
 
 
 def row(
@@ -53,61 +45,7 @@ def printed(rows: list[GapRow], *, width: int = 80) -> list[str]:
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
-@pytest.mark.parametrize(
-    ("value", "signed", "text"),
-    [
-        (0.98249, False, "0.982"),
-        (0.0042, True, "+0.004"),
-        (-0.0042, True, "-0.004"),
-        (-0.0004, True, "0.000"),
-        (0.0, True, "0.000"),
-        (12.3456, False, "12.346"),
-        (NAN, True, "n/a"),
-    ],
-)
-def test_numbers_have_three_decimals_and_zero_has_no_sign(value: float, signed: bool, text: str) -> None:
-    assert format_value(value, signed=signed) == text
-
-
-def test_interval_in_brackets() -> None:
-    assert format_interval(Interval(0.004, 0.001, 0.008), signed=True) == "+0.004 [+0.001, +0.008]"
-    assert format_interval(Interval(0.982, 0.971, 0.99)) == "0.982 [0.971, 0.990]"
-    assert format_interval(Interval(0.0, 0.0, 0.0), signed=True) == "0.000 [0.000, 0.000]"
-    assert format_interval(Interval(NAN, NAN, NAN)) == "n/a"
-
-
-def test_an_end_that_is_not_zero_does_not_look_like_zero() -> None:
-    assert format_interval(Interval(0.003, 0.0002, 0.006), signed=True) == "+0.0030 [+0.0002, +0.0060]"
-
-
-def test_labels() -> None:
-    assert label("auroc") == "AUROC"
-    assert label("balanced_accuracy") == "balanced accuracy"
-
-
-def test_sentence_says_below_above_or_not_clear() -> None:
-    below = row("auroc", 0.986, 0.982, (0.001, 0.008))
-    assert summary_sentence([below], num_clients=4) == (
-        "Federated training with 4 clients reaches AUROC 0.982, 0.004 [0.001, 0.008] below pooled training."
-    )
-    above = row("auroc", 0.980, 0.985, (-0.009, -0.002))
-    assert summary_sentence([above], num_clients=1) == (
-        "Federated training with 1 client reaches AUROC 0.985, 0.005 [0.002, 0.009] above pooled training."
-    )
-    unclear = row("auroc", 0.984, 0.982, (-0.001, 0.005))
-    assert summary_sentence([unclear], num_clients=4) == (
-        "Federated training with 4 clients reaches AUROC 0.982; pooled training reaches 0.984, and the gap "
-        "+0.002 [-0.001, +0.005] is not clearly different from 0."
-    )
-
-
-def test_headline_is_auroc_or_the_first_that_is_defined() -> None:
-    loss, accuracy = row("loss", 0.2, 0.3, (-0.2, -0.1), better="lower"), row("accuracy", 0.9, 0.8, (0.05, 0.2))
-    auroc, undefined = row("auroc", 0.9, 0.8, (0.05, 0.2)), row("auroc", NAN, NAN, (NAN, NAN))
-    assert headline([loss, accuracy, auroc]) is auroc
-    assert headline([loss, accuracy, undefined]) is accuracy
-    assert headline([loss, undefined]) is loss
-    assert "not defined" in summary_sentence([undefined], num_clients=2)
+LABELS = {spec.name: spec.label for spec in CLASSIFICATION}
 
 
 @pytest.mark.parametrize("local", [False, True])

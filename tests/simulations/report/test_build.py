@@ -17,7 +17,7 @@ from shared.tracking.store import Store
 from simulations.compare import measure_gap
 from simulations.engine.in_process import InProcessGrid
 from simulations.report.build import Comparison, cost_rows, write_results
-from simulations.report.history import client_values, cost, history, read_predictions
+from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.terminal import cost_table
 from simulations.twins import Twins, for_seed
 
@@ -82,7 +82,7 @@ def test_report_and_figures_are_written(cfg: Config, twins: Twins, store: Store,
     folder = home.results / "compare_1"
     report = write_results(done, store=store, home=home, folder=folder)
     names = {path.name for path in folder.iterdir()}
-    wanted = {"gap", "curve_loss", "curve_auroc", "clients", "labels", "confusion", "roc"}
+    wanted = {"gap", "curve_loss", "curve_accuracy", "curve_auroc", "clients", "labels", "confusion", "roc"}
     assert names == {"report.html", *(f"{name}.png" for name in wanted)}
     text = report.read_text()
     assert "fedtwin compare partition=iid" in text
@@ -109,9 +109,9 @@ def test_the_partition_moves_with_the_seed_unless_it_was_set_apart(
 
 def test_predictions_are_probabilities_of_the_test_rows(twins: Twins, home: Home) -> None:
     for runs in (twins.pooled, twins.federated):
-        predictions = read_predictions(home, runs[0])
-        assert predictions.probabilities.shape == (30, 2)
-        assert predictions.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+        outputs = read_outputs(home, runs[0])
+        assert outputs.predictions.shape == (30, 2)
+        assert outputs.predictions.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_results_files_hold_the_summary(twins: Twins, home: Home) -> None:

@@ -14,7 +14,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from simulations.gap.bootstrap import METRICS, GapRow, Interval, Predictions, metric_values
+from shared.metrics.catalogue import CLASSIFICATION
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.gap import GapRow, Interval
+from shared.metrics.outputs import Outputs
 from simulations.report.comparison_figures import (
     client_bars,
     confusion_matrices,
@@ -27,7 +30,7 @@ from simulations.report.comparison_figures import (
     value_distribution,
 )
 from simulations.report.figure_style import FEDERATED, POOLED, colour_of, plain
-from simulations.report.prediction_figures import confusion_matrix, macro_roc
+from simulations.report.prediction_figures import macro_roc
 from tests.profiles import counted
 
 CURVE = [(100.0, 0.5), (200.0, 0.7), (300.0, 0.8)]
@@ -55,13 +58,13 @@ def gap_row(metric: str, low: float, value: float, high: float, *, falling: bool
     )
 
 
-def predictions(classes: int, *, seed: int = 0, ties: bool = False) -> Predictions:
+def predictions(classes: int, *, seed: int = 0, ties: bool = False) -> Outputs:
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=200)
     logits = rng.normal(size=(200, classes))
     logits[np.arange(200), labels] += 1.5
     odds = np.exp(np.round(logits) if ties else logits)
-    return Predictions(odds / odds.sum(axis=1, keepdims=True), labels)
+    return Outputs(odds / odds.sum(axis=1, keepdims=True), labels)
 
 
 # --- curves ---------------------------------------------------------------------------------------
@@ -193,14 +196,6 @@ def test_value_distribution_states_the_skew() -> None:
 # --- test answers ---------------------------------------------------------------------------------
 
 
-def test_confusion_matrix_counts() -> None:
-    p = np.array([0.9, 0.2, 0.7, 0.4])
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]))
-    assert confusion_matrix(pred).tolist() == [[1, 1], [1, 1]]
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]), threshold=0.3)
-    assert confusion_matrix(pred).tolist() == [[1, 1], [0, 2]]
-
-
 def test_confusion_matrices_are_shaded_by_row_and_show_counts() -> None:
     fig = confusion_matrices({"pooled": [[8, 2], [1, 3]], "federated": [[5, 5], [0, 0]]}, ["normal", "ill"])
     shades = [np.asarray(axes.collections[0].get_array()).reshape(2, 2).tolist() for axes in fig.axes[:2]]
@@ -225,12 +220,12 @@ def test_area_under_the_drawn_curve_is_the_auroc(classes: int, ties: bool) -> No
     assert (false_rate[0], true_rate[0], false_rate[-1], true_rate[-1]) == (0, 0, 1, 1)
     assert (np.diff(false_rate) >= 0).all()
     area = np.trapezoid(true_rate, false_rate)
-    assert area == pytest.approx(metric_values(pred)["auroc"][0], abs=1e-12)
+    assert area == pytest.approx(ClassificationMetrics(pred.num_classes).values(pred)["auroc"], abs=1e-12)
 
 
 def test_roc_marks_the_threshold_of_two_classes() -> None:
     p = np.array([0.9, 0.2, 0.7, 0.4])
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]))
+    pred = Outputs(np.stack([1 - p, p], axis=1), np.array([1, 0, 0, 1]))
     fig = roc_curves({"pooled": pred, "federated": pred}, ["normal", "ill"])
     dots = [line for line in fig.axes[0].lines if line.get_marker() == "o"]
     assert [(dot.get_xdata(), dot.get_ydata()) for dot in dots] == [([0.5], [0.5])] * 2
@@ -240,8 +235,8 @@ def test_roc_marks_the_threshold_of_two_classes() -> None:
 
 def test_roc_of_what_has_none() -> None:
     p = np.array([0.9, 0.2])
-    one_class = Predictions(np.stack([1 - p, p], axis=1), np.array([0, 0]))
-    diverged = Predictions(np.full((2, 3), np.nan), np.array([0, 1]))
+    one_class = Outputs(np.stack([1 - p, p], axis=1), np.array([0, 0]))
+    diverged = Outputs(np.full((2, 3), np.nan), np.array([0, 1]))
     assert "pooled n/a" in words(roc_curves({"pooled": one_class}, ["normal", "ill"]))
     fig = roc_curves({"pooled": diverged}, ["a", "b", "c"])
     assert "pooled n/a" in words(fig)
@@ -302,7 +297,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> No
 
 
 def test_svg_is_one_clean_element() -> None:
-    rows = [gap_row(metric, 0.01, 0.02, 0.03) for metric in METRICS]
+    rows = [gap_row(metric, 0.01, 0.02, 0.03) for metric in (spec.name for spec in CLASSIFICATION)]
     for fig in (gap_figure(rows), value_distribution(counted([[1, 2], [3, 4]], ["a", "b"]))):
         svg = to_svg(fig, prefix="f1-")
         root = ElementTree.fromstring(svg)

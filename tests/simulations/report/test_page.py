@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulations.gap.bootstrap import GapRow, Predictions, compare_gap
+from shared.metrics.gap import GapRow
+from shared.metrics.outputs import Outputs
+from simulations.gap.bootstrap import compare_gap
 from simulations.report.comparison_figures import client_bars, learning_curves
 from simulations.report.page import CostRow, Report, ReportFigure, render, write_report
 from simulations.report.prediction_figures import macro_roc
@@ -36,9 +38,9 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 def rows(*, local: bool = False) -> list[GapRow]:
     labels = np.array([0, 1] * 20)
 
-    def model(shift: float) -> Predictions:
+    def model(shift: float) -> Outputs:
         p = np.clip(np.where(labels == 1, 0.8, 0.2) + shift * np.cos(np.arange(40)), 0.01, 0.99)
-        return Predictions(np.stack([1 - p, p], axis=1), labels)
+        return Outputs(np.stack([1 - p, p], axis=1), labels)
 
     more = [[model(0.9)]] if local else []
     return compare_gap([model(0.1)], [model(0.6)], local=more, resamples=100)
@@ -240,7 +242,7 @@ def test_tables_of_answers() -> None:
     table = confusion_table({"pooled": [[8, 2], [1, 3]]}, ["normal", "ill"])
     assert table.rows == [["pooled", "normal", 8, 2], ["pooled", "ill", 1, 3]]
     p = np.array([0.9, 0.8, 0.2, 0.1])
-    pred = Predictions(np.stack([1 - p, p], axis=1), np.array([1, 0, 1, 0]))
+    pred = Outputs(np.stack([1 - p, p], axis=1), np.array([1, 0, 1, 0]))
     assert [row[1] for row in roc_table({"pooled": pred}).rows[-1:]] == [
         float(np.interp(0.5, *macro_roc(pred)))
     ]

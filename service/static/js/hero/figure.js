@@ -1,7 +1,7 @@
 /** The one picture: curves of all runs above, the gap with its band and zero line beneath, on one x-axis. */
 
 import { escaped } from "../charts.js";
-import { byteUnit, capital, higherIsBetter, isShare, metricName, number, stageName } from "../format.js";
+import { byteUnit, capital, isShare, metricName, number, stageName } from "../format.js";
 import { lineOf, withAlpha } from "../theme.js";
 import { AXES, curve, groupWords, groupsOf, lastValue, mean, meanCurve, stepWords } from "./lines.js";
 
@@ -26,7 +26,7 @@ export function heroFigure(comparison, { axis, hidden, colours, width }) {
   const gap = gapTraces(comparison, { axis, unit, hidden, colours });
   const narrow = width < 560;
   const both = gap.length > 0;
-  const better = higherIsBetter(comparison.metric);
+  const better = { higher: "pooled", lower: "federated" }[comparison.better];
   return {
     data: [...data, ...gap],
     layout: {
@@ -42,7 +42,7 @@ export function heroFigure(comparison, { axis, hidden, colours, width }) {
       ...(both && {
         yaxis2: { title: narrow ? "" : "Gap", domain: [0, 0.27], zeroline: true, zerolinewidth: 1.5,
           zerolinecolor: colours.muted, rangemode: "tozero", nticks: 5, ...within(comparison.metric, -1, 1) },
-        annotations: [side(better ? "pooled is better above 0" : "federated is better above 0", colours)],
+        annotations: better ? [side(`${better} is better above 0`, colours)] : [],
       }),
     },
   };

@@ -1,15 +1,15 @@
 /** The final test values of both twins with the gap's interval, drawn and in numbers; `hero` shows it. */
 
 import { h, replace, s, setText } from "../dom.js";
-import { capital, higherIsBetter, metricName, number } from "../format.js";
-import { verdict } from "./words.js";
+import { capital, isShare, metricName, number } from "../format.js";
 
 const WIDTH = 84;
 const PAD = 5;
 const HEIGHT = 16;
 const NOTE = "Gap: pooled minus federated with its 95 % interval; the chosen models on the same test set. "
   + "↑ ↓: the better direction.";
-const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal" };
+const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal", undefined: "undefined" };
+const ARROWS = { higher: "\u00a0↑", lower: "\u00a0↓" };
 
 /**
  * A panel with one row a metric; hidden while no final value is known.
@@ -53,23 +53,21 @@ export function finalPanel({ level }) {
 
 function finalRow(row, { chosen, scale, withLocal }) {
   const { metric, pooled, federated, gap, low, high } = row;
-  const word = verdict(metric, row);
-  const arrow = higherIsBetter(metric) ? "↑" : "↓";
   const known = Number.isFinite(low) && Number.isFinite(high);
   const interval = known ? `[${number(low, { signed: true })}, ${number(high, { signed: true })}]` : "";
   return h("tr", { class: chosen ? "chosen" : null },
-    h("th", { scope: "row", text: `${capital(metricName(metric))}\u00a0${arrow}` }),
+    h("th", { scope: "row", text: `${capital(metricName(metric))}${ARROWS[row.better] ?? ""}` }),
     h("td", { class: "numeric", text: number(pooled) }),
     h("td", { class: "numeric", text: number(federated) }),
     withLocal ? h("td", { class: "numeric", text: number(row.local) }) : null,
-    h("td", { class: "numeric" }, h("span", { class: `verdict ${word}`, text: SIGNS[word] }), " ",
+    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: SIGNS[row.verdict] }), " ",
       h("b", { text: number(gap, { signed: true }) }), h("span", { class: "range", text: interval })),
     h("td", {}, drawable(row) ? intervalPicture(row, scale) : null));
 }
 
-/** The loss has no bound: on the scale of all others, its interval would squeeze theirs. */
+/** A metric without bounds, such as the loss, would squeeze the intervals of all others on their scale. */
 function drawable({ metric, gap, low, high }) {
-  return metric !== "loss" && [gap, low, high].every(Number.isFinite);
+  return isShare(metric) && [gap, low, high].every(Number.isFinite);
 }
 
 function intervalPicture({ gap, low, high }, scale) {

@@ -5,8 +5,6 @@ import { capital, plural } from "../format.js";
 /** Roles in the order in which they are drawn and named. */
 export const ROLES = ["pooled", "federated", "local"];
 
-const METRICS = ["accuracy", "auroc", "loss", "f1", "average_precision", "precision", "recall", "calibration_error"];
-
 /** The x-axes: key in the data and in the address, words of the switch, title of the axis. */
 export const AXES = {
   step: { words: "Round", title: "Round (federated), epoch (others)" },
@@ -100,10 +98,4 @@ export function groupWords({ role, differs, runs }) {
   const name = `${role === "local" ? "Local only" : capital(role)}${differs ? ` (${differs})` : ""}`;
   const begun = runs.filter((run) => (lastValue(run) ?? run.test) !== null).length;
   return begun < 2 ? name : `${name}, mean of ${plural(begun, "run")}`;
-}
-
-/** Metric names in the order in which people ask for them; unknown ones last, by name. */
-export function ordered(names) {
-  const rank = (name) => (METRICS.indexOf(name) + METRICS.length + 1) % (METRICS.length + 1);
-  return [...names].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en-US"));
 }

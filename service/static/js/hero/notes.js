@@ -1,6 +1,6 @@
 /** What has to be known of the picture to read it right: which gap, which band, and what cannot be compared. */
 
-import { capital, isUneven, label, metricName } from "../format.js";
+import { capital, label } from "../format.js";
 import { groupsOf } from "./lines.js";
 
 /**
@@ -13,21 +13,10 @@ export function pictureNotes(comparison) {
   return [...gapNotes(comparison), ...stageNotes(comparison)].join(" ");
 }
 
-/** Whether the stage's pooled and federated values are of different kinds: no gap can be stated from them. */
-export function isUnlike({ stage, metric, runs }) {
-  return stage === "val" && isUneven(metric) && runs.some((run) => run.role === "federated");
-}
-
-function stageNotes(comparison) {
-  const { metric, runs, stage } = comparison;
-  if (stage !== "val") return [];
-  const local = runs.some((run) => run.role === "local");
-  return [
-    isUnlike(comparison) && `On validation the federated ${metricName(metric)} is a mean over the clients, and suffers from `
-      + "classes that a client does not have; the pooled one is over all rows. Test has both on the same rows.",
-    local && "Local only: each client is validated on its own rows, so its line cannot be compared with the others here; "
-      + "on the test rows it can.",
-  ].filter(Boolean);
+function stageNotes({ runs, stage }) {
+  if (stage !== "val" || !runs.some((run) => run.role === "local")) return [];
+  return ["Local only: each client is validated on its own rows, so its line cannot be compared with the others here; "
+    + "on the test rows it can."];
 }
 
 function gapNotes(comparison) {

@@ -1,5 +1,6 @@
 /** Small multiples: one panel a client on a shared scale, the aggregate in grey behind; `axes` says over what. */
 
+import { inOrder, specOf } from "../catalogue.js";
 import { makeChart } from "../charts.js";
 import { selectBox } from "../controls.js";
 import { h, replace, setText, throttle } from "../dom.js";
@@ -12,7 +13,6 @@ const SHOWN = 24;
 const POINTS = 300; // a panel is about as many pixels wide
 const ROOM = 0.02; // beyond the ends of a share
 const SORT_MS = 1500; // panels that jump at every row cannot be read
-const NEVER = /bytes_|^lr$/;
 const ORDERS = [["worst", "Worst first"], ["best", "Best first"], ["examples", "Most examples first"], ["name", "By name"]];
 
 /**
@@ -172,7 +172,7 @@ function beyond(value) {
 function ranking(model, { metric, order }) {
   const all = [...model.clients.values()].map((client) => ({
     client, last: metric === null ? null : model.curve(...parts(metric), client.client_id)?.last() ?? null }));
-  const sign = metric !== null && format.higherIsBetter(parts(metric)[1]) ? 1 : -1;
+  const sign = metric !== null && isLowerBetter(model, metric) ? -1 : 1;
   const byName = (a, b) => a.client.name.localeCompare(b.client.name, "en-US", { numeric: true });
   const byValue = (a, b) => (a.last === null || b.last === null
     ? Number(a.last === null) - Number(b.last === null) : sign * (a.last - b.last));
@@ -195,14 +195,27 @@ function sentence(model, state, ordered) {
 }
 
 function metricKeys(model) {
-  const stages = ["val", "train", "test"];
-  const keys = model.metricKeys({ ofClients: true }).filter((key) => !NEVER.test(parts(key)[1]));
-  return keys.sort((a, b) => stages.indexOf(parts(a)[0]) - stages.indexOf(parts(b)[0]) || a.localeCompare(b, "en-US"));
+  const keys = model.metricKeys({ ofClients: true });
+  return ["val", "train", "test"].flatMap((stage) => {
+    const names = keys.filter((key) => parts(key)[0] === stage).map((key) => parts(key)[1]);
+    return inOrder(names.filter(isOfClient)).map((name) => `${stage}/${name}`);
+  });
+}
+
+/** What a client's model or machine is judged by; bytes and learning rates are much the same for all. */
+function isOfClient(name) {
+  const { source, unit } = specOf(name);
+  return source === "outputs" || unit === "s";
+}
+
+function isLowerBetter(model, key) {
+  const better = specOf(parts(key)[1]).better;
+  return better === null ? model.run.monitor?.key === key && model.run.monitor.mode === "min" : better === "lower";
 }
 
 function usual(model, keys) {
-  const wanted = [model.run.monitor?.key, "val/accuracy", "val/loss", "train/loss"];
-  return wanted.find((key) => keys.includes(key)) ?? keys[0] ?? null;
+  const monitored = model.run.monitor?.key;
+  return keys.includes(monitored) ? monitored : keys[0] ?? null;
 }
 
 function parts(key) {

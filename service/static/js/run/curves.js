@@ -1,5 +1,6 @@
 /** Loss and metrics of the whole model, one chart a metric with all its stages; `axes` says over what. */
 
+import { inOrder, specOf } from "../catalogue.js";
 import { makeChart } from "../charts.js";
 import { choiceGroup } from "../controls.js";
 import { h, replace, s } from "../dom.js";
@@ -9,10 +10,7 @@ import { roleOf } from "../theme.js";
 import { stageStroke, stageStyle } from "./stages.js";
 
 const STAGES = ["train", "val", "test"];
-const FIRST = ["loss", "accuracy", "auroc", "average_precision", "f1", "precision", "recall", "calibration_error"];
-const LAST = ["lr", "seconds"];
 const ROOM = 0.02; // beyond the ends of a share
-const NEVER = new Set(["bytes_down", "bytes_up", "reply_seconds"]);
 
 /**
  * @param {object} model
@@ -64,11 +62,7 @@ export function curvesSection(model, { axes }) {
 
 function metricNames(model) {
   const names = new Set(model.metricKeys().map((key) => key.slice(key.indexOf("/") + 1)));
-  const rank = (name) => {
-    if (FIRST.includes(name)) return FIRST.indexOf(name);
-    return FIRST.length + 1 + LAST.indexOf(name);
-  };
-  return [...names].filter((name) => !NEVER.has(name)).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en-US"));
+  return inOrder([...names].filter((name) => specOf(name).source !== "server"));
 }
 
 function metricChart(model, name, axes) {

@@ -6,8 +6,7 @@ import { params, setParams } from "../router.js";
 import { classNames, confusionChart } from "./confusion.js";
 import { operatingPoint, predictionCharts } from "./predictions.js";
 
-const RATES = [["accuracy", "Accuracy"], ["recall", "Recall (sensitivity)"], ["specificity", "Specificity"],
-  ["precision", "Precision"], ["f1", "F1"]];
+const RATES = ["accuracy", "recall", "specificity", "precision", "f1"]; // at a threshold
 
 /**
  * @param {object} model
@@ -130,12 +129,13 @@ function thresholdSlider(model, given, onMove) {
   const value = h("output", { class: "run-threshold-value", for: "threshold" });
   const reset = h("button", { class: "button small", type: "button", on: { click: () => move(own) },
     text: `The run's own (${format.number(given.threshold, { digits: 2 })})` });
-  const rates = new Map(RATES.map(([key]) => [key, h("dd")]));
+  const rates = new Map(RATES.map((key) => [key, h("dd")]));
   const element = h("div", { class: "run-threshold" },
     h("div", { class: "run-threshold-row" }, h("label", { for: "threshold", text: "Threshold" }), input, value, reset),
     h("p", { class: "muted", text: `“${classNames(model, 2)[1]}” is predicted where its probability is above the `
       + "threshold. These are the test examples: to choose a threshold, use validation (trainer.threshold=val)." }),
-    h("dl", { class: "run-rates" }, RATES.map(([key, words]) => h("div", {}, h("dt", { text: words }), rates.get(key)))));
+    h("dl", { class: "run-rates" }, RATES.map((key) => h("div", {}, h("dt", { text: format.capital(format.metricName(key)) }),
+      rates.get(key)))));
 
   function draw() {
     const point = operatingPoint(sweep, place);

@@ -1,0 +1,163 @@
+"""The catalogue: every metric's name, label, order, direction, bounds and unit, once; imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.metrics.spec import MODES, Better, MetricSpec, Mode
+
+_SHARE = (0.0, 1.0)
+_UP = (0.0, float("inf"))
+
+# The order of every table and menu. The first is the headline; where it is not defined, the next one that is.
+CLASSIFICATION = (
+    MetricSpec(
+        "auroc",
+        "AUROC",
+        "higher",
+        _SHARE,
+        description="Area under the ROC curve of class 1, or mean over the classes, each against the rest.",
+    ),
+    MetricSpec(
+        "accuracy", "accuracy", "higher", _SHARE, description="Share of correct predictions.", proportion=True
+    ),
+    MetricSpec("loss", "loss", "lower", _UP, description="Mean negative log likelihood of the true class."),
+    MetricSpec(
+        "f1",
+        "F1",
+        "higher",
+        _SHARE,
+        description="Harmonic mean of precision and recall, of class 1 or mean over the classes.",
+    ),
+    MetricSpec(
+        "precision",
+        "precision",
+        "higher",
+        _SHARE,
+        description="Share of the predictions of a class that are right, of class 1 or mean over the classes.",
+    ),
+    MetricSpec(
+        "recall",
+        "recall",
+        "higher",
+        _SHARE,
+        description="Share of the rows of a class predicted as it, of class 1 or mean over the classes.",
+    ),
+    MetricSpec(
+        "average_precision",
+        "average precision",
+        "higher",
+        _SHARE,
+        description="Mean precision over all recalls, of class 1 or mean over the classes.",
+    ),
+    MetricSpec(
+        "calibration_error",
+        "calibration error",
+        "lower",
+        _SHARE,
+        description="Expected calibration error over 15 bins of the probability of class 1, or of the "
+        "likeliest class; small test sets make it larger.",
+        inflated=True,
+    ),
+)
+SYSTEM = (
+    MetricSpec(
+        "lr", "learning rate", bounds=_UP, description="Of the last step of the epoch.", source="training"
+    ),
+    MetricSpec("seconds", "seconds per epoch", "lower", _UP, "s", "Its validation included.", "training"),
+    MetricSpec(
+        "bytes_down", "bytes to client", "lower", _UP, "B", "Arrays, settings and text of a message.", "server"
+    ),
+    MetricSpec(
+        "bytes_up", "bytes from client", "lower", _UP, "B", "Arrays, metrics and counts of a reply.", "server"
+    ),
+    MetricSpec("reply_seconds", "seconds to reply", "lower", _UP, "s", "From sending to the reply.", "server"),
+    MetricSpec("asked_again", "messages sent again", "lower", _UP, "", "To a client, in one round.", "server"),
+    MetricSpec(
+        "late_reply_seconds", "seconds of a late reply", "lower", _UP, "s", "Past its deadline.", "server"
+    ),
+)
+_KNOWN = {spec.name: spec for spec in (*CLASSIFICATION, *SYSTEM)}
+_PLACES = {name: place for place, name in enumerate(_KNOWN)}
+
+# What a client may measure, by name; the rest is measured by the server.
+BY_CLIENTS = tuple(spec.name for spec in _KNOWN.values() if spec.source != "server")
+BY_SERVER = tuple(spec.name for spec in _KNOWN.values() if spec.source == "server")
+
+
+def spec_of(name: str) -> MetricSpec:
+    """What is known of a metric.
+
+    Returns
+    -------
+    MetricSpec
+        Of a name that is not in the catalogue (a user's own metric): no direction, no bounds, no unit.
+    """
+    return _KNOWN.get(name) or MetricSpec(name, name.replace("_", " "))
+
+
+def label(name: str) -> str:
+    """A metric's name for readers."""
+    return spec_of(name).label
+
+
+def better(name: str, *, mode: Mode | None = None) -> Better | None:
+    """The better direction of a metric.
+
+    Parameters
+    ----------
+    mode : {"min", "max"}, optional
+        As configured (``trainer.mode``); it comes before the catalogue's.
+
+    Returns
+    -------
+    {"higher", "lower"} or None
+        None where neither is known to be better: the direction is never guessed from the name.
+    """
+    if mode is not None:
+        return next(direction for direction, one in MODES.items() if one == mode)
+    return spec_of(name).better
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Metrics without duplicates, in the order of the catalogue; unknown ones last, by name."""
+    return sorted(set(names), key=lambda name: (_PLACES.get(name, len(_PLACES)), name))
+
+
+def client_metric() -> str:
+    """The metric by which clients are compared: the first that is a share of the examples."""
+    return next(spec.name for spec in CLASSIFICATION if spec.proportion)
+
+
+def progress_metrics() -> tuple[str, ...]:
+    """The metrics that a line of progress shows."""
+    return ("loss", client_metric())
+
+
+def default_monitor(num_classes: int) -> str:
+    """The metric key that chooses the best model by default.
+
+    Parameters
+    ----------
+    num_classes : int
+        0 where it is not known.
+    """
+    return "val/recall" if num_classes == 2 else "val/accuracy"
+
+
+def as_json() -> list[dict[str, object]]:
+    """The catalogue in JSON's types, in its order; an infinite bound is null."""
+    finite: dict[float, None] = {float("inf"): None, float("-inf"): None}
+    return [
+        {
+            "name": spec.name,
+            "label": spec.label,
+            "better": spec.better,
+            "low": finite.get(spec.bounds[0], spec.bounds[0]),
+            "high": finite.get(spec.bounds[1], spec.bounds[1]),
+            "unit": spec.unit,
+            "description": spec.description,
+            "source": spec.source,
+        }
+        for spec in _KNOWN.values()
+    ]

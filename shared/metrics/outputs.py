@@ -1,0 +1,114 @@
+"""`Outputs`: what a model predicts for the rows of one stage, beside the targets; in memory and as ``.npz``."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+OUTPUTS_FILE = "test_predictions.npz"  # in a run's folder
+# The arrays of the file: the names that runs have been stored with since the first version.
+_PREDICTIONS, _TARGETS, _THRESHOLD, _GROUPS = "probabilities", "labels", "threshold", "groups"
+
+
+class UnreadableOutputs(Exception):
+    """The file is not one that a run wrote."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A model's predictions and what is true.
+
+    Attributes
+    ----------
+    predictions : ndarray [N, ...], float
+        Classification: probabilities [N, classes], whose rows sum to 1.
+    targets : ndarray [N, ...]
+        Classification: the true class [N], int64, from 0.
+    threshold : float
+        Two classes only: class 1 is predicted where its probability is above this, in 32 bits.
+    groups : ndarray [N], int64, optional
+        Rows that belong together, such as those of one patient.
+    """
+
+    predictions: NDArray[Any]
+    targets: NDArray[Any]
+    threshold: float = 0.5
+    groups: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.predictions) != len(self.targets):
+            raise ValueError(f"{len(self.predictions)} predictions for {len(self.targets)} targets")
+        if self.groups is not None and len(self.groups) != len(self.targets):
+            raise ValueError(f"{len(self.groups)} groups for {len(self.targets)} targets")
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.targets)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the probabilities are of."""
+        return int(self.predictions.shape[1])
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no prediction is NaN or infinite."""
+        return bool(np.isfinite(self.predictions).all())
+
+    def at(self, threshold: float) -> Outputs:
+        """The same outputs with another threshold."""
+        return replace(self, threshold=threshold)
+
+    def save(self, path: Path) -> None:
+        """Keep them as ``.npz``, all of it or nothing."""
+        temporary = path.with_suffix(".tmp.npz")
+        groups = {} if self.groups is None else {_GROUPS: self.groups}
+        arrays: dict[str, Any] = {
+            _PREDICTIONS: self.predictions,
+            _TARGETS: self.targets,
+            _THRESHOLD: self.threshold,
+            **groups,
+        }
+        np.savez_compressed(temporary, **arrays)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Outputs:
+        """Read what `save` wrote, or a run of an earlier version.
+
+        Returns
+        -------
+        Outputs
+            Of a classification: every target is the number of a class.
+
+        Raises
+        ------
+        FileNotFoundError
+        UnreadableOutputs
+            The file is damaged, or its arrays do not fit together.
+        """
+        try:
+            # Opened here: of a damaged file, `np.load` would leave its own handle open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                found = cls(
+                    predictions=arrays[_PREDICTIONS],
+                    targets=arrays[_TARGETS].astype(np.int64),
+                    threshold=float(arrays[_THRESHOLD]),
+                    groups=arrays[_GROUPS].astype(np.int64) if _GROUPS in arrays else None,
+                )
+        except FileNotFoundError:
+            raise
+        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise UnreadableOutputs(type(error).__name__) from None
+        predictions, targets = found.predictions, found.targets
+        shapes = f"shapes {predictions.shape} and {targets.shape} do not fit"
+        if predictions.dtype.kind != "f" or predictions.ndim != 2 or not len(predictions):
+            raise UnreadableOutputs(shapes)
+        if targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < predictions.shape[1] >= 2:
+            raise UnreadableOutputs(shapes)
+        return found

@@ -1,0 +1,123 @@
+"""Which metric stands for all, and in which words and numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from shared.metrics.gap import GapRow, Interval, verdict
+from shared.metrics.headline import format_interval, format_value, headline, summary_sentence
+from shared.metrics.spec import Better
+
+NAN = float("nan")
+
+
+def row(
+    metric: str,
+    pooled: float,
+    federated: float,
+    ends: tuple[float, float],
+    *,
+    better: Better = "higher",
+    local: bool = False,
+    undefined: int = 0,
+) -> GapRow:
+    def around(value: float) -> Interval:
+        return Interval(value, value - 0.01, value + 0.01)
+
+    return GapRow(
+        metric=metric,
+        pooled=around(pooled),
+        federated=around(federated),
+        gap=Interval(pooled - federated, *ends),
+        local=around(0.7) if local else None,
+        better=better,
+        confidence=0.95,
+        undefined=undefined,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [
+        (0.98249, False, "0.982"),
+        (0.0042, True, "+0.004"),
+        (-0.0042, True, "-0.004"),
+        (-0.0004, True, "0.000"),
+        (0.0, True, "0.000"),
+        (12.3456, False, "12.346"),
+        (NAN, True, "n/a"),
+    ],
+)
+def test_numbers_have_three_decimals_and_zero_has_no_sign(value: float, signed: bool, text: str) -> None:
+    assert format_value(value, signed=signed) == text
+
+
+def test_interval_in_brackets() -> None:
+    assert format_interval(Interval(0.004, 0.001, 0.008), signed=True) == "+0.004 [+0.001, +0.008]"
+    assert format_interval(Interval(0.982, 0.971, 0.99)) == "0.982 [0.971, 0.990]"
+    assert format_interval(Interval(0.0, 0.0, 0.0), signed=True) == "0.000 [0.000, 0.000]"
+    assert format_interval(Interval(NAN, NAN, NAN)) == "n/a"
+
+
+def test_an_end_that_is_not_zero_does_not_look_like_zero() -> None:
+    assert format_interval(Interval(0.003, 0.0002, 0.006), signed=True) == "+0.0030 [+0.0002, +0.0060]"
+
+
+def test_sentence_says_below_above_or_not_clear() -> None:
+    below = row("auroc", 0.986, 0.982, (0.001, 0.008))
+    assert summary_sentence([below], num_clients=4) == (
+        "Federated training with 4 clients reaches AUROC 0.982, 0.004 [0.001, 0.008] below pooled training."
+    )
+    above = row("auroc", 0.980, 0.985, (-0.009, -0.002))
+    assert summary_sentence([above], num_clients=1) == (
+        "Federated training with 1 client reaches AUROC 0.985, 0.005 [0.002, 0.009] above pooled training."
+    )
+    unclear = row("auroc", 0.984, 0.982, (-0.001, 0.005))
+    assert summary_sentence([unclear], num_clients=4) == (
+        "Federated training with 4 clients reaches AUROC 0.982; pooled training reaches 0.984, and the gap "
+        "+0.002 [-0.001, +0.005] is not clearly different from 0."
+    )
+
+
+def test_the_headline_is_the_first_of_the_catalogue_that_is_defined() -> None:
+    loss, accuracy = row("loss", 0.2, 0.3, (-0.2, -0.1), better="lower"), row("accuracy", 0.9, 0.8, (0.05, 0.2))
+    auroc, undefined = row("auroc", 0.9, 0.8, (0.05, 0.2)), row("auroc", NAN, NAN, (NAN, NAN))
+    assert headline([loss, accuracy, auroc]) is auroc
+    assert headline([loss, accuracy, undefined]) is accuracy
+    assert headline([loss, undefined]) is loss
+    assert "not defined" in summary_sentence([undefined], num_clients=2)
+
+
+def test_no_difference_is_equal() -> None:
+    same = row("auroc", 0.9, 0.9, (0.0, 0.0))
+    assert same.verdict == "equal"
+    assert summary_sentence([same], num_clients=2) == (
+        "Federated training with 2 clients reaches AUROC 0.900, equal to pooled training."
+    )
+
+
+def test_a_metric_without_a_better_direction_has_no_verdict() -> None:
+    assert verdict(Interval(0.2, 0.1, 0.3), None) == "unclear"
+    assert verdict(Interval(0.2, 0.1, 0.3), "higher") == "worse"
+    assert verdict(Interval(0.2, 0.1, 0.3), "lower") == "better"
+
+
+def test_a_row_is_read_as_a_summary_keeps_it() -> None:
+    stored = {"value": 0.9, "low": None, "high": None}
+    read = GapRow.from_json(
+        {
+            "metric": "auroc",
+            "pooled": stored,
+            "federated": stored,
+            "gap": stored,
+            "local": None,
+            "better": "higher",
+            "confidence": 0.95,
+            "undefined": 3,
+        }
+    )
+    assert (read.pooled.value, read.local, read.undefined) == (0.9, None, 3)
+    assert math.isnan(read.gap.low)
+    assert read.verdict == "undefined"
