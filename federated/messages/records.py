@@ -41,8 +41,8 @@ class TrainOrder:
         Server round, from 1.
     lr_scale : float
         Factor on the learning rate.
-    class_weights : list of float or None
-        Weights of the classes in the training loss.
+    agreed : str
+        What every fit must know of all training rows together (`TaskSpec.agree`), JSON.
     proximal_mu : float
         Of FedProx, whose strategy of Flower's adds it; 0 for all others.
     """
@@ -50,7 +50,7 @@ class TrainOrder:
     snapshot: str
     round: int = 0
     lr_scale: float = 1.0
-    class_weights: list[float] | None = None
+    agreed: str = "{}"
     proximal_mu: float = 0.0
 
     def to_record(self) -> ConfigRecord:
@@ -60,7 +60,7 @@ class TrainOrder:
                 "snapshot": self.snapshot.encode(),  # as bytes, which Flower leaves out of its log
                 SERVER_ROUND: self.round,
                 LR_SCALE: self.lr_scale,
-                **({"class-weights": self.class_weights} if self.class_weights else {}),
+                "agreed": self.agreed,
             }
         )
 
@@ -72,7 +72,7 @@ class TrainOrder:
             snapshot=cast(bytes, record["snapshot"]).decode(),
             round=cast(int, record[SERVER_ROUND]),
             lr_scale=cast(float, record[LR_SCALE]),
-            class_weights=cast("list[float] | None", record.get("class-weights")),
+            agreed=cast(str, record.get("agreed", "{}")),
             proximal_mu=cast(float, record.get("proximal-mu", 0.0)),
         )
 

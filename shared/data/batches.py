@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from shared.config.data import DataConfig
-from shared.data.dataset import SIDES
-from shared.data.images.augment import build_transform
-from shared.data.images.dataset import ImageData
-from shared.data.profile import Profile
 from shared.runtime.errors import ConfigError
 from shared.runtime.seeding import derive_seed
-from shared.tasks.image_classification.profile import profile_of
 
 Batch = tuple[Tensor, ...]
 

@@ -154,7 +154,9 @@ class MultiLabelMetrics:
             raise ValueError(f"rows is {told}, expected {rows}")
         of_label = statistics["ranking"].sum(axis=2)
         if not (of_label.sum(axis=1) == rows).all():
-            raise ValueError(f"ranking adds up to {of_label.sum(axis=1).tolist()}, expected {rows} of each label")
+            raise ValueError(
+                f"ranking adds up to {of_label.sum(axis=1).tolist()}, expected {rows} of each label"
+            )
         if not (statistics["claimed"] <= of_label).all():
             raise ValueError("claimed has more rows than there are")
         (loss,) = statistics["loss"]

@@ -76,9 +76,7 @@ class RegressionMetrics:
         """The metrics of all rows that were added up, as `values` has them, without the rows; exact."""
         absolute, squared, total, total_squared = statistics["sums"][:, None]
         rows = statistics["rows"].astype(np.float64)
-        found = _values(
-            rows=rows, absolute=absolute, squared=squared, total=total, total_squared=total_squared
-        )
+        found = _values(rows=rows, absolute=absolute, squared=squared, total=total, total_squared=total_squared)
         return defined({name: float(value[0]) for name, value in found.items()})
 
     def check(self, statistics: Statistics, *, rows: int) -> None:
@@ -94,7 +92,7 @@ class RegressionMetrics:
         absolute, squared, total, total_squared = statistics["sums"].tolist()
         slack = 1 + 1e-9
         # Of numbers, the sum of squares is never less than the squared sum divided by their number.
-        if not 0 <= absolute or not absolute**2 <= rows * squared * slack:
+        if not absolute >= 0 or not absolute**2 <= rows * squared * slack:
             raise ValueError("sums of absolute and squared errors contradict each other")
         if not total**2 <= rows * total_squared * slack:
             raise ValueError("sums of true values and of their squares contradict each other")

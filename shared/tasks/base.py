@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shared.metrics.judge import Judge
+
 if TYPE_CHECKING:
     import numpy as np
-    from lightning import LightningDataModule, LightningModule
+    from lightning import LightningModule
     from numpy.typing import NDArray
     from torch import nn
 
@@ -22,11 +24,9 @@ if TYPE_CHECKING:
     from shared.data.profile import Profile
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
-    from shared.metrics.spec import MetricSpec
     from shared.tasks.panels import Panel
 
     Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class FitContext:
         return self.total_epochs is not None
 
 
-class TaskSpec(Protocol):
+class TaskSpec(Judge, Protocol):
     """What is measured, told and shown of a task on rows of one schema."""
 
     @property
-    def metrics(self) -> tuple[MetricSpec, ...]:
-        """What outputs are judged by, in order; the first is the headline."""
+    def client_metric(self) -> str:
+        """The metric by which clients are compared, and that progress is shown in beside the loss."""
         ...
 
     @property
@@ -84,26 +84,8 @@ class TaskSpec(Protocol):
         """
         ...
 
-    def score(self, outputs: Outputs, weights: Floats | None = None) -> dict[str, Floats]:
-        """All metrics, in order; NaN where one is not defined.
-
-        Parameters
-        ----------
-        weights : ndarray [R, N], float64, optional
-            How often each row is counted, R times; by default once, R = 1.
-
-        Returns
-        -------
-        dict of str to ndarray [R], float64
-        """
-        ...
-
-    def values(self, outputs: Outputs) -> dict[str, float]:
-        """The metrics that are defined, each row counted once."""
-        ...
-
-    def undefined(self, name: str, profile: Profile) -> str | None:
-        """Why a metric is not defined on rows with a profile; None where it is."""
+    def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
+        """Why a metric is not defined on the rows of a stage, which have a profile; None where it is."""
         ...
 
     def profile(self, data: Dataset, rows: Ints) -> Profile:
@@ -147,6 +129,10 @@ class TaskSpec(Protocol):
 
 class Learner(Protocol):
     """Makes and runs what trains: data, batches, modules. One configuration, any number of fits."""
+
+    def spec(self, schema: Schema) -> TaskSpec:
+        """What is measured, told and shown on rows of a schema."""
+        ...
 
     def dataset(self, *, cache: Path, sides: Sequence[str] = ..., progress: bool = False) -> Dataset:
         """Read the configured data, and split it.

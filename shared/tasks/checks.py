@@ -27,7 +27,9 @@ def check_monitor(trainer: TrainerConfig, *, monitor: str, names: Sequence[str])
     """
     known = [f"{stage}/{name}" for stage in ("train", "val") for name in names]
     if (trainer.monitor or monitor) not in known:
-        raise ConfigError(f"trainer.monitor={trainer.monitor} is not measured; choose one of {', '.join(known)}")
+        raise ConfigError(
+            f"trainer.monitor={trainer.monitor} is not measured; choose one of {', '.join(known)}"
+        )
 
 
 def reject_settings(trainer: TrainerConfig, task: str, **neutral: Any) -> None:

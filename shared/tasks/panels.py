@@ -46,7 +46,9 @@ def confusion_panel(counts: npt.NDArray[np.int64], *, classes: Sequence[str]) ->
     return Panel("confusion", "Confusion matrix", {"classes": list(classes), "counts": counts.tolist()})
 
 
-def label_table_panel(values: Mapping[str, Sequence[float]], *, labels: Sequence[str], counts: Sequence[int]) -> Panel:
+def label_table_panel(
+    values: Mapping[str, Sequence[float]], *, labels: Sequence[str], counts: Sequence[int]
+) -> Panel:
     """Metrics of each of several labels.
 
     Parameters
@@ -56,8 +58,12 @@ def label_table_panel(values: Mapping[str, Sequence[float]], *, labels: Sequence
     counts : sequence of int
         Rows that have the label.
     """
-    columns = {name: [None if np.isnan(value) else float(value) for value in column] for name, column in values.items()}
-    return Panel("label_table", "Each label", {"labels": list(labels), "counts": list(counts), "values": columns})
+    columns = {
+        name: [None if np.isnan(value) else float(value) for value in column] for name, column in values.items()
+    }
+    return Panel(
+        "label_table", "Each label", {"labels": list(labels), "counts": list(counts), "values": columns}
+    )
 
 
 def residuals_panel(true: npt.NDArray[Any], predicted: npt.NDArray[Any], *, target: str) -> Panel:
@@ -70,6 +76,23 @@ def residuals_panel(true: npt.NDArray[Any], predicted: npt.NDArray[Any], *, targ
         Name of what is predicted.
     """
     order = np.argsort(true, kind="stable")
-    kept = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), MOST_POINTS)).round().astype(np.int64))]
-    data = {"target": target, "true": true[kept].astype(float).tolist(), "predicted": predicted[kept].astype(float).tolist()}
+    kept = order[
+        np.unique(np.linspace(0, len(order) - 1, min(len(order), MOST_POINTS)).round().astype(np.int64))
+    ]
+    data = {
+        "target": target,
+        "true": true[kept].astype(float).tolist(),
+        "predicted": predicted[kept].astype(float).tolist(),
+    }
     return Panel("residuals", "Predicted against true", {**data, "num_examples": len(order)})
+
+
+def confusion_of(panels: Sequence[Mapping[str, Any]]) -> list[list[int]] | None:
+    """The counts of the confusion matrix among some panels, if there is one.
+
+    Parameters
+    ----------
+    panels : sequence of mapping
+        From `Panel.as_dict`.
+    """
+    return next((panel["data"]["counts"] for panel in panels if panel["kind"] == "confusion"), None)

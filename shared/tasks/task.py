@@ -58,3 +58,13 @@ def load_task(config: TaskConfig, *, may_run: Collection[str] = ()) -> Task:
     except ValidationError as error:
         problems = bullet_list(problem_lines(error, variants=()))
         raise ConfigError(f"the configuration is not valid:\n{problems}") from None
+
+
+def learner_of(cfg: RunConfig, *, may_run: Collection[str] = ()) -> Learner:
+    """What trains the configured task.
+
+    Raises
+    ------
+    ConfigError
+    """
+    return load_task(cfg.task, may_run=may_run).learner(cfg)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from shared.config.config import Config
-from shared.metrics.catalogue import progress_metrics
 from shared.metrics.outputs import Outputs
 from shared.model.backbones import frozen_modules
 from shared.runtime.errors import DivergedError
@@ -174,7 +173,7 @@ class TaskModule(L.LightningModule):
             )
         values = self.spec.values(self.outputs_of(results, targets))
         for name, value in {**values, "loss": loss}.items():  # the one that was minimised, with its smoothing
-            shown = name in progress_metrics()
+            shown = name in ("loss", self.spec.client_metric)
             self.log(
                 f"{stage}/{name}",
                 value,

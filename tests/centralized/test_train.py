@@ -9,15 +9,15 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from shared.data.datamodule import ImageDataModule
+from shared.model.classifier import LitClassifier
+from shared.model.prediction import predict
 
 from centralized.fit import CHECKPOINTS
 from centralized.train import Subset
-from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.thresholds import best_threshold, threshold_counts
-from shared.model.classifier import LitClassifier
-from shared.model.prediction import predict
 from shared.runtime.errors import ConfigError, DivergedError
 
 CPU = torch.device("cpu")

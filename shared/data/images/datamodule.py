@@ -70,7 +70,9 @@ class ImageDataModule(L.LightningDataModule):
             epoch_offset=self.epoch_offset,
             parts=self.parts,
         )
-        return BatchLoader((self.data.images, self.data.targets), rows, batch_size=self.cfg.batch_size, sampler=sampler)
+        return BatchLoader(
+            (self.data.images, self.data.targets), rows, batch_size=self.cfg.batch_size, sampler=sampler
+        )
 
     def val_dataloader(self) -> BatchLoader:
         """Validation batches, in order."""
@@ -87,7 +89,9 @@ class ImageDataModule(L.LightningDataModule):
         ----------
         stage : {"train", "val", "test"}
         """
-        return BatchLoader((self.data.images, self.data.targets), self.rows[stage], batch_size=self.cfg.eval_batch_size)
+        return BatchLoader(
+            (self.data.images, self.data.targets), self.rows[stage], batch_size=self.cfg.eval_batch_size
+        )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment (training only) and normalise, on the device.
@@ -103,5 +107,3 @@ class ImageDataModule(L.LightningDataModule):
         images, targets = batch
         training = self.trainer is not None and self.trainer.training
         return (self.train_transform if training else self.eval_transform)(images), targets
-
-

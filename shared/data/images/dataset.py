@@ -40,12 +40,9 @@ class ImageData(Dataset):
     ----------
     images : ndarray [N, C, H, W], uint8
         Memory-mapped, read-only.
-    targets : ndarray [N, ...]
-        As the task reads them.
     """
 
     images: npt.NDArray[np.uint8]
-    targets: npt.NDArray[Any]
 
 
 def load_images(
@@ -146,7 +143,9 @@ def _build(
     cfg: DataConfig, source: Source, folder: Path, *, read_targets: TargetReader, progress: bool
 ) -> None:
     table = source.table()
-    before = annotate(table, naming=source.naming, classes=cfg.classes, read_targets=read_targets)  # fails before hours of decoding
+    before = annotate(
+        table, naming=source.naming, classes=cfg.classes, read_targets=read_targets
+    )  # fails before hours of decoding
     shape = (len(table), cfg.channels, cfg.image_size, cfg.image_size)
     needed, free = int(np.prod(shape)), shutil.disk_usage(folder).free
     if needed > free:  # else the mapped file ends the process with a bus error

@@ -15,9 +15,10 @@ from shared.tasks.images.learner import ImageLearner
 class ClassificationLearner(ImageLearner):
     """Trains a `LitClassifier`."""
 
+    task: ImageClassification
+
     def __init__(self, task: ImageClassification, cfg: Config) -> None:
-        super().__init__(cfg)
-        self.task = task
+        super().__init__(task, cfg)
 
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
         """One of the classes for each row."""

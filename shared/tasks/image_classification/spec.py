@@ -14,8 +14,7 @@ from shared.tasks.task import Task
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
     from shared.config.trainer import TrainerConfig
-    from shared.data.dataset import Ints
-    from shared.data.images.dataset import ImageData
+    from shared.data.dataset import Dataset, Ints
     from shared.data.profile import Profile
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
@@ -48,6 +47,7 @@ class ClassificationSpec(ClassificationMetrics):
     """
 
     variable = "label"  # of the profile
+    client_metric = "accuracy"
 
     def __init__(self, schema: Schema) -> None:
         super().__init__(len(schema.classes))
@@ -67,14 +67,14 @@ class ClassificationSpec(ClassificationMetrics):
             )
         check_monitor(trainer, monitor=self.monitor, names=self.names)
 
-    def undefined(self, name: str, profile: Profile) -> str | None:
+    def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
         """Which classes a metric would need rows of."""
         counts = profile.counts[self.variable]
         if name in self.defined_for(list(counts.values())):
             return None
-        return f"no row is of class {', '.join(label for label, count in counts.items() if not count)}"
+        return f"no {stage} row is of class {', '.join(label for label, count in counts.items() if not count)}"
 
-    def profile(self, data: ImageData, rows: Ints) -> Profile:
+    def profile(self, data: Dataset, rows: Ints) -> Profile:
         """How many of some rows are of each class."""
         from shared.data.profile import Profile, count_values
 

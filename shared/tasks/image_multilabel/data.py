@@ -43,7 +43,9 @@ def read_labels(column: TargetColumn, problems: list[str], *, separator: str, no
                 values[place, numbers[part]] = 1
             elif part != none:
                 strangers.setdefault(part, []).append(row)
-    problems += [f"{row!r} has an empty label; rows without labels say {none!r}" for row in strangers.pop("", [])]
+    problems += [
+        f"{row!r} has an empty label; rows without labels say {none!r}" for row in strangers.pop("", [])
+    ]
     problems += [
         f"label {text!r} is none of {', '.join(map(repr, names))} ({len(rows)} rows, the first is {rows[0]!r})"
         for text, rows in strangers.items()
@@ -51,7 +53,9 @@ def read_labels(column: TargetColumn, problems: list[str], *, separator: str, no
     return Targets(values, Schema(classes=names), _strata(values, names, none=none) if names else None)
 
 
-def _strata(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], names: tuple[str, ...], *, none: str) -> Strata:
+def _strata(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], names: tuple[str, ...], *, none: str
+) -> Strata:
     counts = values.sum(axis=0)
     rarest = np.where(values > 0, counts, np.inf).argmin(axis=1)
     numbers = np.where(values.any(axis=1), rarest, len(names)).astype(np.int64)

@@ -15,9 +15,10 @@ from shared.tasks.images.learner import ImageLearner
 class MultiLabelLearner(ImageLearner):
     """Trains a `LitMultiLabel`."""
 
+    task: ImageMultiLabel
+
     def __init__(self, task: ImageMultiLabel, cfg: Config) -> None:
-        super().__init__(cfg)
-        self.task = task
+        super().__init__(task, cfg)
 
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
         """Which of the labels each row has."""

@@ -16,8 +16,7 @@ from shared.tasks.task import Task
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
     from shared.config.trainer import TrainerConfig
-    from shared.data.dataset import Ints
-    from shared.data.images.dataset import ImageData
+    from shared.data.dataset import Dataset, Ints
     from shared.data.profile import Profile
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
@@ -73,15 +72,15 @@ class MultiLabelSpec(MultiLabelMetrics):
         reject_settings(trainer, "image_multilabel", threshold=0.5, logit_adjustment=0.0, label_smoothing=0.0)
         check_monitor(trainer, monitor=self.monitor, names=self.names)
 
-    def undefined(self, name: str, profile: Profile) -> str | None:
+    def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
         """Why a metric would be without a value: no label has rows with and without it."""
         size = sum(profile.counts[self.how_many].values())
         counts = profile.counts[self.variable].values()
         if name in ("label_accuracy", "loss") or any(0 < count < size for count in counts):
             return None
-        return None if name != "auroc" and any(counts) else "no label has rows with and without it"
+        return None if name != "auroc" and any(counts) else f"no label has {stage} rows with and without it"
 
-    def profile(self, data: ImageData, rows: Ints) -> Profile:
+    def profile(self, data: Dataset, rows: Ints) -> Profile:
         """How many of some rows have each label, and how many have so many labels."""
         from shared.data.profile import Profile
 
@@ -134,5 +133,7 @@ class MultiLabelSpec(MultiLabelMetrics):
         """AUROC, average precision, F1, precision and recall of each label."""
         by_label = self.by_label(outputs, np.ones((1, len(outputs))))
         positives = by_label.pop("positives")[0]
-        values = {name: np.where(positives > 0, column[0], np.nan).tolist() for name, column in by_label.items()}
+        values = {
+            name: np.where(positives > 0, column[0], np.nan).tolist() for name, column in by_label.items()
+        }
         return [label_table_panel(values, labels=self.labels, counts=positives.astype(np.int64).tolist())]

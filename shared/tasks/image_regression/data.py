@@ -24,7 +24,9 @@ def read_numbers(column: TargetColumn, problems: list[str]) -> Targets:
     """
     values = np.zeros(len(column.texts))
     if column.wanted:
-        problems.append("data.classes has no effect on task=image_regression, whose targets are numbers; set it to null")
+        problems.append(
+            "data.classes has no effect on task=image_regression, whose targets are numbers; set it to null"
+        )
     for place, (row, text) in enumerate(zip(column.rows, column.texts, strict=True)):
         try:
             values[place] = float(text)
@@ -45,5 +47,7 @@ def bins_of(values: npt.NDArray[np.floating]) -> Strata:
     edges = np.unique(np.quantile(values, np.arange(1, count) / count)) if len(values) else np.zeros(0)
     numbers = np.searchsorted(edges, values, side="right").astype(np.int64)
     ends = [*(f"{edge:g}" for edge in edges), "more"]
-    names = tuple(f"below {end}" if place == 0 else f"{ends[place - 1]} to {end}" for place, end in enumerate(ends))
+    names = tuple(
+        f"below {end}" if place == 0 else f"{ends[place - 1]} to {end}" for place, end in enumerate(ends)
+    )
     return Strata(numbers, names, noun="bin", on_every_side=False)

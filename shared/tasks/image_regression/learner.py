@@ -15,9 +15,10 @@ from shared.tasks.images.learner import ImageLearner
 class RegressionLearner(ImageLearner):
     """Trains a `LitRegressor`."""
 
+    task: ImageRegression
+
     def __init__(self, task: ImageRegression, cfg: Config) -> None:
-        super().__init__(cfg)
-        self.task = task
+        super().__init__(task, cfg)
 
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
         """A number a row."""

@@ -23,17 +23,17 @@ class LitRegressor(TaskModule):
         """Make ready for the next fit, with the span of the targets that was agreed on."""
         super().begin_fit(fit)
         low, high = fit.agreed.get(SPAN, (-1.0, 1.0))
-        self.middle, self.half = (low + high) / 2, (high - low) / 2 or 1.0
-        self.loss_unit = self.half**2  # losses are told in the target's own unit
+        self.middle, self.half_span = (low + high) / 2, (high - low) / 2 or 1.0
+        self.loss_unit = self.half_span**2  # losses are told in the target's own unit
 
     def train_loss(self, results: Tensor, targets: Tensor) -> Tensor:
         """Mean squared error of scaled numbers [B, 1]."""
-        return functional.mse_loss(results, (targets - self.middle) / self.half)
+        return functional.mse_loss(results, (targets - self.middle) / self.half_span)
 
     def eval_loss(self, results: Tensor, targets: Tensor) -> Tensor:
         """Squared error of scaled numbers [B, 1], summed."""
-        return functional.mse_loss(results, (targets - self.middle) / self.half, reduction="sum")
+        return functional.mse_loss(results, (targets - self.middle) / self.half_span, reduction="sum")
 
     def predictions(self, results: Tensor) -> Tensor:
         """Numbers in the target's own unit, [B, 1]."""
-        return results * self.half + self.middle
+        return results * self.half_span + self.middle

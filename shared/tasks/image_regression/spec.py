@@ -14,8 +14,7 @@ from shared.tasks.task import Task
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
     from shared.config.trainer import TrainerConfig
-    from shared.data.dataset import Ints
-    from shared.data.images.dataset import ImageData
+    from shared.data.dataset import Dataset, Ints
     from shared.data.profile import Profile
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
@@ -68,12 +67,12 @@ class RegressionSpec(RegressionMetrics):
         )
         check_monitor(trainer, monitor=self.monitor, names=self.names)
 
-    def undefined(self, name: str, profile: Profile) -> str | None:
+    def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
         """R2 needs two different targets."""
         low, high = profile.spans.get(self.target, (0.0, 1.0))
-        return "all rows have the same target" if name == "r2" and low == high else None
+        return f"all {stage} rows have the same target" if name == "r2" and low == high else None
 
-    def profile(self, data: ImageData, rows: Ints) -> Profile:
+    def profile(self, data: Dataset, rows: Ints) -> Profile:
         """The smallest and the largest target of some rows."""
         from shared.data.profile import Profile
 
@@ -88,7 +87,9 @@ class RegressionSpec(RegressionMetrics):
         ReplyRejected
         """
         if profile.counts or not profile.spans.keys() <= {self.target}:
-            raise ReplyRejected(f"its profile is of {sorted({**profile.counts, **profile.spans})}, not {self.target}")
+            raise ReplyRejected(
+                f"its profile is of {sorted({**profile.counts, **profile.spans})}, not {self.target}"
+            )
 
     def agree(self, profiles: Mapping[str, Profile], *, trainer: TrainerConfig) -> dict[str, Any]:
         """The span of all targets: training is on numbers from -1 to 1.
@@ -108,4 +109,6 @@ class RegressionSpec(RegressionMetrics):
 
     def panels(self, outputs: Outputs) -> list[Panel]:
         """Predicted against true values."""
-        return [residuals_panel(outputs.targets.reshape(-1), outputs.predictions.reshape(-1), target=self.target)]
+        return [
+            residuals_panel(outputs.targets.reshape(-1), outputs.predictions.reshape(-1), target=self.target)
+        ]

@@ -15,7 +15,8 @@ from shared.data.images.dataset import ImageData, load_images
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.metrics.outputs import Outputs
-from shared.tasks.base import FitContext
+from shared.tasks.base import FitContext, TaskSpec
+from shared.tasks.task import Task
 from shared.training.prediction import predict
 from shared.training.task_module import TaskModule
 from shared.training.trainer import evaluation_device
@@ -24,8 +25,12 @@ from shared.training.trainer import evaluation_device
 class ImageLearner:
     """Trains a task on images; a subclass reads its targets and makes its module."""
 
-    def __init__(self, cfg: Config) -> None:
-        self.cfg = cfg
+    def __init__(self, task: Task, cfg: Config) -> None:
+        self.task, self.cfg = task, cfg
+
+    def spec(self, schema: Schema) -> TaskSpec:
+        """What is measured, told and shown on rows of a schema."""
+        return self.task.spec(schema)
 
     def dataset(self, *, cache: Path, sides: Sequence[str] = SIDES, progress: bool = False) -> ImageData:
         """Read the configured images, decoding them if that was not done before.

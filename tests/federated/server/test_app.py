@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 from flwr.app import Array, Context, Message, RecordDict
+from shared.data.datamodule import ImageDataModule
+from shared.model.prediction import predict
 
 from federated.client.app import app
 from federated.messages.records import CONFIG, LR_SCALE
 from federated.server.app import main
-from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.metrics.thresholds import best_threshold, threshold_counts
 from shared.model.backbones import build_network
-from shared.model.prediction import predict
 from shared.runtime.errors import (
     ConfigError,
     DivergedError,

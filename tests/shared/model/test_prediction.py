@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from shared.data.datamodule import ImageDataModule
+from shared.model.prediction import outputs_of, predict
+
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.thresholds import threshold_counts
 from shared.model.backbones import build_network
-from shared.model.prediction import outputs_of, predict
 
 CPU = torch.device("cpu")
 

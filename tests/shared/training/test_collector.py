@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-
 from shared.data.datamodule import ImageDataModule
-from shared.metrics.classification import ClassificationMetrics
 from shared.model.classifier import LitClassifier
 from shared.model.prediction import predict
+
+from shared.metrics.classification import ClassificationMetrics
 from shared.training.collector import MetricsCollector
 from shared.training.trainer import build_trainer
 
