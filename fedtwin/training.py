@@ -10,6 +10,7 @@ from fedtwin.places import Place, find_home, open_store
 from fedtwin.records import Comparison, Run, id_and_home
 from shared.config.compose import compose
 from shared.config.config import Config
+from shared.runtime.components import allow_component
 from shared.runtime.home import open_home
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def configure(settings: Settings = ()) -> Config:
 
 def _execute(settings: Settings, mode: Mode, *, store: Place) -> Run:
     cfg = configure(settings)
+    allow_component(cfg.strategy.target)  # whoever calls us has named it
     home = open_home(cfg.tracking) if store is None else find_home(store)
     cfg = cfg.replace("tracking", home=str(home.root), database_url=home.database_url)
     _import_plainly()

@@ -54,6 +54,10 @@ def execute(
         return _train(cfg, store=store, home=home, resume=resume)
     from simulations.runner import open_runner  # what trains takes a second to import
 
+    if mode == "compare" or cfg.federation.engine == "local":  # Flower's ServerApp does so itself
+        from federated.strategy.base import load_algorithm
+
+        load_algorithm(cfg.strategy)  # its settings are checked before anything is trained
     with open_runner(cfg, home=home) as runner:
         if mode == "compare":
             from simulations.compare import compare

@@ -11,21 +11,30 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from lightning.pytorch.callbacks import Callback
 
 from federated.client.egress import egress_filter
-from federated.client.work import OWN_DATA, begin_fit, config_of, learner_for, place_of, rows_of
+from federated.client.state import Kept
+from federated.client.work import (
+    OWN_DATA,
+    algorithm_for,
+    begin_fit,
+    config_of,
+    learner_for,
+    place_of,
+    rows_of,
+    state_for,
+)
 from federated.messages.records import (
     ARRAYS,
     CLIENT,
     ClientInfo,
     TrainOrder,
-    arrays_of,
+    arrays_from_state,
     error_content,
     reply_content,
     state_of,
 )
-from federated.strategy.proximal_term import ProximalTerm
+from federated.strategy.client_half import ClientContext
 from shared.metrics.point import MetricPoint
 from shared.metrics.thresholds import threshold_counts
 from shared.runtime.errors import DataError, FedtwinError
@@ -73,6 +82,7 @@ def reporting(handler: Handler) -> Handler:
 def describe(message: Message, context: Context) -> Message:
     """Tell the server who this client is and what it has; no image and no file name leaves it."""
     order = TrainOrder.from_message(message)
+    algorithm_for(order.snapshot, context)  # one that may not run here is rejected before the first round
     data, own = rows_of(order.snapshot, context)
     rows = data.rows("train", own)
     client_id, num_partitions = place_of(context)
@@ -101,21 +111,47 @@ def train(message: Message, context: Context) -> Message:
     order = TrainOrder.from_message(message)
     cfg, learner = config_of(order.snapshot), learner_for(order.snapshot)
     _use_threads(cfg.federation.client_cpus)
+    client_id, _ = place_of(context)
     module, datamodule = begin_fit(order, context)
     network = learner.network(module)
     network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
-    buffer = PointBuffer()
-    callbacks: list[Callback] = [MetricsCollector(buffer, round=order.round, client_id=place_of(context)[0])]
-    if order.proximal_mu:
-        callbacks.append(ProximalTerm(order.proximal_mu))
-    lean_trainer(cfg.trainer).fit(
-        module, datamodule=datamodule, max_epochs=cfg.federation.local_epochs, callbacks=callbacks
+    algorithm = algorithm_for(order.snapshot, context)
+    state = state_for(order, context, algorithm)
+    kept = state.before(order.round) if state else Kept()
+    network.load_state_dict(kept.local, strict=False)
+    received = {spec.name: state_of(message.content.array_records[spec.name]) for spec in algorithm.wire.down}
+    half = algorithm.client(
+        ClientContext(client_id=client_id, round=order.round, received=received, state=kept.algorithm)
     )
+    half.before_fit(module)
+    buffer = PointBuffer()
+    lean_trainer(cfg.trainer).fit(
+        module,
+        datamodule=datamodule,
+        max_epochs=cfg.federation.local_epochs,
+        callbacks=[MetricsCollector(buffer, round=order.round, client_id=client_id), *half.callbacks()],
+    )
+    result = half.after_fit(module)
+    # A fit in 16 bits leaves it in 16 bits.
+    network = network if module.dtype == torch.float32 else network.float()
+    arrays = network.state_dict()
+    local = algorithm.local_keys(network)
+    if state:
+        state.keep(Kept({key: arrays[key] for key in local}, result.state), round=order.round)
+    if not algorithm.wire.sends_local:
+        arrays = {key: tensor for key, tensor in arrays.items() if key not in local}
+    count = datamodule.num_examples("train")
+    more = [
+        MetricPoint(
+            stage="train", name=name, value=value, epoch=cfg.federation.local_epochs, num_examples=count
+        )
+        for name, value in result.metrics.items()
+    ]
     content = reply_content(
-        points=buffer.points,
-        num_examples=datamodule.num_examples("train"),
-        # A fit in 16 bits leaves it in 16 bits.
-        arrays=arrays_of(network if module.dtype == torch.float32 else network.float()),
+        points=[*buffer.points, *more],
+        num_examples=count,
+        arrays=arrays_from_state(arrays),
+        extra={name: arrays_from_state(tensors) for name, tensors in result.arrays.items()},
     )
     return Message(content, reply_to=message)
 
@@ -134,7 +170,10 @@ def evaluate(message: Message, context: Context) -> Message:
     cfg, learner = config_of(order.snapshot), learner_for(order.snapshot)
     _use_threads(cfg.federation.client_cpus)
     module, datamodule = begin_fit(order, context)
-    learner.network(module).load_state_dict(state_of(message.content.array_records[ARRAYS]))
+    network = learner.network(module)
+    network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
+    if state := state_for(order, context, algorithm_for(order.snapshot, context)):
+        network.load_state_dict(state.before(order.round + 1).local, strict=False)
     spec, count = learner.spec(rows_of(order.snapshot, context)[0].schema), datamodule.num_examples("val")
     outputs = learner.predict(module, datamodule, "val")
     points = [

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 
 from federated.kit.federation_file import MayLeave
-from federated.kit.site_file import read_site
+from federated.kit.site_file import SiteFile, read_site
 from federated.messages.records import (
     ARRAYS,
     CLIENT,
@@ -27,8 +28,12 @@ from federated.messages.records import (
     PROFILE,
     SCHEMA,
     THRESHOLDS,
+    TrainOrder,
     error_content,
 )
+from federated.messages.wire import Layout, layout_of
+from federated.strategy.base import load_algorithm
+from shared.config.stored import read_snapshot
 from shared.data.profile import Profile
 from shared.runtime.errors import FederationError
 
@@ -49,9 +54,11 @@ def egress_filter(message: Message, context: Context, call_next: Call) -> Messag
     if path is None:
         return call_next(message, context)
     try:
-        allowed = _may_leave(str(path), Path(str(path)).stat().st_mtime_ns)
+        site = _site(str(path), Path(str(path)).stat().st_mtime_ns)
         reply = call_next(message, context)
-        content = filter_content(reply.content, allowed) if reply.has_content() else None
+        content = None
+        if reply.has_content():
+            content = filter_content(reply.content, site.may_leave, declared=_declared(message, site))
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # this is the site's own log
         reason = f"{type(error).__name__} at this site; the log of its node says more"
@@ -59,23 +66,59 @@ def egress_filter(message: Message, context: Context, call_next: Call) -> Messag
     return reply if content is None else Message(content, reply_to=message)
 
 
-def filter_content(content: RecordDict, allowed: MayLeave) -> RecordDict:
+def may_run(context: Context) -> tuple[str, ...]:
+    """What a site's own file allows to run there, beside what is ours; nothing where there is no file.
+
+    Raises
+    ------
+    DeployError
+        The file cannot be read.
+    """
+    path = context.node_config.get(SITE_FILE)
+    return () if path is None else _site(str(path), Path(str(path)).stat().st_mtime_ns).may_run
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What an algorithm lets leave a client.
+
+    Attributes
+    ----------
+    records : collection of str
+        Names of records of arrays.
+    model : Layout
+        The arrays of the model, which every array must be like.
+    metrics : collection of str
+        Names of metrics.
+    """
+
+    records: Collection[str] = ()
+    model: Layout = field(default_factory=dict)
+    metrics: Collection[str] = ()
+
+
+def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared = Declared()) -> RecordDict:
     """A copy of a reply's content with only what may leave.
 
     Returns
     -------
     RecordDict
-        The model's arrays whole; of the other known records what is allowed; unknown ones not at all.
+        Of the arrays and other known records what is declared or allowed; unknown ones not at all.
+
+    Raises
+    ------
+    FederationError
+        An array is not like that of the model.
     """
     kept = RecordDict()
     for name, arrays in content.array_records.items():
-        if name == ARRAYS:
-            kept[name] = arrays
+        if name in declared.records:
+            kept[name] = _like_the_model(arrays, name=name, model=declared.model)
     if METRICS in content.metric_records:
         kept[METRICS] = MetricRecord({NUM_EXAMPLES: content.metric_records[METRICS][NUM_EXAMPLES]})
     for name, record in content.config_records.items():
         if name == POINTS:
-            kept[name] = _points(record, allowed)
+            kept[name] = _points(record, {*allowed.metrics, *declared.metrics})
         elif name == CLIENT:
             kept[name] = _description(record, allowed)
         elif name == ERROR or (name == THRESHOLDS and "thresholds" in allowed.counts):
@@ -83,9 +126,26 @@ def filter_content(content: RecordDict, allowed: MayLeave) -> RecordDict:
     return kept
 
 
-def _points(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
+def _declared(message: Message, site: SiteFile) -> Declared:
+    if message.metadata.message_type != MessageType.TRAIN:
+        return Declared()  # no other reply has arrays
+    model = message.content.array_records[ARRAYS]
+    snapshot = TrainOrder.from_message(message).snapshot
+    wire = load_algorithm(read_snapshot(json.loads(snapshot)).strategy, may_run=site.may_run).wire
+    names = (ARRAYS, *(spec.name for spec in wire.up))
+    return Declared(records=names, model=layout_of(model), metrics=wire.metrics)
+
+
+def _like_the_model(arrays: ArrayRecord, *, name: str, model: Layout) -> ArrayRecord:
+    for key, kind in layout_of(arrays).items():
+        if model.get(key) != kind:
+            raise FederationError(f"the array {key} of {name} is not like one of the model")
+    return arrays
+
+
+def _points(record: ConfigRecord, allowed: Collection[str]) -> ConfigRecord:
     names = cast("list[str]", record["names"])
-    places = [place for place, name in enumerate(names) if name in allowed.metrics]
+    places = [place for place, name in enumerate(names) if name in allowed]
     columns = {column: [cast("list[float]", record[column])[place] for place in places] for column in _COLUMNS}
     return ConfigRecord(columns)  # type: ignore[arg-type]
 
@@ -102,5 +162,5 @@ def _description(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
 
 
 @lru_cache(maxsize=2)
-def _may_leave(path: str, changed: int) -> MayLeave:
-    return read_site(Path(path)).may_leave
+def _site(path: str, changed: int) -> SiteFile:
+    return read_site(Path(path))

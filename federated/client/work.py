@@ -9,8 +9,11 @@ from typing import Any
 from flwr.app import Context
 from lightning import LightningModule
 
+from federated.client.egress import may_run
+from federated.client.state import ClientState
 from federated.kit.site_data import own_data
 from federated.messages.records import TrainOrder
+from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.dataset import SIDES, Dataset, Ints
@@ -87,6 +90,24 @@ def begin_fit(order: TrainOrder, context: Context) -> tuple[LightningModule, Any
     return module, learner.datamodule(data, rows, fit)
 
 
+def algorithm_for(snapshot: str, context: Context) -> Algorithm:
+    """The algorithm of a configuration, if it may run here.
+
+    Raises
+    ------
+    ConfigError
+    """
+    return _algorithm(snapshot, may_run(context))
+
+
+def state_for(order: TrainOrder, context: Context, algorithm: Algorithm) -> ClientState | None:
+    """Where the client keeps what its algorithm needs in a later round; None if that is nothing."""
+    if not algorithm.keeps_state:
+        return None
+    client_id, _ = place_of(context)
+    return ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
+
+
 @lru_cache(maxsize=2)
 def config_of(snapshot: str) -> Config:
     """The configuration that an order carries."""
@@ -97,6 +118,11 @@ def config_of(snapshot: str) -> Config:
 def learner_for(snapshot: str) -> Learner:
     """What trains the task of a configuration."""
     return learner_of(config_of(snapshot))
+
+
+@lru_cache(maxsize=2)
+def _algorithm(snapshot: str, allowed: tuple[str, ...]) -> Algorithm:
+    return load_algorithm(config_of(snapshot).strategy, may_run=allowed)
 
 
 @lru_cache(maxsize=2)

@@ -28,6 +28,7 @@ class SiteFile(Section):
     node_port: Port
     data_path: DataPath | None
     may_leave: MayLeave
+    may_run: tuple[str, ...] = ()  # classes, modules or packages of this site's own that a run may name
 
     def node_config(self, *, site_file: Path) -> str:
         """What Flower's SuperNode is told, and passes on to the ClientApp.

@@ -24,7 +24,8 @@ from shared.runtime.errors import FedtwinError
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
 THRESHOLDS, ERROR = "thresholds", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
-NUM_EXAMPLES, SERVER_ROUND, LR_SCALE = "num-examples", "server-round", "lr-scale"
+NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
+AGREED = "agreed"
 CLIENT_ID, NUM_PARTITIONS, NUM_VAL = "client-id", "num-partitions", "num-val"
 SCHEMA, PROFILE = "schema", "profile"  # JSON
 
@@ -43,15 +44,15 @@ class TrainOrder:
         Factor on the learning rate.
     agreed : str
         What every fit must know of all training rows together (`TaskSpec.agree`), JSON.
-    proximal_mu : float
-        Of FedProx, whose strategy of Flower's adds it; 0 for all others.
+    run_key : str
+        32 hexadecimal digits, under which a client keeps what it needs in a later round.
     """
 
     snapshot: str
     round: int = 0
     lr_scale: float = 1.0
     agreed: str = "{}"
-    proximal_mu: float = 0.0
+    run_key: str = ""
 
     def to_record(self) -> ConfigRecord:
         """Pack it."""
@@ -60,7 +61,8 @@ class TrainOrder:
                 "snapshot": self.snapshot.encode(),  # as bytes, which Flower leaves out of its log
                 SERVER_ROUND: self.round,
                 LR_SCALE: self.lr_scale,
-                "agreed": self.agreed,
+                AGREED: self.agreed,
+                RUN_KEY: self.run_key,
             }
         )
 
@@ -72,8 +74,8 @@ class TrainOrder:
             snapshot=cast(bytes, record["snapshot"]).decode(),
             round=cast(int, record[SERVER_ROUND]),
             lr_scale=cast(float, record[LR_SCALE]),
-            agreed=cast(str, record.get("agreed", "{}")),
-            proximal_mu=cast(float, record.get("proximal-mu", 0.0)),
+            agreed=cast(str, record.get(AGREED, "{}")),
+            run_key=cast(str, record.get(RUN_KEY, "")),
         )
 
 
@@ -215,6 +217,7 @@ def reply_content(
     points: Sequence[MetricPoint],
     num_examples: int,
     arrays: ArrayRecord | None = None,
+    extra: Mapping[str, ArrayRecord] | None = None,
     thresholds: npt.NDArray[np.int64] | None = None,
 ) -> RecordDict:
     """A client's reply to a train or evaluate message.
@@ -225,6 +228,8 @@ def reply_content(
         The weight in the aggregation.
     arrays : ArrayRecord, optional
         The trained parameters.
+    extra : mapping of str to ArrayRecord, optional
+        Further records that the algorithm declares, by name.
     thresholds : ndarray [2, 1000], int64, optional
         From `shared.metrics.thresholds.threshold_counts`.
     """
@@ -244,6 +249,8 @@ def reply_content(
     )
     if arrays is not None:
         content[ARRAYS] = arrays
+    for name, record in (extra or {}).items():
+        content[name] = record
     if thresholds is not None:
         content[THRESHOLDS] = ConfigRecord(
             {"negatives": thresholds[0].tolist(), "positives": thresholds[1].tolist()}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 
-from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, values_of
+from federated.messages.records import METRICS, NUM_EXAMPLES, values_of
+from federated.messages.wire import Layout, ModelLayout, WireSpec
 from shared.runtime.errors import ReplyRejected
 
 _HEADER_BYTES = 2**16  # NumPy's are far smaller
@@ -17,30 +18,26 @@ _HEADER_BYTES = 2**16  # NumPy's are far smaller
 
 @dataclass(frozen=True)
 class Contract:
-    """What a reply must look like.
+    """What a reply to a train message must look like.
 
     Attributes
     ----------
-    shapes : dict of str to tuple of int
-        Of the global model's arrays.
-    dtypes : dict of str to str
-        NumPy's names.
+    records : dict of str to Layout
+        Its records of arrays, as the algorithm declares them.
+    metrics : tuple of str
+        Names of metrics that it must have.
     max_examples : int
         ``federation.max_examples``.
     """
 
-    shapes: dict[str, tuple[int, ...]]
-    dtypes: dict[str, str]
+    records: dict[str, Layout]
     max_examples: int
+    metrics: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, arrays: ArrayRecord, *, max_examples: int) -> Contract:
-        """The contract of a global model."""
-        return cls(
-            shapes={key: tuple(array.shape) for key, array in arrays.items()},
-            dtypes={key: array.dtype for key, array in arrays.items()},
-            max_examples=max_examples,
-        )
+    def of(cls, model: ModelLayout, *, max_examples: int, wire: WireSpec = WireSpec()) -> Contract:  # noqa: B008
+        """The contract of a global model and an algorithm."""
+        return cls(wire.reply(model), max_examples=max_examples, metrics=wire.metrics)
 
 
 def check_reply(content: RecordDict, *, contract: Contract, announced: int, trained: bool) -> None:
@@ -60,11 +57,12 @@ def check_reply(content: RecordDict, *, contract: Contract, announced: int, trai
     """
     # Exactly these names: Flower looks for those of the first reply in all others, and raises.
     _expect(content.metric_records, [METRICS], kind="MetricRecord")
-    _expect(content.array_records, [ARRAYS] if trained else [], kind="ArrayRecord")
+    _expect(content.array_records, list(contract.records) if trained else [], kind="ArrayRecord")
     _check_count(content.metric_records[METRICS], contract, announced=announced)
-    if trained and (problems := _array_problems(content.array_records[ARRAYS], contract)):
-        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ReplyRejected(f"its arrays do not fit the global model: {'; '.join(problems[:10])}{more}")
+    for name, arrays in content.array_records.items():
+        if problems := _array_problems(arrays, contract.records[name]):
+            more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+            raise ReplyRejected(f"its {name} do not fit the global model: {'; '.join(problems[:10])}{more}")
 
 
 def _expect(records: Mapping[str, object], names: list[str], *, kind: str) -> None:
@@ -86,15 +84,13 @@ def _check_count(metrics: MetricRecord, contract: Contract, *, announced: int) -
         raise ReplyRejected(f"'{NUM_EXAMPLES}' is {count}, but the client announced {announced}")
 
 
-def _array_problems(arrays: ArrayRecord, contract: Contract) -> list[str]:
-    problems = [f"{key} is missing" for key in contract.shapes if key not in arrays]
-    problems += [f"{key} is not an array of the model" for key in arrays if key not in contract.shapes]
-    if not problems and list(arrays) != list(contract.shapes):
+def _array_problems(arrays: ArrayRecord, layout: Layout) -> list[str]:
+    problems = [f"{key} is missing" for key in layout if key not in arrays]
+    problems += [f"{key} is not an array of the model" for key in arrays if key not in layout]
+    if not problems and list(arrays) != list(layout):
         problems.append("they come in another order")  # some of Flower's strategies go by position
     for key, array in arrays.items():
-        if key in contract.shapes and (
-            problem := _array_problem(array, contract.shapes[key], contract.dtypes[key])
-        ):
+        if key in layout and (problem := _array_problem(array, *layout[key])):
             problems.append(f"{key} {problem}")
     return problems
 

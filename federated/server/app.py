@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from federated.kit.server_kit import ServerKit, interruptions, parents
 from federated.messages.grid import RoundGrid
 from federated.messages.records import TrainOrder, arrays_from_state
 from federated.messages.validate import Contract
+from federated.messages.wire import ModelLayout, size_of
 from federated.server.checkpoint import Checkpoints, Progress, load_checkpoint
 from federated.server.metric_aggregation import MetricAggregation
 from federated.server.reply_intake import ReplyIntake
@@ -24,8 +26,9 @@ from federated.server.roster import Roster, connect
 from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds, StopFederation
 from federated.server.server_evaluation import ServerEvaluation
-from federated.strategy import STRATEGIES
-from federated.strategy.aggregation import WeightedMean
+from federated.strategy.aggregation import Averaging
+from federated.strategy.base import Algorithm, load_algorithm
+from federated.strategy.server_half import ServerContext
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
@@ -38,8 +41,6 @@ from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
 from shared.training.evaluation import begin_summary, record_test
-
-STRATEGY_SETTINGS = {"name", "fraction_train", "fraction_evaluate", "min_train"}  # all others are Flower's
 
 app = ServerApp()
 
@@ -108,6 +109,7 @@ def serve(
     FedtwinError
         The run row ends as failed.
     """
+    algorithm = load_algorithm(cfg.strategy)  # before there is a row: its settings may be wrong
     with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
         snapshot = json.dumps(cfg.snapshot())
         learner = learner_of(cfg)
@@ -117,7 +119,15 @@ def serve(
         roster = connect(grid, cfg, snapshot=snapshot, schema=data.schema, spec=spec, say=say)
         _write_clients(store, run_id, roster)
         federation = _Federation(
-            cfg, store=store, run_id=run_id, home=home, roster=roster, learner=learner, data=data, say=say
+            cfg,
+            algorithm=algorithm,
+            store=store,
+            run_id=run_id,
+            home=home,
+            roster=roster,
+            learner=learner,
+            data=data,
+            say=say,
         )
         stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
         federation.test()
@@ -133,6 +143,7 @@ class _Federation:
         self,
         cfg: Config,
         *,
+        algorithm: Algorithm,
         store: Store,
         run_id: int,
         home: Home,
@@ -141,7 +152,8 @@ class _Federation:
         data: Dataset,
         say: Callable[[str], None],
     ) -> None:
-        self.cfg, self.store, self.run_id, self.roster, self.say = cfg, store, run_id, roster, say
+        self.cfg, self.algorithm, self.store, self.run_id = cfg, algorithm, store, run_id
+        self.roster, self.say = roster, say
         self.folder = home.run_dir(run_id)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         profiles = {info.name: info.profile for info in roster.clients.values()}
@@ -162,30 +174,46 @@ class _Federation:
         if resume and self.checkpoints.last.exists():
             state, progress, kept = load_checkpoint(self.checkpoints.last)
             network.load_state_dict(state)
-        done = progress.round
+        progress.run_key = progress.run_key or secrets.token_hex(16)
+        done, algorithm = progress.round, self.algorithm
+        model = ModelLayout.of(
+            arrays := arrays_from_state(network.state_dict()),
+            trained=[name for name, parameter in network.named_parameters() if parameter.requires_grad],
+            local=algorithm.local_keys(network),
+        )
         train_config = TrainOrder(
             snapshot=snapshot,
             lr_scale=progress.lr_scale,
+            run_key=progress.run_key,
             agreed=json.dumps(self.agreed),
         ).to_record()
-        arrays = arrays_from_state(network.state_dict())
-        strategy = STRATEGIES[cfg.strategy.name](
-            nodes=[roster.node_of(client_id) for client_id in roster.clients],
-            eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
-            seed=cfg.seed,
-            fraction_train=cfg.strategy.fraction_train,
-            fraction_evaluate=cfg.strategy.fraction_evaluate,
-            min_train=cfg.strategy.min_train,
-            round_offset=done,
-            buffers=[name for name, _ in network.named_buffers()],
-            **cfg.strategy.model_dump(exclude=STRATEGY_SETTINGS),
+        sizes = {
+            "train_message_bytes": size_of(algorithm.wire.message(model)),
+            "train_reply_bytes": size_of(algorithm.wire.reply(model)),
+        }
+        self.store.runs.update(self.run_id, summary=sizes)
+        strategy = algorithm.server(
+            ServerContext(
+                nodes=[roster.node_of(client_id) for client_id in roster.clients],
+                eval_nodes=[roster.node_of(info.client_id) for info in roster.clients.values() if info.num_val],
+                seed=cfg.seed,
+                fraction_train=cfg.strategy.fraction_train,
+                fraction_evaluate=cfg.strategy.fraction_evaluate,
+                min_train=cfg.strategy.min_train,
+                round_offset=done,
+                trained=model.trained,
+                buffers=frozenset(name for name, _ in network.named_buffers()),
+                total_examples=lambda round: sum(
+                    roster.num_examples(client_id, stage="train", round=round) for client_id in roster.clients
+                ),
+            )
         )
         strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
         rounds = Rounds(
             cfg,
             roster=roster,
             intake=ReplyIntake(
-                Contract.of(arrays, max_examples=cfg.federation.max_examples),
+                Contract.of(model, wire=algorithm.wire, max_examples=cfg.federation.max_examples),
                 roster=roster,
                 with_thresholds=cfg.trainer.threshold == "val",
             ),
@@ -212,13 +240,15 @@ class _Federation:
                     handler=rounds,
                     ask_again_s=cfg.federation.ask_again_s,
                     examples={info.client_id: info.num_examples for info in roster.clients.values()},
-                    take=strategy.take if isinstance(strategy, WeightedMean) else None,
+                    take=strategy.take if isinstance(strategy, Averaging) else None,
                 ),
                 initial_arrays=arrays,
                 num_rounds=cfg.federation.num_rounds - done,
                 timeout=cfg.federation.round_timeout_s,
                 train_config=train_config,
-                evaluate_config=TrainOrder(snapshot=snapshot, agreed=json.dumps(self.agreed)).to_record(),
+                evaluate_config=TrainOrder(
+                    snapshot=snapshot, run_key=progress.run_key, agreed=json.dumps(self.agreed)
+                ).to_record(),
                 evaluate_fn=evaluate,
             )
         except StopFederation as stop:

@@ -40,6 +40,8 @@ class Progress:
         Best val/loss seen by the plateau schedule.
     plateau_stale : int
         Rounds since then.
+    run_key : str
+        Under which clients keep their state of this run.
     """
 
     round: int = 0
@@ -51,6 +53,7 @@ class Progress:
     lr_scale: float = 1.0
     plateau_best: float | None = None
     plateau_stale: int = 0
+    run_key: str = ""
 
 
 class Checkpoints:

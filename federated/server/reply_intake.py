@@ -12,6 +12,7 @@ from federated.messages.parse import read_points, read_thresholds
 from federated.messages.validate import Contract, check_reply
 from federated.server.roster import Roster
 from shared.metrics.point import MetricPoint, Stage
+from shared.runtime.errors import ReplyRejected
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class ReplyIntake:
         announced = self.roster.num_examples(client_id, stage=stage, round=round)
         check_reply(reply.content, contract=self.contract, announced=announced, trained=stage == "train")
         points = read_points(reply.content, stage=stage, round=round, client_id=client_id)
+        if stage == "train" and (missing := {*self.contract.metrics} - {point.name for point in points}):
+            raise ReplyRejected(f"its metrics lack {', '.join(sorted(missing))}, which the algorithm declares")
         if stage == "val" and self.with_thresholds:
             return CheckedReply(points, read_thresholds(reply.content, num_examples=announced))
         return CheckedReply(points)

@@ -15,7 +15,7 @@ from federated.server.reply_intake import ReplyIntake
 from federated.server.roster import Roster
 from federated.server.round_recorder import RoundRecorder
 from federated.server.server_evaluation import ServerEvaluation
-from federated.strategy.base import Deterministic
+from federated.strategy.server_half import ServerHalf
 from shared.config.config import Config
 from shared.metrics.point import Stage
 from shared.runtime.errors import DivergedError, QuorumError, bullet_list
@@ -32,7 +32,7 @@ class Rounds:
     ----------
     progress : Progress
         Where the run stands; changed in place.
-    strategy : Deterministic
+    strategy : ServerHalf
         Its state is kept with the global model.
     train_config : ConfigRecord
         What the strategy sends with each train message; a plateau lowers its learning rate.
@@ -51,7 +51,7 @@ class Rounds:
         evaluation: ServerEvaluation,
         checkpoints: Checkpoints,
         progress: Progress,
-        strategy: Deterministic,
+        strategy: ServerHalf,
         train_config: ConfigRecord,
         say: Callable[[str], None],
     ) -> None:

@@ -1,9 +1,9 @@
-"""`WeightedMean`: the average that strategies start from, as one running sum that `RoundGrid` feeds."""
+"""`Aggregator`: what replies become: `RunningMean`, `CollectAll`, `MaskedSum`; `Averaging` uses the first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,18 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
 from federated.messages.records import array_of, values_of
+
+
+class Aggregator(Protocol):
+    """Takes one record of arrays of each accepted reply, in one order of clients, as soon as it is its turn."""
+
+    def add(self, arrays: ArrayRecord, *, weight: int) -> None:
+        """Take a client's arrays, with the same keys, shapes and types each time."""
+        ...
+
+    def result(self) -> ArrayRecord | None:
+        """Combine what was added, or None if nothing was; after that nothing has been added."""
+        ...
 
 
 class RunningMean:
@@ -43,6 +55,11 @@ class RunningMean:
                 self._sums[key], self._dtypes[key] = product, array.dtype
         self._weight += weight
 
+    @property
+    def weight(self) -> int:
+        """Sum of the weights so far."""
+        return self._weight
+
     def result(self) -> ArrayRecord | None:
         """The mean; after that nothing has been added.
 
@@ -60,7 +77,80 @@ class RunningMean:
         return mean
 
 
-class WeightedMean(FedAvg):
+class CollectAll:
+    """Keeps all arrays until the last has come, for what no sum can tell, such as a median.
+
+    Parameters
+    ----------
+    combine : callable
+        Values [clients, ...] and weights [clients] to values [...]; called for each key.
+    """
+
+    def __init__(
+        self, combine: Callable[[npt.NDArray[Any], npt.NDArray[np.int64]], npt.NDArray[np.generic]]
+    ) -> None:
+        self._combine = combine
+        self._records: list[ArrayRecord] = []
+        self._weights: list[int] = []
+
+    def add(self, arrays: ArrayRecord, *, weight: int) -> None:
+        """Keep a client's arrays."""
+        self._records.append(ArrayRecord(dict(arrays)))
+        self._weights.append(weight)
+
+    def result(self) -> ArrayRecord | None:
+        """What was kept, combined key by key, in the arrays' own types."""
+        records, weights = self._records, np.array(self._weights, dtype=np.int64)
+        self._records, self._weights = [], []
+        if not records:
+            return None
+        return ArrayRecord(
+            {
+                key: as_type(
+                    np.asarray(self._combine(np.stack([values_of(r[key]) for r in records]), weights)),
+                    array.dtype,
+                )
+                for key, array in records[0].items()
+            }
+        )
+
+
+class MaskedSum:
+    """A sum of whole numbers modulo 2**64, in which masks that the clients agreed on cancel.
+
+    For secure aggregation: clients send fixed-point numbers (uint64) plus masks that add up to 0 over all
+    clients, so that the server learns the sum alone (Bonawitz et al. 2017). Weights are applied before masks.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, npt.NDArray[np.uint64]] = {}
+
+    def add(self, arrays: ArrayRecord, *, weight: int = 1) -> None:
+        """Add a client's masked numbers.
+
+        Parameters
+        ----------
+        arrays : ArrayRecord
+            Of type uint64.
+        weight : int
+            Not used.
+        """
+        for key, array in arrays.items():
+            values = cast("npt.NDArray[np.uint64]", values_of(array))
+            self._sums[key] = self._sums[key] + values if key in self._sums else values.copy()
+
+    def remove(self, masks: ArrayRecord) -> None:
+        """Subtract masks that did not cancel, because the clients that hold the other half are gone."""
+        for key, mask in masks.items():
+            self._sums[key] = self._sums[key] - values_of(mask)
+
+    def result(self) -> ArrayRecord | None:
+        """The sum; after that nothing has been added."""
+        sums, self._sums = self._sums, {}
+        return ArrayRecord({key: array_of(values) for key, values in sums.items()}) if sums else None
+
+
+class Averaging(FedAvg):
     """A mixin, named behind one of Flower's strategies that average, in whose place it takes the average.
 
     Replies whose arrays were not taken before, because another grid than `RoundGrid` is at work, are added
@@ -70,31 +160,45 @@ class WeightedMean(FedAvg):
     ----------
     **kwargs
         Of Flower's FedAvg.
+
+    Attributes
+    ----------
+    more : tuple of str
+        Names of further records of arrays that replies carry, averaged in the same way.
+    averages : dict of str to ArrayRecord
+        Of the last round, by record, before Flower's strategy has made its step.
+    weight : int
+        Sum of the weights of the last round.
     """
+
+    more: ClassVar[Sequence[str]] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.average: ArrayRecord | None = None  # of the last round, before Flower's strategy has made its step
-        self._mean = RunningMean()
+        self.averages: dict[str, ArrayRecord] = {}
+        self.weight = 0
+        self._means = {name: RunningMean() for name in (self.arrayrecord_key, *self.more)}
 
     def take(self, reply: Message) -> None:
-        """Add a reply's arrays to the sum of this round; they are no longer in the reply then.
+        """Add a reply's arrays to the sums of this round; they are no longer in the reply then.
 
         Parameters
         ----------
         reply : Message
             One that passed `check_reply`.
         """
-        arrays = reply.content.array_records[self.arrayrecord_key]
-        self._mean.add(arrays, weight=self._weight_of(reply.content))
-        # Emptied, too: Flower's records refer to themselves, so that Python frees them late.
-        arrays.clear()
-        del reply.content[self.arrayrecord_key]
+        weight = self._weight_of(reply.content)
+        for name, mean in self._means.items():
+            arrays = reply.content.array_records[name]
+            mean.add(arrays, weight=weight)
+            # Emptied, too: Flower's records refer to themselves, so that Python frees them late.
+            arrays.clear()
+            del reply.content[name]
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Finish the sum, and average the metrics.
+        """Finish the sums, and average the metrics.
 
         Parameters
         ----------
@@ -105,11 +209,14 @@ class WeightedMean(FedAvg):
         for reply in answers:
             if self.arrayrecord_key in reply.content:
                 self.take(reply)
-        self.average = self._mean.result()
-        if self.average is None:
+        self.weight = self._means[self.arrayrecord_key].weight
+        results = {name: mean.result() for name, mean in self._means.items()}
+        self.averages = {name: result for name, result in results.items() if result is not None}
+        average = self.averages.get(self.arrayrecord_key)
+        if average is None:
             return None, None
         metrics = self.train_metrics_aggr_fn([reply.content for reply in answers], self.weighted_by_key)
-        return ArrayRecord(dict(self.average)), metrics  # a copy: FedAvgM empties what it is given
+        return ArrayRecord(dict(average)), metrics  # a copy: FedAvgM empties what it is given
 
     def _weight_of(self, content: RecordDict) -> int:
         (metrics,) = content.metric_records.values()

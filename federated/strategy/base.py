@@ -1,165 +1,82 @@
-"""`Deterministic`, what our strategies add to Flower's: seeded sampling, and arrays of their own type."""
+"""`Algorithm`: a federated algorithm with both halves, and what it lets travel between them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Collection
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
-from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from torch import nn
 
-from federated.messages.records import values_of
-from federated.strategy.aggregation import as_type
-from shared.runtime.seeding import derive_seed
-
-# Where a partition's number stands in the seed of its row order; no federation has so many partitions.
-_SAMPLE_TRAIN, _SAMPLE_EVALUATE = 2**31 + 1, 2**31 + 2
+from federated.messages.wire import WireSpec
+from federated.strategy.client_half import ClientContext, ClientHalf
+from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
+from shared.config.problems import problem_lines
+from shared.config.strategy import StrategyConfig
+from shared.runtime.components import load_component
+from shared.runtime.errors import ConfigError, bullet_list
 
 
-class Deterministic(FedAvg):
-    """A mixin, named before one of Flower's strategies, which still does the aggregation.
+class Algorithm:
+    """Federated averaging, of which a subclass changes what it does differently.
 
-    Flower samples with the global ``random`` over node ids that are random themselves, starts every run at
-    round 1, and turns integer buffers into floats; all three are put right around calls of ``super()``.
+    A subclass is one file, and one YAML file that names it as ``_target_`` and holds its settings.
+
+    Attributes
+    ----------
+    wire : WireSpec
+        What travels beside the model.
+    keeps_state : bool
+        Whether its client half keeps state from round to round.
+    """
+
+    class Config(StrategyConfig):
+        """The algorithm's settings; a subclass adds its own."""
+
+        model_config = ConfigDict(extra="forbid")
+
+    wire: ClassVar[WireSpec] = WireSpec()
+    keeps_state: ClassVar[bool] = False
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def local_keys(self, network: nn.Module) -> frozenset[str]:
+        """Keys of the state dict of which each client keeps its own values.
+
+        Raises
+        ------
+        ConfigError
+            The algorithm is not for this network.
+        """
+        return frozenset()
+
+    def server(self, context: ServerContext) -> ServerHalf:
+        """Flower's strategy, with one method overridden."""
+        return AveragingServer(context)
+
+    def client(self, context: ClientContext) -> ClientHalf:
+        """What happens around one client's fit."""
+        return ClientHalf()
+
+
+def load_algorithm(cfg: StrategyConfig, *, may_run: Collection[str] = ()) -> Algorithm:
+    """The algorithm that a configuration names, with its settings checked.
 
     Parameters
     ----------
-    nodes : sequence of int
-        Node ids by ascending client id.
-    eval_nodes : sequence of int
-        Those that have validation rows.
-    fraction_train, fraction_evaluate : float
-        Shares of the nodes that are sampled.
-    min_train : int
-        At least so many train, or all.
-    round_offset : int
-        Rounds that were done before this start.
-    buffers : sequence of str
-        Keys of the arrays that are not trained.
-    **kwargs
-        Of Flower's strategy.
+    may_run : collection of str
+        See `load_component`.
+
+    Raises
+    ------
+    ConfigError
+        The algorithm may not run here, is none, or its settings are not valid.
     """
-
-    def __init__(
-        self,
-        *,
-        nodes: Sequence[int],
-        eval_nodes: Sequence[int],
-        seed: int,
-        fraction_train: float,
-        fraction_evaluate: float,
-        min_train: int,
-        round_offset: int = 0,
-        buffers: Sequence[str] = (),
-        **kwargs: Any,
-    ) -> None:
-        # Flower sees only the nodes that were sampled here, and takes all of them.
-        super().__init__(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1, **kwargs)
-        self.nodes, self.eval_nodes, self.seed = list(nodes), list(eval_nodes), seed
-        self.train_count = _count(len(self.nodes), fraction_train, at_least=min_train)
-        self.eval_count = _count(len(self.eval_nodes), fraction_evaluate, at_least=int(fraction_evaluate > 0))
-        self.round_offset, self.buffers = round_offset, frozenset(buffers)
-        self._dtypes: dict[str, str] = {}
-
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Train messages for the nodes that (seed, round) samples.
-
-        Parameters
-        ----------
-        server_round : int
-            Counted from this start.
-        """
-        self._dtypes = {key: array.dtype for key, array in arrays.items()}
-        real_round = server_round + self.round_offset
-        chosen = sample(
-            self.nodes, count=self.train_count, seed=derive_seed(self.seed, _SAMPLE_TRAIN, real_round)
-        )
-        return super().configure_train(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Evaluate messages for the nodes that (seed, round) samples.
-
-        Parameters
-        ----------
-        server_round : int
-            Counted from this start.
-        """
-        real_round = server_round + self.round_offset
-        chosen = sample(
-            self.eval_nodes, count=self.eval_count, seed=derive_seed(self.seed, _SAMPLE_EVALUATE, real_round)
-        )
-        if not chosen:
-            return []
-        return super().configure_evaluate(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
-
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Aggregate as Flower's strategy does, and give each array its own type again.
-
-        Parameters
-        ----------
-        replies : iterable of Message
-            Sorted by client.
-        """
-        arrays, metrics = super().aggregate_train(server_round + self.round_offset, replies)
-        return None if arrays is None else self.typed(arrays), metrics
-
-    def typed(self, arrays: ArrayRecord) -> ArrayRecord:
-        """Arrays with the types that they were sent with."""
-        return ArrayRecord({key: _cast(array, self._dtypes[key]) for key, array in arrays.items()})
-
-    def state(self) -> dict[str, npt.NDArray[np.generic]]:
-        """What the strategy itself needs to resume, beside the global model."""
-        return {}
-
-    def restore(self, state: Mapping[str, npt.NDArray[np.generic]], *, arrays: ArrayRecord) -> None:
-        """Take up `state` again.
-
-        Parameters
-        ----------
-        arrays : ArrayRecord
-            The global model that it belongs to.
-        """
-
-
-def sample(nodes: Sequence[int], *, count: int, seed: int) -> list[int]:
-    """Choose nodes without replacement, a function of the seed and the nodes' order alone.
-
-    Returns
-    -------
-    list of int
-        In the order of ``nodes``.
-    """
-    if count >= len(nodes):
-        return list(nodes)
-    chosen = np.random.default_rng(seed).choice(len(nodes), size=count, replace=False)
-    return [nodes[index] for index in sorted(chosen)]
-
-
-class _Only:
-    """A grid that shows some nodes, to let Flower's strategy build messages for exactly these."""
-
-    def __init__(self, grid: Grid, nodes: Sequence[int]) -> None:
-        self._grid, self._nodes = grid, list(nodes)
-
-    def get_node_ids(self) -> list[int]:
-        return self._nodes
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._grid, name)
-
-
-def _count(total: int, fraction: float, *, at_least: int) -> int:
-    return min(total, max(int(total * fraction), at_least))
-
-
-def _cast(array: Array, dtype: str) -> Array:
-    return array if array.dtype == dtype else as_type(values_of(array), dtype)
+    kind = load_component(cfg.target, kind=Algorithm, may_run=may_run)
+    adapter: TypeAdapter[dict[str, Algorithm.Config]] = TypeAdapter(dict[str, kind.Config])  # type: ignore[name-defined]
+    try:
+        return kind(adapter.validate_python({"strategy": cfg.settings()})["strategy"])
+    except ValidationError as error:
+        problems = bullet_list(problem_lines(error, variants=()))
+        raise ConfigError(f"the configuration is not valid:\n{problems}") from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from federated.strategy.aggregation import WeightedMean
-from federated.strategy.base import Deterministic
+from federated.strategy.base import Algorithm
 
 
-class DeterministicFedAvg(Deterministic, WeightedMean):
-    """The average of the clients' arrays, weighted by their training examples."""
+class FedAvg(Algorithm):
+    """The average of the clients' models, weighted by their training examples."""

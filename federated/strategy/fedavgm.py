@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from flwr.app import ArrayRecord, Message, MetricRecord
-from flwr.serverapp.strategy import FedAvgM
+from flwr.serverapp import strategy as flower
+from pydantic import Field
 
-from federated.strategy.aggregation import WeightedMean
-from federated.strategy.base import Deterministic
+from federated.strategy.aggregation import Averaging
+from federated.strategy.base import Algorithm
+from federated.strategy.server_half import ServerContext, ServerHalf
 
 
-class DeterministicFedAvgM(Deterministic, FedAvgM, WeightedMean):
-    """A step of SGD with momentum on the server, along what the average of the clients has changed.
+class FedAvgM(Algorithm):
+    """A step of SGD with momentum on the server, along what the average of the clients has changed."""
+
+    class Config(Algorithm.Config):
+        """``server_momentum`` is the share of the last step that is kept; 0 is federated averaging."""
+
+        server_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+        server_learning_rate: Annotated[float, Field(gt=0.0)]
+
+    config: Config
+
+    def server(self, context: ServerContext) -> ServerHalf:
+        """Flower's momentum."""
+        return FedAvgMServer(
+            context,
+            server_momentum=self.config.server_momentum,
+            server_learning_rate=self.config.server_learning_rate,
+        )
+
+
+class FedAvgMServer(ServerHalf, flower.FedAvgM, Averaging):
+    """See `FedAvgM`.
 
     Buffers, such as BatchNorm's statistics, are no weights that could have a momentum: they are averaged.
-
-    Parameters
-    ----------
-    **kwargs
-        Of `Deterministic`, and Flower's ``server_momentum`` and ``server_learning_rate``.
     """
 
     def aggregate_train(
@@ -37,9 +55,11 @@ class DeterministicFedAvgM(Deterministic, FedAvgM, WeightedMean):
             Sorted by client.
         """
         arrays, metrics = super().aggregate_train(server_round, replies)
-        if arrays is not None and self.average is not None:
-            averaged = {key: self.average[key] for key in arrays if key in self.buffers}
-            arrays = ArrayRecord({**arrays, **averaged})
+        if arrays is not None:
+            average = self.averages[self.arrayrecord_key]
+            arrays = ArrayRecord(
+                {**arrays, **{key: average[key] for key in arrays if key in self.context.buffers}}
+            )
             self.current_arrays = arrays
         return arrays, metrics
 
@@ -56,7 +76,7 @@ class DeterministicFedAvgM(Deterministic, FedAvgM, WeightedMean):
         return dict(zip(self.current_arrays, self.momentum_vector, strict=True))
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]], *, arrays: ArrayRecord) -> None:
-        """Go on from a kept momentum.
+        """Resume with a stored momentum.
 
         Parameters
         ----------

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from flwr.serverapp.strategy import FedMedian
+from flwr.serverapp import strategy as flower
 
-from federated.strategy.base import Deterministic
+from federated.messages.wire import WireSpec
+from federated.strategy.base import Algorithm
+from federated.strategy.server_half import ServerContext, ServerHalf
 
 
-class DeterministicFedMedian(Deterministic, FedMedian):
+class FedMedian(Algorithm):
     """The median of the clients' arrays, whatever their numbers of examples: a few wild clients do no harm.
 
     It needs all models at once: the server keeps those of a round until the last has come.
     """
+
+    wire = WireSpec(sums=False)
+
+    def server(self, context: ServerContext) -> ServerHalf:
+        """Flower's median."""
+        return FedMedianServer(context)
+
+
+class FedMedianServer(ServerHalf, flower.FedMedian):
+    """See `FedMedian`."""

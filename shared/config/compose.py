@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.config.config import Config, validate
+from shared.runtime.components import allow_component
 from shared.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _HYDRA_LOCK = threading.Lock()  # GlobalHydra is one per process and not thread-
 
 
 def from_hydra(cfg: DictConfig) -> Config:
-    """Resolve and check what Hydra composed.
+    """Resolve and check what Hydra composed for a command, whose components are thereby allowed to run.
 
     Returns
     -------
@@ -30,6 +31,13 @@ def from_hydra(cfg: DictConfig) -> Config:
     ------
     ConfigError
     """
+    checked = _resolve(cfg)
+    allow_component(checked.strategy.target)
+    allow_component(checked.task.target)
+    return checked
+
+
+def _resolve(cfg: DictConfig) -> Config:
     from omegaconf import OmegaConf  # Hydra is slow to import, and whoever reads stored settings does without
     from omegaconf.errors import OmegaConfBaseException
 
@@ -46,6 +54,8 @@ def from_hydra(cfg: DictConfig) -> Config:
 
 def compose(overrides: Sequence[str] = ()) -> Config:
     """Compose ``conf/`` with overrides such as ``"data=npz"``, and check the result.
+
+    Overrides may come from elsewhere: components that they name are not thereby allowed to run.
 
     Parameters
     ----------
@@ -69,7 +79,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
                 cfg = hydra_compose("config", overrides=list(overrides))
-                return from_hydra(cfg)
+                return _resolve(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"cannot compose {list(overrides)}: {error}") from None
         finally:

@@ -14,7 +14,7 @@ from shared.config.model import CnnConfig, ResNetConfig
 from shared.config.partition import PartitionConfig
 from shared.config.problems import problem_lines
 from shared.config.section import Section
-from shared.config.strategy import FedAvgMConfig, FedProxConfig, FedTrimmedAvgConfig, StrategyConfig
+from shared.config.strategy import StrategyConfig
 from shared.config.task import TaskConfig
 from shared.config.tracking import TrackingConfig
 from shared.config.trainer import TrainerConfig
@@ -33,9 +33,7 @@ class Config(Section):
     model: Annotated[CnnConfig | ResNetConfig, Field(discriminator="name")]
     trainer: TrainerConfig
     partition: PartitionConfig
-    strategy: Annotated[
-        StrategyConfig | FedProxConfig | FedAvgMConfig | FedTrimmedAvgConfig, Field(discriminator="name")
-    ]
+    strategy: StrategyConfig
     federation: FederationConfig
     compare: CompareConfig
     tracking: TrackingConfig

@@ -6,11 +6,14 @@ This is the only module that knows what older versions stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from shared.config.config import Config, validate
+from shared.config.strategy import TARGET
 
-# Settings that were added later, by section ("": the sections themselves), with the value that describes the runs from before.
+# Settings that were added later, by section ("": the sections themselves), with the value that describes the runs
+# from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {
     "": {
         "task": {
@@ -29,6 +32,15 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
         "kit": None,
         "ask_again_s": None,
     },
+}
+
+# The classes of the algorithms that were known by their name alone.
+TARGETS: Mapping[str, str] = {
+    "fedavg": "federated.strategy.fedavg.FedAvg",
+    "fedavgm": "federated.strategy.fedavgm.FedAvgM",
+    "fedmedian": "federated.strategy.fedmedian.FedMedian",
+    "fedprox": "federated.strategy.fedprox.FedProx",
+    "fedtrimmedavg": "federated.strategy.fedtrimmedavg.FedTrimmedAvg",
 }
 
 
@@ -55,7 +67,7 @@ def read_snapshot(snapshot: Mapping[str, Any]) -> Config:
 
 def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a stored snapshot that has the settings that were added after it was stored."""
-    upgraded = {**ADDED[""], **snapshot}
+    upgraded = deepcopy({**ADDED[""], **snapshot})
     for path, added in ADDED.items():
         *outer, name = path.split(".")
         section = upgraded
@@ -64,4 +76,7 @@ def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
         given = section.get(name)
         if isinstance(given, Mapping):
             section[name] = {**added, **given}
+    strategy = upgraded.get("strategy")
+    if isinstance(strategy, Mapping) and strategy.get("name") in TARGETS:
+        upgraded["strategy"] = {TARGET: TARGETS[strategy["name"]], **strategy}
     return upgraded

@@ -1,40 +1,44 @@
-"""Settings of the group ``strategy``: how the server samples clients and aggregates."""
+"""Settings of the group ``strategy``: how the server samples clients, and which algorithm trains."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.config.section import Positive, Section, Share
 
+TARGET = "_target_"
+
 
 class StrategyConfig(Section):
-    """How the server samples clients and aggregates."""
+    """What all algorithms have in common.
 
-    name: Literal["fedavg", "fedmedian"]
+    An algorithm's own settings are further keys here, which its ``Config`` checks when it is loaded.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
     fraction_train: Annotated[float, Field(gt=0.0, le=1.0)]
     fraction_evaluate: Share
     min_train: Positive
 
+    @model_validator(mode="after")
+    def _named(self) -> StrategyConfig:
+        if self.model_config.get("extra") == "allow" and not isinstance(
+            (self.model_extra or {}).get(TARGET), str
+        ):
+            raise ValueError(
+                f"strategy.{TARGET} must name the class of an algorithm, such as package.module.Class"
+            )
+        return self
 
-class FedProxConfig(StrategyConfig):
-    """FedAvg with clients that are held near the model they received."""
+    @property
+    def target(self) -> str:
+        """The class of the algorithm, ``package.module.Class``."""
+        return str((self.model_extra or {})[TARGET])
 
-    name: Literal["fedprox"]  # type: ignore[assignment]
-    proximal_mu: Annotated[float, Field(ge=0.0)]
-
-
-class FedAvgMConfig(StrategyConfig):
-    """FedAvg with momentum on the server."""
-
-    name: Literal["fedavgm"]  # type: ignore[assignment]
-    server_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
-    server_learning_rate: Annotated[float, Field(gt=0.0)]
-
-
-class FedTrimmedAvgConfig(StrategyConfig):
-    """The mean of each weight without its largest and smallest values."""
-
-    name: Literal["fedtrimmedavg"]  # type: ignore[assignment]
-    beta: Annotated[float, Field(ge=0.0, lt=0.5)]
+    def settings(self) -> dict[str, Any]:
+        """All settings but the class of the algorithm."""
+        return {key: value for key, value in self.model_dump().items() if key != TARGET}

@@ -29,6 +29,7 @@ from federated.messages.records import (
     reply_content,
 )
 from federated.messages.validate import Contract
+from federated.messages.wire import ModelLayout
 from federated.server.checkpoint import Checkpoints, Progress
 from federated.server.metric_aggregation import MetricAggregation
 from federated.server.reply_intake import ReplyIntake
@@ -36,7 +37,7 @@ from federated.server.roster import Roster
 from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds
 from federated.server.server_evaluation import ServerEvaluation
-from federated.strategy.fedavg import DeterministicFedAvg
+from federated.strategy.server_half import AveragingServer, ServerContext
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.data.schema import Schema
@@ -358,6 +359,16 @@ def break_array(bad: RecordDict, fine: RecordDict, number: int, how: str, place:
     data_of(bad[ARRAYS])[key] = Array(dtype, shape, old.stype, bytes(data))
 
 
+CONTEXT = ServerContext(
+    nodes=[1000, 1001],
+    eval_nodes=[1000, 1001],
+    seed=0,
+    fraction_train=1.0,
+    fraction_evaluate=1.0,
+    min_train=1,
+)
+
+
 @pytest.fixture(scope="module")
 def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Rounds:
     cfg = make_config("trainer.threshold=val", "model.norm=batch")
@@ -375,7 +386,9 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         cfg,
         roster=roster,
         intake=ReplyIntake(
-            Contract.of(arrays_of(module.network), max_examples=1000), roster=roster, with_thresholds=True
+            Contract.of(ModelLayout.of(arrays_of(module.network)), max_examples=1000),
+            roster=roster,
+            with_thresholds=True,
         ),
         metrics=MetricAggregation(roster),
         recorder=RoundRecorder(
@@ -386,14 +399,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         ),
         checkpoints=Checkpoints(root),
         progress=Progress(),
-        strategy=DeterministicFedAvg(
-            nodes=[1000, 1001],
-            eval_nodes=[1000, 1001],
-            seed=0,
-            fraction_train=1.0,
-            fraction_evaluate=1.0,
-            min_train=1,
-        ),
+        strategy=AveragingServer(CONTEXT),
         train_config=ConfigRecord(),
         say=lambda line: None,
     )
@@ -445,13 +451,10 @@ def test_any_reply_is_accepted_or_rejected_and_never_poisons(
     rounds.finish(kind, delivery)
     assert all(math.isfinite(value) for means in rounds.metrics.means.values() for value in means.values())
     if kind == MessageType.TRAIN:
-        strategy = DeterministicFedAvg(
-            nodes=[1000, 1001], eval_nodes=[], seed=0, fraction_train=1, fraction_evaluate=0, min_train=1
-        )
-        strategy._dtypes = rounds.intake.contract.dtypes
+        strategy = AveragingServer(CONTEXT)
+        strategy.sent = arrays_of(rounds.evaluation.module.network)
         arrays, _ = strategy.aggregate_train(1, [replies[client_id] for client_id in accepted])
         assert arrays is not None
         for key, item in arrays.items():
-            assert item.dtype == rounds.intake.contract.dtypes[key]
-            assert item.shape == rounds.intake.contract.shapes[key]
+            assert (tuple(item.shape), item.dtype) == rounds.intake.contract.records[ARRAYS][key]
             assert np.isfinite(item.numpy()).all()

@@ -111,8 +111,12 @@ def test_the_order_of_replies_and_nodes_changes_nothing(federate: Federate) -> N
     assert [row.sampled for row in straight.rounds] == [row.sampled for row in shuffled.rounds]
 
 
-def test_processes_of_the_local_engine_give_the_weights_of_one_process(federate: Federate) -> None:
+@pytest.mark.parametrize("strategy", ["fedavg", "scaffold", "fedbn"])
+def test_processes_of_the_local_engine_give_the_weights_of_one_process(
+    strategy: str, federate: Federate
+) -> None:
     settings = ["federation.num_clients=5", "partition=quantity", "model.norm=batch", "model.dropout=0.2"]
+    settings += [f"strategy={strategy}"]
     alone = federate(*settings)
     with ProcessPoolGrid(num_clients=5, workers=2) as engine:
         parallel = federate(*settings, grid=engine)
@@ -156,6 +160,7 @@ def dies_at_line(start: str) -> Callable[[str], None]:
     return say
 
 
+PART = ["federation.num_clients=3", "strategy.fraction_train=0.67", "strategy.min_train=2"]
 RESUMED = [
     "federation.num_rounds=4",
     "federation.num_clients=2",
@@ -175,8 +180,24 @@ RESUMED = [
         ({"say": dies_at_line("round 3/")}, ["trainer.scheduler.name=plateau", "trainer.scheduler.patience=0"]),
         ({"client_app": dies_in_round(1, at="train")}, ["federation.local_epochs=2"]),
         ({"client_app": dies_in_round(3, at="train")}, ["strategy=fedavgm", "model.norm=batch"]),
+        ({"client_app": dies_in_round(3, at="train")}, ["strategy=fedadam", "model.norm=batch"]),
+        ({"client_app": dies_in_round(3, at="train")}, ["strategy=scaffold", *PART]),
+        ({"say": dies_at_line("round 3/")}, ["strategy=scaffold", "trainer.optimizer.momentum=0"]),
+        ({"client_app": dies_in_round(3, at="evaluate")}, ["strategy=fedbn", "model.norm=batch", *PART]),
+        ({"say": dies_at_line("round 3/")}, ["strategy=fedbn", "model.norm=batch"]),
     ],
-    ids=["training", "evaluating", "before-the-checkpoint", "first-round", "server-momentum"],
+    ids=[
+        "training",
+        "evaluating",
+        "before-the-checkpoint",
+        "first-round",
+        "server-momentum",
+        "server-adam",
+        "control-variates",
+        "control-variates-before-the-checkpoint",
+        "own-norms",
+        "own-norms-before-the-checkpoint",
+    ],
 )
 def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     death: dict[str, Any], overrides: list[str], federate: Federate, make_config: MakeConfig, store: Store

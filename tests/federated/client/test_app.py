@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+from flwr.app import Message, MessageType, RecordDict
 
 from federated.client.app import app
 from federated.messages.parse import read_error, read_info, read_points
@@ -176,18 +176,11 @@ def test_a_client_that_diverges_says_so(federate: Federate) -> None:
 
 
 def test_fedprox_holds_clients_near_the_model_they_received(make_config: MakeConfig, home: Home) -> None:
-    cfg = make_config("federation.local_epochs=3", "data.batch_size=8")
-    start = build_network(cfg, num_classes=2).state_dict()
-
     def distance(mu: float) -> float:
-        order = {**TrainOrder(json.dumps(cfg.snapshot()), round=1).to_record(), "proximal-mu": mu}
-        content = RecordDict(
-            {CONFIG: ConfigRecord(order), ARRAYS: arrays_of(build_network(cfg, num_classes=2))}
-        )
-        (reply,) = InProcessGrid(app, num_clients=3).send_and_receive(
-            [Message(content, 1000, MessageType.TRAIN)]
-        )
-        trained = state_of(reply.content.array_records[ARRAYS])
+        settings = ["federation.local_epochs=3", "data.batch_size=8", "strategy=fedprox"]
+        cfg = make_config(*settings, f"strategy.proximal_mu={mu}")
+        start = build_network(cfg, num_classes=2).state_dict()
+        trained = state_of(ask(cfg, MessageType.TRAIN, round=1).array_records[ARRAYS])
         return float(sum(((trained[key] - start[key]) ** 2).sum() for key in start)) ** 0.5
 
     free, held, tight = distance(0.0), distance(1.0), distance(10.0)

@@ -27,6 +27,7 @@ from federated.messages.records import (
     values_of,
 )
 from federated.messages.validate import Contract, check_reply
+from federated.messages.wire import ModelLayout
 from shared.metrics.point import MetricPoint
 
 
@@ -118,7 +119,9 @@ def test_flowers_wire_keeps_what_the_contract_asks_for() -> None:
             thresholds=counts,
         )
     )
-    check_reply(content, contract=Contract.of(arrays, max_examples=10), announced=4, trained=True)
+    check_reply(
+        content, contract=Contract.of(ModelLayout.of(arrays), max_examples=10), announced=4, trained=True
+    )
     assert content.array_records["arrays"] == arrays
     (point,) = read_points(content, stage="val", round=1, client_id=0)
     assert (point.name, point.value, point.epoch, point.num_examples) == ("loss", 0.1 + 0.2, None, 4)

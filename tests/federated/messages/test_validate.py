@@ -17,13 +17,15 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, reply_content
 from federated.messages.validate import Contract, check_reply
+from federated.messages.wire import ArraySpec, ModelLayout, WireSpec, size_of
 from shared.runtime.errors import ReplyRejected
 
 GLOBAL = {
     "weight": np.ones((2, 3), dtype=np.float32),
     "counter": np.array(5, dtype=np.int64),
 }
-CONTRACT = Contract.of(ArrayRecord({key: Array(value) for key, value in GLOBAL.items()}), max_examples=1000)
+MODEL = ModelLayout.of(ArrayRecord({key: Array(value) for key, value in GLOBAL.items()}), trained=["weight"])
+CONTRACT = Contract.of(MODEL, max_examples=1000)
 
 
 def reply(**changes: Any) -> RecordDict:
@@ -86,6 +88,42 @@ def test_a_good_reply_passes() -> None:
 def test_broken_arrays(content: RecordDict, reason: str) -> None:
     with pytest.raises(ReplyRejected, match=re.escape(reason)):
         check(content)
+
+
+def test_what_an_algorithm_declares_must_be_there_and_fit() -> None:
+    wire = WireSpec(down=(ArraySpec("control"),), up=(ArraySpec("control", like="trained"),))
+    assert size_of(wire.reply(MODEL)) == (4 * 6 + 8) + 4 * 6
+    assert size_of(wire.message(MODEL)) == 2 * (4 * 6 + 8)
+    contract = Contract.of(MODEL, wire=wire, max_examples=1000)
+
+    def check(*names: str, control: np.ndarray[Any, Any] = GLOBAL["weight"]) -> None:
+        content = reply()
+        for name in names:
+            content[name] = ArrayRecord({"weight": Array(control)})
+        check_reply(content, contract=contract, announced=7, trained=True)
+
+    check("control")
+    with pytest.raises(
+        ReplyRejected, match=r"expected ArrayRecords named \['arrays', 'control'\], got \['arrays'\]"
+    ):
+        check()
+    with pytest.raises(ReplyRejected, match="named"):
+        check("control", "more")
+    with pytest.raises(ReplyRejected, match=r"its control do not fit the global model: weight must be float32"):
+        check("control", control=np.ones(6, dtype=np.float32))
+    with pytest.raises(ReplyRejected, match=r"its control .* weight has 1 values that are NaN"):
+        check("control", control=weight(np.nan))
+
+
+def test_local_arrays_travel_only_where_the_algorithm_says_so() -> None:
+    model = ModelLayout.of(ArrayRecord({k: Array(v) for k, v in GLOBAL.items()}), local=["counter"])
+    whole, part = reply(), reply()
+    del part.array_records[ARRAYS]["counter"]
+    for sends, good, bad in ((True, whole, part), (False, part, whole)):
+        contract = Contract.of(model, wire=WireSpec(sends_local=sends), max_examples=1000)
+        check_reply(good, contract=contract, announced=7, trained=True)
+        with pytest.raises(ReplyRejected, match="counter"):
+            check_reply(bad, contract=contract, announced=7, trained=True)
 
 
 def huge_header() -> bytes:

@@ -18,11 +18,9 @@ from hypothesis import strategies as st
 from federated.messages.delivery import Delivery
 from federated.messages.grid import RoundGrid
 from federated.messages.records import ARRAYS, reply_content
-from federated.strategy.aggregation import RunningMean, WeightedMean
-from federated.strategy.base import Deterministic
-from federated.strategy.fedavg import DeterministicFedAvg
-from federated.strategy.fedavgm import DeterministicFedAvgM
-from federated.strategy.fedprox import DeterministicFedProx
+from federated.strategy.aggregation import Averaging, CollectAll, MaskedSum, RunningMean
+from federated.strategy.fedavgm import FedAvgMServer
+from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
 from shared.runtime.errors import ReplyRejected
 from simulations.engine.in_process import InProcessGrid
 
@@ -95,25 +93,23 @@ class InOrder(InProcessGrid):
         return int(self.contexts[node].node_config["partition-id"])
 
 
-def averaging(
-    nodes: Sequence[int], kind: type[Deterministic] = DeterministicFedAvg, **changes: Any
-) -> Deterministic:
+def averaging(nodes: Sequence[int], kind: type[ServerHalf] = AveragingServer, **changes: Any) -> ServerHalf:
     defaults = {"eval_nodes": [], "seed": 1, "fraction_train": 1.0, "fraction_evaluate": 0.0, "min_train": 1}
-    return kind(nodes=nodes, **{**defaults, **changes})
+    return kind(ServerContext(nodes=nodes, **{**defaults, **changes}))
 
 
 def one_round(
     inner: InProcessGrid,
     *,
     counts: Sequence[int] = COUNTS,
-    one: Deterministic | None = None,
+    one: ServerHalf | None = None,
     clerk: Clerk | None = None,
     start: ArrayRecord | None = None,
 ) -> ArrayRecord | None:
     """Sample, ask and aggregate as Flower's loop does."""
     nodes = inner.get_node_ids()
     one = one or averaging(nodes)
-    assert isinstance(one, WeightedMean)
+    assert isinstance(one, Averaging)
     grid = RoundGrid(
         inner,
         clients={node: client_id for client_id, node in enumerate(nodes)},
@@ -235,13 +231,12 @@ def test_one_model_is_its_own_mean(weight: int) -> None:
     assert result["none"].numpy().shape == (0,)
 
 
-@pytest.mark.parametrize("kind", [DeterministicFedAvg, DeterministicFedProx, DeterministicFedAvgM])
-def test_another_grid_that_takes_nothing_gives_the_same_mean(kind: type[Deterministic]) -> None:
+@pytest.mark.parametrize("kind", [AveragingServer, FedAvgMServer])
+def test_another_grid_that_takes_nothing_gives_the_same_mean(kind: type[ServerHalf]) -> None:
     inner = InProcessGrid(client_app(), num_clients=len(COUNTS))
-    more = {"proximal_mu": 0.1} if kind is DeterministicFedProx else {}
     start = model(99)
-    streamed = one_round(inner, one=averaging(inner.get_node_ids(), kind, **more), start=start)
-    other = averaging(inner.get_node_ids(), kind, **more)
+    streamed = one_round(inner, one=averaging(inner.get_node_ids(), kind), start=start)
+    other = averaging(inner.get_node_ids(), kind)
     messages = {
         message.metadata.dst_node_id: message
         for message in other.configure_train(1, start, ConfigRecord(), inner)
@@ -249,6 +244,35 @@ def test_another_grid_that_takes_nothing_gives_the_same_mean(kind: type[Determin
     replies = inner.send_and_receive([messages[inner.get_node_ids()[client]] for client in LARGEST_FIRST])
     arrays, _ = other.aggregate_train(1, replies)
     assert bits(arrays) == bits(streamed) == expected(range(len(COUNTS)))
+
+
+def test_collected_arrays_are_combined_key_by_key_with_their_weights() -> None:
+    median = CollectAll(lambda values, weights: np.median(np.repeat(values, weights, axis=0), axis=0))
+    assert median.result() is None
+    for value, weight in ((1, 1), (5, 1), (9, 3)):
+        arrays = {"w": Array(np.full(2, value, np.float32)), "count": Array(np.array(value, np.int64))}
+        median.add(ArrayRecord(arrays), weight=weight)
+    result = median.result()
+    assert result is not None
+    assert (result["w"].numpy().tolist(), result["w"].dtype) == ([9.0, 9.0], "float32")
+    assert (result["count"].numpy(), result["count"].dtype) == (9, "int64")
+    assert median.result() is None  # nothing of the last round is left
+
+
+def test_masks_cancel_in_a_masked_sum() -> None:
+    rng = np.random.default_rng(0)
+    between = rng.integers(0, 2**64, size=3, dtype=np.uint64)  # the mask that clients 0 and 1 agreed on
+    single = rng.integers(0, 2**64, size=3, dtype=np.uint64)  # client 1 shares it with one that is gone
+    values = np.array([[1, 2, 3], [10, 20, 2**64 - 30]], dtype=np.uint64)
+    total = MaskedSum()
+    assert total.result() is None
+    total.add(ArrayRecord({"w": Array(values[0] + between)}))
+    total.add(ArrayRecord({"w": Array(values[1] - between + single)}))
+    total.remove(ArrayRecord({"w": Array(single)}))
+    result = total.result()
+    assert result is not None
+    assert result["w"].numpy().astype(np.int64).tolist() == [11, 22, -27]
+    assert total.result() is None
 
 
 MEGABYTE = 2**20

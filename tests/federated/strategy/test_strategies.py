@@ -9,24 +9,23 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
-from flwr.serverapp.strategy import FedAdam
 from torch import nn
 
 from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, SERVER_ROUND
-from federated.strategy import STRATEGIES
-from federated.strategy.base import Deterministic, sample
-from federated.strategy.fedavg import DeterministicFedAvg
-from federated.strategy.fedavgm import DeterministicFedAvgM
-from federated.strategy.fedmedian import DeterministicFedMedian
-from federated.strategy.fedprox import DeterministicFedProx
-from federated.strategy.fedtrimmedavg import DeterministicFedTrimmedAvg
-from federated.strategy.proximal_term import ProximalTerm
+from federated.strategy.fedadam import FedAdamServer
+from federated.strategy.fedavgm import FedAvgMServer
+from federated.strategy.fedmedian import FedMedianServer
+from federated.strategy.fedprox import ProximalTerm
+from federated.strategy.fedtrimmedavg import FedTrimmedAvgServer
+from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf, sample
 from simulations.engine.in_process import InProcessGrid
 
 NODES = [30, 10, 20]  # by client
 
 
-def strategy(kind: type[Deterministic] = DeterministicFedAvg, **changes: Any) -> Deterministic:
+def strategy(
+    kind: type[ServerHalf] = AveragingServer, more: dict[str, Any] | None = None, **changes: Any
+) -> ServerHalf:
     settings = {
         "nodes": NODES,
         "eval_nodes": NODES,
@@ -35,7 +34,7 @@ def strategy(kind: type[Deterministic] = DeterministicFedAvg, **changes: Any) ->
         "fraction_evaluate": 1.0,
         "min_train": 1,
     }
-    return kind(**{**settings, **changes})
+    return kind(ServerContext(**{**settings, **changes}), **(more or {}))
 
 
 def record(*values: float, counter: int = 3) -> ArrayRecord:
@@ -66,14 +65,14 @@ def replies(*clients: tuple[ArrayRecord, int], metrics: list[dict[str, float]] |
     ]
 
 
-def aggregate(one: Deterministic, *clients: tuple[ArrayRecord, int]) -> ArrayRecord:
+def aggregate(one: ServerHalf, *clients: tuple[ArrayRecord, int]) -> ArrayRecord:
     arrays, _ = one.aggregate_train(1, replies(*clients))
     assert arrays is not None
     return arrays
 
 
 def configured(
-    one: Deterministic, grid: InProcessGrid, *, round: int = 1, arrays: ArrayRecord | None = None
+    one: ServerHalf, grid: InProcessGrid, *, round: int = 1, arrays: ArrayRecord | None = None
 ) -> list[Message]:
     return list(one.configure_train(round, arrays or record(0.0), ConfigRecord(), grid))
 
@@ -127,7 +126,7 @@ def test_how_many_train(fraction: float, at_least: int, expected: int, grid: InP
     assert len(configured(one, grid)) == expected
 
 
-def evaluated(one: Deterministic, grid: InProcessGrid, round: int = 1) -> list[int]:
+def evaluated(one: ServerHalf, grid: InProcessGrid, round: int = 1) -> list[int]:
     messages = one.configure_evaluate(round, record(0.0), ConfigRecord(), grid)
     return sorted(message.metadata.dst_node_id for message in messages)
 
@@ -169,29 +168,23 @@ def test_sampling_and_evaluation_draw_apart(grid: InProcessGrid) -> None:
     assert evaluated(one, grid) != sorted(message.metadata.dst_node_id for message in configured(one, grid))
 
 
-class Adam(Deterministic, FedAdam):
-    pass
-
-
 @pytest.mark.parametrize(
     ("kind", "settings", "expected"),
     [
-        (DeterministicFedProx, {"proximal_mu": 0.5}, 4.0),  # (1 + 2 + 9) / 3
-        (DeterministicFedMedian, {}, 2.0),
-        (DeterministicFedTrimmedAvg, {"beta": 0.34}, 2.0),  # one off each end
-        (DeterministicFedAvgM, {"server_learning_rate": 0.5, "server_momentum": 0.0}, 2.0),  # half of 4
+        (AveragingServer, {}, 4.0),  # (1 + 2 + 9) / 3
+        (FedMedianServer, {}, 2.0),
+        (FedTrimmedAvgServer, {"beta": 0.34}, 2.0),  # one off each end
+        (FedAvgMServer, {"server_learning_rate": 0.5, "server_momentum": 0.0}, 2.0),  # half of 4
         # Adam's first step from 0: eta_norm m / (sqrt(v) + tau), m = 0.1 x 4, v = 0.01 x 16, server_round 1
-        (Adam, {"eta": 0.1, "tau": 0.1}, 0.1 * (1 - 0.99**2) ** 0.5 / (1 - 0.9**2) * 0.4 / 0.5),
+        (FedAdamServer, {"eta": 0.1, "tau": 0.1}, 0.1 * (1 - 0.99**2) ** 0.5 / (1 - 0.9**2) * 0.4 / 0.5),
     ],
 )  # fmt: skip
 def test_flowers_other_strategies_compose(
-    kind: type[Deterministic], settings: dict[str, Any], expected: float, grid: InProcessGrid
+    kind: type[ServerHalf], settings: dict[str, Any], expected: float, grid: InProcessGrid
 ) -> None:
-    one = strategy(kind, **settings)
+    one = strategy(kind, settings)
     messages = configured(one, grid, arrays=record(0.0, counter=3))
     assert sorted(message.metadata.dst_node_id for message in messages) == sorted(NODES)
-    if kind is DeterministicFedProx:
-        assert messages[0].content.config_records["config"]["proximal-mu"] == 0.5
     arrays = aggregate(one, *((record(value, counter=3), 1) for value in (1.0, 2.0, 9.0)))
     assert arrays["weight"].numpy() == pytest.approx([expected], rel=1e-6)
     assert arrays["weight"].dtype == "float32"
@@ -199,12 +192,12 @@ def test_flowers_other_strategies_compose(
     assert arrays["counter"].dtype == "int64"
 
 
-def test_server_momentum_goes_on_after_a_resume_and_leaves_buffers_alone(grid: InProcessGrid) -> None:
-    def momentum(**changes: Any) -> Deterministic:
-        settings = {"server_momentum": 0.5, "server_learning_rate": 1.0, "buffers": ["counter"]}
-        return strategy(DeterministicFedAvgM, **settings, **changes)
+def test_server_momentum_is_resumed_and_leaves_buffers_alone(grid: InProcessGrid) -> None:
+    def momentum(**changes: Any) -> ServerHalf:
+        settings = {"server_momentum": 0.5, "server_learning_rate": 1.0}
+        return strategy(FedAvgMServer, settings, buffers=frozenset(["counter"]), **changes)
 
-    def step(one: Deterministic, arrays: ArrayRecord, value: float, counter: int) -> ArrayRecord:
+    def step(one: ServerHalf, arrays: ArrayRecord, value: float, counter: int) -> ArrayRecord:
         configured(one, grid, arrays=arrays)
         return aggregate(one, (record(value, counter=counter), 1))
 
@@ -237,13 +230,3 @@ def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_distance
     term.on_before_optimizer_step(None, layer, None)
     assert layer.weight.grad.tolist() == [[12.0, 19.0]]
     assert layer.weight.tolist() == [[5.0, 0.0]]
-
-
-def test_every_strategy_is_named() -> None:
-    assert {
-        "fedavg": DeterministicFedAvg,
-        "fedavgm": DeterministicFedAvgM,
-        "fedmedian": DeterministicFedMedian,
-        "fedprox": DeterministicFedProx,
-        "fedtrimmedavg": DeterministicFedTrimmedAvg,
-    } == STRATEGIES

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import zipfile
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from federated.strategy import STRATEGIES
+from federated import strategy
+from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import validate
 from shared.data.datamodule import ImageDataModule
@@ -119,11 +122,41 @@ def test_partition(name, sources, cache_dir):
 @pytest.mark.parametrize("name", options("strategy"))
 def test_strategy(name):
     cfg = compose([f"strategy={name}"])
-    assert cfg.strategy.name in STRATEGIES
+    algorithm = load_algorithm(cfg.strategy)
+    assert algorithm.config.name == name
+    assert type(algorithm).__name__.lower() == name
 
 
-def test_every_strategy_has_a_file():
-    assert set(STRATEGIES) == set(options("strategy"))
+def test_every_algorithm_has_a_file():
+    modules = [import_module(f"federated.strategy.{module.name}") for module in iter_modules(strategy.__path__)]
+    ours = {
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Algorithm) and kind is not Algorithm
+    }
+    assert {kind.__name__.lower() for kind in ours} == set(options("strategy"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["strategy=fedprox", "strategy.proximal_mu=-1"], r"strategy.proximal_mu: .* got -1"),
+        (["strategy=fedavgm", "strategy.server_momentum=1"], r"strategy.server_momentum: .* got 1"),
+        (
+            ["strategy=fedavgm", "strategy.server_momentum=1", "strategy.server_learning_rate=0"],
+            r"(?s)learning.*got 0",
+        ),
+        (["+strategy.proximal_mu=0.1"], r"strategy.proximal_mu: Extra inputs are not permitted, got 0.1"),
+        (["strategy=fedtrimmedavg", "strategy.beta=half"], r"strategy.beta: .* got 'half'"),
+        (["strategy._target_=federated.strategy.fedavg.Fed"], "has no attribute 'Fed'"),
+        (["strategy._target_=federated.strategy.fedbn.nn"], "must be a subclass"),
+        (["strategy._target_=os.path.join"], "may not run here"),
+    ],
+)
+def test_an_algorithm_checks_its_own_settings(overrides, says):
+    with pytest.raises(ConfigError, match=says):
+        load_algorithm(compose(overrides).strategy)
 
 
 @pytest.mark.parametrize("name", options("trainer"))
@@ -160,7 +193,7 @@ def test_experiment(name, two_classes, cache_dir):
     images = ImageDataModule(data, cfg=cfg.data, seed=1).train_transform(torch.from_numpy(data.images[[0, 1]]))
     with torch.no_grad():
         assert module(images).shape == (2, len(data.classes))
-    assert cfg.strategy.name in STRATEGIES
+    assert load_algorithm(cfg.strategy).config.name == cfg.strategy.name
     assert cfg.snapshot() != compose([f"data.path={two_classes}"]).snapshot()
 
 
@@ -178,7 +211,6 @@ def test_experiment(name, two_classes, cache_dir):
         (["trainer.max_epochs=many"], "got 'many'"),
         (["seed=-1"], "seed: "),
         (["seed=4294967296"], "seed: "),
-        (["strategy=fedavgm", "strategy.server_momentum=1"], "  - strategy.server_momentum: "),
         (["model=resnet18", "model.finetune_stages=5"], "  - model.finetune_stages: "),
         (["model.norm=layer"], "model.norm: Input should be 'none', 'batch' or 'group', got 'layer'"),
         (["data.std=[0]"], "data.std must be above 0, got [0.0]"),

@@ -1,0 +1,140 @@
+"""`ClientState`: what one client keeps from round to round, in Flower's context and on disk.
+
+Flower's context lives as long as its node's process. The files, in the client's own home, are for a run that is
+resumed after that, or as another run of Flower's: so a client's state never leaves it, in a simulation neither.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flwr.app import Context
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from federated.messages.records import arrays_from_state, state_of
+from federated.strategy.client_half import Tensors
+from shared.runtime.errors import FederationError
+
+FOLDER = "client-state"  # of the home
+KEPT_S = 30 * 86400.0  # states of other runs are removed when nothing was written for so long
+_LOCAL, _ALGORITHM = _PREFIXES = ("local/", "algorithm/")
+_KEY = re.compile(r"[0-9a-f]{32}")  # it comes from the server, and is part of a path
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One round's state.
+
+    Attributes
+    ----------
+    local : mapping of str to Tensor
+        The client's own arrays of the model, by key of its state dict.
+    algorithm : mapping of str to Tensor
+        What the algorithm's client half kept.
+    """
+
+    local: Tensors = field(default_factory=dict)
+    algorithm: Tensors = field(default_factory=dict)
+
+    def pack(self) -> dict[str, Tensor]:
+        """All in one, by prefixed keys."""
+        parts = {_LOCAL: self.local, _ALGORITHM: self.algorithm}
+        return {f"{prefix}{key}": tensor for prefix, part in parts.items() for key, tensor in part.items()}
+
+    @classmethod
+    def unpack(cls, tensors: Tensors) -> Kept:
+        """The inverse of `pack`."""
+        return cls(*({k.removeprefix(p): t for k, t in tensors.items() if k.startswith(p)} for p in _PREFIXES))
+
+
+class ClientState:
+    """The states of one client in one run, by round.
+
+    Of all rounds the last two are kept: a run that is resumed repeats one round at most, and a message that is
+    asked again must find what it found the first time.
+
+    Parameters
+    ----------
+    home : Path
+        The client's own; in a simulation that of all clients.
+
+    Raises
+    ------
+    FederationError
+        ``run_key`` is not 32 hexadecimal digits.
+    """
+
+    def __init__(self, context: Context, *, home: Path, run_key: str, client_id: int) -> None:
+        if not _KEY.fullmatch(run_key):
+            raise FederationError(f"the server sent no key for this client's state, got {run_key!r:.80}")
+        self.context = context
+        self.root = home / FOLDER
+        self.folder = self.root / run_key / f"client-{client_id}"
+        self._prefix = f"{FOLDER}/{run_key}/{client_id}/"
+
+    def before(self, round: int) -> Kept:
+        """What was kept in the last round before this one; empty if there is none."""
+        in_context = [number for number in self._in_context() if number < round]
+        if in_context:
+            record = self.context.state.array_records[f"{self._prefix}{max(in_context)}"]
+            return Kept.unpack(state_of(record))
+        on_disk = [number for number in self._on_disk() if number < round]
+        return Kept.unpack(self._load(max(on_disk))) if on_disk else Kept()
+
+    def keep(self, kept: Kept, *, round: int) -> None:
+        """Keep the state of a round, on disk when this returns; it replaces one of the same round."""
+        state = kept.pack()
+        self._write(state, round)
+        for name in list(self.context.state.array_records):
+            if not name.startswith(self._prefix):  # of another run, which has ended
+                del self.context.state[name]
+        self.context.state[f"{self._prefix}{round}"] = arrays_from_state(state)
+        earlier = sorted(number for number in self._in_context() if number < round)
+        for number in earlier[:-1]:
+            del self.context.state[f"{self._prefix}{number}"]
+
+    def _in_context(self) -> list[int]:
+        names = self.context.state.array_records
+        return [int(name.removeprefix(self._prefix)) for name in names if name.startswith(self._prefix)]
+
+    def _on_disk(self) -> list[int]:
+        return [int(path.stem) for path in self.folder.glob("*.safetensors")]
+
+    def _path(self, round: int) -> Path:
+        return self.folder / f"{round}.safetensors"
+
+    def _load(self, round: int) -> dict[str, Tensor]:
+        path = self._path(round)
+        try:
+            return dict(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise FederationError(f"this client's state cannot be read at {path}: {error}") from None
+
+    def _write(self, state: Tensors, round: int) -> None:
+        if not self.folder.exists():
+            _remove_old(self.root)
+            self.folder.mkdir(parents=True, mode=0o700)
+        temporary = self.folder / f"{round}.tmp"
+        with temporary.open("wb") as file:
+            file.write(save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path(round))
+        for number in sorted(number for number in self._on_disk() if number < round)[:-1]:
+            self._path(number).unlink(missing_ok=True)
+
+
+def _remove_old(root: Path) -> None:
+    for run in root.glob("*/"):
+        with suppress(OSError):
+            newest = max((path.stat().st_mtime for path in run.rglob("*")), default=run.stat().st_mtime)
+            if time.time() - newest > KEPT_S:
+                shutil.rmtree(run, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""`ClientHalf`: what an algorithm does at a client around a fit that is the same for all algorithms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class ClientContext:
+    """What an algorithm's client half knows of the message that it answers.
+
+    Attributes
+    ----------
+    client_id : int
+        The partition.
+    round : int
+        Server round, from 1.
+    received : mapping of str to mapping
+        The declared records beside the model: name to key to values.
+    state : mapping of str to Tensor
+        What this client kept in the last earlier round that it trained in; empty before that. The same message
+        asked again finds the same state.
+    """
+
+    client_id: int
+    round: int
+    received: Mapping[str, Tensors] = field(default_factory=dict)
+    state: Tensors = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a client half adds to a fit.
+
+    Attributes
+    ----------
+    arrays : mapping of str to mapping
+        The declared records of the reply: name to key to values.
+    metrics : mapping of str to float
+        The declared metrics.
+    state : mapping of str to Tensor
+        What stays at this client for its next round.
+    """
+
+    arrays: Mapping[str, Tensors] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    state: Tensors = field(default_factory=dict)
+
+
+class ClientHalf:
+    """Made anew for each train message; this one adds nothing, as in federated averaging."""
+
+    def callbacks(self) -> Sequence[Callback]:
+        """Lightning callbacks of the fit.
+
+        Called are ``on_train_start``, ``on_train_epoch_start``, ``on_before_optimizer_step`` (before gradients
+        are clipped), ``on_train_epoch_end`` and ``on_train_end``.
+        """
+        return ()
+
+    def before_fit(self, module: L.LightningModule) -> None:
+        """See, or change, the module with the weights that this client starts from."""
+
+    def after_fit(self, module: L.LightningModule) -> FitResult:
+        """See, or change, the trained module, and say what travels and stays beside it."""
+        return FitResult()

@@ -1,0 +1,194 @@
+"""`ServerHalf`, what our algorithms add to Flower's strategies: seeded sampling, typed arrays, resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+
+from federated.messages.records import values_of
+from federated.strategy.aggregation import Averaging, as_type
+from shared.runtime.seeding import derive_seed
+
+# Where a partition's number stands in the seed of its row order; no federation has so many partitions.
+_SAMPLE_TRAIN, _SAMPLE_EVALUATE = 2**31 + 1, 2**31 + 2
+
+
+@dataclass(frozen=True)
+class ServerContext:
+    """What an algorithm's server half knows of its run.
+
+    Attributes
+    ----------
+    nodes : sequence of int
+        Node ids by ascending client id.
+    eval_nodes : sequence of int
+        Those that have validation rows.
+    fraction_train, fraction_evaluate : float
+        Shares of the nodes that are sampled.
+    min_train : int
+        At least so many train, or all.
+    round_offset : int
+        Rounds that were done before this start.
+    trained, buffers : frozenset of str
+        Keys of the model's trained parameters, and of its arrays that are no parameters.
+    total_examples : callable
+        The training rows of all clients in a round, from 1, whether they are sampled or not.
+    """
+
+    nodes: Sequence[int]
+    eval_nodes: Sequence[int]
+    seed: int
+    fraction_train: float
+    fraction_evaluate: float
+    min_train: int
+    round_offset: int = 0
+    trained: frozenset[str] = frozenset()
+    buffers: frozenset[str] = frozenset()
+    total_examples: Callable[[int], int] = lambda round: 0
+
+
+class ServerHalf(FedAvg):
+    """A mixin, named before one of Flower's strategies, which still does the aggregation.
+
+    Flower samples with the global ``random`` over node ids that are random themselves, starts every run at
+    round 1, and turns integer buffers into floats; all three are put right around calls of ``super()``.
+
+    Parameters
+    ----------
+    **kwargs
+        Of Flower's strategy.
+    """
+
+    def __init__(self, context: ServerContext, **kwargs: Any) -> None:
+        # Flower sees only the nodes that were sampled here, and takes all of them.
+        super().__init__(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1, **kwargs)
+        self.context = context
+        self.nodes, self.eval_nodes = list(context.nodes), list(context.eval_nodes)
+        self.train_count = _count(len(self.nodes), context.fraction_train, at_least=context.min_train)
+        evaluates = int(context.fraction_evaluate > 0)
+        self.eval_count = _count(len(self.eval_nodes), context.fraction_evaluate, at_least=evaluates)
+        self.sent = ArrayRecord()  # the global model of the round that is under way
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Train messages for the nodes that (seed, round) samples.
+
+        Parameters
+        ----------
+        server_round : int
+            Counted from this start.
+        """
+        self.sent = arrays
+        real_round = server_round + self.context.round_offset
+        seed = derive_seed(self.context.seed, _SAMPLE_TRAIN, real_round)
+        chosen = sample(self.nodes, count=self.train_count, seed=seed)
+        messages = super().configure_train(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
+        more = self.more_records(arrays)
+        for message in messages:
+            for name, record in more.items():
+                message.content[name] = record
+        return messages
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Evaluate messages for the nodes that (seed, round) samples.
+
+        Parameters
+        ----------
+        server_round : int
+            Counted from this start.
+        """
+        real_round = server_round + self.context.round_offset
+        seed = derive_seed(self.context.seed, _SAMPLE_EVALUATE, real_round)
+        chosen = sample(self.eval_nodes, count=self.eval_count, seed=seed)
+        if not chosen:
+            return []
+        return super().configure_evaluate(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Aggregate as Flower's strategy does, and give each array its own type again.
+
+        Parameters
+        ----------
+        replies : iterable of Message
+            Sorted by client.
+
+        Returns
+        -------
+        tuple of ArrayRecord and MetricRecord
+            The whole model; arrays that no reply carries stay as they were.
+        """
+        arrays, metrics = super().aggregate_train(server_round + self.context.round_offset, replies)
+        return None if arrays is None else self.completed(arrays), metrics
+
+    def more_records(self, arrays: ArrayRecord) -> Mapping[str, ArrayRecord]:
+        """The declared records that train messages carry beside the global model, by name."""
+        return {}
+
+    def completed(self, arrays: ArrayRecord) -> ArrayRecord:
+        """Arrays with the types that they were sent with, and those that were sent and not returned."""
+        sent = self.sent.items()
+        return ArrayRecord({k: _cast(arrays[k], old.dtype) if k in arrays else old for k, old in sent})
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """What the algorithm's server half needs to resume, beside the global model."""
+        return {}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]], *, arrays: ArrayRecord) -> None:
+        """Take up `state` again.
+
+        Parameters
+        ----------
+        arrays : ArrayRecord
+            The global model that it belongs to.
+        """
+
+
+class AveragingServer(ServerHalf, Averaging):
+    """The average of the clients' arrays, weighted by their training examples."""
+
+
+def sample(nodes: Sequence[int], *, count: int, seed: int) -> list[int]:
+    """Choose nodes without replacement, a function of the seed and the nodes' order alone.
+
+    Returns
+    -------
+    list of int
+        In the order of ``nodes``.
+    """
+    if count >= len(nodes):
+        return list(nodes)
+    chosen = np.random.default_rng(seed).choice(len(nodes), size=count, replace=False)
+    return [nodes[index] for index in sorted(chosen)]
+
+
+class _Only:
+    """A grid that shows some nodes, to let Flower's strategy build messages for exactly these."""
+
+    def __init__(self, grid: Grid, nodes: Sequence[int]) -> None:
+        self._grid, self._nodes = grid, list(nodes)
+
+    def get_node_ids(self) -> list[int]:
+        return self._nodes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._grid, name)
+
+
+def _count(total: int, fraction: float, *, at_least: int) -> int:
+    return min(total, max(int(total * fraction), at_least))
+
+
+def _cast(array: Array, dtype: str) -> Array:
+    return array if array.dtype == dtype else as_type(values_of(array), dtype)
