@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import Callback
 from centralized.callbacks import EpochProgress
 from centralized.fit import CHECKPOINTS, Subset, Work, fit, load
 from shared.config.config import Config
-from shared.metrics.thresholds import best_threshold, threshold_counts
 from shared.model.weights import read_file
 from shared.runtime.home import Home
 from shared.runtime.run import tracked_run
@@ -97,7 +96,8 @@ def _test(
     learner, datamodule = work.learner, work.datamodule
     threshold = cfg.trainer.fixed_threshold
     if cfg.trainer.threshold == "val" and datamodule.num_examples("val"):
-        threshold = best_threshold(threshold_counts(learner.predict(module, datamodule, "val")))
+        statistics = work.spec.statistics(learner.predict(module, datamodule, "val"))
+        threshold = work.spec.best_threshold(statistics)
     outputs = learner.predict(module, datamodule, "test")
     record_test(
         store,

@@ -36,7 +36,6 @@ from federated.messages.records import (
 )
 from federated.strategy.client_half import ClientContext
 from shared.metrics.point import MetricPoint
-from shared.metrics.thresholds import threshold_counts
 from shared.runtime.errors import DataError, FedtwinError
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import lean_trainer
@@ -180,8 +179,8 @@ def evaluate(message: Message, context: Context) -> Message:
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
         for name, value in spec.values(outputs).items()
     ]
-    thresholds = threshold_counts(outputs) if cfg.trainer.threshold == "val" else None
-    return Message(reply_content(points=points, num_examples=count, thresholds=thresholds), reply_to=message)
+    content = reply_content(points=points, num_examples=count, statistics=spec.statistics(outputs))
+    return Message(content, reply_to=message)
 
 
 def _use_threads(count: int) -> None:

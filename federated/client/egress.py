@@ -27,7 +27,7 @@ from federated.messages.records import (
     POINTS,
     PROFILE,
     SCHEMA,
-    THRESHOLDS,
+    STATISTICS,
     TrainOrder,
     error_content,
 )
@@ -121,7 +121,7 @@ def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared
             kept[name] = _points(record, {*allowed.metrics, *declared.metrics})
         elif name == CLIENT:
             kept[name] = _description(record, allowed)
-        elif name == ERROR or (name == THRESHOLDS and "thresholds" in allowed.counts):
+        elif name == ERROR or (name == STATISTICS and "statistics" in allowed.counts):
             kept[name] = record
     return kept
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from federated.messages.records import (
@@ -20,14 +19,15 @@ from federated.messages.records import (
     POINTS,
     PROFILE,
     SCHEMA,
-    THRESHOLDS,
+    STATISTICS,
     ClientInfo,
 )
 from shared.data.profile import Profile
 from shared.data.schema import Schema
 from shared.metrics.catalogue import BY_SERVER
+from shared.metrics.judge import Judge
 from shared.metrics.point import MetricPoint, Stage
-from shared.metrics.thresholds import THRESHOLD_BINS
+from shared.metrics.statistics import Statistics
 from shared.runtime import errors
 from shared.runtime.errors import FedtwinError, ReplyRejected
 
@@ -155,35 +155,40 @@ def read_points(content: RecordDict, *, stage: Stage, round: int, client_id: int
     return points
 
 
-def read_thresholds(content: RecordDict, *, num_examples: int) -> npt.NDArray[np.int64]:
-    """The threshold counts of an evaluate reply, checked.
+def read_statistics(
+    content: RecordDict, *, judge: Judge, num_examples: int, required: bool
+) -> Statistics | None:
+    """The statistics of an evaluate reply, checked.
 
     Parameters
     ----------
+    judge : ClassificationMetrics
+        Knows their shapes, and what rows can have.
     num_examples : int
         What they must add up to.
-
-    Returns
-    -------
-    ndarray [2, 1000], int64
+    required : bool
+        Whether a reply without them is rejected; a site may keep them to itself.
 
     Raises
     ------
     ReplyRejected
     """
-    record = content.config_records.get(THRESHOLDS)
+    record = content.config_records.get(STATISTICS)
     if record is None:
-        raise ReplyRejected(f"expected a ConfigRecord '{THRESHOLDS}' (trainer.threshold=val)")
+        if required:
+            raise ReplyRejected(f"expected a ConfigRecord '{STATISTICS}' (trainer.threshold=val)")
+        return None
+    packed: dict[str, bytes] = {}
+    for name, value in record.items():
+        if not isinstance(value, bytes):
+            raise ReplyRejected(f"its statistics cannot be read: expected bytes, got {_short(value)}")
+        packed[name] = value
     try:
-        rows = [[_whole(count) for count in _list(record, key)] for key in ("negatives", "positives")]
+        statistics = Statistics.from_bytes(packed, layout=judge.layout)
+        judge.check(statistics, rows=num_examples)
     except ValueError as error:
-        raise ReplyRejected(f"its threshold counts cannot be read: {error}") from None
-    lengths = [len(row) for row in rows]
-    if lengths != [THRESHOLD_BINS, THRESHOLD_BINS]:
-        raise ReplyRejected(f"it has {lengths} threshold counts, expected {THRESHOLD_BINS} of each class")
-    if (total := sum(map(sum, rows))) != num_examples:
-        raise ReplyRejected(f"its threshold counts add up to {total}, expected {num_examples}")
-    return np.array(rows, dtype=np.int64)
+        raise ReplyRejected(f"its statistics do not fit: {error}") from None
+    return statistics
 
 
 def _list(record: ConfigRecord, key: str) -> Sequence[Any]:

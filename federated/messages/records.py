@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from shared.data.profile import Profile
 from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
+from shared.metrics.statistics import Statistics
 from shared.runtime.errors import FedtwinError
 
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
-THRESHOLDS, ERROR = "thresholds", "error"
+STATISTICS, ERROR = "statistics", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
 AGREED = "agreed"
@@ -218,7 +219,7 @@ def reply_content(
     num_examples: int,
     arrays: ArrayRecord | None = None,
     extra: Mapping[str, ArrayRecord] | None = None,
-    thresholds: npt.NDArray[np.int64] | None = None,
+    statistics: Statistics | None = None,
 ) -> RecordDict:
     """A client's reply to a train or evaluate message.
 
@@ -230,8 +231,8 @@ def reply_content(
         The trained parameters.
     extra : mapping of str to ArrayRecord, optional
         Further records that the algorithm declares, by name.
-    thresholds : ndarray [2, 1000], int64, optional
-        From `shared.metrics.thresholds.threshold_counts`.
+    statistics : Statistics, optional
+        Of the validation rows.
     """
     content = RecordDict(
         {
@@ -251,10 +252,9 @@ def reply_content(
         content[ARRAYS] = arrays
     for name, record in (extra or {}).items():
         content[name] = record
-    if thresholds is not None:
-        content[THRESHOLDS] = ConfigRecord(
-            {"negatives": thresholds[0].tolist(), "positives": thresholds[1].tolist()}
-        )
+    if statistics is not None:
+        packed: dict[str, Any] = dict(statistics.to_bytes())
+        content[STATISTICS] = ConfigRecord(packed)
     return content
 
 

@@ -215,9 +215,10 @@ class _Federation:
             intake=ReplyIntake(
                 Contract.of(model, wire=algorithm.wire, max_examples=cfg.federation.max_examples),
                 roster=roster,
-                with_thresholds=cfg.trainer.threshold == "val",
+                judge=self.evaluation.spec,
+                needs_statistics=cfg.trainer.threshold == "val",
             ),
-            metrics=MetricAggregation(roster),
+            metrics=MetricAggregation(roster, judge=self.evaluation.spec),
             recorder=RoundRecorder(self.store, run_id=self.run_id, spec=self.evaluation.spec),
             evaluation=self.evaluation,
             checkpoints=self.checkpoints,

@@ -12,7 +12,7 @@ _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralize
 
 
 def judge_round(
-    progress: Progress, *, means: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, monitor: str
+    progress: Progress, *, aggregates: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, monitor: str
 ) -> str | None:
     """Update a run's progress by the same rules as a centralized run's callbacks.
 
@@ -20,7 +20,7 @@ def judge_round(
     ----------
     progress : Progress
         Its ``round`` is the one that has ended; changed in place.
-    means : mapping of str to mapping
+    aggregates : mapping of str to mapping
         The clients' aggregates: stage to name to value.
 
     Returns
@@ -30,9 +30,9 @@ def judge_round(
     """
     monitor, mode = cfg.monitored(monitor)
     stage, _, name = monitor.partition("/")
-    value = means.get(stage, {}).get(name)
+    value = aggregates.get(stage, {}).get(name)
     _choose(progress, value, mode=mode)
-    loss = means.get("val", {}).get("loss")
+    loss = aggregates.get("val", {}).get("loss")
     if cfg.scheduler.name == "plateau" and loss is not None:
         _slow_down(progress, loss, cfg=cfg.scheduler)
     if value is None or not _is_stale(progress, value, cfg=cfg.early_stopping, mode=mode):

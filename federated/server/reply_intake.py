@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from flwr.app import Message
 
-from federated.messages.parse import read_points, read_thresholds
+from federated.messages.parse import read_points, read_statistics
 from federated.messages.validate import Contract, check_reply
 from federated.server.roster import Roster
+from shared.metrics.judge import Judge
 from shared.metrics.point import MetricPoint, Stage
+from shared.metrics.statistics import Statistics
 from shared.runtime.errors import ReplyRejected
 
 
@@ -21,12 +21,12 @@ class CheckedReply:
 
     Attributes
     ----------
-    thresholds : ndarray [2, 1000], int64, or None
-        Counts of probabilities by label, if they were asked for.
+    statistics : Statistics or None
+        Of the validation rows; None if the reply is about training, or the site keeps them to itself.
     """
 
     points: list[MetricPoint]
-    thresholds: npt.NDArray[np.int64] | None = None
+    statistics: Statistics | None = None
 
 
 class ReplyIntake:
@@ -34,12 +34,15 @@ class ReplyIntake:
 
     Parameters
     ----------
-    with_thresholds : bool
-        Whether replies about validation rows must carry threshold counts (``trainer.threshold=val``).
+    needs_statistics : bool
+        Whether replies about validation rows without statistics are rejected (``trainer.threshold=val``).
     """
 
-    def __init__(self, contract: Contract, *, roster: Roster, with_thresholds: bool) -> None:
-        self.contract, self.roster, self.with_thresholds = contract, roster, with_thresholds
+    def __init__(
+        self, contract: Contract, *, roster: Roster, judge: Judge, needs_statistics: bool
+    ) -> None:
+        self.contract, self.roster, self.judge = contract, roster, judge
+        self.needs_statistics = needs_statistics
 
     def read(self, reply: Message, *, stage: Stage, round: int, client_id: int) -> CheckedReply:
         """Check one reply.
@@ -51,8 +54,11 @@ class ReplyIntake:
         announced = self.roster.num_examples(client_id, stage=stage, round=round)
         check_reply(reply.content, contract=self.contract, announced=announced, trained=stage == "train")
         points = read_points(reply.content, stage=stage, round=round, client_id=client_id)
-        if stage == "train" and (missing := {*self.contract.metrics} - {point.name for point in points}):
-            raise ReplyRejected(f"its metrics lack {', '.join(sorted(missing))}, which the algorithm declares")
-        if stage == "val" and self.with_thresholds:
-            return CheckedReply(points, read_thresholds(reply.content, num_examples=announced))
-        return CheckedReply(points)
+        if stage == "train":
+            if missing := {*self.contract.metrics} - {point.name for point in points}:
+                raise ReplyRejected(f"its metrics lack {', '.join(sorted(missing))}, which the algorithm declares")
+            return CheckedReply(points)
+        statistics = read_statistics(
+            reply.content, judge=self.judge, num_examples=announced, required=self.needs_statistics
+        )
+        return CheckedReply(points, statistics)

@@ -59,6 +59,7 @@ class Rounds:
         self.intake, self.metrics, self.recorder = intake, metrics, recorder
         self.evaluation, self.checkpoints, self.progress = evaluation, checkpoints, progress
         self.strategy, self.train_config, self.say = strategy, train_config, say
+        self._silent: list[str] = []
 
     @property
     def round(self) -> int:
@@ -104,6 +105,13 @@ class Rounds:
             )
         # Only now: a run that is resumed after a failed round aggregates that round again.
         self.recorder.add_aggregates(self.metrics.aggregate(stage, round=self.round))
+        silent = self.metrics.without_statistics()
+        if stage == "val" and silent and silent != self._silent:
+            self.say(
+                f"round {self.round}: validation metrics are means over the clients, weighted by their rows: "
+                f"no statistics from {', '.join(silent)} (may_leave.counts in site.yaml)"
+            )
+        self._silent = silent if stage == "val" else self._silent
 
     def close(self, arrays: ArrayRecord, *, before_training: bool = False) -> MetricRecord:
         """Evaluate the new global model centrally, keep it, and decide whether to continue.
@@ -140,7 +148,8 @@ class Rounds:
         if number:
             self.recorder.add_round(number)
         shown = ("loss", self.evaluation.spec.client_metric)
-        self.say(f"round {number}/{total}  {_shown(values, self.metrics.means.get('val', {}), names=shown)}")
+        told = _shown(values, self.metrics.aggregates.get("val", {}), names=shown)
+        self.say(f"round {number}/{total}  {told}")
         reason = self._judge(number) if number else None
         self.metrics.clear()
         self.recorder.begin_round()
@@ -151,10 +160,14 @@ class Rounds:
     def _judge(self, number: int) -> str | None:
         progress = self.progress
         progress.round = number
-        if (threshold := self.metrics.threshold()) is not None:
-            progress.threshold = threshold
+        statistics = self.metrics.statistics()
+        if self.cfg.trainer.threshold == "val" and statistics is not None:
+            progress.threshold = self.metrics.judge.best_threshold(statistics)
         reason = judge_round(
-            progress, means=self.metrics.means, cfg=self.cfg.trainer, monitor=self.evaluation.spec.monitor
+            progress,
+            aggregates=self.metrics.aggregates,
+            cfg=self.cfg.trainer,
+            monitor=self.evaluation.spec.monitor,
         )
         self.train_config[LR_SCALE] = progress.lr_scale
         # After the rows: a crash in between repeats this round, whose rows are then already there.

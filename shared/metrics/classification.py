@@ -8,19 +8,22 @@ never 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.metrics.averages import Bools, Floats, defined, mean_over_classes, rates
+from shared.metrics.binned_ranking import BINS, bin_scores, binned_areas, in_thousandths
 from shared.metrics.catalogue import CLASSIFICATION, default_monitor
 from shared.metrics.outputs import Outputs
 from shared.metrics.ranking import rank
 from shared.metrics.spec import MetricSpec
+from shared.metrics.statistics import Layout, Statistics
+from shared.metrics.thresholds import best_threshold
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 CALIBRATION_BINS = 15
 LEAST_PROBABILITY = 1e-12  # of the true class, in the loss: a certain mistake has a finite one
@@ -125,6 +128,90 @@ class ClassificationMetrics:
         counts = np.bincount(pairs, minlength=self.num_classes**2).astype(np.int64)
         return counts.reshape(self.num_classes, self.num_classes)
 
+    @cached_property
+    def layout(self) -> dict[str, Layout]:
+        """The arrays of `statistics`."""
+        classes = self.num_classes
+        return {
+            "confusion": Layout((classes, classes), counts=True),
+            "ranking": Layout((len(self.measured_classes), 2, BINS), counts=True),
+            "loss": Layout((1,), counts=False),
+            "calibration": Layout((CALIBRATION_BINS + 1,), counts=False),
+        }
+
+    def statistics(self, outputs: Outputs) -> Statistics:
+        """What a client tells of its rows; those of several clients add up, and `pooled` reads the sum.
+
+        Returns
+        -------
+        Statistics
+            ``confusion`` (at the outputs' own threshold), ``ranking`` (`shared.metrics.binned_ranking`), the sum
+            of the losses, and of each calibration bin the sum of outcome minus confidence.
+        """
+        probabilities, targets = self._checked(outputs)
+        ranking = [bin_scores(probabilities[:, k], targets == k) for k in self.measured_classes]
+        return Statistics(
+            {
+                "confusion": self.confusion(outputs),
+                "ranking": np.stack(ranking),
+                "loss": self.losses(outputs).sum(keepdims=True),
+                "calibration": self.surpluses(outputs).sum(axis=0),
+            }
+        )
+
+    def pooled(self, statistics: Statistics) -> dict[str, float]:
+        """The metrics of all rows that were added up, as `values` has them, without the rows.
+
+        Returns
+        -------
+        dict of str to float
+            Exact but for AUROC and average precision, whose error is that of the bins.
+        """
+        confusion = statistics["confusion"].astype(np.float64)
+        rows, classes = confusion.sum(), self.measured_classes
+        positives = confusion.sum(axis=1)[None, classes]
+        ranked = np.array([binned_areas(counts) for counts in statistics["ranking"]])
+        areas, average_precisions = ranked.T[:, None, :]
+        values = {
+            "auroc": mean_over_classes(areas, positives > 0),
+            "accuracy": np.trace(confusion)[None] / rows,
+            "loss": statistics["loss"] / rows,
+            **rates(
+                correct=confusion.diagonal()[None, classes],
+                claimed=confusion.sum(axis=0)[None, classes],
+                positives=positives,
+            ),
+            "average_precision": mean_over_classes(average_precisions, positives > 0),
+            "calibration_error": np.abs(statistics["calibration"]).sum(keepdims=True) / rows,
+        }
+        return defined({name: float(values[name][0]) for name in self.names})
+
+    def check(self, statistics: Statistics, *, rows: int) -> None:
+        """Make sure that statistics are of so many rows, and that they do not contradict themselves.
+
+        Raises
+        ------
+        ValueError
+            Says which array is wrong.
+        """
+        confusion, ranking = statistics["confusion"], statistics["ranking"]
+        if (total := int(confusion.sum())) != rows:
+            raise ValueError(f"confusion adds up to {total}, expected {rows}")
+        positives = confusion.sum(axis=1)[self.measured_classes]
+        told = ranking.sum(axis=2)
+        if not np.array_equal(told, np.stack([rows - positives, positives], axis=1)):
+            raise ValueError(f"ranking adds up to {told.tolist()}, which does not fit confusion")
+        (loss,) = statistics["loss"]
+        if not 0 <= loss <= rows * -np.log(LEAST_PROBABILITY) * (1 + 1e-9):
+            raise ValueError(f"loss is {loss:.6g}, which {rows} rows cannot have")
+        if not (np.abs(statistics["calibration"]) <= rows).all():
+            raise ValueError(f"calibration has a bin beyond {rows}, which so many rows cannot have")
+
+    def best_threshold(self, statistics: Statistics) -> float:
+        """The threshold of two classes that decides best on the rows, see `shared.metrics.thresholds`."""
+        assert self.num_classes == 2
+        return best_threshold(in_thousandths(statistics["ranking"][0]))
+
     def predicted(self, outputs: Outputs) -> Ints:
         """The predicted class of each row.
 
@@ -185,38 +272,3 @@ def calibration_bins(confidence: Floats) -> NDArray[np.intp]:
     """The calibration bin of each confidence, from 0 to `CALIBRATION_BINS`."""
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     return np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS)
-
-
-def rates(*, correct: Floats, claimed: Floats, positives: Floats) -> dict[str, Floats]:
-    """Precision, recall and F1 from counts.
-
-    Parameters
-    ----------
-    correct, claimed, positives : ndarray [R, classes], float64
-        Rows rightly predicted as each class, predicted as it, and of it.
-    """
-    present = positives > 0
-    return {
-        "precision": mean_over_classes(_ratio(correct, claimed), present),
-        "recall": mean_over_classes(_ratio(correct, positives), present),
-        "f1": mean_over_classes(_ratio(2 * correct, positives + claimed), present),
-    }
-
-
-def mean_over_classes(values: Floats, present: Bools) -> Floats:
-    """The mean over the classes that occur, [R] of [R, classes]; NaN where there is none."""
-    # a class that is the whole resample has no negatives: its AUROC alone is NaN
-    counted = present & ~np.isnan(values)
-    count = counted.sum(axis=1)
-    summed = np.where(counted, values, 0.0).sum(axis=1)
-    mean: Floats = np.divide(summed, count, out=np.full(len(values), np.nan), where=count > 0)
-    return mean
-
-
-def defined(values: Mapping[str, float]) -> dict[str, float]:
-    """The values that are not NaN."""
-    return {name: value for name, value in values.items() if not np.isnan(value)}
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

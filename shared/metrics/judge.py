@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from shared.metrics.outputs import Outputs
     from shared.metrics.spec import MetricSpec
+    from shared.metrics.statistics import Layout, Statistics
 
     Floats = NDArray[np.float64]
 
@@ -43,4 +44,31 @@ class Judge(Protocol):
 
     def values(self, outputs: Outputs) -> dict[str, float]:
         """The metrics that are defined, each row counted once."""
+        ...
+
+    @property
+    def layout(self) -> dict[str, Layout]:
+        """The arrays of `statistics`."""
+        ...
+
+    def statistics(self, outputs: Outputs) -> Statistics:
+        """What a client tells of its rows; those of several clients add up, and `pooled` reads the sum."""
+        ...
+
+    def pooled(self, statistics: Statistics) -> dict[str, float]:
+        """The metrics of all rows that were added up, as `values` has them, without the rows."""
+        ...
+
+    def check(self, statistics: Statistics, *, rows: int) -> None:
+        """Make sure that statistics are of so many rows, and that they do not contradict themselves.
+
+        Raises
+        ------
+        ValueError
+            Says which array is wrong.
+        """
+        ...
+
+    def best_threshold(self, statistics: Statistics) -> float:
+        """The threshold that decides best on the rows; asked only where a threshold may be chosen."""
         ...

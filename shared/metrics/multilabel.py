@@ -142,6 +142,10 @@ class MultiLabelMetrics:
         }
         return defined({name: float(values[name][0]) for name in self.names})
 
+    def best_threshold(self, statistics: Statistics) -> float:
+        """Not for this task."""
+        raise NotImplementedError
+
     def check(self, statistics: Statistics, *, rows: int) -> None:
         """Make sure that statistics are of so many rows, and that they do not contradict themselves.
 

@@ -79,6 +79,10 @@ class RegressionMetrics:
         found = _values(rows=rows, absolute=absolute, squared=squared, total=total, total_squared=total_squared)
         return defined({name: float(value[0]) for name, value in found.items()})
 
+    def best_threshold(self, statistics: Statistics) -> float:
+        """Not for this task."""
+        raise NotImplementedError
+
     def check(self, statistics: Statistics, *, rows: int) -> None:
         """Make sure that statistics are of so many rows, and that they do not contradict themselves.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.metrics.classification import Floats
+from shared.metrics.averages import Floats
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.judge import Judge
 from shared.metrics.outputs import Outputs

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from shared.metrics.classification import ClassificationMetrics, Floats
+from shared.metrics.averages import Floats
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.headline import format_value
 from shared.metrics.outputs import Outputs
 from simulations.report.figure_style import LINES, calm, colour_of, plain, shade_scale, shaded, state

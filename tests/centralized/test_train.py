@@ -17,7 +17,6 @@ from centralized.fit import CHECKPOINTS
 from centralized.train import Subset
 from shared.data.images.dataset import load_images
 from shared.metrics.classification import ClassificationMetrics
-from shared.metrics.thresholds import best_threshold, threshold_counts
 from shared.runtime.errors import ConfigError, DivergedError
 
 CPU = torch.device("cpu")
@@ -96,7 +95,8 @@ def test_a_threshold_from_the_validation_rows(run, make_config, home, checkpoint
     module.load_state_dict(checkpoint(row, "best")["state_dict"])
     data = load_images(cfg.data, cache_dir=home.cache)
     scores = predict(module.network, ImageDataModule(data, cfg=cfg.data, seed=1), "val", device=CPU)
-    assert row.summary["threshold"] == best_threshold(threshold_counts(scores))
+    judge = ClassificationMetrics(2)
+    assert row.summary["threshold"] == judge.best_threshold(judge.statistics(scores))
     assert run("trainer.threshold=0.3", "trainer.max_epochs=1").summary["threshold"] == 0.3
 
 

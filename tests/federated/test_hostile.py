@@ -23,7 +23,7 @@ from federated.messages.records import (
     METRICS,
     NUM_EXAMPLES,
     POINTS,
-    THRESHOLDS,
+    STATISTICS,
     ClientInfo,
     arrays_of,
     reply_content,
@@ -41,7 +41,10 @@ from federated.strategy.server_half import AveragingServer, ServerContext
 from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.data.schema import Schema
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
+from shared.metrics.statistics import Statistics
 from shared.model.classifier import LitClassifier
 from shared.runtime.home import Home
 from shared.tracking.store import Store
@@ -250,20 +253,28 @@ def test_a_reply_in_which_only_the_points_are_bad_stores_none_of_them(federate: 
     assert run.rounds[0].failed[2].startswith("train: ")  # it failed twice; the first is told
 
 
-def test_threshold_counts_are_checked_before_they_are_added(federate: Federate) -> None:
-    def counts(content: RecordDict, where: Asked) -> RecordDict:
+def test_statistics_are_checked_before_they_are_added(federate: Federate) -> None:
+    judge = ClassificationMetrics(2)
+
+    def told(content: RecordDict, where: Asked) -> RecordDict:
         if where.kind == "evaluate":
             size = [10, 20, 30][where.client_id]
-            # Rightly: class 0 at 0.2, class 1 at 0.8. Client 2 says that it has a million rows at 1.
-            low, high = ([0] * 200 + [size // 2] + [0] * 799, [0] * 800 + [size // 2] + [0] * 199)
-            many = [0] * 999 + [10**6]
-            negatives, positives = (many, many) if where.client_id == 2 else (low, high)
-            content[THRESHOLDS] = ConfigRecord({"negatives": negatives, "positives": positives})
+            # Rightly: class 0 at 0.2, class 1 at 0.8. Client 2 says that it has a million rows.
+            ones = np.array([0.2, 0.8] * (size // 2))
+            outputs = Outputs(np.stack([1 - ones, ones], axis=1), np.array([0, 1] * (size // 2)))
+            statistics = judge.statistics(outputs)
+            if where.client_id == 2:
+                statistics = Statistics({**statistics.arrays, "confusion": np.full((2, 2), 250_000)})
+            content[STATISTICS] = ConfigRecord(dict(statistics.to_bytes()))
         return content
 
-    run = federate("trainer.threshold=val", client_app=toy_app(reply=counts))
+    run = federate("trainer.threshold=val", client_app=toy_app(reply=told))
     assert run.row.summary["threshold"] == 0.5
-    assert "threshold counts add up to 2000000, expected 30" in run.rounds[0].failed[2]
+    assert "confusion adds up to 1000000, expected 30" in run.rounds[0].failed[2]
+    pooled = {
+        row.name: row for row in run.store.metrics.of_run(run.id) if row.round == 1 and row.client_id is None
+    }
+    assert (pooled["recall"].value, pooled["recall"].num_examples) == (1.0, 30)
     silent = federate("trainer.threshold=val", client_app=toy_app())
     assert set(silent.rounds[0].failed) == {0, 1, 2}
     assert silent.row.summary["threshold"] == 0.5
@@ -295,7 +306,7 @@ KEYS = st.sampled_from(
         "\ud800",
     ]
 )
-RECORDS = st.sampled_from([METRICS, POINTS, THRESHOLDS, ARRAYS, "more", "error", ""])
+RECORDS = st.sampled_from([METRICS, POINTS, STATISTICS, ARRAYS, "more", "error", ""])
 DTYPES = st.sampled_from(["float32", "float64", "int64", ">f4", "object", "O", "", "no such type"])
 SHAPES = st.one_of(
     st.sampled_from([(), (1,), (10**12,), (-1,), (2, 4)]), st.lists(st.integers(), max_size=3).map(tuple)
@@ -388,9 +399,10 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         intake=ReplyIntake(
             Contract.of(ModelLayout.of(arrays_of(module.network)), max_examples=1000),
             roster=roster,
-            with_thresholds=True,
+            judge=module.spec,
+            needs_statistics=True,
         ),
-        metrics=MetricAggregation(roster),
+        metrics=MetricAggregation(roster, judge=module.spec),
         recorder=RoundRecorder(
             store, run_id=store.runs.create(name="fuzz", training_mode="federated", config={}, seed=0)
         ),
@@ -407,13 +419,12 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
 
 def good(rounds: Rounds, kind: str) -> RecordDict:
     stage: Any = "train" if kind == MessageType.TRAIN else "val"
-    counts = np.zeros((2, 1000), dtype=np.int64)
-    counts[0, 0] = 7
+    outputs = Outputs(np.array([[0.75, 0.25]] * 7), np.array([0, 1, 0, 1, 0, 1, 1]))
     return reply_content(
         points=[MetricPoint(stage, "loss", 0.5, epoch=1), MetricPoint(stage, "accuracy", 0.5, epoch=1)],
         num_examples=7,
         arrays=arrays_of(rounds.evaluation.module.network) if kind == MessageType.TRAIN else None,
-        thresholds=counts if kind == MessageType.EVALUATE else None,
+        statistics=rounds.metrics.judge.statistics(outputs) if kind == MessageType.EVALUATE else None,
     )
 
 

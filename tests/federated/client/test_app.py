@@ -13,7 +13,16 @@ from flwr.app import Message, MessageType, RecordDict
 
 from federated.client.app import app
 from federated.messages.parse import read_error, read_info, read_points
-from federated.messages.records import ARRAYS, CONFIG, METRICS, POINTS, TrainOrder, arrays_of, state_of
+from federated.messages.records import (
+    ARRAYS,
+    CONFIG,
+    METRICS,
+    POINTS,
+    STATISTICS,
+    TrainOrder,
+    arrays_of,
+    state_of,
+)
 from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.runtime.errors import DataError, FederationError, PartitionError, QuorumError
@@ -90,7 +99,7 @@ def test_16_bits_are_sent_as_32(make_config: MakeConfig, home: Home) -> None:
 
 def test_evaluation_sends_no_arrays(make_config: MakeConfig, home: Home) -> None:
     content = ask(make_config(), MessageType.EVALUATE, round=1)
-    assert sorted(content) == [METRICS, POINTS]
+    assert sorted(content) == [METRICS, POINTS, STATISTICS]
     assert content.metric_records[METRICS] == {"num-examples": 20}
     names = {point.name for point in read_points(content, stage="val", round=1, client_id=0)}
     assert {"loss", "accuracy", "recall", "auroc"} <= names
@@ -163,10 +172,14 @@ def test_clients_of_one_class_leave_out_what_is_undefined(federate: Federate) ->
         "federation.num_rounds=1",
     )
     assert run.row.status == "completed"
+    rows = run.store.metrics.of_run(run.id)
     for stage in ("train", "val"):
-        names = {row.name for row in run.store.metrics.of_run(run.id) if row.stage == stage}
+        names = {row.name for row in rows if row.stage == stage and row.client_id is not None}
         assert {"loss", "accuracy"} <= names
-        assert not {"auroc", "average_precision"} & names
+        assert "auroc" not in names
+    # The federation's own are of the rows of both.
+    (auroc,) = (row for row in rows if row.stage == "val" and row.name == "auroc")
+    assert (auroc.client_id, auroc.num_examples) == (None, 40)
     assert "auroc" in run.row.summary["test"]
 
 

@@ -103,13 +103,11 @@ def test_each_part_of_a_profile_is_let_out_by_its_own_name() -> None:
         assert found == Profile(**{kept: getattr(profile, kept)})
 
 
-def test_threshold_counts_stay_where_they_are_not_listed(
-    make_config: MakeConfig, home: Home, site_file: Any
-) -> None:
-    cfg = make_config("trainer.threshold=val")
+def test_statistics_stay_where_they_are_not_listed(make_config: MakeConfig, home: Home, site_file: Any) -> None:
+    cfg = make_config()
     listed = ask(cfg, MessageType.EVALUATE, site_file(), round=1)
     kept = ask(cfg, MessageType.EVALUATE, site_file(counts=["num_examples", "num_val"]), round=1)
-    assert set(listed) - set(kept) == {"thresholds"}
+    assert set(listed) - set(kept) == {"statistics"}
 
 
 def test_nothing_that_is_not_known_leaves() -> None:

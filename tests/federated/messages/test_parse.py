@@ -1,4 +1,4 @@
-"""Points, threshold counts, descriptions and errors from clients: what is read, and what is rejected."""
+"""Points, statistics, descriptions and errors from clients: what is read, and what is rejected."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from federated.messages.parse import (
     read_error,
     read_info,
     read_points,
-    read_thresholds,
+    read_statistics,
     telling_line_first,
 )
 from federated.messages.records import (
     CLIENT,
     ERROR,
     POINTS,
-    THRESHOLDS,
+    STATISTICS,
     ClientInfo,
     error_content,
     reply_content,
 )
 from shared.data.profile import Profile
 from shared.data.schema import Schema
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import DivergedError, FedtwinError, PartitionError, ReplyRejected
 
@@ -115,38 +117,43 @@ def test_no_points_at_all() -> None:
         read_points(RecordDict(), stage="val", round=1, client_id=0)
 
 
-def thresholds(negatives: Any, positives: Any, *, num_examples: int = 4) -> Any:
+JUDGE = ClassificationMetrics(2)
+KNOWN = JUDGE.statistics(Outputs(np.array([[0.25, 0.75]] * 4), np.array([0, 1, 1, 0]))).to_bytes()
+
+
+def statistics(*, required: bool = True, num_examples: int = 4, **changes: Any) -> Any:
     record = ConfigRecord()
-    record.__dict__["_data"].update({"negatives": negatives, "positives": positives})
-    return read_thresholds(RecordDict({THRESHOLDS: record}), num_examples=num_examples)
+    record.__dict__["_data"].update({**KNOWN, **changes})
+    content = RecordDict({STATISTICS: record})
+    return read_statistics(content, judge=JUDGE, num_examples=num_examples, required=required)
 
 
-def test_threshold_counts() -> None:
-    row = [1, 1, *[0] * 998]
-    assert np.array_equal(thresholds(row, row), np.array([row, row]))
+def test_statistics() -> None:
+    assert statistics()["confusion"].tolist() == [[0, 2], [0, 2]]
 
 
 @pytest.mark.parametrize(
-    ("negatives", "reason"),
+    ("changes", "reason"),
     [
-        ([1] * 999, "it has [999, 1000] threshold counts"),
-        ([], "it has [0, 1000] threshold counts"),
-        ([5, *[0] * 999], "add up to 5, expected 4"),
-        ([-1, *[0] * 999], "expected a whole number"),
-        ([0.5] * 1000, "expected a whole number"),
-        ([2**63] * 1000, "expected a whole number"),
-        ("x", "'negatives' must be a list"),
-        (None, "'negatives' must be a list"),
+        ({"more": b""}, "expected the statistics"),
+        ({"confusion": "x"}, "expected bytes, got 'x'"),
+        ({"confusion": [1, 2]}, "expected bytes"),
+        ({"confusion": b"x"}, "confusion cannot be read"),
+        ({"loss": np.array([np.nan]).tobytes()}, "loss has sums that are not finite"),
+        ({"loss": np.array([-1.0]).tobytes()}, "loss is -1"),
+        ({"num_examples": 5}, "confusion adds up to 4, expected 5"),
     ],
 )
-def test_rejected_threshold_counts(negatives: Any, reason: str) -> None:
+@pytest.mark.parametrize("required", [True, False])
+def test_rejected_statistics(changes: dict[str, Any], reason: str, required: bool) -> None:
     with pytest.raises(ReplyRejected, match=re.escape(reason)):
-        thresholds(negatives, [0] * 1000)
+        statistics(required=required, **changes)
 
 
-def test_threshold_counts_that_were_asked_for_must_come() -> None:
-    with pytest.raises(ReplyRejected, match="expected a ConfigRecord 'thresholds'"):
-        read_thresholds(RecordDict(), num_examples=4)
+def test_a_site_may_keep_its_statistics_unless_they_are_needed() -> None:
+    assert read_statistics(RecordDict(), judge=JUDGE, num_examples=4, required=False) is None
+    with pytest.raises(ReplyRejected, match="expected a ConfigRecord 'statistics'"):
+        read_statistics(RecordDict(), judge=JUDGE, num_examples=4, required=True)
 
 
 INFO = ClientInfo(

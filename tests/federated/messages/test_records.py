@@ -12,7 +12,7 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from torch import nn
 
-from federated.messages.parse import read_points, read_thresholds
+from federated.messages.parse import read_points, read_statistics
 from federated.messages.records import (
     CONFIG,
     SERVER_ROUND,
@@ -28,6 +28,8 @@ from federated.messages.records import (
 )
 from federated.messages.validate import Contract, check_reply
 from federated.messages.wire import ModelLayout
+from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
 
 
@@ -109,14 +111,14 @@ def over_the_wire(content: RecordDict) -> RecordDict:
 
 def test_flowers_wire_keeps_what_the_contract_asks_for() -> None:
     arrays = arrays_of(network())
-    counts = np.zeros((2, 1000), dtype=np.int64)
-    counts[1, 3] = 4
+    judge = ClassificationMetrics(2)
+    outputs = Outputs(np.array([[0.25, 0.75]] * 4), np.array([0, 1, 1, 0]))
     content = over_the_wire(
         reply_content(
             points=[MetricPoint("val", "loss", 0.1 + 0.2, num_examples=4)],
             num_examples=4,
             arrays=arrays,
-            thresholds=counts,
+            statistics=judge.statistics(outputs),
         )
     )
     check_reply(
@@ -125,7 +127,9 @@ def test_flowers_wire_keeps_what_the_contract_asks_for() -> None:
     assert content.array_records["arrays"] == arrays
     (point,) = read_points(content, stage="val", round=1, client_id=0)
     assert (point.name, point.value, point.epoch, point.num_examples) == ("loss", 0.1 + 0.2, None, 4)
-    assert np.array_equal(read_thresholds(content, num_examples=4), counts)
+    statistics = read_statistics(content, judge=judge, num_examples=4, required=True)
+    assert statistics is not None
+    assert judge.pooled(statistics) == pytest.approx(judge.values(outputs))
     empty = over_the_wire(reply_content(points=[], num_examples=4))
     assert read_points(empty, stage="val", round=1, client_id=0) == []
 

@@ -16,7 +16,7 @@ from federated.client.app import app
 from federated.messages.records import CONFIG, LR_SCALE
 from federated.server.app import main
 from shared.data.images.dataset import load_images
-from shared.metrics.thresholds import best_threshold, threshold_counts
+from shared.metrics.classification import ClassificationMetrics
 from shared.model.backbones import build_network
 from shared.runtime.errors import (
     ConfigError,
@@ -212,7 +212,8 @@ def test_the_threshold_is_that_of_pooled_validation_rows(
     network.load_state_dict(run.weights(test_model))
     pooled = ImageDataModule(load_images(cfg.data, cache_dir=home.cache), cfg=cfg.data, seed=0)
     scores = predict(network, pooled, "val", device=torch.device("cpu"))
-    assert run.row.summary["threshold"] == best_threshold(threshold_counts(scores)) != 0.5
+    judge = ClassificationMetrics(2)
+    assert run.row.summary["threshold"] == judge.best_threshold(judge.statistics(scores)) != 0.5
 
 
 def test_a_fixed_threshold_is_used(federate: Federate) -> None:

@@ -29,8 +29,8 @@ def follow(values: Series, cfg: TrainerConfig, *, name: str = "accuracy") -> tup
     progress, reasons = Progress(), []
     for number, value in enumerate(values, start=1):
         progress.round = number
-        means = {} if value is None else {"val": {name: value}}
-        reasons.append(judge_round(progress, means=means, cfg=cfg, num_classes=10))
+        aggregates = {} if value is None else {"val": {name: value}}
+        reasons.append(judge_round(progress, aggregates=aggregates, cfg=cfg, num_classes=10))
     return progress, reasons
 
 
@@ -86,7 +86,7 @@ def test_the_plateau_is_torchs(trainer: TrainerConfig) -> None:
     for number, loss in enumerate(losses, start=1):
         theirs.step(loss)
         progress.round = number
-        judge_round(progress, means={"val": {"loss": loss}}, cfg=trainer, num_classes=10)
+        judge_round(progress, aggregates={"val": {"loss": loss}}, cfg=trainer, num_classes=10)
         assert progress.lr_scale == pytest.approx(optimizer.param_groups[0]["lr"])
     assert progress.lr_scale == pytest.approx(1e-3)
 

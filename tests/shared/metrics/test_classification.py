@@ -11,7 +11,8 @@ from sklearn import metrics as sk
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 from torchmetrics.functional import classification as tm
 
-from shared.metrics.classification import ClassificationMetrics, Floats
+from shared.metrics.averages import Floats
+from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 
 

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from shared.metrics.binned_ranking import in_thousandths
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
-from shared.metrics.thresholds import best_threshold, threshold_counts
+from shared.metrics.thresholds import best_threshold
+
+
+def threshold_counts(outputs: Outputs) -> NDArray[np.int64]:
+    return in_thousandths(ClassificationMetrics(2).statistics(outputs)["ranking"][0])
 
 
 def binary(probabilities: list[float], labels: list[int]) -> Outputs:
