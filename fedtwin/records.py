@@ -126,8 +126,8 @@ class Comparison:
         TrackingError
             It is not a finished comparison, or one of its runs was deleted.
         """
+        from shared.metrics.headline import summary_sentence
         from simulations.gap.stored import gap_rows
-        from simulations.gap.wording import summary_sentence
 
         rows = gap_rows(run.row.summary)
         if not rows:

@@ -49,7 +49,10 @@ class MetricAggregation:
         points = self._means(stage, round=round)
         statistics = self.statistics() if stage == "val" else None
         if statistics is not None:
-            rows = int(statistics["confusion"].sum())
+            rows = sum(
+                self.roster.num_examples(client_id, stage=stage, round=round)
+                for client_id in self._replies[stage]
+            )
             others = [point for point in points if point.name not in self.judge.names]
             points = [
                 MetricPoint(stage=stage, name=name, value=value, round=round, num_examples=rows)

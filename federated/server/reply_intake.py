@@ -38,9 +38,7 @@ class ReplyIntake:
         Whether replies about validation rows without statistics are rejected (``trainer.threshold=val``).
     """
 
-    def __init__(
-        self, contract: Contract, *, roster: Roster, judge: Judge, needs_statistics: bool
-    ) -> None:
+    def __init__(self, contract: Contract, *, roster: Roster, judge: Judge, needs_statistics: bool) -> None:
         self.contract, self.roster, self.judge = contract, roster, judge
         self.needs_statistics = needs_statistics
 
@@ -56,7 +54,9 @@ class ReplyIntake:
         points = read_points(reply.content, stage=stage, round=round, client_id=client_id)
         if stage == "train":
             if missing := {*self.contract.metrics} - {point.name for point in points}:
-                raise ReplyRejected(f"its metrics lack {', '.join(sorted(missing))}, which the algorithm declares")
+                raise ReplyRejected(
+                    f"its metrics lack {', '.join(sorted(missing))}, which the algorithm declares"
+                )
             return CheckedReply(points)
         statistics = read_statistics(
             reply.content, judge=self.judge, num_examples=announced, required=self.needs_statistics

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.config.problems import problem_lines
+from shared.config.stored import upgrade
 from shared.config.task import TaskConfig
+from shared.data.schema import Schema
 from shared.runtime.components import load_component
 from shared.runtime.errors import ConfigError, bullet_list
 
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
-    from shared.data.schema import Schema
     from shared.tasks.base import Learner, TaskSpec
+    from shared.tracking.rows import RunRow
 
 
 class Task:
@@ -68,3 +71,20 @@ def learner_of(cfg: RunConfig, *, may_run: Collection[str] = ()) -> Learner:
     ConfigError
     """
     return load_task(cfg.task, may_run=may_run).learner(cfg)
+
+
+def spec_of_run(run: RunRow) -> TaskSpec:
+    """What is measured, told and shown of a stored run; imports no torch.
+
+    Raises
+    ------
+    ConfigError
+        Its task may not run here.
+    """
+    config = upgrade(run.config)
+    stored = run.summary.get("schema")
+    classes = run.summary.get("classes") or [
+        str(number) for number in range(len(run.summary.get("confusion") or ()))
+    ]
+    schema = Schema.from_json(json.dumps(stored)) if stored else Schema(classes=tuple(classes))
+    return load_task(TaskConfig.model_validate(config["task"])).spec(schema)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
 
-import lightning as L
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers.logger import Logger
@@ -72,7 +71,7 @@ class LeanTrainer(Fabric):
 
     def fit(
         self,
-        module: L.LightningModule,
+        module: Any,
         *,
         datamodule: Any,
         max_epochs: int,
@@ -88,7 +87,7 @@ class LeanTrainer(Fabric):
         loader = datamodule.train_dataloader()
         self.datamodule, self.max_epochs, self.current_epoch = datamodule, max_epochs, 0
         self.estimated_stepping_batches = max_epochs * len(loader)
-        datamodule.trainer = module.fabric = self  # type: ignore[assignment]
+        datamodule.trainer = module.fabric = self
         self._precision.convert_module(module).train()
         if module.device != self.device:  # to look at every tensor takes a millisecond
             module.to(self.device)
@@ -119,12 +118,12 @@ class LeanTrainer(Fabric):
         self._tell("on_train_end", module)
         self.training = False
 
-    def _before_step(self, module: L.LightningModule, optimizer: torch.optim.Optimizer) -> None:
+    def _before_step(self, module: Any, optimizer: torch.optim.Optimizer) -> None:
         self._tell("on_before_optimizer_step", module, optimizer)
         if self.gradient_clip is not None:
             self.clip_gradients(module, optimizer, max_norm=self.gradient_clip, error_if_nonfinite=False)
 
-    def _tell(self, hook: str, module: L.LightningModule, *more: Any) -> None:
+    def _tell(self, hook: str, module: Any, *more: Any) -> None:
         for listener in self._callbacks:
             call = getattr(listener, hook)
             call(*more) if listener is module else call(self, module, *more)

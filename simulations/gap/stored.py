@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from simulations.gap.bootstrap import GapRow, Interval
+from shared.metrics.gap import GapRow
 
 
 def gap_rows(summary: Mapping[str, Any]) -> list[GapRow]:
@@ -23,14 +21,4 @@ def gap_rows(summary: Mapping[str, Any]) -> list[GapRow]:
     list of GapRow
         Empty where no gap was measured.
     """
-    rows = []
-    for stored in summary.get("gap") or []:
-        intervals = {name: _interval(stored[name]) for name in ("pooled", "federated", "gap", "local")}
-        rows.append(GapRow(**{**stored, **intervals}))
-    return rows
-
-
-def _interval(stored: Mapping[str, float | None] | None) -> Interval | None:
-    if stored is None:
-        return None
-    return Interval(**{name: np.nan if value is None else value for name, value in stored.items()})
+    return [GapRow.from_json(stored) for stored in summary.get("gap") or []]

@@ -13,6 +13,8 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shared.data.datamodule import ImageDataModule
+from shared.model.classifier import LitClassifier
 
 from federated.client.app import app
 from federated.messages.delivery import Delivery
@@ -38,14 +40,12 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.server_half import AveragingServer, ServerContext
-from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.data.schema import Schema
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
 from shared.metrics.statistics import Statistics
-from shared.model.classifier import LitClassifier
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid

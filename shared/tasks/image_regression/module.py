@@ -23,7 +23,7 @@ class LitRegressor(TaskModule):
         """Make ready for the next fit, with the span of the targets that was agreed on."""
         super().begin_fit(fit)
         low, high = fit.agreed.get(SPAN, (-1.0, 1.0))
-        self.middle, self.half_span = (low + high) / 2, (high - low) / 2 or 1.0
+        self.middle, self.half_span = float(low + high) / 2, float(high - low) / 2 or 1.0
         self.loss_unit = self.half_span**2  # losses are told in the target's own unit
 
     def train_loss(self, results: Tensor, targets: Tensor) -> Tensor:

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shared.data.datamodule import ImageDataModule
+from shared.model.classifier import LitClassifier
 
 from federated import strategy
 from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import validate
-from shared.data.datamodule import ImageDataModule
 from shared.data.images.dataset import load_images
 from shared.data.partition.partition import partition
-from shared.model.classifier import LitClassifier
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import open_home
 from shared.training.trainer import build_trainer
