@@ -22,13 +22,12 @@ from benchmarks.speed.task import read_images
 from benchmarks.speed.workloads import WORKLOADS, Workload
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
+from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.point import MetricPoint
 from shared.model.backbones import build_network
-from shared.model.classifier import LitClassifier
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import LeanTrainer
+from tests.images import classifier, load_images
 
 PASSES = 8  # the first is not counted: it warms up
 COHORTS = {"W": 10, "W3": 10, "W4": 100}  # clients of a round
@@ -110,7 +109,7 @@ def _fits(cfg: Config, rows: Tensor, cache: Path) -> Callable[[], object]:
         ImageDataModule(data, cfg=cfg.data, seed=cfg.seed, indices=train[own].sort().values.numpy())
         for own in rows.cpu()
     ]
-    module, trainer = LitClassifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
+    module, trainer = classifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
 
     def run() -> None:
         for datamodule in modules:
@@ -141,7 +140,7 @@ def _measure(workload: Workload, *, data: Path, accelerator: str, cache: Path) -
         clients, each
     )
     images, labels = every[rows.to(device)], truth[rows.to(device)]
-    network = build_network(cfg, num_classes=2).to(device)
+    network = build_network(cfg, num_outputs=2).to(device)
     apart, at_once = (train(network, images, labels, workload=workload) for train in (one_by_one, together))
     difference = max(float((apart[name] - at_once[name]).abs().max()) for name in apart)
     ways: list[Callable[[], object]] = [

@@ -24,13 +24,12 @@ from benchmarks.speed.workloads import WORKLOADS, Workload
 from centralized.train import train
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
-from shared.model.classifier import LitClassifier
+from shared.data.images.datamodule import ImageDataModule
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from shared.training.minimal_loop import LeanTrainer
 from simulations.runner import open_runner
+from tests.images import classifier, load_images
 
 PASSES = 4  # over all rows; the first is not counted: it warms up
 BATCHES = (32, 256)
@@ -136,7 +135,7 @@ class Ways:
         cfg = self._config(batch, precision)
         data = load_images(cfg.data, cache_dir=self.home.cache)
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
-        module, trainer = LitClassifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
+        module, trainer = classifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
         return self._timed(lambda: trainer.fit(module, datamodule=datamodule, max_epochs=1)), self._memory()
 
     def _centralized(self, batch: int, precision: str) -> tuple[list[float], float]:

@@ -14,11 +14,11 @@ from benchmarks.speed.handover import Plan, Task
 from benchmarks.speed.workloads import Workload
 from federated.strategy import base as deterministic
 from shared.config.compose import compose
-from shared.data.datamodule import EpochSampler
-from shared.data.images.dataset import load_images
+from shared.data.batches import EpochSampler
 from shared.data.partition.partition import partition
 from shared.model.backbones import build_network
 from shared.runtime.seeding import derive_seed
+from tests.images import load_images
 
 
 def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
@@ -62,7 +62,7 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
                 for client in chosen
             ]
         )
-    state = build_network(cfg, num_classes=len(images.classes)).state_dict()
+    state = build_network(cfg, num_outputs=len(images.classes)).state_dict()
     return Plan(owner=owner, orders=orders, weights=[tensor.contiguous().numpy() for tensor in state.values()])
 
 

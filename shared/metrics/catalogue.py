@@ -110,7 +110,7 @@ SYSTEM = (
     ),
 )
 # One meaning a name, or one that fits all tasks that have it: the first description counts.
-_ALL = (*CLASSIFICATION, *MULTI_LABEL, *REGRESSION, *SYSTEM)
+_ALL = (*CLASSIFICATION[:2], *REGRESSION[:-1], *CLASSIFICATION[2:], *MULTI_LABEL, *REGRESSION, *SYSTEM)
 _KNOWN = {spec.name: spec for spec in reversed(_ALL)}
 _KNOWN = {spec.name: _KNOWN[spec.name] for spec in _ALL}
 _PLACES = {name: place for place, name in enumerate(_KNOWN)}

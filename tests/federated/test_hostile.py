@@ -13,8 +13,6 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shared.data.datamodule import ImageDataModule
-from shared.model.classifier import LitClassifier
 
 from federated.client.app import app
 from federated.messages.delivery import Delivery
@@ -40,7 +38,7 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.server_half import AveragingServer, ServerContext
-from shared.data.images.dataset import load_images
+from shared.data.images.datamodule import ImageDataModule
 from shared.data.schema import Schema
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
@@ -50,6 +48,7 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
+from tests.images import classifier, load_images
 from tests.profiles import labelled
 
 TWO = Schema(classes=("0", "1"))
@@ -387,7 +386,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
     home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
     store = Store(home.database_url)
     data = load_images(cfg.data, cache_dir=home.cache)
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     clients = {
         index: ClientInfo(index, 2, f"site {index}", TWO, num_examples=7, profile=labelled(3, 4), num_val=7)
         for index in range(2)

@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
-from shared.data.datamodule import ImageDataModule
-from shared.model.classifier import LitClassifier
-from shared.model.prediction import predict
 
+from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.classification import ClassificationMetrics
 from shared.training.collector import MetricsCollector
+from shared.training.prediction import predict
 from shared.training.trainer import build_trainer
+from tests.images import classifier
 
 METRICS = set(ClassificationMetrics(2).names)
 
@@ -34,7 +34,7 @@ def collect(two_class_data):
     def run(cfg, *, epochs=2, indices=None, flags=None, **more):
         sink = ListSink()
         datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=cfg.seed, indices=indices)
-        module = LitClassifier(cfg, num_classes=2)
+        module = classifier(cfg, num_classes=2)
         trainer = build_trainer(
             cfg.trainer, max_epochs=epochs, callbacks=[MetricsCollector(sink, **more)], **(flags or {})
         )
@@ -100,7 +100,7 @@ def test_a_client_s_points_bear_its_id_and_round(make_config, collect):
 
 
 def test_rows_of_one_class(make_config, collect, two_class_data):
-    rows = (two_class_data.labels == 0).nonzero()[0]
+    rows = (two_class_data.targets == 0).nonzero()[0]
     sink, *_ = collect(make_config(), indices=rows, epochs=1)
     always = {"accuracy", "loss", "calibration_error"}
     assert {point.name for point in sink.calls[0]} == always

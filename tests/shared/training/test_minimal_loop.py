@@ -9,20 +9,21 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from federated.strategy.proximal_term import ProximalTerm
 from lightning.pytorch.callbacks import Callback
 
-from federated.strategy.proximal_term import ProximalTerm
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
+from shared.data.images.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData
 from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
-from shared.model.classifier import LitClassifier
 from shared.runtime.errors import ConfigError, DivergedError
+from shared.tasks.image_classification.module import LitClassifier
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import LeanTrainer, lean_trainer
 from shared.training.trainer import build_trainer
+from tests.images import classifier
 
 CPU = ["trainer.accelerator=cpu", "data.image_size=8", "data.batch_size=8", "data.channels=1"]
 
@@ -48,7 +49,7 @@ Fit = Callable[..., tuple[LitClassifier, Points]]
 @pytest.fixture
 def fit(data: ImageData) -> Fit:
     def run(cfg: Config, *, lean: bool, mu: float = 0.0, module: LitClassifier | None = None) -> Any:
-        module = module or LitClassifier(cfg, num_classes=2)
+        module = module or classifier(cfg, num_classes=2)
         module.place(partition_id=3, total_epochs=6, epoch_offset=2, lr_scale=0.5, class_weights=[0.5, 2.0])
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=1, partition_id=3, epoch_offset=2)
         points = Points()
@@ -94,7 +95,7 @@ def measured(points: Points) -> dict[tuple[str, int | None], float]:
 
 def test_nothing_of_one_fit_is_left_in_the_next(fit: Fit) -> None:
     cfg = compose([*CPU, "trainer.optimizer.name=adamw", "model.dropout=0.2"])
-    start = {name: tensor.clone() for name, tensor in LitClassifier(cfg, num_classes=2).state_dict().items()}
+    start = {name: tensor.clone() for name, tensor in classifier(cfg, num_classes=2).state_dict().items()}
     module, _ = fit(cfg, lean=True)
     first = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     module.load_state_dict(start)
@@ -123,7 +124,7 @@ def test_a_lightning_hook_sees_what_it_expects(fit: Fit, data: ImageData) -> Non
             seen.append((trainer.current_epoch, trainer.max_epochs, trainer.world_size, pl_module.training))
 
     cfg = compose(CPU)
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     datamodule = ImageDataModule(data, cfg=cfg.data, seed=1)
     lean_trainer(cfg.trainer).fit(module, datamodule=datamodule, max_epochs=2, callbacks=[Watch()])
     assert seen == [(0, 2, 1, True), (1, 2, 1, True)]
