@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 # One thread a test process: several on the same cores only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1
-PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder --durations=20 --durations-min=1
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=1
 COMPILE := import flwr.serverapp, flwr.clientapp, flwr.simulation.app, ray, torch, torch._dynamo, torchvision, \
 	lightning, torchmetrics.classification, sklearn.datasets, matplotlib.figure, pandas, sqlalchemy, alembic.command, \
 	pydantic, hydra, psycopg, rich.progress, fastapi, uvicorn, websockets.asyncio.client

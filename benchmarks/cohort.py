@@ -1,4 +1,4 @@
-"""Train many small clients as one batched model, beside one after the other, and print what it saves.
+"""Cohort benchmark: many small clients trained as one batched model, compared with one after the other.
 
 python -m benchmarks.cohort --data pneumoniamnist.npz
 """
@@ -25,9 +25,9 @@ from shared.config.config import Config
 from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.point import MetricPoint
 from shared.model.backbones import build_network
+from shared.tasks.task import learner_of
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import LeanTrainer
-from tests.images import classifier, load_images
 
 PASSES = 8  # the first is not counted: it warms up
 COHORTS = {"W": 10, "W3": 10, "W4": 100}  # clients of a round
@@ -103,7 +103,7 @@ class _Nowhere:
 
 
 def _fits(cfg: Config, rows: Tensor, cache: Path) -> Callable[[], object]:
-    data = load_images(cfg.data, cache_dir=cache)
+    data = learner_of(cfg).dataset(cache=cache)
     train = torch.from_numpy(data.indices("train").copy())
     modules = [
         ImageDataModule(data, cfg=cfg.data, seed=cfg.seed, indices=train[own].sort().values.numpy())
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     device = torch.cuda.get_device_name() if options.accelerator == "gpu" else "no GPU, one thread"
     print(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {device}, {machine.line(machine.describe())}\n")
-    print("| | clients | images of each | a client's fit, ms | its steps alone | all as one | difference |")
+    print("| | clients | images per client | a client's fit, ms | steps only | batched | difference |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="fedtwin-cohort-") as folder:
         for name in COHORTS:

@@ -1,4 +1,4 @@
-"""Train on a GPU in several ways, and print how long an epoch or a round takes, as a table in Markdown.
+"""GPU benchmark: seconds per epoch or round of several training methods, as a Markdown table.
 
 python -m benchmarks.gpu --data pneumoniamnist.npz
 """
@@ -26,10 +26,10 @@ from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.images.datamodule import ImageDataModule
 from shared.runtime.home import Home
+from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from shared.training.minimal_loop import LeanTrainer
 from simulations.runner import open_runner
-from tests.images import classifier, load_images
 
 PASSES = 4  # over all rows; the first is not counted: it warms up
 BATCHES = (32, 256)
@@ -105,7 +105,7 @@ class Ways:
             yield "bare loop, `torch.compile`", batch, PRECISIONS[0], partial(self._bare, compiled=True)
         yield "`fedtwin centralized`", BATCHES[0], PRECISIONS[0], self._centralized
         for workers in WORKERS:
-            way = f"`fedtwin simulate`, 10 clients, {workers} at once"
+            way = f"`fedtwin simulate`, 10 clients, {workers} in parallel"
             yield way, BATCHES[0], PRECISIONS[0], partial(self._simulate, workers=workers)
 
     def _config(self, batch: int, precision: str, *more: str) -> Config:
@@ -133,7 +133,7 @@ class Ways:
 
     def _fit(self, batch: int, precision: str) -> tuple[list[float], float]:
         cfg = self._config(batch, precision)
-        data = load_images(cfg.data, cache_dir=self.home.cache)
+        data = learner_of(cfg).dataset(cache=self.home.cache)
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
         module, trainer = classifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
         return self._timed(lambda: trainer.fit(module, datamodule=datamodule, max_epochs=1)), self._memory()
@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in names:
             workload = WORKLOADS[name]
             print(f"\n{name}: {workload.describe()}\n")
-            print("| way | batch | precision | seconds a pass (spread) | first pass | GB of the GPU |")
+            print("| method | batch | precision | seconds per pass (spread) | first pass | GPU memory, GB |")
             print("|---|---|---|---|---|---|")
             ways = Ways(
                 workload, data=options.data, accelerator=options.accelerator, home=home, only=options.only

@@ -1,4 +1,4 @@
-"""Load on the live stream: a real server, a writer, many viewers; prints a table in Markdown.
+"""Load test of the live stream: a real server, a writer and many viewers; prints a Markdown table.
 
 ``python benchmarks/live_load.py`` takes about a minute; ``--help`` lists what can be changed. A delay begins
 before a transaction does (at the time of its rows) and ends when a viewer has the row: it contains the commit.

@@ -1,4 +1,4 @@
-"""The browser of `live_load`: a real Chromium on a run's page, which notes when the page has which row."""
+"""The browser of the load test: Chromium on a run's page, recording when the page receives each row."""
 
 from __future__ import annotations
 

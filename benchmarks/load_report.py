@@ -1,4 +1,4 @@
-"""What `live_load` measured, as a table in Markdown."""
+"""The report of the load test: its measurements as a Markdown table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The viewers of `live_load` that stop reading: sockets which say hello, and then only notice their end."""
+"""Stalled viewers of the load test: sockets that connect, stop reading and record when they are closed."""
 
 from __future__ import annotations
 

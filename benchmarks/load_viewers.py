@@ -1,4 +1,4 @@
-"""The viewers of `live_load`: many WebSockets in one process, which check each row and when it arrives."""
+"""Viewers of the load test: many WebSockets in one process that check every row and its delay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer of `live_load`: adds rows to a run at a steady rate, as a training process would, and ends it."""
+"""The writer of the load test: adds rows to a run at a steady rate, like a training process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `fedtwin simulate` costs as clients, parameters and images grow, and how fast rows are written.
+"""Scaling benchmark: cost of `fedtwin simulate` over clients, parameters and images, and of writing rows.
 
 python -m benchmarks.scale --data pneumoniamnist.npz
 """
@@ -67,7 +67,7 @@ def settings(data: Path, *, clients: int, sampled: int, model: Sequence[str] = (
     Parameters
     ----------
     clients, sampled : int
-        Of them so many train in a round.
+        Number of clients sampled per round.
     """
     return [
         "data=npz",
@@ -164,7 +164,7 @@ def rows_a_second(folder: Path, *, batch: int, points: int = POINTS) -> float:
 
 
 def draw(found: Sequence[Cost], path: Path) -> None:
-    """Write the figure: a panel an axis, seconds of a round and memory.
+    """Write the figure: one panel per axis with seconds per round and memory.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def draw(found: Sequence[Cost], path: Path) -> None:
     for axes, name in zip(fig.subplots(1, len(axes_names), squeeze=False)[0], axes_names, strict=True):
         mine = [cost for cost in found if cost.axis == name]
         sizes = [cost.size for cost in mine]
-        axes.loglog(sizes, [cost.round_s for cost in mine], "o-", color=_INK, label="a round, s")
+        axes.loglog(sizes, [cost.round_s for cost in mine], "o-", color=_INK, label="per round, s")
         axes.loglog(sizes, [cost.start_s for cost in mine], "s--", color=_INK, label="start and end, s")
         axes.set_xlabel(name)
         axes.set_ylabel("seconds", color=_INK)
@@ -203,7 +203,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     adopt_orphans()
     described = machine.describe()
-    print(f"{machine.line(described)}\n\n| axis | size | a round, s | start and end, s | peak memory, MB |")
+    print(f"{machine.line(described)}\n\n| axis | size | per round, s | start and end, s | peak memory, MB |")
     print("|---|---|---|---|---|")
     found: list[Cost] = []
     with tempfile.TemporaryDirectory(prefix="fedtwin-scale-") as scratch:

@@ -1,4 +1,4 @@
-"""Pictures of the live page for the README and for whoever changed it: wide and narrow, light and dark.
+"""Screenshots of the live page, wide and narrow, light and dark, for the README and for review.
 
 ``python benchmarks/screenshots.py --url http://127.0.0.1:8765 --run 3 --out pictures`` takes the runs list, the
 page of that run and the comparison of its family from a server that runs already, each as long as it is.

@@ -1,4 +1,4 @@
-"""How long a command takes to start: `fedtwin --help`, `fedtwin runs`, and the way to the first gradient step.
+"""Start-up benchmark: `fedtwin --help`, `fedtwin runs`, and the time until the first gradient step.
 
 python -m benchmarks.startup
 """

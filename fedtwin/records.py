@@ -53,6 +53,11 @@ class Run:
         return self.row.status
 
     @property
+    def tags(self) -> list[str]:
+        """Given by ``fedtwin tag``."""
+        return self.row.tags
+
+    @property
     def config(self) -> dict[str, Any]:
         """The resolved settings."""
         return self.row.config
@@ -126,10 +131,10 @@ class Comparison:
         TrackingError
             It is not a finished comparison, or one of its runs was deleted.
         """
+        from shared.metrics.gap import stored_gap
         from shared.metrics.headline import summary_sentence
-        from simulations.gap.stored import gap_rows
 
-        rows = gap_rows(run.row.summary)
+        rows = stored_gap(run.row.summary)
         if not rows:
             raise TrackingError(f"run {run.id} is not a finished comparison ({run.mode}, {run.status})")
         twins, folder = run.row.summary["twins"], Path(run.row.summary["folder"])
@@ -181,7 +186,19 @@ def runs(
         best = {row["id"]: row["best_metric"] or {} for row in runs_json(rows)}
     import pandas as pd
 
-    columns = ["id", "name", "mode", "status", "started", "seconds", "seed", "parent_id", "best", "metric"]
+    columns = [
+        "id",
+        "name",
+        "mode",
+        "status",
+        "started",
+        "seconds",
+        "seed",
+        "parent_id",
+        "best",
+        "metric",
+        "tags",
+    ]
     values = [
         (
             row.id,
@@ -194,6 +211,7 @@ def runs(
             row.parent_id,
             best[row.id].get("value"),
             best[row.id].get("name"),
+            row.tags,
         )
         for row in rows
     ]

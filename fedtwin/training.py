@@ -11,6 +11,7 @@ from fedtwin.records import Comparison, Run, id_and_home
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.runtime.components import allow_component
+from shared.runtime.errors import ConfigError
 from shared.runtime.home import open_home
 
 if TYPE_CHECKING:
@@ -146,7 +147,12 @@ def configure(settings: Settings = ()) -> Config:
     """
     if isinstance(settings, Config):
         return settings
-    return compose(shlex.split(settings) if isinstance(settings, str) else list(settings))
+    if not isinstance(settings, str):
+        return compose(list(settings))
+    try:
+        return compose(shlex.split(settings))
+    except ValueError as error:
+        raise ConfigError(f"{settings!r} cannot be split into overrides: {error}") from None
 
 
 def _execute(settings: Settings, mode: Mode, *, store: Place) -> Run:

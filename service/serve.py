@@ -20,7 +20,7 @@ from service.settings import EVERY_ADDRESS, Settings, is_loopback, plain_host
 from service.stream.sockets import UVICORN_OPTIONS
 from shared.runtime.errors import FedtwinError
 from shared.runtime.home import open_home
-from shared.runtime.run import sigterm_as_interrupt
+from shared.runtime.signals import sigterm_as_interrupt
 
 _BACKLOG = 2048  # many viewers reconnect at once after a restart
 _GRACE_S = 1  # for responses in progress at shutdown

@@ -1,4 +1,4 @@
-"""`compare`: trains the twins, measures the gap, and writes figures and a report."""
+"""`compare`: trains the pooled and federated twins, measures the gap, and writes figures and a report."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 from shared.config.config import Config
 from shared.metrics.gap import GapRow
 from shared.runtime.home import Home
-from shared.runtime.progress import open_board
-from shared.runtime.run import tracked_run
 from shared.tasks.task import learner_of
+from shared.tracking.progress import open_board
 from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
 from simulations.gap.bootstrap import compare_gap
 from simulations.report.build import Comparison, write_results
 from simulations.report.history import read_outputs
@@ -24,7 +24,7 @@ from simulations.twins import Twins, train_twins
 
 
 def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: str = "fedtwin compare") -> int:
-    """Train pooled and federated twins, and store what federation costs, with figures and a report.
+    """Train pooled and federated twins, and store the federated gap, figures and a report.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: s
         with open_board(enabled=cfg.trainer.progress) as board:
             twins = train_twins(cfg, runner=runner, store=store, home=home, parent_id=run_id, board=board)
         rows = measure_gap(cfg, twins, home=home)
-        folder = home.results / f"compare_{run_id}"
+        folder = home.comparison_dir(run_id)
         store.runs.update(run_id, summary=_summary(twins, rows, folder=folder))
         done = Comparison(run_id=run_id, cfg=cfg, twins=twins, rows=rows, command=command)
         write_results(done, store=store, home=home, folder=folder)

@@ -9,7 +9,7 @@ from shared.config.stored import read_snapshot
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
-from shared.runtime.progress import open_board
+from shared.tracking.progress import open_board
 from shared.tracking.store import Store
 
 Mode = Literal["centralized", "federated", "compare"]

@@ -8,8 +8,8 @@ from centralized.train import Subset, train
 from shared.config.config import Config
 from shared.data.partition.partition import partition
 from shared.runtime.home import Home
-from shared.runtime.progress import Board
 from shared.tasks.task import learner_of
+from shared.tracking.progress import Board
 from shared.tracking.store import Store
 from simulations.runner import Runner
 

@@ -17,6 +17,7 @@ BUDGETS = {
     "contracts": (45, 0),
     "e2e": (220, 1300),
     "federated": (230, 0),
+    "fedtwin": (110, 10),
     "service": (180, 10),
     "shared": (150, 40),
     "simulations": (110, 0),
@@ -66,14 +67,3 @@ class Budgets:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the workers of xdist report to the process that started them
         config.pluginmanager.register(Budgets())
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests, those that may take longest first: what is left at the end is short."""
-
-    def limit(item: pytest.Item) -> float:
-        slow, timeout = item.get_closest_marker("slow"), item.get_closest_marker("timeout")
-        return (timeout.args[0] if timeout else 300) if slow else 0
-
-    items.sort(key=limit, reverse=True)

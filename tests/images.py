@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor, nn
 
 from shared.config.config import Config
 from shared.config.data import DataConfig
@@ -33,3 +36,14 @@ def classifier(
     """A module for the classes ``0``, ``1`` ..., made ready for a fit."""
     agreed = {} if class_weights is None else {CLASS_WEIGHTS: list(class_weights)}
     return LitClassifier(cfg, spec=spec_of(num_classes), fit=FitContext(agreed=agreed, **fit))
+
+
+@dataclass
+class Bare:
+    """A network that gives logits, as `shared.training.prediction.predict` takes a module."""
+
+    network: nn.Module
+
+    def predictions(self, results: Tensor) -> Tensor:
+        """Probabilities."""
+        return results.softmax(dim=1)

@@ -1,1 +1,1 @@
-"""What a training costs, ours beside others: `python -m benchmarks.speed`; see docs/performance.md."""
+"""Speed benchmark: cost of a training with fedtwin and other systems; see docs/performance.md."""

@@ -1,4 +1,4 @@
-"""Measure: all systems on all workloads, one after the other, several times; then tables and a figure."""
+"""Runs the speed benchmark: all systems on all workloads, repeatedly, then writes tables and a figure."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _line(sample: Sample) -> str:
     if sample.error:
         return f"{start} failed: {sample.error}"
     return (
-        f"{start} wall {sample.wall:.1f} s, CPU {sample.cpu:.1f} s, a round {sample.round_wall:.2f} / "
+        f"{start} wall {sample.wall:.1f} s, CPU {sample.cpu:.1f} s, per round {sample.round_wall:.2f} / "
         f"{sample.round_cpu:.2f} s, {sample.memory:.0f} MB, loss {sample.loss:.5f}, AUC {sample.auc:.4f}"
     )
 

@@ -1,4 +1,4 @@
-"""The bare loop: federated averaging as a person writes it in PyTorch, in one process or in several."""
+"""The bare loop: hand-written federated averaging in PyTorch, in one or several processes."""
 
 from __future__ import annotations
 

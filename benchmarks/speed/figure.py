@@ -1,4 +1,4 @@
-"""What was measured, as a figure: one row a workload; processor time, wall time and memory side by side."""
+"""The figure of the speed benchmark: one row per workload with CPU time, wall time and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the app below `flower_app` by ``flwr run`` from a neutral folder, and ends all that it started."""
+"""Runs the app in `flower_app` with ``flwr run`` from a neutral folder, and stops everything it started."""
 
 from __future__ import annotations
 

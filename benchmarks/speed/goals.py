@@ -1,4 +1,4 @@
-"""The goals: how a figure of ours must compare with another system's, and whether it does."""
+"""Goals: required ratios between our figures and other systems', and whether they are met."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Goal:
 
 
 GOALS = (
-    Goal("bare", "local", "round_cpu", "CPU seconds a round", {"W": 0.75, "W3": 1.00}),
-    Goal("bare", "local", "cpu", "whole process CPU", {"W": 1.25, "W3": 1.25}),
-    Goal("bare", "centralized", "round_cpu", "CPU seconds an epoch", {"W": 0.75}),
-    Goal("bare2", "local", "round_wall", "wall of a round", {"W": 0.80, "W3": 1.00}),
-    Goal("bare2", "local", "wall", "whole wall", {"W": 1.20, "W3": 1.20}),
-    Goal("pfl", "local", "wall", "whole wall", {"W": 0.70, "W3": 0.90}),
-    Goal("quickstart", "flwr", "round_cpu", "CPU seconds a round", {"W": 0.70, "W3": 0.70}),
-    Goal("quickstart", "flwr", "wall", "whole wall", {"W": 0.80, "W3": 0.80}),
+    Goal("bare", "local", "round_cpu", "CPU seconds per round", {"W": 0.75, "W3": 1.00}),
+    Goal("bare", "local", "cpu", "total CPU", {"W": 1.25, "W3": 1.25}),
+    Goal("bare", "centralized", "round_cpu", "CPU seconds per epoch", {"W": 0.75}),
+    Goal("bare2", "local", "round_wall", "wall per round", {"W": 0.80, "W3": 1.00}),
+    Goal("bare2", "local", "wall", "total wall", {"W": 1.20, "W3": 1.20}),
+    Goal("pfl", "local", "wall", "total wall", {"W": 0.70, "W3": 0.90}),
+    Goal("quickstart", "flwr", "round_cpu", "CPU seconds per round", {"W": 0.70, "W3": 0.70}),
+    Goal("quickstart", "flwr", "wall", "total wall", {"W": 0.80, "W3": 0.80}),
     Goal("quickstart", "local", "memory", "peak memory", {"W": 0.50, "W3": 0.50}),
 )
 

@@ -1,4 +1,4 @@
-"""What the benchmark hands to a program, and what the program hands back: a task, a plan, a mark a round."""
+"""The interface between benchmark and measured program: task, plan, and one mark per round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of images of a workload: the one that was given, or one with repeated rows."""
+"""The image file of a workload: the given one, or one with repeated rows."""
 
 from __future__ import annotations
 

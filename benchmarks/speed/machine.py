@@ -1,4 +1,4 @@
-"""What machine this is, for whoever reads the figures later."""
+"""Description of the machine that the benchmark runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a command and measures it with all that it starts: wall, processor time over time, peak memory."""
+"""Runs a command and measures it with all its processes: wall time, CPU time over time, peak memory."""
 
 from __future__ import annotations
 

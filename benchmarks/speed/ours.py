@@ -1,4 +1,4 @@
-"""Our own commands as systems, and the marks that their database holds."""
+"""fedtwin's commands as systems, and their marks read from the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pfl-research in an environment of its own, with the torch that we use; made once, below a cache folder."""
+"""The environment of pfl-research, with the same torch as ours; created once in a cache folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training in pfl-research, as its documentation teaches; runs in the environment of `pfl_env`."""
+"""The training in pfl-research, following its documentation; runs in the environment of `pfl_env`."""
 
 from __future__ import annotations
 

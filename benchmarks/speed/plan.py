@@ -1,4 +1,4 @@
-"""Draws a `Plan` with our own code, so that the others train on our partitions, from our initial weights.
+"""Draws a `Plan` with fedtwin's code, so that all systems use the same partitions and initial weights.
 
 A program of its own: the benchmark never imports torch, whose pages it would share with what it measures.
 """
@@ -18,7 +18,7 @@ from shared.data.batches import EpochSampler
 from shared.data.partition.partition import partition
 from shared.model.backbones import build_network
 from shared.runtime.seeding import derive_seed
-from tests.images import load_images
+from shared.tasks.task import learner_of
 
 
 def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
@@ -37,7 +37,7 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
         Rows are counted among the training rows of the file.
     """
     cfg = compose(workload.overrides(str(data)))
-    images = load_images(cfg.data, cache_dir=cache)
+    images = learner_of(cfg).dataset(cache=cache)
     train = images.indices("train")
     with np.load(data) as stored:
         assert np.array_equal(images.images[train][:, 0], stored["train_images"]), (

@@ -1,4 +1,4 @@
-"""The processes that a command started, detached ones too: who they are, what they used, what they hold."""
+"""The processes of a command, including detached ones: identity, CPU time and memory."""
 
 from __future__ import annotations
 

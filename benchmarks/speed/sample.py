@@ -1,4 +1,4 @@
-"""A sample: one run of one system on one workload, in the figures that are compared."""
+"""`Sample`: the figures of one run of one system on one workload."""
 
 from __future__ import annotations
 

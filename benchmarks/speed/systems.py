@@ -1,4 +1,4 @@
-"""The systems that are compared: the command of each, where it runs, and where it leaves its marks."""
+"""The compared systems: command, working folder and marks of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured, in Markdown: figures, multiples of the bare loop, goals."""
+"""Results as Markdown tables: figures, ratios to the bare loop, goals."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from benchmarks.speed.systems import SYSTEMS
 from benchmarks.speed.workloads import Workload
 
 COLUMNS = {
-    "round_cpu": "CPU s a round",
-    "round_wall": "wall s a round",
-    "cpu": "CPU s, whole",
-    "wall": "wall s, whole",
+    "round_cpu": "CPU s per round",
+    "round_wall": "wall s per round",
+    "cpu": "CPU s, total",
+    "wall": "wall s, total",
     "rest_cpu": "CPU s, start and end",
     "rest_wall": "wall s, start and end",
     "memory": "peak MB",
@@ -39,7 +39,7 @@ def markdown(samples: Sequence[Sample], *, workloads: Mapping[str, Workload], ab
         parts.append(f"### {name}: {workload.describe()}")
         parts.append(_table(_figures(samples, workload, absent)))
         if any(sample.counted and sample.system == BASE for sample in samples):
-            parts.append(f"Times {SYSTEMS[BASE].title}:")
+            parts.append(f"Relative to the {SYSTEMS[BASE].title}:")
             parts.append(_table(_multiples(samples, workload)))
     if judge(samples, workloads=measured):
         parts.append("### Goals")

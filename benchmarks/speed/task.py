@@ -1,4 +1,4 @@
-"""What hand-written programs train: the network in plain PyTorch, images as tensors, the evaluation."""
+"""The training task of hand-written programs: network in plain PyTorch, images as tensors, evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workloads: what is trained, by how many clients, for how many rounds."""
+"""The workloads: model, number of clients, rounds and training settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Workload:
 
     def describe(self) -> str:
         """One line for people."""
-        who = "all in every round" if self.pooled else f"{self.sampled} a round"
+        who = "all in every round" if self.pooled else f"{self.sampled} per round"
         held = "" if self.images is None else f" of {self.images} images"
         model = {"cnn": "small CNN", "resnet18": "ResNet-18"}[self.model]
         return f"{model}, {self.clients:,} clients{held}, {who}, {self.rounds} rounds"

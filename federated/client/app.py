@@ -11,6 +11,7 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from torch import Tensor
 
 from federated.client.egress import egress_filter
 from federated.client.state import Kept
@@ -34,7 +35,7 @@ from federated.messages.records import (
     reply_content,
     state_of,
 )
-from federated.strategy.client_half import ClientContext
+from federated.strategy.client_half import ClientContext, Tensors
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import DataError, FedtwinError
 from shared.training.collector import MetricsCollector
@@ -150,7 +151,7 @@ def train(message: Message, context: Context) -> Message:
         points=[*buffer.points, *more],
         num_examples=count,
         arrays=arrays_from_state(arrays),
-        extra={name: arrays_from_state(tensors) for name, tensors in result.arrays.items()},
+        extra={name: arrays_from_state(_ordered(tensors, arrays)) for name, tensors in result.arrays.items()},
     )
     return Message(content, reply_to=message)
 
@@ -187,3 +188,9 @@ def _use_threads(count: int) -> None:
     # Once and for all: where it goes back and forth, every step takes longer.
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
+
+
+def _ordered(tensors: Tensors, arrays: Tensors) -> dict[str, Tensor]:
+    """Tensors in the order of the model's, in which replies are expected."""
+    places = {key: place for place, key in enumerate(arrays)}
+    return dict(sorted(tensors.items(), key=lambda item: places.get(item[0], len(places))))

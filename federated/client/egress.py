@@ -35,6 +35,7 @@ from federated.messages.wire import Layout, layout_of
 from federated.strategy.base import load_algorithm
 from shared.config.stored import read_snapshot
 from shared.data.profile import Profile
+from shared.metrics.catalogue import CLASSIFICATION
 from shared.runtime.errors import FederationError
 
 SITE_FILE = "site-file"  # of the node config: the path of the site's own file
@@ -58,7 +59,8 @@ def egress_filter(message: Message, context: Context, call_next: Call) -> Messag
         reply = call_next(message, context)
         content = None
         if reply.has_content():
-            content = filter_content(reply.content, site.may_leave, declared=_declared(message, site))
+            declared = _declared(message, site) if reply.content.array_records else Declared()
+            content = filter_content(reply.content, site.may_leave, declared=declared)
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # this is the site's own log
         reason = f"{type(error).__name__} at this site; the log of its node says more"
@@ -121,9 +123,15 @@ def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared
             kept[name] = _points(record, {*allowed.metrics, *declared.metrics})
         elif name == CLIENT:
             kept[name] = _description(record, allowed)
-        elif name == ERROR or (name == STATISTICS and "statistics" in allowed.counts):
+        elif name == ERROR or (name == STATISTICS and _statistics_allowed(allowed)):
             kept[name] = record
     return kept
+
+
+def _statistics_allowed(allowed: MayLeave) -> bool:
+    # Every validation metric follows from them, so a name that is not listed keeps them here too.
+    told = {spec.name for spec in CLASSIFICATION}
+    return "statistics" in allowed.counts and told <= {*allowed.metrics}
 
 
 def _declared(message: Message, site: SiteFile) -> Declared:

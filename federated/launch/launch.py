@@ -11,7 +11,7 @@ from federated.launch.local_superlink import LocalSuperLink, sweep
 from shared.config.config import Config
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
-from shared.runtime.run import sigterm_as_interrupt
+from shared.runtime.signals import sigterm_as_interrupt
 from shared.tracking.export import write_results
 from shared.tracking.rows import INTERRUPTED, RunRow
 from shared.tracking.store import Store

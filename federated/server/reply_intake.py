@@ -54,9 +54,8 @@ class ReplyIntake:
         points = read_points(reply.content, stage=stage, round=round, client_id=client_id)
         if stage == "train":
             if missing := {*self.contract.metrics} - {point.name for point in points}:
-                raise ReplyRejected(
-                    f"its metrics lack {', '.join(sorted(missing))}, which the algorithm declares"
-                )
+                names = ", ".join(sorted(missing))
+                raise ReplyRejected(f"its metrics lack {names}, which the algorithm declares")
             return CheckedReply(points)
         statistics = read_statistics(
             reply.content, judge=self.judge, num_examples=announced, required=self.needs_statistics

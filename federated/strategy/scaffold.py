@@ -105,7 +105,7 @@ class ScaffoldServer(ServerHalf, Averaging):
         arrays : ArrayRecord
             The global model that it belongs to.
         """
-        self.control = dict(state)
+        self.control = {key: state[key] for key in arrays if key in state}
 
 
 class ScaffoldClient(ClientHalf):

@@ -11,6 +11,7 @@ from typing import Any
 
 from fedtwin.cli.parser import APPS, parse
 
+NOBODY_READS = 141  # what a shell makes of SIGPIPE
 APPS_MODULE = "fedtwin.cli.apps"
 # Every other command is a module with a function `run_command`.
 COMMANDS = {
@@ -18,6 +19,10 @@ COMMANDS = {
     "show": "fedtwin.cli.runs",
     "export": "fedtwin.cli.runs",
     "resume": "fedtwin.cli.runs",
+    "predict": "fedtwin.cli.predict",
+    "delete": "fedtwin.cli.edit",
+    "rename": "fedtwin.cli.edit",
+    "tag": "fedtwin.cli.edit",
     "serve": "service.serve",
     "watch": "service.terminal.watch",
 }
@@ -57,7 +62,12 @@ def main() -> None:
     from shared.runtime.terminal import report_errors
 
     with report_errors():
-        _import(COMMANDS[options.command]).run_command(options)
+        try:
+            _import(COMMANDS[options.command]).run_command(options)
+            sys.stdout.flush()
+        except BrokenPipeError:  # as of `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(NOBODY_READS)
 
 
 def _import(module: str) -> Any:

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("runs", help="list the runs in the database")
     listing.add_argument("--mode", choices=["centralized", "federated", "local", "compare"])
     listing.add_argument("--status", choices=["pending", "running", "completed", "failed", "stopped"])
+    listing.add_argument("--tag", help="only runs with this tag")
     listing.add_argument("--limit", type=int, default=30, help="how many, newest first (30)")
     show = commands.add_parser("show", help="show one run: status, metrics, clients, rounds")
     for command in (listing, show):
@@ -62,9 +63,23 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser(
         "resume", help="resume an interrupted run from its last completed epoch or round"
     )
+    predict = commands.add_parser("predict", help="predict the classes of images with a run's model")
+    delete = commands.add_parser("delete", help="delete a run: its rows and its files")
+    rename = commands.add_parser("rename", help="give a run another name")
+    tag = commands.add_parser("tag", help="add tags to a run, or remove some, and list them")
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
-    for command in (show, export, resume, watch):
+    for command in (show, export, resume, predict, delete, rename, tag, watch):
         command.add_argument("run", type=int, help="the run's id (see `fedtwin runs`)")
+    predict.add_argument("path", type=Path, help="an image, a folder of images, or a ZIP of images")
+    predict.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    delete.description = (
+        "A run that has not ended is not deleted, nor is one that belongs to a comparison alone."
+    )
+    delete.add_argument("--with-children", action="store_true", help="also the runs of a comparison")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    rename.add_argument("name")
+    tag.add_argument("tags", nargs="*", metavar="TAG", help="one word")
+    tag.add_argument("--remove", nargs="+", default=[], metavar="TAG")
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_watch(watch)
     return parser

@@ -36,7 +36,10 @@ def run_command(options: Namespace) -> None:
 
 
 def _runs(options: Namespace, store: Store, home: Home) -> None:
-    rows = store.runs.search(mode=options.mode, status=options.status, limit=options.limit)
+    limit = options.limit if options.tag is None else None
+    rows = store.runs.search(mode=options.mode, status=options.status, limit=limit)
+    if options.tag is not None:
+        rows = [row for row in rows if options.tag in row.tags][: options.limit]
     if options.format == "json":
         print(json.dumps(show.runs_json(rows), indent=2))
     else:

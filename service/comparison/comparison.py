@@ -14,7 +14,7 @@ from service.read.members import ROLES, labels, member
 from service.read.run_config import monitored, unit
 from service.read.x_axes import XValues, x_axes
 from shared.metrics.catalogue import CLASSIFICATION, better, in_order, spec_of
-from shared.metrics.gap import GapRow
+from shared.metrics.gap import GapRow, stored_gap
 from shared.metrics.headline import headline
 from shared.metrics.spec import Better
 from shared.tracking.rows import RunRow
@@ -152,7 +152,7 @@ def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
     parent = store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
-    rows = [GapRow.from_json(row) for row in parent.summary.get("gap") or []]
+    rows = stored_gap(parent.summary)
     order = in_order(row.metric for row in rows)
     return sorted(rows, key=lambda row: order.index(row.metric))
 

@@ -143,28 +143,28 @@ def _test(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> float | None:
 
 def _nothing(metric: str, *, stage: str, running: bool) -> str:
     if stage == "test":
-        return "a pooled model is tested once, at its end: there is no curve to take a gap from"
+        return "a pooled model is tested only once, at the end, so there is no test curve"
     yet = " yet" if running else ""
-    return f"the two have no {label(metric)} at the same number of examples seen{yet}"
+    return f"no {label(metric)} at equal examples seen{yet}"
 
 
 def _band(
     rounds: Sequence[Sequence[_Difference]], *, metric: str
 ) -> tuple[Literal["seeds", "normal"] | None, str]:
-    percent = f"{CONFIDENCE:.0%}"
+    percent = f"{100 * CONFIDENCE:g} %"
     most = max(map(len, rounds))
     if most >= FEWEST:
-        return "seeds", f"{percent} t interval of the mean over {most} seeds"
+        return "seeds", f"{percent} CI, t interval of the mean over {most} seeds"
     if most > 1:
-        return None, f"{most} seeds are too few for an interval; the thin lines are the seeds"
+        return None, f"{most} seeds are too few; thin lines show each seed"
     if not spec_of(metric).proportion:
         return None, f"one seed only ({label(metric)} needs several)"
     known = next((one for one, *_ in rounds if one.num_pooled and one.federated.num_examples), None)
     if known is None:
-        return None, f"one seed, and the number of examples behind {label(metric)} is not known"
+        return None, f"one seed only, and the number of examples of {label(metric)} is unknown"
     return "normal", (
-        f"one seed: {percent} interval of two independent proportions (Newcombe), of {known.num_pooled:,} and "
-        f"{known.federated.num_examples:,} examples; other seeds may differ by more"
+        f"{percent} CI of a difference of two proportions (Newcombe; {known.num_pooled:,} and "
+        f"{known.federated.num_examples:,} examples), one seed; other seeds may differ more"
     )
 
 

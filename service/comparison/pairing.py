@@ -57,7 +57,7 @@ def pair_by_seed(pooled: Sequence[RunCurve], federated: Sequence[RunCurve]) -> P
     pairs: list[tuple[RunCurve, RunCurve]] = []
     apart: list[str] = []
     differ: list[str] = []
-    left_out: list[str] = []
+    repeated: list[str] = []
     for seed in sorted({one.run.seed for one in federated}):
         own = [other for other in federated if other.run.seed == seed]
         alike = [(one, other) for one in pooled for other in own if one.run.seed == seed]
@@ -71,15 +71,15 @@ def pair_by_seed(pooled: Sequence[RunCurve], federated: Sequence[RunCurve]) -> P
         differ += [text for text in [settings_difference(best[0].run, best[1].run)] if text]
         if len(own) > 1:
             others = " and ".join(str(other.run.id) for other in own if other is not best[1])
-            left_out.append(f"of seed {seed}, run {best[1].run.id} is in the gap, not run {others}")
+            repeated.append(f"seed {seed} uses run {best[1].run.id}, not run {others}")
     notes = []
     if differ:
         notes.append(f"Not twins: the runs of a pair also differ in other settings ({differ[0]}).")
     if apart and pairs:
-        notes.append(f"Left out of the gap: runs that are tested on different data ({apart[0]}).")
-    if left_out:
-        notes.append(f"Repeated runs: {'; '.join(left_out)}.")
-    why = "no pooled and federated run have the same seed"
+        notes.append(f"Excluded from the gap: runs tested on different data ({apart[0]}).")
+    if repeated:
+        notes.append(f"Repeated runs: {'; '.join(repeated)}.")
+    why = "no pooled and federated run with the same seed"
     if apart:
         why = f"the runs are tested on different data ({apart[0]})"
     return Pairing(pairs=pairs, why="" if pairs else why, notes=notes)

@@ -1,4 +1,4 @@
-"""The result of a comparison in a sentence, for the page: what federation costs, and how sure that is."""
+"""`result`: the result of a comparison as a sentence for the page, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Words = list[dict[str, Any]]
 
 
 def result(comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_clients: int) -> Words:
-    """The sentence over the picture.
+    """The sentence above the chart.
 
     Parameters
     ----------
     comparison : mapping
         See `service.api.chart_schemas.Comparison`, without its ``result``.
     final : sequence of GapRow
-        The chosen metric's row of a finished comparison, if there is one.
+        The selected metric's row of a finished comparison, if there is one.
     num_clients : int
         Of the federated runs.
 
@@ -38,13 +38,13 @@ def result(comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_client
         distance = format_distance(row.gap)
         before, found, after = summary_sentence([row], num_clients=num_clients).partition(distance)
         seeds = len({run["seed"] for run in comparison["runs"] if run["role"] == "federated"})
-        over = f"the test rows and {seeds} seeds" if seeds > 1 else "the test rows"
-        interval = f" {row.confidence:.0%} CI, bootstrap over {over}."
-        return [*_said(before), *_said(found, strong=True), *_said(after + interval)]
+        over = f"the test examples and {seeds} seeds" if seeds > 1 else "the test examples"
+        interval = f" {100 * row.confidence:g} % CI, bootstrap over {over}."
+        return [*_words(before), *_words(found, strong=True), *_words(after + interval)]
     told = [words for gap in comparison["gaps"] if (words := _of_gap(comparison, gap))]
     if told:
-        return [part for place, words in enumerate(told) for part in (_said(" ") * bool(place) + words)]
-    return _said(_without_gap(comparison))
+        return [part for place, words in enumerate(told) for part in (_words(" ") * bool(place) + words)]
+    return _words(_without_gap(comparison))
 
 
 def _of_gap(comparison: Mapping[str, Any], gap: Mapping[str, Any]) -> Words:
@@ -55,11 +55,11 @@ def _of_gap(comparison: Mapping[str, Any], gap: Mapping[str, Any]) -> Words:
     if gap["test"] is None or comparison["stage"] != "test":
         return []
     now = Interval(gap["test"], math.nan, math.nan)
-    mean = f", as a mean of {len(gap['of'])} seeds" if len(gap["of"]) > 1 else ""
+    mean = f", mean of {len(gap['of'])} seeds" if len(gap["of"]) > 1 else ""
     return [
-        *_said(f"In the final test {who} is "),
+        *_words(f"In the final test {who} is "),
         *_compared(now),
-        *_said(
+        *_words(
             f" the pooled one in {label(comparison['metric'])}{_direction(now, comparison['better'])}{mean}. "
             "The confidence interval follows when the comparison ends."
         ),
@@ -70,20 +70,20 @@ def _running(comparison: Mapping[str, Any], gap: Mapping[str, Any], *, who: str)
     low, high = (math.nan if gap[end][-1] is None else gap[end][-1] for end in ("low", "high"))
     now = Interval(gap["value"][-1], low, high)
     running = any(run["status"] in ("running", "pending") for run in comparison["runs"])
-    stage, confidence = STAGES[comparison["stage"]], f"{gap['confidence']:.0%}"
+    stage, confidence = STAGES[comparison["stage"]], f"{100 * gap['confidence']:g} % CI"
     interval = (
-        f"{confidence} t interval over {gap['pairs'][-1]} seeds, on {stage}."
+        f"{confidence}, t interval over {gap['pairs'][-1]} seeds, on {stage}."
         if gap["band"] == "seeds"
-        else f"{confidence} interval of one seed, for the number of its {stage} rows."
+        else f"{confidence}, two proportions on the {stage} rows, one seed."
     )
     doubt = ""
     if not math.isnan(low) and not now.is_nothing:
-        chance = " It includes 0: this may be chance." if low <= 0 <= high else ""
-        doubt = f" In brackets: {interval}{chance}"
+        chance = " It includes 0: no clear difference." if low <= 0 <= high else ""
+        doubt = f" {interval}{chance}"
     return [
-        *_said(f"{'So far, at' if running else 'At'} {gap['examples'][-1]:,} examples seen, {who} is "),
+        *_words(f"{'So far, at' if running else 'At'} {gap['examples'][-1]:,} examples seen, {who} is "),
         *_compared(now),
-        *_said(
+        *_words(
             f" the pooled one in {stage} {label(comparison['metric'])}{_direction(now, comparison['better'])}."
             f"{doubt}"
         ),
@@ -93,12 +93,12 @@ def _running(comparison: Mapping[str, Any], gap: Mapping[str, Any], *, who: str)
 def _compared(now: Interval) -> Words:
     distance = format_distance(now)
     if (float(distance.split()[0]) == 0 and math.isnan(now.low)) or now.is_nothing:
-        return [*_said("equal", strong=True), *_said(" to")]
-    return _said(distance, strong=True)
+        return [*_words("equal", strong=True), *_words(" to")]
+    return _words(distance, strong=True)
 
 
 def _direction(now: Interval, better: Better | None) -> str:
-    # Of a metric whose lower values are better, "below" needs a word on what that means.
+    # If lower is better, state what "below" means.
     whole = now if not math.isnan(now.low) else Interval(now.value, now.value, now.value)
     word = verdict(whole, better)
     return f", which is {word}" if better == "lower" and word in ("worse", "better") else ""
@@ -117,8 +117,7 @@ def _without_gap(comparison: Mapping[str, Any]) -> str:
     order = ("pooled", "federated", "local")
     shown = []
     for (role, differs), found in sorted(values.items(), key=lambda item: order.index(item[0][0])):
-        name = "local only" if role == "local" else role
-        shown.append(f"{name}{f' ({differs})' if differs else ''} {format_value(fmean(found))}")
+        shown.append(f"{role}{f' ({differs})' if differs else ''} {format_value(fmean(found))}")
     return f"Latest {what}: {', '.join(shown)}. {_why_no_gap(comparison)}"
 
 
@@ -126,8 +125,8 @@ def _why_no_gap(comparison: Mapping[str, Any]) -> str:
     if not comparison["gaps"]:
         return "A gap needs a pooled and a federated run."
     whys = dict.fromkeys(gap["why"] for gap in comparison["gaps"] if gap["why"])
-    return " ".join(f"There is no gap: {why}." for why in whys)
+    return " ".join(f"No gap: {why}." for why in whys)
 
 
-def _said(text: str, *, strong: bool = False) -> Words:
+def _words(text: str, *, strong: bool = False) -> Words:
     return [{"text": text, "strong": strong}] if text else []

@@ -88,5 +88,5 @@ def _label(run: RunRow) -> str:
     role, client_id = ROLES[run.training_mode], client_of(run)
     if role != "local":
         return f"{role.capitalize()}, seed {run.seed}"
-    who = "Client" if client_id is None else f"Client {client_id}"
-    return f"{who} alone, seed {run.seed}"
+    client = "" if client_id is None else f", client {client_id}"
+    return f"Local{client}, seed {run.seed}"

@@ -64,7 +64,9 @@ class RunFollower:
         """
         seen, store = self._seen, self._store
         # Read the run first: if it has ended, all its rows are stored.
-        run = store.runs.get(seen.run.id)
+        run = store.runs.find(seen.run.id)
+        if run is None:
+            return []  # it was deleted, after its end
         rows = store.metrics.of_run(run.id, after=seen.cursor, limit=ROWS_PER_READ)
         rounds, evaluations, clients = seen.rounds, seen.evaluations, seen.clients
         changed = run != seen.run
@@ -131,7 +133,8 @@ class RunsFollower:
         here = {run.id for run in runs}
         # Was running at the last read, has ended since, and is too old to be listed.
         ended = [run_id for run_id, known in self._known.items() if not known["ended"] and run_id not in here]
-        runs = [*map(self._store.runs.get, ended), *runs]
+        left = (self._store.runs.find(run_id) for run_id in ended)
+        runs = [*(run for run in left if run is not None), *runs]  # others were deleted
         found = {summary["id"]: summary for summary in summaries.run_summaries(self._store, runs)}
         changed = [
             run_id for run_id in sorted(found) if _without_duration(found[run_id]) != self._known.get(run_id)

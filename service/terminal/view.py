@@ -18,9 +18,9 @@ from service.terminal.state import Progress, RunState, Trend
 from service.terminal.stream_client import Connection
 from service.terminal.text import ASCII_BLOCKS, BLOCKS, duration, line, number, plain, sparkline, steady_scale
 from shared.metrics.catalogue import CLASSIFICATION, in_order
+from shared.tracking.rows import MODE_NAMES
 
 COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
-MODES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
 STAGES = ("train", "val", "test")
 EVENTS_SHOWN = 5
 FEWEST_ROWS = 3  # per table, however low the terminal is
@@ -83,7 +83,7 @@ class WatchView:
             yield line(f"run {state.run_id}   ", self._badge())
             return
         status = Text(state.status, f"bold {COLOURS[state.status]}")
-        mode = MODES.get(run["training_mode"], run["training_mode"])
+        mode = MODE_NAMES.get(run["training_mode"], run["training_mode"])
         head = Text(f"run {run['id']}  ", "bold")
         yield line(head, status, "  ", self._badge(), f"  {mode}  ", plain(run["name"]))
         yield from self._progress(width)
@@ -199,7 +199,7 @@ class WatchView:
             values = [math.nan if value is None else value for value in run["sparkline"]]
             table.add_row(
                 str(run["id"]),
-                MODES.get(run["training_mode"], run["training_mode"]),
+                MODE_NAMES.get(run["training_mode"], run["training_mode"]),
                 str(run["seed"]),
                 Text(run["status"], COLOURS[run["status"]]),
                 done,

@@ -38,7 +38,7 @@ def from_hydra(cfg: DictConfig) -> Config:
 
 
 def _resolve(cfg: DictConfig) -> Config:
-    from omegaconf import OmegaConf  # Hydra is slow to import, and whoever reads stored settings does without
+    from omegaconf import OmegaConf  # Hydra is slow to import, and reading stored settings does not need it
     from omegaconf.errors import OmegaConfBaseException
 
     try:

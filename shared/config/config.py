@@ -85,7 +85,7 @@ def validate(values: Mapping[str, Any]) -> Config:
     Raises
     ------
     ConfigError
-        Names every setting that is wrong, what was expected and what came.
+        Names every invalid setting, what was expected and what it got.
     """
     nowhere = {"home": None, "database_url": None, "run_id": None, "parent_id": None}
     try:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, one line a setting, from pydantic's errors."""
+"""Error messages for an invalid configuration, one line per setting, from pydantic's errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 
 def problem_lines(error: ValidationError, *, variants: Collection[str]) -> list[str]:
-    """Describe each error by the dotted name of its setting, what was expected and what came.
+    """Describe each error by the dotted name of its setting, what was expected and what it got.
 
     Parameters
     ----------

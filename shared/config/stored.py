@@ -60,7 +60,7 @@ def read_snapshot(snapshot: Mapping[str, Any]) -> Config:
     Raises
     ------
     ConfigError
-        Names every setting that is wrong, what was expected and what came.
+        Names every invalid setting, what was expected and what it got.
     """
     return validate(upgrade(snapshot))
 

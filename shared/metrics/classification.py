@@ -145,7 +145,7 @@ class ClassificationMetrics:
         Returns
         -------
         Statistics
-            ``confusion`` (at the outputs' own threshold), ``ranking`` (`shared.metrics.binned_ranking`), the sum
+            ``confusion`` (at the threshold of the outputs), ``ranking`` (see `binned_ranking`), the sum
             of the losses, and of each calibration bin the sum of outcome minus confidence.
         """
         probabilities, targets = self._checked(outputs)

@@ -83,6 +83,11 @@ class GapRow:
         )
 
 
+def stored_gap(summary: Mapping[str, Any]) -> list[GapRow]:
+    """The rows of a comparison's gap, from the summary of its run; empty where none was measured."""
+    return [GapRow.from_json(row) for row in summary.get("gap") or []]
+
+
 def verdict(gap: Interval, better: Better | None) -> Verdict:
     """What a gap with its interval says of federation.
 

@@ -26,7 +26,7 @@ def headline(rows: Sequence[GapRow]) -> GapRow:
 
 
 def summary_sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
-    """What came out, in one sentence with its interval.
+    """The result in one sentence, with its interval.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The errors a user can cause: each has a name, and says what was expected, what came, and what to do."""
+"""Errors that a user can cause: each states what was expected, what was found, and how to fix it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DataError(FedtwinError):
 
 
 class ArchiveError(DataError):
-    """A ZIP is not a ZIP, or holds entries that are refused (see the message for every one)."""
+    """Not a ZIP file, or a ZIP with rejected entries (listed in the message)."""
 
 
 class MetadataError(DataError):
@@ -30,11 +30,11 @@ class ImageDecodeError(DataError):
 
 
 class SplitError(DataError):
-    """The rows cannot be split into train, validation and test as asked."""
+    """The rows cannot be split into train, validation and test as configured."""
 
 
 class PartitionError(DataError):
-    """The rows cannot be divided among the clients as asked."""
+    """The rows cannot be divided among the clients as configured."""
 
 
 class WeightsError(FedtwinError):
@@ -42,7 +42,7 @@ class WeightsError(FedtwinError):
 
 
 class DivergedError(FedtwinError):
-    """The loss is no longer a number."""
+    """The loss is not finite."""
 
 
 class TrackingError(FedtwinError):
@@ -54,7 +54,7 @@ class FederationError(FedtwinError):
 
 
 class QuorumError(FederationError):
-    """Fewer valid replies arrived in a round than ``federation.min_replies`` asks for."""
+    """Fewer valid replies arrived in a round than ``federation.min_replies`` requires."""
 
 
 class ReplyRejected(FederationError):
@@ -62,18 +62,18 @@ class ReplyRejected(FederationError):
 
 
 class DeployError(FedtwinError):
-    """A kit of a deployment cannot be made, read or started, or a site's own file is not valid."""
+    """A kit of a deployment cannot be created, read or started, or a site file is not valid."""
 
 
 def bullet_list(problems: Sequence[str], *, limit: int = 50) -> str:
-    """Join problems one a line, and count those beyond ``limit``.
+    """Join problems, one per line, and count those beyond ``limit``.
 
     Parameters
     ----------
     problems : sequence of str
         One sentence for each problem.
     limit : int
-        How many are written out.
+        Most problems to list.
 
     Returns
     -------

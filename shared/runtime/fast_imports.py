@@ -2,7 +2,7 @@
 
 Where a program begins, it imports this module first: what is imported once is there for all. torchmetrics loads
 SciPy's signals, Matplotlib and torchvision wherever they are installed, and no metric of ours needs them: it is
-told that they are not there, and says so itself if ``Metric.plot`` is called. All others find them.
+told that they are not installed, and says so itself if ``Metric.plot`` is called. All others find them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person sees on the terminal: errors without a traceback, and a run's table at the end."""
+"""`report_errors`: prints errors that the user can correct without a traceback, and sets the exit status."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.runtime.errors import FedtwinError
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Print an error that the user can mend, and exit with 2; Ctrl-C exits with 130."""
+    """Print an error that the user can correct and exit with 2; Ctrl-C exits with 130."""
     try:
         yield
     except FedtwinError as error:
         print(f"error ({type(error).__name__}): {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; `fedtwin runs` lists the run, `fedtwin resume RUN` goes on with it", file=sys.stderr)
+        print("stopped; list runs with `fedtwin runs`, resume with `fedtwin resume RUN`", file=sys.stderr)
         sys.exit(130)

@@ -15,7 +15,7 @@ FALLBACK_POLL_S = 1.0
 
 
 def announce(connection: sa.Connection, run_id: int) -> None:
-    """Notify whoever waits for changes, when the transaction is committed; a listener is not needed."""
+    """Notify processes that wait for changes, when the transaction is committed; there may be none."""
     if connection.dialect.name == "postgresql":  # SQLite is polled
         connection.execute(sa.select(sa.func.pg_notify(CHANNEL, str(run_id))))
 
@@ -24,7 +24,7 @@ class Changes:
     """Notices what any process commits, by a connection of its own: SQLite is polled, PostgreSQL notifies.
 
     To be used by one thread. A database that cannot be reached, or cannot notify, counts as changed once a
-    second: whoever reads it then finds out.
+    second: the reader then finds out.
 
     Parameters
     ----------
@@ -110,6 +110,6 @@ class Changes:
         return int(version)
 
     def _listen(self, timeout_s: float) -> frozenset[int] | None:
-        told = {notice.payload for notice in self._driver.notifies(timeout=timeout_s, stop_after=1)}
+        sent = {notice.payload for notice in self._driver.notifies(timeout=timeout_s, stop_after=1)}
         # Others may use the same channel in their own way.
-        return frozenset(map(int, told)) if all(text.isdecimal() for text in told) else None
+        return frozenset(map(int, sent)) if all(text.isdecimal() for text in sent) else None

@@ -146,7 +146,7 @@ class Database:
             return self._engine
 
     def _leave_another_file(self) -> None:
-        # Open connections would go on with a file that nobody else can see, and new ones would make a new one.
+        # Open connections would keep using a file that nobody else can see, and new ones would create another.
         found = self.file_id()
         if self._file is None or found == self._file:
             return

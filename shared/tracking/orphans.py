@@ -21,8 +21,8 @@ def is_orphan(row: Any, *, here: Owner, is_sqlite: bool) -> bool:
     here : Owner
         Any process of this machine.
     is_sqlite : bool
-        SQLite is not shared by machines, so that a run from before a reboot is gone; hosts of a PostgreSQL
-        may have one name and differ all the same.
+        SQLite is not shared by machines, so a run from before a reboot is gone; two hosts of one PostgreSQL may
+        have the same name.
     """
     if row.boot_id != here.boot_id:
         return is_sqlite

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 FINISHED = ("completed", "failed", "stopped")
+MODE_NAMES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
 INTERRUPTED = "interrupted"  # the stop reason of a failed run that only lost its process, and can go on
 
 
@@ -47,6 +48,8 @@ class RunRow(Row):
         Why it ended before its configured length, or was stopped.
     summary : dict
         Results of the whole run; ``best`` is written when it ends (see `Metrics.best_values`).
+    tags : list of str
+        Words that users gave it, in the order in which they did.
     host, boot_id, pid, pid_started
         The process that owns the run; see `shared.tracking.process`.
     """
@@ -68,6 +71,7 @@ class RunRow(Row):
     boot_id: str
     pid: int
     pid_started: float
+    tags: list[str]
 
     @property
     def finished(self) -> bool:

@@ -1,4 +1,4 @@
-"""`run_results`: what came out of a run, as one plain dictionary."""
+"""`run_results`: all results of a run as one plain dictionary, for export."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import TrackingError
 from shared.tracking.change_feed import announce
 from shared.tracking.database import Database
+from shared.tracking.deletion import delete_run
 from shared.tracking.metrics import best_values
 from shared.tracking.orphans import is_orphan, last_sign
 from shared.tracking.process import owner
@@ -134,6 +135,40 @@ class Runs:
         with change_run(self._database, run_id) as (connection, found):
             merged = {**found.summary, **summary}
             connection.execute(sa.update(run).where(run.c.id == run_id).values(summary=merged))
+
+    def rename(self, run_id: int, name: str) -> None:
+        """Give a run another name; the settings that it stored stay as they are.
+
+        Raises
+        ------
+        TrackingError
+            There is no such run.
+        """
+        with change_run(self._database, run_id) as (connection, _):
+            connection.execute(sa.update(run).where(run.c.id == run_id).values(name=name))
+
+    def tag(self, run_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:
+        """Add tags that a run does not have yet, then remove some.
+
+        Returns
+        -------
+        list of str
+            All that it has now, in the order in which they were added.
+
+        Raises
+        ------
+        TrackingError
+            There is no such run.
+        """
+        with change_run(self._database, run_id) as (connection, _):
+            before = connection.execute(sa.select(run.c.tags).where(run.c.id == run_id)).scalar_one()
+            tags = [tag for tag in dict.fromkeys([*before, *add]) if tag not in remove]
+            connection.execute(sa.update(run).where(run.c.id == run_id).values(tags=tags))
+        return tags
+
+    def delete(self, run_id: int, *, with_children: bool = False) -> list[int]:
+        """Delete a run and all its rows, but no files; see `shared.tracking.deletion.delete_run`."""
+        return delete_run(self._database, run_id, with_children=with_children)
 
     def finish(
         self, run_id: int, status: str, *, error: str | None = None, stop_reason: str | None = None

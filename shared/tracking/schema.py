@@ -108,6 +108,7 @@ run = Table(
     Column("boot_id", CleanText, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("pid_started", sa.Double, nullable=False),
+    Column("tags", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
     _one_of("training_mode", TRAINING_MODES),
     _one_of("status", STATUSES),
     sqlite_autoincrement=True,

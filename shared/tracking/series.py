@@ -1,4 +1,4 @@
-"""`Series`: metrics as plain values, for charts; `metrics` stores them and reads them as rows."""
+"""`Series`: metrics as plain values, for charts; `Metrics` reads the same as rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Point = tuple[int | None, int | None, int | None, str, str, float | None, int | 
 
 @dataclass(frozen=True, slots=True)
 class ManyPoints:
-    """Values as they lie in the database.
+    """Values as the database holds them.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class Series:
         Returns
         -------
         dict of int to list of float
-            By run; steps without a value, or with NaN, are left out.
+            By run; without steps that have no value or NaN.
         """
         values: dict[int, list[float]] = {curve.run_id: [] for curve in wanted}
         if wanted:

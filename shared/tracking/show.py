@@ -1,4 +1,4 @@
-"""Runs on the terminal: renderables for rich, and the same as plain data; the commands print them."""
+"""Terminal views of runs, as rich renderables and as JSON, for ``fedtwin runs`` and ``fedtwin show``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.metrics.catalogue import default_monitor, in_order, spec_of
-from shared.tracking.rows import MetricRow, RunRow, json_ready
+from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow, json_ready
 from shared.tracking.store import Store
 
 COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
@@ -38,20 +38,23 @@ LONGEST_TEXT = 500
 
 
 def runs_table(rows: Sequence[RunRow]) -> Table:
-    """One line a run."""
-    table = _table("id", "name", "mode", "status", "age", "seconds", "best", title="runs")
+    """A table with one line per run."""
+    tags = ("tags",) if any(row.tags for row in rows) else ()
+    table = _table("id", "name", "mode", "status", "age", "seconds", "best", *tags, title="runs")
     now = datetime.now(UTC)
     for row in rows:
         age = _age((now - row.started).total_seconds())
         best = _headline(row)
         shown = "-" if best is None else f"{best[0]} {best[1]:.4f}"
         status = Text(row.status, COLOURS[row.status])
-        table.add_row(str(row.id), _text(row.name), row.training_mode, status, age, f"{row.seconds:.1f}", shown)
+        mode = MODE_NAMES[row.training_mode]
+        values = (str(row.id), _text(row.name), mode, status, age, f"{row.seconds:.1f}", shown)
+        table.add_row(*values, *(_text(", ".join(row.tags)) for _ in tags))
     return table
 
 
 def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """What `runs_table` shows, in JSON's types.
+    """The content of `runs_table` in JSON's types.
 
     Returns
     -------
@@ -69,12 +72,12 @@ def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
 
 
 def run_view(store: Store, run_id: int) -> Group:
-    """One run: its settings, last values, clients and rounds.
+    """One run: its settings, latest values, clients and rounds.
 
     Raises
     ------
     TrackingError
-        There is no such run.
+        No such run.
     """
     run, latest = store.runs.get(run_id), store.metrics.latest(run_id)
     parts = [_header(store, run), _settings(run), _stages(latest), _clients(store, run_id, latest)]
@@ -82,7 +85,7 @@ def run_view(store: Store, run_id: int) -> Group:
 
 
 def run_json(store: Store, run_id: int) -> dict[str, Any]:
-    """What `run_view` shows, in JSON's types.
+    """The content of `run_view` in JSON's types.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
     Raises
     ------
     TrackingError
-        There is no such run.
+        No such run.
     """
     run = store.runs.get(run_id)
     return {
@@ -106,19 +109,17 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
 
 
 def _header(store: Store, run: RunRow) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
+    grid, children = Table.grid(padding=(0, 2)), store.runs.children(run.id)
     lines: list[tuple[str, str | Text]] = [
-        ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({run.training_mode})")),
+        ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({MODE_NAMES[run.training_mode]})")),
         ("status", Text(run.status, COLOURS[run.status])),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.seconds:.1f} s"),
-        ("about", _text(run.description)),
+        ("description", _text(run.description)),
+        ("tags", _text(", ".join(run.tags))),
         ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
-        ("stopped because", _text(run.stop_reason or "")),
-        ("part of run", "" if run.parent_id is None else str(run.parent_id)),
-        (
-            "runs in it",
-            ", ".join(f"{child.id} ({child.training_mode})" for child in store.runs.children(run.id)),
-        ),
+        ("stop reason", _text(run.stop_reason or "")),
+        ("comparison", "" if run.parent_id is None else str(run.parent_id)),
+        ("runs", ", ".join(f"{child.id} ({MODE_NAMES[child.training_mode]})" for child in children)),
     ]
     for label, value in lines:
         if value:
@@ -143,7 +144,7 @@ def _stages(latest: Sequence[MetricRow]) -> Table | None:
     values = {(row.stage, row.name): row.value for row in latest if row.client_id is None}
     if not values:
         return None
-    table = _table("metric", "train", "val", "test", title="last values")
+    table = _table("metric", "train", "val", "test", title="latest values")
     for name in in_order(name for _, name in values):
         table.add_row(_text(name), *(_number(values.get((stage, name))) for stage in ("train", "val", "test")))
     return table
@@ -159,7 +160,7 @@ def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | 
     stage = "val" if "val" in stages else "train"
     measured = in_order(name for _, own, name in values if own == stage and spec_of(name).source == "outputs")
     names = measured[:MOST_METRICS]
-    table = _table("client", "name", "examples", "round", *names, title=f"clients, last values ({stage})")
+    table = _table("client", "name", "examples", "round", *names, title=f"clients, latest values ({stage})")
     for client_id in ids:
         row = clients.get(client_id)
         last = max((point.round or 0 for key, point in values.items() if key[0] == client_id), default=None)
@@ -204,7 +205,7 @@ def _headline(run: RunRow) -> tuple[str, float] | None:
 
 def _table(*columns: str, title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
-    words = ("name", "mode", "status", "best", "metric", "failed")
+    words = ("name", "mode", "status", "best", "metric", "failed", "tags")
     for column in columns:
         table.add_column(column, justify="left" if column in words else "right")
     return table
@@ -222,6 +223,6 @@ def _age(seconds: float) -> str:
 
 
 def _text(value: str) -> Text:
-    # A Text is never read as markup; what is not printable could move the cursor or change the terminal.
+    # A Text is not interpreted as markup; control characters could manipulate the terminal.
     short = value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "..."
     return Text("".join(letter if letter.isprintable() else " " for letter in short))

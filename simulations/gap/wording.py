@@ -39,11 +39,11 @@ def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
     Returns
     -------
     rich.table.Table
-        The column of clients that trained alone is there if any row has their value.
+        With a column for local training if any row has its value.
     """
     with_local = any(row.local is not None for row in rows)
     table = Table(
-        title=title or f"Federated gap, {rows[0].confidence:.0%} intervals",
+        title=title or f"Federated gap, {100 * rows[0].confidence:g} % CI",
         caption=_caption(rows),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -53,7 +53,7 @@ def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
         pad_edge=False,
     )
     table.add_column("metric", no_wrap=True)
-    for name in ("pooled", "federated", *(("local only",) if with_local else ())):
+    for name in ("pooled", "federated", *(("local",) if with_local else ())):
         table.add_column(name, justify="right", min_width=max(map(len, name.split())))
     table.add_column("gap", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -70,10 +70,10 @@ def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
 
 def _caption(rows: Sequence[GapRow]) -> str:
     parts = [
-        "gap: pooled minus federated, same test set. ↑ ↓: the better direction.",
-        "worse, better: what federation did; unclear: the interval contains 0.",
+        "gap: pooled minus federated, same test set. ↑ higher is better, ↓ lower is better.",
+        "worse/better: effect of federation; unclear: interval includes 0.",
     ]
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in rows if row.undefined]
     if left_out:
-        parts.append(f"Resamples left out, for want of a class: {', '.join(left_out)}.")
+        parts.append(f"Resamples dropped because a class was missing: {', '.join(left_out)}.")
     return " ".join(parts)

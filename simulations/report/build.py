@@ -1,4 +1,4 @@
-"""Gathers what the report of a comparison shows, out of the store and the predictions, and writes it."""
+"""Builds the report of a comparison from the store and the predictions, and writes it with its figures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Comparison:
     Attributes
     ----------
     command : str
-        What was typed.
+        Command line.
     """
 
     run_id: int
@@ -57,7 +57,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     Parameters
     ----------
     folder : Path
-        Is made.
+        Created if missing.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     twins = done.twins
     runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
     if twins.local:
-        runs["local only"] = [run_id for ids in twins.local for run_id in ids]
+        runs["local"] = [run_id for ids in twins.local for run_id in ids]
     report = Report(
         title=done.cfg.name,
         created=datetime.now(UTC),
@@ -101,7 +101,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
 
 
 def cost_rows(twins: Twins, *, store: Store) -> list[CostRow]:
-    """What each kind of twin took, as means over the seeds."""
+    """Cost of each kind of twin, as means over the seeds."""
     rows = []
     for mode, runs in (("pooled", twins.pooled), ("federated", twins.federated)):
         costs = [cost(store, run_id) for run_id in runs]
@@ -131,7 +131,7 @@ def draw(done: Comparison, *, spec: TaskSpec, store: Store, home: Home) -> dict[
     return {
         "gap": ReportFigure(
             title="The federated gap",
-            caption="Pooled minus federated on the same test rows, with its confidence interval.",
+            caption="Pooled minus federated on the same test set, with confidence interval.",
             figure=gap_figure(done.rows),
             table=gap_data(done.rows),
         ),
@@ -147,8 +147,8 @@ def _curve(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     federated = [history(store, run_id, stage="val", metric=metric) for run_id in twins.federated]
     return ReportFigure(
         title=f"Validation {label(metric)}",
-        caption="Pooled: after each epoch. Federated: the new global model after each round, the mean over the "
-        "clients' validation rows, weighted by their number.",
+        caption="Pooled: after each epoch. Federated: the global model after each round, on the "
+        "validation rows of all clients.",
         figure=learning_curves(pooled, federated, metric=metric),
         table=curve_table(pooled, federated, metric=metric),
     )
@@ -162,8 +162,8 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     }
     last = {mode: points[-1][1] if points else None for mode, points in means.items()}
     return ReportFigure(
-        title=f"Validation {label(metric)} of each client",
-        caption=f"The last global model on each client's validation rows, seed {twins.seeds[0]}.",
+        title=f"Validation {label(metric)} per client",
+        caption=f"Last global model on each client's validation rows, seed {twins.seeds[0]}.",
         figure=client_bars(metric, values, last["federated"], last["pooled"]),
         table=client_table(metric, values),
     )
@@ -178,8 +178,8 @@ def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
     )
     return {
         f"{VALUES}{number or ''}": ReportFigure(
-            title=f"Training examples of each client by {table.variable}",
-            caption=f"What each client trains on, seed {twins.seeds[0]}.",
+            title=f"Training examples per client and {table.variable}",
+            caption=f"Training examples per {table.variable}, seed {twins.seeds[0]}.",
             figure=value_distribution(table),
             table=value_table(table),
         )

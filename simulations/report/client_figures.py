@@ -1,4 +1,4 @@
-"""Figures of the clients: how a metric and how the values of a variable spread over them."""
+"""Figures of the clients: a metric by client, and the distribution of a variable."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from simulations.report.figure_style import (
     LINES,
     POOLED,
     WIDTH,
-    calm,
-    capital,
+    add_colour_bar,
+    capitalized,
+    heat_map,
     metric_name,
     plain,
-    shade_scale,
-    shaded,
-    state,
+    set_title,
+    style_axes,
     thousands,
 )
 
@@ -54,7 +54,7 @@ def client_bars(
     """
     fig = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = fig.subplots()
-    calm(axes)
+    style_axes(axes)
     heights = np.array(list(values.values()), dtype=float)
     size = min(1.0, 0.3 + 15 / max(len(heights), 1))
     summary = per_client_summary(values, better=better(metric.rpartition("/")[2]))
@@ -70,9 +70,9 @@ def client_bars(
     _name_clients(axes, list(values))
     axes.set_ylabel(metric_name(metric))
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, handlelength=3.2)
-    worst = f"{plain(summary.worst_name)} is worst at {format_value(summary.worst)}"
-    said = f"{worst}, spread {format_value(summary.spread)}" if summary.worst_name else "no client has a value"
-    state(fig, f"{capital(metric_name(metric))} by client: {said}")
+    worst = f"worst {plain(summary.worst_name)} at {format_value(summary.worst)}"
+    text = f"{worst}, spread {format_value(summary.spread)}" if summary.worst_name else "no client has a value"
+    set_title(fig, f"{capitalized(metric_name(metric))} by client: {text}")
     return fig
 
 
@@ -82,7 +82,7 @@ def value_distribution(table: CountTable) -> Figure:
     Returns
     -------
     Figure
-        Above, the clients' sizes; below, a column a client, shaded by the share of each value in it and,
+        Above, the clients' sizes; below, one column per client, shaded by the share of each value in it and,
         where there is room, with the counts.
     """
     counts, sizes = table.counts, table.sizes
@@ -91,21 +91,21 @@ def value_distribution(table: CountTable) -> Figure:
 
     fig = Figure(figsize=(WIDTH, 2.6 + 0.34 * num_values), layout="constrained")
     above, below = fig.subplots(2, 1, sharex=True, height_ratios=[1.3, 0.3 + 0.34 * num_values])
-    calm(above)
+    style_axes(above)
     above.bar(range(num_clients), sizes, color="#666666", width=0.8)
     above.set_ylabel("examples")
     above.yaxis.set_major_formatter(thousands())
     above.tick_params(bottom=False, labelbottom=False)
     room, needed = 4.6 / num_clients, 0.08 * len(f"{counts.max():,}")  # inches
-    mesh = shaded(below, shares.T, counts.T if needed < room else None)
+    mesh = heat_map(below, shares.T, counts.T if needed < room else None)
     below.set_yticks(range(num_values), [plain(name) for name in table.values])
     _name_clients(below, table.clients)
     below.set_xlabel("client")
-    shade_scale(fig, mesh, below, name="share of the client")
+    add_colour_bar(fig, mesh, below, name="share of the client")
     largest = shares.max(axis=1)
-    sizes_said = f"{sizes.min():,} to {sizes.max():,} examples each"
-    values_said = f"largest {plain(table.variable)} {largest.min():.0%} to {largest.max():.0%}"
-    state(fig, f"{num_clients} clients: {sizes_said}, {values_said}")
+    sizes_text = f"{sizes.min():,} to {sizes.max():,} examples each"
+    values_text = f"largest {plain(table.variable)} {largest.min():.0%} to {largest.max():.0%}"
+    set_title(fig, f"{num_clients} clients: {sizes_text}, {values_text}")
     return fig
 
 

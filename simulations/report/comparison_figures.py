@@ -1,4 +1,4 @@
-"""Figures of a comparison: learning curves and gaps; the others come from its neighbours."""
+"""Figures of a comparison: learning curves and the gap of each metric."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from simulations.report.figure_style import (
     LINES,
     POOLED,
     WIDTH,
-    calm,
-    capital,
+    capitalized,
     metric_name,
     save,
-    state,
+    set_title,
+    style_axes,
     thousands,
     to_svg,
 )
@@ -101,7 +101,7 @@ def learning_curves(
     """
     fig = Figure(figsize=(WIDTH, 4.0), layout="constrained")
     axes = fig.subplots()
-    calm(axes, grid="both")
+    style_axes(axes, grid="both")
     for number, history in enumerate(clients):
         axes.plot(*_columns(history), color=GREY, alpha=0.6, linewidth=0.8, label="" if number else "clients")
     ends = []
@@ -129,7 +129,7 @@ def learning_curves(
     axes.xaxis.set_major_formatter(thousands())
     if axes.lines:
         axes.legend(frameon=False, fontsize=9, handlelength=3.2)
-    state(fig, f"{capital(metric_name(metric))}: {', '.join(ends) or 'no values'}")
+    set_title(fig, f"{capitalized(metric_name(metric))}: {', '.join(ends) or 'no values'}")
     return fig
 
 
@@ -163,12 +163,12 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
         color="#555555",
         va="bottom",
     )
-    state(fig, _gap_title(rows))
+    set_title(fig, _gap_title(rows))
     return fig
 
 
 def _forest(axes: Axes, rows: Sequence[GapRow]) -> None:
-    calm(axes, grid="x")
+    style_axes(axes, grid="x")
     axes.axvline(0.0, color="black", linewidth=1.0)
     for position, row in enumerate(rows):
         sign = -1.0 if row.better == "lower" else 1.0

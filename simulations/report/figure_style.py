@@ -1,4 +1,4 @@
-"""What all figures share: colours, axes, safe labels, and the way into a PNG file or an inline SVG."""
+"""Common style of all figures: colours, axes, safe labels, and output as PNG or inline SVG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shared.metrics.catalogue import label
 
-# Okabe and Ito (2008), Color Universal Design: told apart with every kind of colour vision
+# Okabe and Ito (2008), Color Universal Design: distinguishable with every kind of colour vision
 POOLED, FEDERATED, LOCAL = "#0072B2", "#D55E00", "#009E73"
 OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#8A8A8A"
@@ -39,7 +39,7 @@ def colour_of(title: str, position: int = 0) -> str:
     Parameters
     ----------
     title : str
-        Such as ``pooled``, ``federated`` or ``local only``.
+        Such as ``pooled``, ``federated`` or ``local``.
     position : int
         Chooses among the other colours for any other title.
     """
@@ -65,14 +65,14 @@ def plain(text: str, *, length: int = 24) -> str:
     return line.replace("$", r"\$")
 
 
-def state(fig: Figure, title: str) -> None:
-    """Put a title that says what is seen above the figure, at its left."""
+def set_title(fig: Figure, title: str) -> None:
+    """Set the figure's title, which states its main finding."""
     lines = textwrap.fill(title, width=int(fig.get_figwidth() * 11))
     fig.suptitle(lines, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
-def calm(axes: Axes, *, grid: str | None = "y") -> None:
-    """Take away what carries no information.
+def style_axes(axes: Axes, *, grid: str | None = "y") -> None:
+    """Apply the common axis style: no top and right spines, a light grid.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def calm(axes: Axes, *, grid: str | None = "y") -> None:
         axes.grid(axis=grid, color="#DDDDDD", linewidth=0.8)  # type: ignore[arg-type]
 
 
-def shaded(axes: Axes, shares: NDArray[np.float64], counts: NDArray[np.int64] | None = None) -> QuadMesh:
-    """A table of shades, the first row on top, with the counts written into it.
+def heat_map(axes: Axes, shares: NDArray[np.float64], counts: NDArray[np.int64] | None = None) -> QuadMesh:
+    """A heat map with the first row on top and, optionally, counts in its cells.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def shaded(axes: Axes, shares: NDArray[np.float64], counts: NDArray[np.int64] | 
     return mesh
 
 
-def shade_scale(fig: Figure, mesh: QuadMesh, axes: Axes | Sequence[Axes], *, name: str) -> None:
-    """Put the scale of `shaded` tables beside them."""
+def add_colour_bar(fig: Figure, mesh: QuadMesh, axes: Axes | Sequence[Axes], *, name: str) -> None:
+    """Add the colour bar of heat maps."""
     bar = fig.colorbar(mesh, ax=axes, format=PercentFormatter(1.0), fraction=0.04)
     bar.set_label(name, fontsize=9)
     bar.ax.tick_params(labelsize=8)
@@ -142,8 +142,8 @@ def metric_name(metric: str) -> str:
     return f"{_STAGES.get(stage, stage)} {label(name)}" if slash else label(metric)
 
 
-def capital(text: str) -> str:
-    """The text with its first letter, and no other, made a capital."""
+def capitalized(text: str) -> str:
+    """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
@@ -181,7 +181,7 @@ def to_svg(fig: Figure, *, prefix: str = "") -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :].rstrip()
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # its style sheet would hold for the whole page; on the root element the same is inherited
+    # its style sheet would apply to the whole page; attributes on the root element are inherited
     text = re.sub(r"<style[^>]*>\*\{[^<]*</style>", "", text)
     text = text.replace("<svg ", '<svg stroke-linejoin="round" stroke-linecap="butt" aria-hidden="true" ', 1)
     text = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{prefix}", text)

@@ -1,4 +1,4 @@
-"""Reads what the twins left in the store and on disk, in the shape that tables and figures want."""
+"""Reads curves, client values, costs and predictions of the twins, for tables and figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ History = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took.
+    """Cost of a run.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Cost:
 
 
 def read_outputs(home: Home, run_id: int) -> Outputs:
-    """A run's outputs on the test rows.
+    """A run's outputs on the test set.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]
 
 
 def cost(store: Store, run_id: int) -> Cost:
-    """What a run took."""
+    """Cost of a run."""
     run, rounds = store.runs.get(run_id), store.rounds.of_run(run_id)
     seen = _examples_seen(store.metrics.of_run(run_id), federated=run.training_mode == "federated")
     return Cost(

@@ -1,4 +1,4 @@
-"""Pieces of HTML for `simulations.report.page`: a table, the gaps, a figure; all text in them is escaped."""
+"""HTML fragments of the report: data tables, the gap table and figures; all text is escaped."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def table_html(table: DataTable) -> str:
 
 
 def gap_html(rows: Sequence[GapRow]) -> str:
-    """The gaps as a table, with a word on how to read it."""
+    """The gaps as a table, with a note on how to read it."""
     with_local = any(row.local is not None for row in rows)
-    names = ["pooled", "federated", *(["local only"] if with_local else []), "gap"]
+    names = ["pooled", "federated", *(["local"] if with_local else []), "gap"]
     numbers = "".join(f'<th scope="col" class="number">{name}</th>' for name in names)
     body = []
     for row in rows:
@@ -53,13 +53,12 @@ def gap_html(rows: Sequence[GapRow]) -> str:
         )
     return (
         _scrolling(
-            f"Test metrics with {rows[0].confidence:.0%} intervals; gap: pooled minus federated",
+            f"Test metrics with {100 * rows[0].confidence:g} % CI; gap: pooled minus federated",
             head=f'<th scope="col">metric</th>{numbers}<th scope="col">verdict</th>',
             body="".join(body),
         )
-        + '<p class="quiet">↑ ↓: the better direction. Worse, better: what federation did, where the interval '
-        "of the gap leaves out 0; unclear: it contains 0. The intervals are not corrected for looking at "
-        f"{len(rows)} metrics at once.</p>"
+        + '<p class="quiet">↑ higher is better, ↓ lower is better. Worse/better: effect of federation; '
+        f"unclear: interval includes 0. Not corrected for multiple comparisons ({len(rows)} metrics).</p>"
     )
 
 
@@ -82,7 +81,7 @@ def figure_html(figure: Figure, *, title: str, caption: str, table: DataTable, n
         f'<div class="card" tabindex="0" role="region" aria-labelledby="{key}" style="{natural}">'
         f'<div role="img" aria-label="{escape(said)}">{to_svg(figure, prefix=f"f{number}-")}</div></div>'
         f"<figcaption>{escape(caption)}</figcaption>"
-        f"<details><summary>Numbers of this figure</summary>{table_html(table)}</details></figure>\n"
+        f"<details><summary>Data</summary>{table_html(table)}</details></figure>\n"
     )
 
 

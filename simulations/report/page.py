@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML file without scripts or requests, from the numbers in a `Report`."""
+"""`Report`: the report of a comparison as one self-contained HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReportFigure:
 
 @dataclass(frozen=True)
 class CostRow:
-    """What one mode of training took.
+    """Cost of one mode of training.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Report:
     differences : DataTable or None
         From `simulations.report.tables.config_differences`.
     command : str
-        Does it again.
+        Command that reproduces the comparison.
     grouped : bool
         Whether whole groups of test examples (patients) were resampled.
     """
@@ -131,9 +131,9 @@ def render(report: Report) -> str:
         ("figures", "Figures", _figures(report.figures)),
         ("clients", "Clients", _clients_section(report)),
         ("cost", "Cost", table_html(_cost_table(report.costs)) if report.costs else ""),
-        ("method", "How the intervals are made", _method(report)),
+        ("method", "Methods: intervals", _method(report)),
         ("settings", "Settings", _settings(report)),
-        ("again", "Do it again", f"<pre><code>{escape(report.command)}</code></pre>"),
+        ("again", "Reproduce", f"<pre><code>{escape(report.command)}</code></pre>"),
     ]
     shown = [(key, heading, body) for key, heading, body in sections if body]
     links = "".join(f'<li><a href="#{key}">{escape(heading)}</a></li>' for key, heading, _ in shown)
@@ -194,8 +194,8 @@ def _cost_table(costs: Sequence[CostRow]) -> DataTable:
         [cost.mode, _duration(cost.seconds), cost.examples, _size(cost.bytes_down), _size(cost.bytes_up)]
         for cost in costs
     ]
-    columns = ["mode", "time", "examples seen", "sent to clients", "sent by clients"]
-    return DataTable("What training took", columns, rows)
+    columns = ["mode", "time", "examples seen", "to clients", "from clients"]
+    return DataTable("Cost of one run", columns, rows)
 
 
 def _method(report: Report) -> str:
@@ -203,13 +203,13 @@ def _method(report: Report) -> str:
     what = "groups of test examples (patients)" if report.grouped else "test examples"
     several = (
         f" Each resample also draws {seeds - 1} of the {seeds} seeds, in pairs; "
-        "with few seeds, what they add to the intervals is a rough guess."
+        "with few seeds, their contribution to the intervals is a rough estimate."
         if seeds > 1
-        else " There is one seed, so the intervals do not show how results vary between seeds."
+        else " With one seed, the intervals do not cover variation between seeds."
     )
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in report.rows if row.undefined]
     missing = (
-        f"<p>Left out, because a class was missing in the resample: {escape(', '.join(left_out))}.</p>"
+        f"<p>Resamples dropped because a class was missing: {escape(', '.join(left_out))}.</p>"
         if left_out
         else ""
     )
@@ -220,13 +220,13 @@ def _method(report: Report) -> str:
     )
     return (
         f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
-        "replacement, the same for all models, so that what the twins share cancels in the gap."
+        "replacement, the same for all models, so that shared variation cancels in the gap."
         f"{several}</p><ul>{definitions}</ul>{missing}"
     )
 
 
 def _settings(report: Report) -> str:
-    changed = "<p>The twins share all settings.</p>"
+    changed = "<p>The twins have identical settings.</p>"
     if report.differences is not None and report.differences.rows:
         changed = table_html(report.differences)
     rows = [[name, value] for name, value in flatten(report.config).items()]

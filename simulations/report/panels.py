@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from shared.metrics.catalogue import label
 from shared.metrics.outputs import Outputs
 from shared.tasks.panels import Kind, Panel
-from simulations.report.figure_style import calm, colour_of, plain, state
+from simulations.report.figure_style import colour_of, plain, set_title, style_axes
 from simulations.report.page import ReportFigure
 from simulations.report.prediction_figures import confusion_matrices, roc_curves
 from simulations.report.tables import Cell, DataTable, confusion_table, roc_table
@@ -65,7 +65,7 @@ def _label_table(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wh
     headline = names[0]
     fig = Figure(figsize=(7.2, 1.4 + 0.3 * len(labels)), layout="constrained")
     axes = fig.subplots()
-    calm(axes, grid="x")
+    style_axes(axes, grid="x")
     for position, (title, panel) in enumerate(panels.items()):
         values = [np.nan if value is None else value for value in panel.data["values"][headline]]
         axes.plot(values, range(len(labels)), "o", color=colour_of(title, position), label=plain(title))
@@ -73,7 +73,7 @@ def _label_table(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wh
     axes.invert_yaxis()
     axes.set_xlabel(label(headline))
     fig.legend(loc="outside lower center", ncols=len(panels), frameon=False, fontsize=9)
-    state(fig, f"{label(headline)} of each of {len(labels)} labels")
+    set_title(fig, f"{label(headline)} of each of {len(labels)} labels")
     rows: list[list[Cell]] = [
         [title, name, count, *(panel.data["values"][metric][place] for metric in names)]
         for title, panel in panels.items()
@@ -87,7 +87,7 @@ def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wher
     target = next(iter(panels.values())).data["target"]
     fig = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = fig.subplots()
-    calm(axes, grid="both")
+    style_axes(axes, grid="both")
     ends = [end for panel in panels.values() for end in (min(panel.data["true"]), max(panel.data["true"]))]
     axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="#BBBBBB", linewidth=1.0)
     for position, (title, panel) in enumerate(panels.items()):
@@ -108,7 +108,7 @@ def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wher
         len(next(iter(panels.values())).data["true"]),
         next(iter(panels.values())).data["num_examples"],
     )
-    state(fig, f"Predicted against true {plain(target)}: {shown:,} of {count:,} test rows")
+    set_title(fig, f"Predicted against true {plain(target)}: {shown:,} of {count:,} test rows")
     rows: list[list[Cell]] = [
         [title, true, predicted, predicted - true]
         for title, panel in panels.items()

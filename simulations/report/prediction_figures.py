@@ -1,4 +1,4 @@
-"""Figures of answers on the test set: confusion matrices and ROC curves, side by side for several models."""
+"""Figures of test predictions: confusion matrices and ROC curves of several models."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from shared.metrics.averages import Floats
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.headline import format_value
 from shared.metrics.outputs import Outputs
-from simulations.report.figure_style import LINES, calm, colour_of, plain, shade_scale, shaded, state
+from simulations.report.figure_style import (
+    LINES,
+    add_colour_bar,
+    colour_of,
+    heat_map,
+    plain,
+    set_title,
+    style_axes,
+)
 
 _COUNTED = 12  # more classes than this: shades without numbers
 
 
 def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> Figure:
-    """Confusion matrices side by side, with counts, shaded by the share of each row.
+    """Confusion matrices side by side, with counts, heat_map by the share of each row.
 
     Parameters
     ----------
@@ -37,7 +45,7 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]
     mesh = None
     for axes, (title, table) in zip(grid, tables.items(), strict=False):
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        mesh = shaded(axes, shares, table if len(classes) <= _COUNTED else None)
+        mesh = heat_map(axes, shares, table if len(classes) <= _COUNTED else None)
         axes.set_aspect("equal")
         crowded = len(classes) > 3
         axes.set_xticks(range(len(classes)), names, rotation=90 if crowded else 0)
@@ -48,9 +56,9 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], classes: Sequence[str]
     fig.supxlabel("predicted class", fontsize=10)
     fig.supylabel("true class", fontsize=10)
     if mesh is not None:
-        shade_scale(fig, mesh, list(grid), name="share of the true class")
+        add_colour_bar(fig, mesh, list(grid), name="share of the true class")
     right = [f"{plain(t)} {np.trace(m) / max(m.sum(), 1):.1%}" for t, m in tables.items()]
-    state(fig, f"Right answers: {', '.join(right)}")
+    set_title(fig, f"Accuracy: {', '.join(right)}")
     return fig
 
 
@@ -93,14 +101,14 @@ def roc_curves(predictions: Mapping[str, Outputs], classes: Sequence[str]) -> Fi
     """
     fig = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = fig.subplots()
-    calm(axes, grid="both")
+    style_axes(axes, grid="both")
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1.0)
-    said = []
+    areas = []
     for position, (title, outputs) in enumerate(predictions.items()):
         judge = ClassificationMetrics(len(classes))
         colour = colour_of(title, position)
         area = f"{plain(title)} {format_value(judge.values(outputs).get('auroc', np.nan))}"
-        said.append(area)
+        areas.append(area)
         style = LINES.get(colour, "-")
         axes.plot(*macro_roc(outputs), color=colour, linestyle=style, linewidth=2.0, label=area)
         if len(classes) == 2 and outputs.is_finite:
@@ -112,12 +120,12 @@ def roc_curves(predictions: Mapping[str, Outputs], classes: Sequence[str]) -> Fi
     axes.set_xlabel("false positive rate" + ("" if len(classes) == 2 else " (one class against the rest)"))
     of = f" of {plain(classes[1])}" if len(classes) == 2 else f", mean of {len(classes)} classes"
     axes.set_ylabel(f"true positive rate{of}")
-    if said:
+    if areas:
         note = "AUROC (dot: at the threshold)" if len(classes) == 2 else "AUROC"
         axes.legend(
             loc="lower right", frameon=False, fontsize=9, title=note, title_fontsize=9, handlelength=3.2
         )
-    state(fig, f"ROC: {', '.join(said) or 'no models'}")
+    set_title(fig, f"ROC: {', '.join(areas) or 'no models'}")
     return fig
 
 

@@ -1,4 +1,4 @@
-"""Tables of a report: what `DataTable` holds, and the numbers behind each figure in that shape."""
+"""`DataTable`: the tables of a report, with the numbers behind each figure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
 from simulations.gap.bootstrap import per_client_summary
 from simulations.report.comparison_figures import X_LABELS, History, mean_history
-from simulations.report.figure_style import capital, metric_name
+from simulations.report.figure_style import capitalized, metric_name
 from simulations.report.prediction_figures import macro_roc
 
 Cell = str | int | float | None
@@ -56,13 +56,13 @@ def curve_table(
     Parameters
     ----------
     pooled_history, federated_history : sequence of sequence of (x, value)
-        One a seed.
+        One per seed.
     x : str
         What the x values count.
     """
     pooled, federated = dict(mean_history(pooled_history)), dict(mean_history(federated_history))
     rows = [[_number(at), pooled.get(at), federated.get(at)] for at in sorted({*pooled, *federated})]
-    caption = f"{capital(metric_name(metric))} during training, mean over seeds"
+    caption = f"{capitalized(metric_name(metric))} during training, mean over seeds"
     return DataTable(caption, [X_LABELS.get(x, x), "pooled", "federated"], rows)
 
 
@@ -85,7 +85,7 @@ def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
         By the client's name.
     """
     rows: list[list[Cell]] = [[name, value] for name, value in values.items()]
-    return DataTable(f"{capital(metric_name(metric))} of each client", ["client", metric_name(metric)], rows)
+    return DataTable(f"{capitalized(metric_name(metric))} per client", ["client", metric_name(metric)], rows)
 
 
 def client_summary_table(values: Mapping[str, Mapping[str, float]]) -> DataTable:
@@ -112,7 +112,7 @@ def value_table(table: CountTable) -> DataTable:
         [name, *row.tolist(), int(size)] for name, row, size in zip(table.clients, counts, sizes, strict=True)
     ]
     rows.append(["all", *counts.sum(axis=0).tolist(), int(sizes.sum())])
-    caption = f"Training examples of each client and {table.variable}"
+    caption = f"Training examples per client and {table.variable}"
     return DataTable(caption, ["client", *table.values, "all"], rows)
 
 

@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared.metrics.catalogue import better, label
+from shared.metrics.gap import stored_gap
 from shared.metrics.headline import summary_sentence
 from shared.runtime.home import Home
 from shared.tasks.task import spec_of_run
 from shared.tracking.store import Store
 from simulations.gap.bootstrap import per_client_summary
-from simulations.gap.stored import gap_rows
 from simulations.gap.wording import gap_table
 from simulations.report.build import cost_rows
 from simulations.report.history import client_values
@@ -32,7 +32,7 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
         There is no such run.
     """
     run = store.runs.get(run_id)
-    rows, twins, folder = gap_rows(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
+    rows, twins, folder = stored_gap(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
     console.print(gap_table(rows))
     console.print(cost_table(twins, store=store))
     console.print(summary_sentence(rows, num_clients=run.config["federation"]["num_clients"]))
@@ -52,7 +52,7 @@ def clients_summary(twins: Twins, *, store: Store, metric: str) -> str:
     """How a validation metric of the last global model spreads over the clients of the first seed."""
     values = client_values(store, twins.federated[0], metric=metric)
     if not values:
-        return "no client has validation rows"
+        return "no validation rows"
     spread = per_client_summary(values, better=better(metric))
     return (
         f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
@@ -62,7 +62,7 @@ def clients_summary(twins: Twins, *, store: Store, metric: str) -> str:
 
 def cost_table(twins: Twins, *, store: Store) -> Table:
     """What each kind of twin took, as means over the seeds."""
-    table = Table(title="cost of one run", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title="cost per run", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
         table.add_column(name, justify="left" if not name else "right")
     for row in cost_rows(twins, store=store):

@@ -73,7 +73,7 @@ def test_the_test_is_of_the_chosen_checkpoint(run, make_config, store, home, che
     module = classifier(cfg, num_classes=2)
     module.load_state_dict(checkpoint(row, "best")["state_dict"])
     data = load_images(cfg.data, cache_dir=home.cache)
-    scores = predict(module.network, ImageDataModule(data, cfg=cfg.data, seed=1), "test", device=CPU)
+    scores = predict(module, ImageDataModule(data, cfg=cfg.data, seed=1), "test", device=CPU)
     assert row.summary["test"] == ClassificationMetrics(2).values(scores)
     last = run("trainer.max_epochs=3", "trainer.test_model=last")
     assert last.summary["test_epoch"] == 3
@@ -93,7 +93,7 @@ def test_a_threshold_from_the_validation_rows(run, make_config, home, checkpoint
     module = classifier(cfg, num_classes=2)
     module.load_state_dict(checkpoint(row, "best")["state_dict"])
     data = load_images(cfg.data, cache_dir=home.cache)
-    scores = predict(module.network, ImageDataModule(data, cfg=cfg.data, seed=1), "val", device=CPU)
+    scores = predict(module, ImageDataModule(data, cfg=cfg.data, seed=1), "val", device=CPU)
     judge = ClassificationMetrics(2)
     assert row.summary["threshold"] == judge.best_threshold(judge.statistics(scores))
     assert run("trainer.threshold=0.3", "trainer.max_epochs=1").summary["threshold"] == 0.3

@@ -43,6 +43,26 @@ class TestSchema:
         assert scripts.get_current_head() == migrations.HEAD
         assert tuple(step.revision for step in scripts.walk_revisions())[::-1] == migrations.KNOWN
 
+    def test_runs_from_before_there_were_tags(self, database_url):
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", os.path.dirname(migrations.__file__))  # noqa: PTH120
+        with Store(database_url) as store:
+            engine = sa.create_engine(store._database._url)
+            with engine.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "0001")
+                columns = "name, description, training_mode, status, config, seed, started, summary, host"
+                values = "'old', '', 'centralized', 'completed', '{}', 1, '2026-01-02 03:04:05', '{}', 'here'"
+                insert = f"INSERT INTO run ({columns}, boot_id, pid, pid_started) VALUES ({values}, 'b', 1, 0)"
+                connection.execute(sa.text(insert))
+            engine.dispose()
+            (run,) = store.runs.search()
+            assert (run.name, run.tags) == ("old", [])
+            assert store.runs.tag(run.id, add=["kept"]) == ["kept"]
+
     def test_a_newer_schema_is_refused(self, database_url):
         with Store(database_url) as store:
             store.runs.search()
@@ -67,7 +87,9 @@ def described(connection: sa.Connection) -> list:
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version' ORDER BY name"
         rows = connection.exec_driver_sql(query).all()
-        return [(name, set(" ".join(sql.split()).split(", ")) if sql else None) for name, sql in rows]
+        # A column that was added later stands last, after the constraints.
+        parts = [(name, " ".join(sql.split()).split(", ") if sql else []) for name, sql in rows]
+        return [(name, {part.rstrip(" )") for part in sql}) for name, sql in parts]
     here = "current_schema()"
     queries = (
         "SELECT table_name, column_name, data_type, is_nullable, column_default, character_maximum_length "

@@ -25,7 +25,7 @@ def test_compare_prints_the_gap_and_writes_the_report(engine: str, fedtwin: Comm
         "compare.resamples=200",
     )
     assert done.returncode == 0, done.stderr
-    for text in ("Federated gap, 95% intervals", "accuracy", "gap", "report", "fedtwin.db"):
+    for text in ("Federated gap, 95 % CI", "accuracy", "gap", "report", "fedtwin.db"):
         assert text in done.stdout, text
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
         parent = store.runs.search(mode="compare")[0]

@@ -27,7 +27,7 @@ from federated.kit.server_kit import ServerKit
 from federated.kit.site_file import read_site
 from tests.e2e.deploy_kit import SITES, open_bed, wait_for, write_sites
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("deploy-access")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 OUTSIDER = "outsider"
 FLEET = (
     "activate-node",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.e2e.fault_kit import Federation
 
 pytest_plugins = ["tests.e2e.fault_kit"]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("deploy-faults")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 NORTH = SITES[0]
 
 
@@ -34,7 +34,7 @@ def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recor
     run_id = federation.begin("federation.num_rounds=4", f"federation.round_timeout_s={deadline}")
     federation.wait_for_round(run_id, 1)
     held: dict[int, psutil.Process] = {}
-    slow_until = time.monotonic() + 1.5 * deadline
+    slow_until = time.monotonic() + deadline + 10
     while time.monotonic() < slow_until:
         for process in federation.bed.clients(NORTH):
             if process.pid not in held:  # the last round's may still be about to end
@@ -50,7 +50,7 @@ def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recor
     assert deadline - 1 <= rounds[1].seconds < 2 * deadline
     ((number, client_id, seconds),) = federation.values(run_id, "late_reply_seconds")
     assert (number, client_id) == (3, 0)
-    assert 1.25 * deadline < seconds < 3 * deadline
+    assert deadline + 5 < seconds < 3 * deadline
     assert [row.replied for row in rounds] == [[0, 1, 2], [1, 2], [0, 1, 2], [0, 1, 2]]
 
 
@@ -107,7 +107,9 @@ def test_below_the_quorum_the_run_fails_with_its_reason_within_the_deadline(fede
     assert run.status == "failed"
     assert run.error is not None
     assert "2 of 3 training replies were valid, federation.min_replies is 3" in run.error
-    assert f"north: no reply within {deadline} s" in run.error
+    # Flower takes a site for gone 30 to 60 s after its death, which a longer deadline lets it say first.
+    reasons = [f"north: no reply within {deadline} s", *(["north: error 5"] if deadline >= 30 else [])]
+    assert any(reason in run.error for reason in reasons)
 
 
 # What Python reads at its start, at the site with the wrong clock: for the node, which signs and dates

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.e2e.fault_kit import Federation
 
 pytest_plugins = ["tests.e2e.fault_kit"]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("deploy-sites-away")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 NORTH = SITES[0]
 
 

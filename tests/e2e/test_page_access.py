@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Visit
 
 pytest_plugins = ["tests.e2e.page_kit", "tests.e2e.finished_kit"]
-pytestmark = pytest.mark.xdist_group("page-access")
 
 FOCUS = """(() => {
   const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(document.activeElement);
@@ -37,7 +36,7 @@ def open_pooled(finished: Finished, seen: Visit) -> None:
 
 def open_federated(finished: Finished, seen: Visit) -> None:
     seen.page.goto(f"{finished.url}/runs/{finished.federated}")
-    seen.table_of(seen.chart("What happened when"))
+    seen.table_of(seen.chart("Timeline"))
     seen.chart("Confusion matrix")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from playwright.sync_api import Route, expect
 
 from shared.config.config import Config
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
 
 pytest_plugins = ["tests.e2e.page_kit"]
-pytestmark = pytest.mark.xdist_group("page-charts")
 ROUNDS = 16
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 SAY = """async (texts) => {
@@ -129,13 +127,13 @@ def test_a_timeline_says_nothing_before_its_rows_are_there(
 
     seen.page.route("**/api/runs/*/metrics?*", hold)
     seen.page.goto(f"{live.url}/runs/{run_id}")
-    figure = seen.chart("What happened when")
+    figure = seen.chart("Timeline")
     seen.until(lambda: held, "the rows to be asked for")
     assert figure.locator("figcaption").text_content() == ""
     opened = True
     for route in list(held):
         route.continue_()
-    expect(figure.locator("figcaption")).to_contain_text("Round 1: 1 training reply accepted, 0 left out")
+    expect(figure.locator("figcaption")).to_contain_text("Round 1: 1 training reply accepted, 0 dropped")
 
 
 def test_no_time_is_left_of_a_run_that_is_silent(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
 
 pytest_plugins = ["tests.e2e.page_kit"]
-pytestmark = pytest.mark.xdist_group("page-compare")
 Make = Callable[..., Config]
 ACCURACY = "val/accuracy"
 
@@ -50,7 +49,7 @@ def test_runs_of_other_data_have_no_gap(live: Server, visit: Open, make_config: 
         two = add_run(store, other, "federated", {ACCURACY: [0.4, 0.7]})
     seen = visit(f"{live.url}/compare?runs={one},{two}")
     expect(sentence(seen)).to_have_text(
-        "Latest validation accuracy: pooled 0.900, federated 0.700. There is no gap: the runs are tested "
+        "Latest validation accuracy: pooled 0.900, federated 0.700. No gap: the runs are tested "
         f"on different data (data.split_seed is 0 in run {one}, 7 in run {two})."
     )
     assert "Gap" not in traces(seen, "Accuracy (validation)")
@@ -124,13 +123,13 @@ def test_two_seeds_are_thin_lines_and_no_band(live: Server, visit: Open, make_co
     assert found["Gap, seed 1"]["y"] == pytest.approx([0, 0.1])
     assert found["Gap, seed 2"]["y"] == pytest.approx([0, 0.2])
     assert "low" not in found
-    expect(notes(seen)).to_contain_text("No band: 2 seeds are too few for an interval")
+    expect(notes(seen)).to_contain_text("No interval: 2 seeds are too few")
     expect(sentence(seen)).to_have_text(
         "At 200 examples seen, the federated model is 0.150 below the pooled one in validation accuracy."
     )
     compare(seen, ids)
     seen.until(lambda: "low" in traces(seen, "Accuracy (validation)"), "the band")
-    expect(sentence(seen)).to_contain_text("In brackets: 95 % t interval over 3 seeds, on validation.")
+    expect(sentence(seen)).to_contain_text("95 % CI, t interval over 3 seeds, on validation.")
 
 
 def test_no_difference_is_called_equal(live: Server, visit: Open, make_config: Make) -> None:
@@ -160,24 +159,25 @@ def twins(store: Any, make_config: Make, *, seeds: int = 1, local: bool = False,
     return ids
 
 
-def test_what_cannot_be_compared_on_validation_is_said(live: Server, visit: Open, make_config: Make) -> None:
+def test_only_a_client_of_its_own_is_not_comparable_on_validation(
+    live: Server, visit: Open, make_config: Make
+) -> None:
     from tests.e2e.curves_kit import store_of
 
     with store_of(live) as store:
         ids = twins(store, make_config, local=True)
         tested = twins(store, make_config, centralized={"f1": 0.85}, federated={"f1": 0.8})
     seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}")
-    expect(notes(seen)).to_contain_text("Local only: each client is validated on its own rows")
-    expect(notes(seen)).not_to_contain_text("mean over the clients")
+    expect(notes(seen)).to_contain_text("Local: each client is validated on its own rows")
     compare(seen, ids[:2])
     expect(sentence(seen)).to_contain_text("0.200 [")
     expect(notes(seen)).not_to_contain_text("its own rows")
     compare(seen, ids[:2], "&metric=f1")
-    expect(notes(seen)).to_contain_text("On validation the federated F1 is a mean over the clients")
-    expect(sentence(seen)).to_contain_text(
-        "Latest validation F1: pooled 0.800, federated 0.600. These cannot be compared"
+    expect(notes(seen)).to_contain_text("No interval: one seed only (F1 needs several)")
+    expect(sentence(seen)).to_have_text(
+        "At 200 examples seen, the federated model is 0.200 below the pooled one in validation F1."
     )
-    compare(seen, tested, "&metric=f1")
+    compare(seen, tested, "&metric=f1&stage=test")
     expect(sentence(seen)).to_contain_text(
         "In the final test the federated model is 0.050 below the pooled one in F1."
     )
@@ -189,9 +189,9 @@ def test_there_is_no_yet_after_the_end(live: Server, visit: Open, make_config: M
     with store_of(live) as store:
         ids = twins(store, make_config, seeds=2, centralized={"accuracy": 0.9}, federated={"accuracy": 0.8})
     seen = visit(f"{live.url}/compare?runs={','.join(map(str, ids))}&stage=test")
-    expect(notes(seen)).to_contain_text("No gap: a pooled model is tested once, at its end")
+    expect(notes(seen)).to_contain_text("No gap: a pooled model is tested only once, at the end")
     expect(sentence(seen)).to_contain_text(
-        "In the final test the federated model is 0.100 below the pooled one in accuracy, as a mean of 2 seeds."
+        "In the final test the federated model is 0.100 below the pooled one in accuracy, mean of 2 seeds."
     )
 
 
@@ -230,7 +230,7 @@ def test_the_list_counts_the_runs_that_will_come(live: Server, visit: Open, make
         parent = store.runs.create(name="c", training_mode="compare", config=cfg.snapshot(), seed=1)
         add_run(store, cfg, "centralized", {ACCURACY: [0.5]}, parent_id=parent)
         seen = visit(f"{live.url}/?status=foo&mode=bar")  # of an address that makes no sense
-        expect(seen.page.locator(".status-detail").first).to_have_text("1 of 12 runs ended")
+        expect(seen.page.locator(".status-detail").first).to_have_text("1 of 12 runs finished")
         expect(seen.page.get_by_role("combobox", name="Status")).to_have_value("")
         store.runs.finish(parent, "stopped")
 

@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Server, Visit
 
 pytest_plugins = ["tests.e2e.page_kit"]
-pytestmark = pytest.mark.xdist_group("page-live")
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVER_IS_GONE = re.compile(r"net::ERR_(CONNECTION_|EMPTY_RESPONSE|INCOMPLETE_)")
 WAIT_S = 120.0
-ROUND_SAID = re.compile(r"Round \d of 9 ended, ")
+ROUND_SAID = re.compile(r"Round \d of 9 complete, ")
 MOVING = "document.getAnimations().length"
 
 
@@ -246,7 +245,7 @@ def test_a_federated_run_is_watched_through_the_death_of_the_server(
     check_whole(seen, live.home, run_id)
     expect(steps).to_have_text(re.compile("Round 9 of 9"))
     check_table(seen, rows_of(live.home, run_id), step="round")
-    assert "Connection lost. The page shows what it has." in seen.noted("said")
+    assert "Connection lost. Showing the latest data received." in seen.noted("said")
 
 
 @pytest.mark.slow

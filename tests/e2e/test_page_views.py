@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.e2e.page_kit import Open, Visit
 
 pytest_plugins = ["tests.e2e.page_kit", "tests.e2e.finished_kit"]
-pytestmark = pytest.mark.xdist_group("page-views")
 
 
 def traces(figure: Locator) -> dict[str, dict[str, Any]]:
@@ -107,7 +106,7 @@ def test_pooled_and_federated_are_in_one_picture(finished: Finished, visit: Open
     page, figure = seen.page, seen.chart("Accuracy (validation)")
     lines = traces(figure)
     means = {name.partition(",")[0]: lines[name] for name in lines if "mean of" in name}
-    assert set(means) == {"Pooled", "Federated", "Local only"}
+    assert set(means) == {"Pooled", "Federated", "Local"}
     assert means["Pooled"]["x"] == means["Federated"]["x"] == [97, 194, 291], "the same examples seen"
     values = {role: expected_mean(finished, role) for role in ("centralized", "federated")}
     assert means["Pooled"]["y"] == pytest.approx(values["centralized"])
@@ -120,10 +119,10 @@ def test_pooled_and_federated_are_in_one_picture(finished: Finished, visit: Open
 
     page.get_by_role("radio", name="Bytes").check(force=True)
     seen.until(lambda: "over=bytes" in page.url, "the axis in the address")
-    seen.until(lambda: axis_title(figure).startswith("Sent, both ways ("), "bytes on the axis")
+    seen.until(lambda: axis_title(figure).startswith("Traffic (up + down) ("), "bytes on the axis")
     assert axis_title(figure).endswith(("(kB)", "(MB)"))
-    page.get_by_role("button", name=re.compile("^Local only")).click()
-    seen.until(lambda: not any(name.startswith("Local only") for name in traces(figure)), "no local-only line")
+    page.get_by_role("button", name=re.compile("^Local")).click()
+    seen.until(lambda: not any(name.startswith("Local") for name in traces(figure)), "no local-only line")
     assert "hide=local" in page.url
     page.get_by_role("combobox", name="Metric").select_option("loss")
     seen.chart("Loss (validation)")
@@ -131,7 +130,7 @@ def test_pooled_and_federated_are_in_one_picture(finished: Finished, visit: Open
 
     page.reload()
     figure = seen.chart("Loss (validation)")
-    assert axis_title(figure).startswith("Sent, both ways (")
+    assert axis_title(figure).startswith("Traffic (up + down) (")
     expect(page.get_by_role("table", name="Final test values").locator("tbody tr")).to_have_count(8)
 
 
@@ -170,10 +169,10 @@ def test_a_run_shows_its_clients_rounds_labels_evaluation_and_config(finished: F
         ]
         tested = store.runs.get(finished.federated).summary["confusion"]
     seen.until_held(rows)
-    shown = seen.table_of(seen.chart("Training labels of each client"))
+    shown = seen.table_of(seen.chart("Training labels per client"))
     assert [[int(cell) for cell in line[1:4]] for line in shown] == [[sum(line), *line] for line in counts]
     expect(page.locator(".run-panels > li")).to_have_count(3)
-    seen.chart("What happened when")
+    seen.chart("Timeline")
     assert matrix(seen) == tested
     page.get_by_role("slider", name="Threshold").press("End")
     positives = sum(map(sum, tested)) // 2
@@ -228,12 +227,12 @@ def test_names_and_errors_from_outside_are_text(finished: Finished, visit: Open)
     error = page.get_by_role("region", name="Error")
     expect(error).to_contain_text("QuorumError")
     expect(error).to_contain_text(f"client 1 {SCRIPT}")
-    left_out = page.get_by_role("region", name="Replies that were left out").locator("tbody tr")
+    left_out = page.get_by_role("region", name="Dropped replies").locator("tbody tr")
     expect(left_out).to_have_count(4)  # one in the first round, all in the second
     for number, name in enumerate((IMAGE, BOLD, LONG)):
         expect(left_out.filter(has_text=name).first).to_contain_text(f"client {number} {SCRIPT}")
         expect(page.locator(".run-panels").get_by_text(name, exact=True)).to_be_visible()
-    for chart in ("What happened when", "Training labels of each client"):
+    for chart in ("Timeline", "Training labels per client"):
         figure = seen.chart(chart)
         for name in (IMAGE, BOLD, LONG):
             expect(figure.locator(".ytick").filter(has_text=name[:6])).to_have_count(1)
@@ -281,7 +280,7 @@ def test_light_and_dark_by_the_system_and_by_the_switch(finished: Finished, visi
     page.reload()
     expect(page.get_by_role("button", name="Light")).to_have_attribute("aria-pressed", "true")
     assert colours(page)[0] > 0.9, "the switch is remembered"
-    page.get_by_role("button", name="As the system").click()
+    page.get_by_role("button", name="System theme").click()
     seen.until(lambda: colours(page)[0] < 0.2, "dark as the system again")
 
 
@@ -291,7 +290,7 @@ def test_no_page_is_wider_than_the_screen(finished: Finished, visit: Open) -> No
     expect(page.locator("a.run-link").first).to_be_visible()
     check_widths(seen)
     page.locator(f'a.run-link[href="/runs/{finished.federated}"]').click()
-    for chart in ("AUROC (validation)", "What happened when", "Confusion matrix"):
+    for chart in ("AUROC (validation)", "Timeline", "Confusion matrix"):
         seen.chart(chart)
     check_widths(seen)
     page.get_by_role("link", name="Compare all").click()

@@ -38,13 +38,14 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.server_half import AveragingServer, ServerContext
-from shared.data.images.datamodule import ImageDataModule
 from shared.data.schema import Schema
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
 from shared.metrics.statistics import Statistics
 from shared.runtime.home import Home
+from shared.tasks.base import FitContext
+from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
@@ -403,11 +404,11 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         ),
         metrics=MetricAggregation(roster, judge=module.spec),
         recorder=RoundRecorder(
-            store, run_id=store.runs.create(name="fuzz", training_mode="federated", config={}, seed=0)
+            store,
+            run_id=store.runs.create(name="fuzz", training_mode="federated", config={}, seed=0),
+            spec=module.spec,
         ),
-        evaluation=ServerEvaluation(
-            module, datamodule=ImageDataModule(data, cfg=cfg.data, seed=0), cfg=cfg.trainer
-        ),
+        evaluation=ServerEvaluation(learner_of(cfg), data=data, context=FitContext(), cfg=cfg.trainer),
         checkpoints=Checkpoints(root),
         progress=Progress(),
         strategy=AveragingServer(CONTEXT),
@@ -459,7 +460,9 @@ def test_any_reply_is_accepted_or_rejected_and_never_poisons(
     accepted = [client_id for client_id, reason in enumerate(reasons) if reason is None]
     delivery.replied = accepted
     rounds.finish(kind, delivery)
-    assert all(math.isfinite(value) for means in rounds.metrics.means.values() for value in means.values())
+    assert all(
+        math.isfinite(value) for values in rounds.metrics.aggregates.values() for value in values.values()
+    )
     if kind == MessageType.TRAIN:
         strategy = AveragingServer(CONTEXT)
         strategy.sent = arrays_of(rounds.evaluation.module.network)

@@ -14,7 +14,7 @@ from federated.deploy.demo.network_namespaces import NetworkNamespaces
 from federated.deploy.demo.testbed import SERVER, Testbed
 from shared.runtime.errors import DeployError
 from shared.runtime.home import open_home
-from shared.runtime.run import sigterm_as_interrupt
+from shared.runtime.signals import sigterm_as_interrupt
 
 _POLL_S = 0.5
 

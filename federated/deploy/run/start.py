@@ -23,7 +23,7 @@ from federated.kit.server_kit import LOOPBACK, SERVER_FILE, ServerKit, state_fol
 from federated.kit.site_file import CA_FILE, KEY_FILE, SITE_FILE, read_site
 from shared.runtime.errors import DeployError
 from shared.runtime.home import open_home
-from shared.runtime.run import sigterm_as_interrupt
+from shared.runtime.signals import sigterm_as_interrupt
 
 Say = Callable[[str], None]
 _CLIENTAPP = "flwr-clientapp"  # what Flower starts for a message

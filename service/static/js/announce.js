@@ -1,4 +1,4 @@
-/** Sentences for screen readers: one polite live region that does not talk without pause; the newest sentence wins. */
+/** Announcements for screen readers: one polite live region, rate-limited; the newest announcement wins. */
 
 const GAP_MS = 5000;
 const URGENT_MS = 1000;

@@ -26,14 +26,14 @@ export async function getJSON(path, { signal } = {}) {
     response = await fetch(path, { signal, headers: { Accept: "application/json" }, credentials: "same-origin" });
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ApiError({ status: 0, title: "No answer from the server", detail: "Is `fedtwin serve` still running?" });
+    throw new ApiError({ status: 0, title: "No response from the server", detail: "Is `fedtwin serve` running?" });
   }
   if (!response.ok) throw await problem(response);
   try {
     return await response.json();
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ApiError({ status: response.status, title: "The answer is not JSON", detail: path });
+    throw new ApiError({ status: response.status, title: "The response is not JSON", detail: path });
   }
 }
 
@@ -60,7 +60,7 @@ async function problem(response) {
   } catch {
     // A proxy in between may answer with something that is not a problem: the status alone has to do.
   }
-  const title = typeof body.title === "string" ? body.title : `The server answered ${response.status}`;
+  const title = typeof body.title === "string" ? body.title : `HTTP status ${response.status}`;
   return new ApiError({
     status: response.status,
     title,

@@ -76,7 +76,7 @@ export function makeChart(options) {
   }
 
   function fail(error) {
-    setText(plot, `${error.message}: there is no picture, but the data is there.`);
+    setText(plot, `${error.message}: the chart is unavailable; its data can still be shown.`);
   }
 
   function paint(Plotly) {

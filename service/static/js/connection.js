@@ -1,4 +1,4 @@
-/** The badge in the header that says how the streams of the page are: live, silent, lost, refused. */
+/** The connection badge in the header: state of the page's streams (live, stale, waiting, rejected). */
 
 import { announce } from "./announce.js";
 import { h, replace, setText } from "./dom.js";
@@ -24,8 +24,8 @@ export function startConnectionBadge(place) {
     again.hidden = worst.state !== "waiting" && worst.state !== "refused";
     setText(word, words(worst));
     const lost = worst.state === "waiting" || worst.state === "refused";
-    if (lost && told !== "lost") announce("Connection lost. The page shows what it has.", { urgent: true });
-    if (worst.state === "live" && told === "lost") announce("The connection is back.", { urgent: true });
+    if (lost && told !== "lost") announce("Connection lost. Showing the latest data received.", { urgent: true });
+    if (worst.state === "live" && told === "lost") announce("Reconnected.", { urgent: true });
     if (lost || worst.state === "live") told = lost ? "lost" : "live";
   }
 
@@ -41,7 +41,7 @@ export function startConnectionBadge(place) {
 function words({ state, retryAt, lastEvent, reason }) {
   if (state === "live") return "Live";
   if (state === "connecting") return "Connecting…";
-  if (state === "stale") return `Silent for ${age((Date.now() - lastEvent) / 1000)}`;
+  if (state === "stale") return `No data for ${age((Date.now() - lastEvent) / 1000)}`;
   if (state === "refused") return reason;
   return `Reconnecting in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`;
 }

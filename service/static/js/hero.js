@@ -1,4 +1,4 @@
-/** Pooled against federated (and local-only) in one picture, with its sentence, its controls and the final values. */
+/** The comparison chart: pooled, federated and local runs, with summary sentence, controls and final test values. */
 
 import { getJSON, isAbort, withQuery } from "./api.js";
 import { inOrder } from "./catalogue.js";
@@ -55,12 +55,12 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
       setParams({ over: value === "examples" ? null : value });
       chart?.update();
     } });
-  const legend = h("ul", { class: "hero-legend", "aria-label": "Lines; press one to hide it" });
+  const legend = h("ul", { class: "hero-legend", "aria-label": "Legend; press an entry to hide its line" });
   const place = h("div", { class: "hero-picture" }, loadingPanel());
   const trouble = h("div", { hidden: true });
   const final = finalPanel({ level });
   const body = h("div", { class: "hero-body" }, h("div", { class: "hero-main" }, trouble, place), final.element);
-  const element = h("section", { class: "hero", "aria-label": "Pooled against federated" }, sentence,
+  const element = h("section", { class: "hero", "aria-label": "Pooled compared with federated" }, sentence,
     h("div", { class: "hero-controls" }, metric.element, stage.element, axis.element), legend, body);
 
   function choose(change) {
@@ -89,7 +89,7 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
       onData(answer);
     } catch (error) {
       if (isAbort(error) || own !== request) return;
-      // A picture that is there stays; that the server does not answer is said in the header already.
+      // Keep the current chart; the header already shows that the server does not respond.
       if (comparison && error.status === 0) return;
       replace(comparison ? trouble : place, errorPanel(error, { retry: load }));
       trouble.hidden = comparison === null;

@@ -17,7 +17,7 @@ const PAGES = [
   { pattern: /^\/compare$/, load: () => import("./pages/compare.js"), title: "Compare" },
 ];
 const THEMES = [
-  ["system", "As the system", "M2 3h12v8H2zM6 13.5h4M8 11v2.5"],
+  ["system", "System theme", "M2 3h12v8H2zM6 13.5h4M8 11v2.5"],
   ["light", "Light", "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM8 .8v1.7M8 13.5v1.7M.8 8h1.7M13.5 8h1.7"
     + "M2.9 2.9l1.2 1.2M11.9 11.9l1.2 1.2M13.1 2.9l-1.2 1.2M4.1 11.9l-1.2 1.2"],
   ["dark", "Dark", "M13.5 9.8A6 6 0 0 1 6.2 2.5a6 6 0 1 0 7.3 7.3z"],
@@ -53,7 +53,7 @@ async function show({ path, params }) {
     else link.removeAttribute("aria-current");
   }
   if (!page) {
-    replace(main, h("h1", { text: "No such page" }), h("p", {}, h("a", { href: "/", text: "All runs" })));
+    replace(main, h("h1", { text: "Page not found" }), h("p", {}, h("a", { href: "/", text: "All runs" })));
     return;
   }
   try {

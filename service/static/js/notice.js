@@ -1,4 +1,4 @@
-/** Panels of text in the place of data: what went wrong, what is being loaded, and what to do next. */
+/** Message panels shown in place of data: errors, loading states and commands to run. */
 
 import { ApiError } from "./api.js";
 import { h } from "./dom.js";
@@ -10,7 +10,7 @@ import { h } from "./dom.js";
  * @param {{retry?: () => void}} [options]
  */
 export function errorPanel(error, { retry = null } = {}) {
-  const title = error instanceof ApiError ? error.title : "The page could not be drawn";
+  const title = error instanceof ApiError ? error.title : "This page could not be displayed";
   const detail = error instanceof ApiError ? error.detail : error.message;
   return h("div", { class: "notice bad", role: "alert" },
     h("p", {}, h("strong", { text: title })),
@@ -36,7 +36,7 @@ export function commandLine(command, what) {
         await navigator.clipboard.writeText(command);
         button.textContent = "Copied";
       } catch {
-        button.textContent = "Not allowed"; // clipboards need HTTPS or this machine's own address
+        button.textContent = "Blocked"; // clipboards need HTTPS or this machine's own address
       }
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     } } });

@@ -8,9 +8,9 @@ const LONGEST_WAIT_S = 15;
 const STALE_MS = 12_000; // the server sends a heartbeat every 5 s
 const DEAD_MS = 30_000;
 const FINAL = new Map([
-  [4404, "There is no such run."],
-  [4401, "The server wants its token: open the address that `fedtwin serve` printed."],
-  [4403, "The server refused this page's origin."],
+  [4404, "No such run."],
+  [4401, "Token required: open the URL that `fedtwin serve` printed."],
+  [4403, "The server rejected this page's origin."],
 ]);
 
 /**

@@ -1,4 +1,4 @@
-"""The natural scheme: the clients are the values of a column, such as hospitals; beside `partition_schemes`."""
+"""The natural scheme: the clients are the values of a column, such as hospitals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pathological scheme: shards of single classes, a few for each client; beside `partition_schemes`."""
+"""The pathological scheme: each client gets a few shards of single classes."""
 
 from __future__ import annotations
 

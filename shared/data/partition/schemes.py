@@ -1,4 +1,4 @@
-"""The schemes by which units (rows, or whole groups) go to clients; `partition` picks one of them."""
+"""The schemes that assign units (rows, or whole groups) to clients, chosen by ``partition.name``."""
 
 from __future__ import annotations
 

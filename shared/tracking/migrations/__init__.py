@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-KNOWN = ("0001", "0002")
+KNOWN = ("0001", "0002", "0003")
 HEAD = KNOWN[-1]
 _ALEMBIC_LOCK = threading.Lock()  # Alembic keeps its context in globals of the process
 
@@ -30,13 +30,15 @@ def revision(connection: sa.Connection) -> str | None:
     return version
 
 
-def upgrade(connection: sa.Connection) -> None:
+def upgrade(connection: sa.Connection, *, to: str = HEAD) -> None:
     """Apply all steps that are missing, within the caller's transaction.
 
     Parameters
     ----------
     connection : Connection
         In a transaction that keeps other processes from migrating at the same time.
+    to : str
+        The version.
     """
     from alembic import command
     from alembic.config import Config
@@ -45,4 +47,4 @@ def upgrade(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     with _ALEMBIC_LOCK:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)

@@ -6,20 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 
 from federated.client.app import app
-from federated.client.egress import egress_filter, filter_content
+from federated.client.egress import Declared, egress_filter, filter_content
 from federated.kit.federation_file import COUNTS, MayLeave
 from federated.messages.parse import read_error, read_info, read_points
-from federated.messages.records import ARRAYS, CLIENT, CONFIG, POINTS, ClientInfo, TrainOrder, arrays_of
+from federated.messages.records import (
+    ARRAYS,
+    CLIENT,
+    CONFIG,
+    POINTS,
+    ClientInfo,
+    TrainOrder,
+    array_of,
+    arrays_of,
+)
 from federated.messages.records import METRICS as METRIC_RECORD
+from federated.messages.wire import layout_of
 from shared.config.config import Config
 from shared.data.profile import Profile
 from shared.data.schema import Schema
 from shared.metrics.catalogue import BY_CLIENTS
 from shared.model.backbones import build_network
+from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig
@@ -34,21 +46,24 @@ data_path: {path}
 may_leave:
   metrics: {metrics}
   counts: {counts}
+may_run: {may_run}
 """
 
 
 @pytest.fixture
 def site_file(tmp_path: Path, two_classes: Path) -> Any:
-    def write(*, metrics: Any = BY_CLIENTS, counts: Any = COUNTS) -> Path:
+    def write(*, metrics: Any = BY_CLIENTS, counts: Any = COUNTS, may_run: Any = ()) -> Path:
         path = tmp_path / "site.yaml"
         lists = {"metrics": json.dumps(metrics), "counts": json.dumps(counts)}
-        path.write_text(SITE.format(path=two_classes, **lists))
+        path.write_text(SITE.format(path=two_classes, may_run=json.dumps(may_run), **lists))
         return path
 
     return write
 
 
-def ask(cfg: Config, kind: str, site_file: Path, **order: Any) -> RecordDict:
+def ask(
+    cfg: Config, kind: str, site_file: Path, *, extra: dict[str, ArrayRecord] | None = None, **order: Any
+) -> RecordDict:
     config: dict[str, str | int] = {
         "partition-id": 5,
         "num-partitions": 6,
@@ -60,6 +75,8 @@ def ask(cfg: Config, kind: str, site_file: Path, **order: Any) -> RecordDict:
     content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
     if kind != MessageType.QUERY:
         content[ARRAYS] = arrays_of(build_network(cfg, num_outputs=2))
+        for name, record in (extra or {}).items():
+            content[name] = record
     (reply,) = grid.send_and_receive([Message(content, 1000, kind)])
     return reply.content
 
@@ -108,6 +125,59 @@ def test_statistics_stay_where_they_are_not_listed(make_config: MakeConfig, home
     listed = ask(cfg, MessageType.EVALUATE, site_file(), round=1)
     kept = ask(cfg, MessageType.EVALUATE, site_file(counts=["num_examples", "num_val"]), round=1)
     assert set(listed) - set(kept) == {"statistics"}
+    # All metrics follow from them: who keeps one back keeps these back too.
+    few = ask(cfg, MessageType.EVALUATE, site_file(metrics=["loss"]), round=1)
+    assert set(few) == set(kept)
+
+
+def test_what_the_algorithm_declares_leaves_and_its_state_stays(
+    make_config: MakeConfig, home: Home, site_file: Any
+) -> None:
+    cfg = make_config("strategy=scaffold")
+    control = ArrayRecord(
+        {k: array_of(0 * v.numpy()) for k, v in arrays_of(build_network(cfg, num_classes=2)).items()}
+    )
+    content = ask(cfg, MessageType.TRAIN, site_file(), extra={"control": control}, round=1, run_key="0" * 32)
+    assert sorted(content.array_records) == [ARRAYS, "control"]
+    plain = ask(make_config(), MessageType.TRAIN, site_file(), round=1)
+    assert sorted(plain.array_records) == [ARRAYS]
+
+
+def test_arrays_that_are_not_like_the_models_do_not_leave() -> None:
+    model = ArrayRecord({"weight": array_of(np.zeros(3, dtype=np.float32))})
+    declared = Declared(records=[ARRAYS, "control"], model=layout_of(model))
+
+    def filtered(**arrays: Any) -> RecordDict:
+        record = ArrayRecord({key: array_of(values) for key, values in arrays.items()})
+        return filter_content(
+            RecordDict({ARRAYS: model, "control": record, "images": model}), MayLeave(), declared=declared
+        )
+
+    assert sorted(filtered(weight=np.ones(3, dtype=np.float32))) == [ARRAYS, "control"]
+    for arrays in (
+        {"pixels": np.ones(3, dtype=np.float32)},
+        {"weight": np.ones(4, dtype=np.float32)},
+        {"weight": np.ones(3)},
+    ):
+        with pytest.raises(FederationError, match="of control is not like one of the model"):
+            filtered(**arrays)
+
+
+def test_an_algorithm_that_the_site_does_not_allow_is_not_even_imported(
+    make_config: MakeConfig, home: Home, site_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "foreign_algorithm.py").write_text(
+        "from pathlib import Path\nfrom federated.strategy.base import Algorithm\n"
+        "Path(__file__).with_name('imported').touch()\nclass Foreign(Algorithm): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cfg = make_config("strategy._target_=foreign_algorithm.Foreign")
+    for kind in (MessageType.QUERY, MessageType.TRAIN):
+        error = read_error(ask(cfg, kind, site_file(), round=1))
+        assert "may not run here" in str(error)
+    assert not (tmp_path / "imported").exists()
+    content = ask(cfg, MessageType.TRAIN, site_file(may_run=["foreign_algorithm"]), round=1)
+    assert sorted(content.array_records) == [ARRAYS]
 
 
 def test_nothing_that_is_not_known_leaves() -> None:

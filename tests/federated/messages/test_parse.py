@@ -138,7 +138,7 @@ def test_statistics() -> None:
         ({"more": b""}, "expected the statistics"),
         ({"confusion": "x"}, "expected bytes, got 'x'"),
         ({"confusion": [1, 2]}, "expected bytes"),
-        ({"confusion": b"x"}, "confusion cannot be read"),
+        ({"confusion": b"x"}, "confusion does not hold 4 counts"),
         ({"loss": np.array([np.nan]).tobytes()}, "loss has sums that are not finite"),
         ({"loss": np.array([-1.0]).tobytes()}, "loss is -1"),
         ({"num_examples": 5}, "confusion adds up to 4, expected 5"),

@@ -29,7 +29,7 @@ from shared.tracking.store import Store
 from shared.training.prediction import predict
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, Run, toy_app
-from tests.images import load_images
+from tests.images import Bare, load_images
 from tests.profiles import stored
 
 MEAN = (10 * 1 + 20 * 2 + 30 * 3) / 60  # of the toy's values 1, 2, 3 by its 10, 20, 30 examples
@@ -211,7 +211,7 @@ def test_the_threshold_is_that_of_pooled_validation_rows(
     network = build_network(cfg, num_outputs=2)
     network.load_state_dict(run.weights(test_model))
     pooled = ImageDataModule(load_images(cfg.data, cache_dir=home.cache), cfg=cfg.data, seed=0)
-    scores = predict(network, pooled, "val", device=torch.device("cpu"))
+    scores = predict(Bare(network), pooled, "val", device=torch.device("cpu"))
     judge = ClassificationMetrics(2)
     assert run.row.summary["threshold"] == judge.best_threshold(judge.statistics(scores)) != 0.5
 

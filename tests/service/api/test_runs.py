@@ -23,7 +23,6 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from tests.service.rows_kit import CONFIG, asking, build_app, clients, federated_run, new_run, point, pooled_run
 
-pytestmark = pytest.mark.xdist_group("api-runs")
 SECRET = "postgresql://me:hunter2@db.example/fedtwin"
 LATE = "<img src=x onerror=alert(1)> \ud800 late"
 

@@ -93,9 +93,9 @@ def test_a_comparison_stands_for_its_runs(store):
     assert [one["label"] for one in found["runs"]] == [
         "Pooled, seed 7",
         "Federated, seed 7",
-        "Client 3 alone, seed 7",
-        f"Client alone, seed 7, run {runs[3].id}",
-        f"Client alone, seed 7, run {runs[4].id}",
+        "Local, client 3, seed 7",
+        f"Local, seed 7, run {runs[3].id}",
+        f"Local, seed 7, run {runs[4].id}",
     ]
     members = comparison_members(store, store.runs.get(runs[1].id))
     assert members == comparison_members(store, parent)
@@ -171,7 +171,7 @@ def test_one_seed_of_a_share_of_the_examples(store):
     assert (gap["band"], gap["confidence"]) == ("normal", 0.95)
     assert (gap["low"][0], gap["high"][0]) == pytest.approx(proportions_interval(0.9, 50, 0.8, 50))
     assert gap["why"].startswith(
-        "one seed: 95% interval of two independent proportions (Newcombe), of 50 and 50"
+        "95 % CI of a difference of two proportions (Newcombe; 50 and 50 examples), one seed"
     )
 
 
@@ -192,7 +192,7 @@ def test_two_seeds_are_two_lines_and_no_band(store):
     assert (gap["of"], gap["against"]) == ([runs[0].id, runs[2].id], [runs[1].id, runs[3].id])
     assert gap["value"] == pytest.approx([0.11])
     assert (gap["low"], gap["high"], gap["band"]) == ([None], [None], None)
-    assert gap["why"] == "2 seeds are too few for an interval; the thin lines are the seeds"
+    assert gap["why"] == "2 seeds are too few; thin lines show each seed"
     assert [(line["seed"], line["of"], line["against"], line["step"]) for line in gap["each"]] == [
         (1, runs[0].id, runs[1].id, [1]),
         (2, runs[2].id, runs[3].id, [1]),
@@ -210,7 +210,7 @@ def test_several_seeds(store):
     assert gap["value"] == pytest.approx([0.12])
     assert gap["low"] == pytest.approx([0.12 - 4.302653 * 0.02 / math.sqrt(3)])
     assert gap["high"] == pytest.approx([0.12 + 4.302653 * 0.02 / math.sqrt(3)])
-    assert (gap["band"], gap["why"]) == ("seeds", "95% t interval of the mean over 3 seeds")
+    assert (gap["band"], gap["why"]) == ("seeds", "95 % CI, t interval of the mean over 3 seeds")
     assert gap["each"] == []
     # A seed that has come no further than the first round: the second is of one pair.
     store.metrics.add(
@@ -236,13 +236,13 @@ def test_why_there_is_no_gap(store):
     pooled, federated = pooled_run(store, 0.9), federated_run(store, 0.8)
     gap = gap_of(store, pooled, federated, metric="loss", stage="train")
     assert (gap["value"], gap["band"]) == ([], None)  # only clients have one
-    assert gap["why"] == "the two have no loss at the same number of examples seen yet"
+    assert gap["why"] == "no loss at equal examples seen yet"
     for run in (pooled, federated):
         store.runs.finish(run.id, "completed")
     gap = gap_of(store, pooled, federated, metric="loss", stage="train")
-    assert gap["why"] == "the two have no loss at the same number of examples seen"
+    assert gap["why"] == "no loss at equal examples seen"
     gap = gap_of(store, pooled, federated, stage="test")
-    assert gap["why"].startswith("a pooled model is tested once, at its end")
+    assert gap["why"].startswith("a pooled model is tested only once, at the end")
 
 
 def test_the_gap_of_the_final_test(store):
@@ -265,7 +265,7 @@ def test_which_runs_are_a_pair(store):
     assert gap_of(store, other, federated)["of"] == [other.id]  # better than none
     strangers = gap_of(store, pooled_run(store, 0.5, seed=1), federated_run(store, 0.5, seed=2))
     assert (strangers["of"], strangers["value"], strangers["band"]) == ([], [], None)
-    assert strangers["why"] == "no pooled and federated run have the same seed"
+    assert strangers["why"] == "no pooled and federated run with the same seed"
     assert compared(store, pooled, other)["gaps"] == []
 
 
@@ -386,7 +386,7 @@ def test_which_of_repeated_runs_is_in_the_gap(store):
     pooled, first, again = pooled_run(store, 0.5), federated_run(store, 0.4), federated_run(store, 0.4)
     gap = gap_of(store, pooled, first, again)
     assert (gap["of"], gap["against"]) == ([pooled.id], [first.id])
-    assert gap["notes"] == [f"Repeated runs: of seed 7, run {first.id} is in the gap, not run {again.id}."]
+    assert gap["notes"] == [f"Repeated runs: seed 7 uses run {first.id}, not run {again.id}."]
 
 
 def test_the_intervals():
@@ -434,7 +434,7 @@ def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
     assert found["metric"] == "accuracy", "the AUROC has no interval"
     text = "".join(part["text"] for part in found["result"])
     assert text.startswith(summary_sentence(rows, num_clients=len(store.clients.of_run(4))))
-    assert text.endswith("90% CI, bootstrap over the test rows and 2 seeds.")
+    assert text.endswith("90 % CI, bootstrap over the test examples and 2 seeds.")
     assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
 
 

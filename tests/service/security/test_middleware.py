@@ -26,7 +26,6 @@ from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
 from tests.service.server_kit import serving
 
-pytestmark = pytest.mark.xdist_group("security")
 TOKEN = "correct-horse_battery.staple~1"
 PAGE = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -196,7 +196,7 @@ class TestServer:
     def test_a_server_shows_a_run_only_if_it_is_the_same(self, store, server, home, tmp_path):
         run = store.runs.get(begin(store))
         with Store(f"sqlite:///{tmp_path / 'another.db'}") as another:
-            other = another.run(begin(another))
+            other = another.runs.get(begin(another))
         assert other.id == run.id
         with serving(create_app(Settings(database_url=home.database_url, home=home))) as port:
             assert serves_run(f"http://127.0.0.1:{port}", run, timeout_s=WAIT_S)

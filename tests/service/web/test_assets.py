@@ -19,7 +19,6 @@ from service.web.assets import STATIC, TYPES, VENDOR, Assets, build_web_router, 
 from shared.runtime.home import Home
 from tests.service.server_kit import chromium, serving
 
-pytestmark = pytest.mark.xdist_group("assets")
 TOKEN = "correct-horse_battery.staple~1"
 LONG = b"/* as long as it takes to be worth compressing */\n" * 40
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from shared.metrics.binned_ranking import BINS, EDGES, auroc_error, bin_scores, binned_areas, in_thousandths
 from shared.metrics.classification import ClassificationMetrics
@@ -100,21 +101,25 @@ def test_the_error_of_the_bins_holds(rows: list[tuple[float, bool]]) -> None:
     won = (scores[positive][:, None] > scores[~positive]) + (scores[positive][:, None] == scores[~positive]) / 2
     area, average_precision = binned_areas(counts)
     assert abs(area - won.mean()) <= auroc_error(counts) + 1e-12
-    # Rows of a bin in the best and in the worst order: the exact value of any order lies between.
-    best, worst = (
-        sum(_precision_sum(counts, negatives_first=first)) / positive.sum() for first in (False, True)
+    exact = ClassificationMetrics(2).values(
+        Outputs(np.stack([1 - scores, scores], axis=1), positive.astype(int))
     )
-    assert worst - 1e-12 <= average_precision <= best + 1e-12
+    for value in (average_precision, exact["average_precision"]):
+        least, most = _average_precisions(counts)
+        assert least - 1e-12 <= value <= most + 1e-12
 
 
-def _precision_sum(counts: np.ndarray, *, negatives_first: bool) -> list[float]:
+def _average_precisions(counts: NDArray[np.int64]) -> tuple[float, float]:
+    """The least and the most that any order within the bins gives: negatives first, or tied positives first."""
     correct = claimed = 0
-    sums = []
+    least = most = 0.0
     for negatives, positives in counts[:, ::-1].T:
-        before = claimed + (negatives if negatives_first else 0)
-        sums += [(correct + place) / (before + place) for place in range(1, positives + 1)]
+        if positives:
+            below = claimed + negatives
+            least += sum((correct + place) / (below + place) for place in range(1, positives + 1))
+            most += positives * (correct + positives) / (claimed + positives)
         correct, claimed = correct + positives, claimed + positives + negatives
-    return sums
+    return least / correct, most / correct
 
 
 # --- bytes ----------------------------------------------------------------------------------------

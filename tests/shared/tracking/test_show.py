@@ -32,7 +32,7 @@ def lines(text: str) -> list[list[str]]:
 
 def test_runs_table(store, federated, pooled):
     (first, second) = lines(printed(runs_table(store.runs.search())))
-    assert first[:4] == [str(pooled), "digits-cnn", "centralized", "completed"]
+    assert first[:4] == [str(pooled), "digits-cnn", "pooled", "completed"]
     assert first[4].endswith(" s")
     assert first[6] == "val/accuracy 0.8000"
     assert second[2:4] == ["federated", "running"]
@@ -80,7 +80,7 @@ def test_twins_are_named(store):
     parent = store.runs.create(name="p", training_mode="compare", config={}, seed=1)
     child = store.runs.create(name="c", training_mode="local", config={}, seed=1, parent_id=parent)
     assert f"{child} (local)" in plain(printed(run_view(store, parent)))
-    assert re.search(rf"part of run +{parent}\n", re.sub(" +\n", "\n", plain(printed(run_view(store, child)))))
+    assert re.search(rf"comparison +{parent}\n", re.sub(" +\n", "\n", plain(printed(run_view(store, child)))))
 
 
 @pytest.mark.parametrize("view", [lambda store, run_id: runs_table(store.runs.search()), run_view])

@@ -77,9 +77,7 @@ def test_seconds_are_positive_and_of_one_epoch(make_config, collect):
 def test_validation_values_are_those_of_the_model(make_config, collect):
     sink, module, datamodule = collect(make_config(), epochs=3)
     last = {point.name: point.value for point in sink.calls[-2]}
-    expected = ClassificationMetrics(2).values(
-        predict(module.network, datamodule, "val", device=torch.device("cpu"))
-    )
+    expected = ClassificationMetrics(2).values(predict(module, datamodule, "val", device=torch.device("cpu")))
     assert last == pytest.approx(expected, rel=1e-4)
 
 
@@ -87,7 +85,7 @@ def test_training_values_are_those_of_the_whole_epoch(make_config, collect):
     # A rate that moves nothing: every batch is judged by the same weights.
     sink, module, datamodule = collect(make_config("trainer.optimizer.lr=1e-30"), epochs=1)
     values = {point.name: point.value for point in sink.points if point.stage == "train"}
-    scores = predict(module.network, datamodule, "train", device=torch.device("cpu"))
+    scores = predict(module, datamodule, "train", device=torch.device("cpu"))
     expected = ClassificationMetrics(2).values(scores)
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-4)
 

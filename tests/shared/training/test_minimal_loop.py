@@ -9,9 +9,9 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from federated.strategy.proximal_term import ProximalTerm
 from lightning.pytorch.callbacks import Callback
 
+from federated.strategy.fedprox import ProximalTerm
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.images.datamodule import ImageDataModule
@@ -19,7 +19,9 @@ from shared.data.images.dataset import ImageData
 from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import ConfigError, DivergedError
+from shared.tasks.base import FitContext
 from shared.tasks.image_classification.module import LitClassifier
+from shared.tasks.image_classification.spec import CLASS_WEIGHTS
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import LeanTrainer, lean_trainer
 from shared.training.trainer import build_trainer
@@ -39,7 +41,7 @@ def data() -> ImageData:
     labels = np.arange(50, dtype=np.int64) % 2
     images = rng.integers(0, 256, size=(50, 1, 8, 8), dtype=np.uint8)
     return ImageData(
-        schema=Schema(classes=("0", "1")), splits=np.full(50, "train"), images=images, labels=labels
+        schema=Schema(classes=("0", "1")), splits=np.full(50, "train"), images=images, targets=labels
     )
 
 
@@ -50,7 +52,10 @@ Fit = Callable[..., tuple[LitClassifier, Points]]
 def fit(data: ImageData) -> Fit:
     def run(cfg: Config, *, lean: bool, mu: float = 0.0, module: LitClassifier | None = None) -> Any:
         module = module or classifier(cfg, num_classes=2)
-        module.place(partition_id=3, total_epochs=6, epoch_offset=2, lr_scale=0.5, class_weights=[0.5, 2.0])
+        agreed = {CLASS_WEIGHTS: [0.5, 2.0]}
+        module.begin_fit(
+            FitContext(partition_id=3, total_epochs=6, epoch_offset=2, lr_scale=0.5, agreed=agreed)
+        )
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=1, partition_id=3, epoch_offset=2)
         points = Points()
         callbacks: list[Callback] = [MetricsCollector(points, round=2, client_id=3)]

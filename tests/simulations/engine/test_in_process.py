@@ -1,4 +1,4 @@
-"""`InProcessGrid` does what Flower's grid does: ids, a copy per node, a lasting context, errors as replies."""
+"""`InProcessGrid` does what Flower's grid does: ids, a copy per node, lasting contexts, errors as replies."""
 
 from __future__ import annotations
 

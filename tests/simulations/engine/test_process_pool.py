@@ -18,7 +18,6 @@ from simulations.engine.nodes import CLIENT_APP_RAISED
 from simulations.engine.process_pool import ProcessPoolGrid
 from simulations.engine.shared_memory import BufferReader, SharedBuffer, SharedObject, pickle_without_arrays
 
-pytestmark = pytest.mark.xdist_group("process-pool")
 APP = "tests.simulations.engine.apps:app"
 WAIT_S = 60
 

@@ -81,6 +81,6 @@ def test_verdict_is_a_word_not_only_a_colour() -> None:
 
 def test_resamples_left_out_are_told() -> None:
     text = " ".join(printed([row("recall", 0.9, 0.8, (0.05, 0.2), undefined=1234)]))
-    assert "Resamples left out" in text
+    assert "Resamples dropped" in text
     assert "recall 1,234" in text
-    assert "left out" not in " ".join(printed([row("recall", 0.9, 0.8, (0.05, 0.2))]))
+    assert "dropped" not in " ".join(printed([row("recall", 0.9, 0.8, (0.05, 0.2))]))

@@ -150,7 +150,7 @@ def test_undefined_gaps_are_named_as_such() -> None:
 def test_clients_are_measured_from_the_aggregate() -> None:
     fig = client_bars("val/accuracy", {"north": 0.9, "south": 0.7}, 0.85, 0.95)
     text = words(fig)
-    assert "Validation accuracy by client: south is worst at 0.700, spread 0.200" in text
+    assert "Validation accuracy by client: worst south at 0.700, spread 0.200" in text
     assert "aggregate 0.850" in text
     assert "pooled 0.950" in text
     stems = fig.axes[0].collections[0]
@@ -162,7 +162,7 @@ def test_clients_are_measured_from_the_aggregate() -> None:
 
 def test_clients_without_values() -> None:
     nan = float("nan")
-    assert "south is worst" in words(client_bars("accuracy", {"north": nan, "south": 0.7}))
+    assert "worst south" in words(client_bars("accuracy", {"north": nan, "south": 0.7}))
     nothing = client_bars("accuracy", {"north": nan})
     assert "no client has a value" in words(nothing)
     assert drawn(nothing)
@@ -201,7 +201,7 @@ def test_confusion_matrices_are_shaded_by_row_and_show_counts() -> None:
     shades = [np.asarray(axes.collections[0].get_array()).reshape(2, 2).tolist() for axes in fig.axes[:2]]
     assert shades == [[[0.8, 0.2], [0.25, 0.75]], [[0.5, 0.5], [0.0, 0.0]]]
     assert [text.get_text() for text in fig.axes[0].texts] == ["8", "2", "1", "3"]
-    assert "Right answers: pooled 78.6%, federated 50.0%" in words(fig)
+    assert "Accuracy: pooled 78.6%, federated 50.0%" in words(fig)
 
 
 @pytest.mark.parametrize(("models", "classes"), [(1, 2), (3, 2), (3, 10), (2, 30)])

@@ -12,7 +12,6 @@ import pytest
 
 from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
-from simulations.gap.bootstrap import compare_gap
 from simulations.report.comparison_figures import client_bars, learning_curves
 from simulations.report.page import CostRow, Report, ReportFigure, render, write_report
 from simulations.report.prediction_figures import macro_roc
@@ -28,6 +27,7 @@ from simulations.report.tables import (
     roc_table,
     value_table,
 )
+from tests.gaps import compare_gap
 from tests.profiles import counted
 
 EVIL = '<script>alert("1")</script>&\''
@@ -145,7 +145,7 @@ def test_figures_can_be_read_without_seeing_them() -> None:
     images = [a for a in page().all("div") if a.get("role") == "img"]
     assert len(images) == len(page().all("svg")) == 2
     assert all(a.get("aria-label") for a in images)
-    assert page().text.count("Numbers of this figure") == 2
+    assert page().text.count("Data") == 2
     assert len(page().all("table")) == len(page().all("caption")) > 5
     assert [attributes["lang"] for attributes in page().all("html")] == ["en"]
 
@@ -158,7 +158,7 @@ def test_it_says_what_came_out() -> None:
         "1,624 examples",
         "1, 2, 3",
         "11, 13",
-        "95% intervals",
+        "95 % CI",
         "2,000 resamples",
         "draws 2 of the 3 seeds",
         "12.3 s",
@@ -176,19 +176,19 @@ def test_parts_that_are_not_there_are_left_out() -> None:
     text = Page(render(report(clients={}, values=[], figures=[], costs=[], differences=None, seeds=[7]))).text
     for heading in ("Figures", "Clients", "Cost", "Settings that differ"):
         assert heading not in text
-    assert "do not show how results vary between seeds" in text
+    assert "do not cover variation between seeds" in text
     same = config_differences({"a": 1}, {"a": 1})
-    assert "The twins share all settings." in render(report(differences=same))
+    assert "The twins have identical settings." in render(report(differences=same))
 
 
 def test_local_only_has_a_column() -> None:
-    assert "local only" in render(report(rows=rows(local=True)))
-    assert "local only" not in render(report())
+    assert ">local<" in render(report(rows=rows(local=True)))
+    assert ">local<" not in render(report())
 
 
 def test_long_tables_start_folded() -> None:
     counts = value_table(counted(np.ones((100, 2), dtype=int), ["a", "b"]))
-    folded = "<summary>Training examples of each client and label</summary>"
+    folded = "<summary>Training examples per client and label</summary>"
     assert folded in render(report(values=[counts]))
     assert folded not in render(report())
 

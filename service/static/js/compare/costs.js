@@ -1,4 +1,4 @@
-/** The table beneath the comparison's picture: what each run reached, and what that cost. */
+/** The table below the comparison chart: results and cost per run. */
 
 import { isAbort, withQuery } from "../api.js";
 import { h, s, setText, throttle } from "../dom.js";
@@ -16,18 +16,18 @@ const COSTS = { examples: count, seconds: duration, bytes };
  * @param {object} options
  * @param {number[]} options.runs ids, as the address has them
  * @param {Function} options.getJSON
- * @param {(left: number[]) => void} options.leaveOut told the ids that stay when one run is to go
+ * @param {(left: number[]) => void} options.removeRun called with the remaining ids when a run is removed
  * @returns {{element: HTMLElement, update: (comparison: object) => void, destroy: () => void}}
  */
-export function costTable({ runs, getJSON, leaveOut }) {
-  const holder = h("section", { class: "panel" }, h("h2", { text: "What each run reached, and what it cost" }));
+export function costTable({ runs, getJSON, removeRun }) {
+  const holder = h("section", { class: "panel" }, h("h2", { text: "Results and cost per run" }));
   const lines = new Map();
   const control = new AbortController();
   let table = null;
   let shown = null;
   let trained = new Map(); // by run id: the same run along its training rows
 
-  // A pooled run has no test row along its way: what it cost is read off its training rows then.
+  // A pooled run has no test rows during training: its cost is read from its training rows then.
   const ask = throttle(async () => {
     try {
       const query = { runs, metric: "loss", stage: "train" };
@@ -35,7 +35,7 @@ export function costTable({ runs, getJSON, leaveOut }) {
       trained = new Map(answer.runs.map((run) => [run.id, run]));
       draw();
     } catch (error) {
-      if (!isAbort(error)) console.warn("the costs could not be loaded:", error.message);
+      if (!isAbort(error)) console.warn("costs could not be loaded:", error.message);
     }
   }, ASK_MS);
 
@@ -48,14 +48,14 @@ export function costTable({ runs, getJSON, leaveOut }) {
     const keys = Object.keys(COSTS);
     const tops = keys.map((key) => Math.max(0, ...shown.runs.map((run) => spent(run, key))));
     const rows = shown.runs.map((run) => {
-      if (!lines.has(run.id)) lines.set(run.id, runLine(run, () => shown.runs, leaveOut));
+      if (!lines.has(run.id)) lines.set(run.id, runLine(run, () => shown.runs, removeRun));
       const line = lines.get(run.id);
       line.update(run, keys.map((key, index) => [spent(run, key), tops[index], COSTS[key]]));
       const done = steps(spent(run, "step"), run.unit);
       return [line.name, line.status, done, lastValue(run), run.test, ...line.costs, line.out];
     });
     if (table === null) {
-      table = dataTable({ caption: "Runs that are compared", captionHidden: true, columns: columns(shown), rows });
+      table = dataTable({ caption: "Compared runs", captionHidden: true, columns: columns(shown), rows });
       holder.append(table.element);
     } else table.update(rows, columns(shown));
   }
@@ -77,11 +77,11 @@ export function costTable({ runs, getJSON, leaveOut }) {
 function columns({ stage, metric }) {
   const numeric = (words, format = undefined) => ({ label: words, numeric: true, format });
   return ["Run", "Status", numeric("Steps"), numeric(`Latest ${label(`${stage}/${metric}`)}`, number),
-    numeric("Final test", number), numeric("Examples seen"), numeric("Time"), numeric("Bytes, both ways"), "Leave out"];
+    numeric("Final test", number), numeric("Examples seen"), numeric("Time"), numeric("Traffic (up + down)"), "Remove"];
 }
 
 /** The nodes of one run's row: made once, patched later. */
-function runLine(run, all, leaveOut) {
+function runLine(run, all, removeRun) {
   const { kind, stroke } = lineOf(groupsOf([run])[0]);
   const line = s("svg", { class: `mode-line ${kind}`, viewBox: "0 0 24 8", "aria-hidden": "true" },
     s("path", { d: "M1 4H23", "stroke-dasharray": stroke }));
@@ -93,8 +93,8 @@ function runLine(run, all, leaveOut) {
     return { text, bar, node: h("span", {}, text, h("span", { class: "share", "aria-hidden": "true" }, bar)) };
   });
   const others = () => all().map((one) => one.id).filter((id) => id !== run.id);
-  const out = h("button", { class: "button small", type: "button", text: "×", title: "Leave out",
-    on: { click: () => leaveOut(others()) } });
+  const out = h("button", { class: "button small", type: "button", text: "×", title: "Remove",
+    on: { click: () => removeRun(others()) } });
   return {
     name: h("span", { class: `mode ${run.role}` }, line, link),
     status,
@@ -102,7 +102,7 @@ function runLine(run, all, leaveOut) {
     out,
     update(now, values) {
       setText(link, now.label);
-      out.setAttribute("aria-label", `Leave out ${now.label}`);
+      out.setAttribute("aria-label", `Remove ${now.label}`);
       setText(status, now.status);
       status.className = `status ${now.status}`;
       values.forEach(([value, top, words], index) => {

@@ -1,4 +1,4 @@
-/** The one picture: curves of all runs above, the gap with its band and zero line beneath, on one x-axis. */
+/** The comparison figure: curves of all runs above, the gap with its band below, on one x-axis. */
 
 import { escaped } from "../charts.js";
 import { byteUnit, capital, isShare, metricName, number, stageName } from "../format.js";
@@ -42,7 +42,7 @@ export function heroFigure(comparison, { axis, hidden, colours, width }) {
       ...(both && {
         yaxis2: { title: narrow ? "" : "Gap", domain: [0, 0.27], zeroline: true, zerolinewidth: 1.5,
           zerolinecolor: colours.muted, rangemode: "tozero", nticks: 5, ...within(comparison.metric, -1, 1) },
-        annotations: better ? [side(`${better} is better above 0`, colours)] : [],
+        annotations: better ? [side(`above 0: ${better} better`, colours)] : [],
       }),
     },
   };
@@ -55,7 +55,7 @@ function groupTraces(group, { comparison, axis, unit, colours, reach }) {
   const words = escaped(groupWords(group));
   const tested = runs.every((run) => lastValue(run) === null);
   if (tested || (axis === "bytes" && role !== "federated")) {
-    const why = tested ? "final test" : "sends no model";
+    const why = tested ? "final test" : "no traffic";
     return level(mean(runs.map((run) => lastValue(run) ?? run.test)), `${words}: ${why}`);
   }
 

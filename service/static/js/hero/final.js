@@ -1,4 +1,4 @@
-/** The final test values of both twins with the gap's interval, drawn and in numbers; `hero` shows it. */
+/** Final test values of both twins, with the gap and its confidence interval in numbers and drawn. */
 
 import { h, replace, s, setText } from "../dom.js";
 import { capital, isShare, metricName, number } from "../format.js";
@@ -6,8 +6,8 @@ import { capital, isShare, metricName, number } from "../format.js";
 const WIDTH = 84;
 const PAD = 5;
 const HEIGHT = 16;
-const NOTE = "Gap: pooled minus federated with its 95 % interval; the chosen models on the same test set. "
-  + "↑ ↓: the better direction.";
+const NOTE = "Gap: pooled minus federated with 95 % CI; selected models on the same test set. "
+  + "↑ higher is better, ↓ lower is better.";
 const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal", undefined: "undefined" };
 const ARROWS = { higher: "\u00a0↑", lower: "\u00a0↓" };
 
@@ -19,11 +19,11 @@ const ARROWS = { higher: "\u00a0↑", lower: "\u00a0↓" };
  */
 export function finalPanel({ level }) {
   const body = h("tbody");
-  const local = h("th", { scope: "col", class: "numeric", text: "Local only" });
+  const local = h("th", { scope: "col", class: "numeric", text: "Local" });
   const heads = [h("th", { scope: "col", text: "Metric" }), h("th", { scope: "col", class: "numeric", text: "Pooled" }),
     h("th", { scope: "col", class: "numeric", text: "Federated" }), local,
     h("th", { scope: "col", class: "numeric", text: "Gap" }),
-    h("th", { scope: "col" }, h("span", { class: "visually-hidden", text: "Picture" }))];
+    h("th", { scope: "col" }, h("span", { class: "visually-hidden", text: "Interval" }))];
   const note = h("p", { class: "note" });
   const frame = h("div", { class: "table-frame", role: "region", "aria-label": "Final test values", tabindex: "0" },
     h("table", { class: "data final" }, h("caption", { class: "visually-hidden", text: "Final test values" }),

@@ -1,4 +1,4 @@
-/** Arithmetic on the curves of a comparison: groups of alike runs, last values and means over seeds. */
+/** Curves of a comparison: groups of runs that differ in the seed only, latest values and means over seeds. */
 
 import { capital, plural } from "../format.js";
 
@@ -9,8 +9,8 @@ export const ROLES = ["pooled", "federated", "local"];
 export const AXES = {
   step: { words: "Round", title: "Round (federated), epoch (others)" },
   examples: { words: "Examples", title: "Training examples seen" },
-  seconds: { words: "Time", title: "Seconds since the run began" },
-  bytes: { words: "Bytes", title: "Sent, both ways" },
+  seconds: { words: "Time", title: "Seconds since start" },
+  bytes: { words: "Bytes", title: "Traffic (up + down)" },
 };
 
 /**
@@ -34,7 +34,7 @@ export function curve(run, axis, unit = 1) {
 }
 
 /**
- * The mean of several runs, at the steps that all of them have come to: runs that differ in length or size would bend it.
+ * The mean of several runs at the steps that all of them have reached, so that runs of different length do not bend it.
  *
  * @param {object[]} runs of `/api/compare`
  * @param {string} axis a key of `AXES`
@@ -78,7 +78,7 @@ export function mean(values) {
 }
 
 /**
- * Runs that are alike in all but the seed, in the order of their roles: a mean over anything else says nothing.
+ * Groups of runs that differ in the seed only, in the order of their roles; means are taken within a group.
  *
  * @param {object[]} runs of `/api/compare`
  * @returns {Array<{key: string, role: string, variant: number, differs: string, runs: object[]}>} `variant`: 0 for the
@@ -95,7 +95,7 @@ export function groupsOf(runs) {
 
 /** A group with how many of its runs have come to a value: "Federated", "Federated (strategy.name=fedprox), mean of 3 runs". */
 export function groupWords({ role, differs, runs }) {
-  const name = `${role === "local" ? "Local only" : capital(role)}${differs ? ` (${differs})` : ""}`;
+  const name = `${capital(role)}${differs ? ` (${differs})` : ""}`;
   const begun = runs.filter((run) => (lastValue(run) ?? run.test) !== null).length;
   return begun < 2 ? name : `${name}, mean of ${plural(begun, "run")}`;
 }

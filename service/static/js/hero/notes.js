@@ -1,4 +1,4 @@
-/** What has to be known of the picture to read it right: which gap, which band, and what cannot be compared. */
+/** Notes below the comparison chart: which gap, which band, and what is not comparable. */
 
 import { capital, label } from "../format.js";
 import { groupsOf } from "./lines.js";
@@ -15,17 +15,16 @@ export function pictureNotes(comparison) {
 
 function stageNotes({ runs, stage }) {
   if (stage !== "val" || !runs.some((run) => run.role === "local")) return [];
-  return ["Local only: each client is validated on its own rows, so its line cannot be compared with the others here; "
-    + "on the test rows it can."];
+  return ["Local: each client is validated on its own rows, so its line is not comparable here; on the test set it is."];
 }
 
 function gapNotes(comparison) {
   const { gaps, metric, stage } = comparison;
   const differs = new Map(groupsOf(comparison.runs).map((group) => [group.key, group.differs]));
   const drawn = gaps.some(({ value }) => value.length > 0);
-  const what = `Gap: pooled minus federated, in ${label(`${stage}/${metric}`)}, at the same number of training examples seen.`;
+  const what = `Gap: pooled minus federated, in ${label(`${stage}/${metric}`)}, at equal training examples seen.`;
   const each = gaps.flatMap((gap) => {
-    const head = gap.value.length === 0 ? "No gap" : gap.band === null ? "No band" : "Band";
+    const head = gap.value.length === 0 ? "No gap" : gap.band === null ? "No interval" : "Band";
     const of = differs.get(gap.group);
     return [`${head}${of ? ` (${of})` : ""}: ${gap.why}.`, ...gap.notes.map(capital)];
   });

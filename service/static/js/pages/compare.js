@@ -1,4 +1,4 @@
-/** The comparison page: runs of one's choice in the hero picture, and beneath it what each of them cost. */
+/** The comparison page: selected runs in one chart, and a table of their results and costs. */
 
 import { withQuery } from "../api.js";
 import { h, replace, setText } from "../dom.js";
@@ -8,7 +8,7 @@ import { heroSection } from "../hero.js";
 import { navigate, params as currentParams } from "../router.js";
 
 const LARGEST_ID = 2 ** 31 - 1; // of the database
-const MOST = 100; // that the server compares
+const MOST = 100; // limit of the server
 
 /**
  * Mount the page.
@@ -23,16 +23,16 @@ export function mount(root, { params, getJSON, openStream }) {
   if (ids.length === 0) {
     replace(root, h("div", { class: "page-head" }, h("h1", { text: "Compare" })),
       h("div", { class: "notice" },
-        h("p", { text: "No run is chosen. Tick two or more in the list of runs, or press Compare at a comparison." }),
-        h("a", { class: "button primary", href: "/", text: "Choose runs" })));
+        h("p", { text: "No runs selected. Select two or more in the list of runs, or press Compare on a comparison." }),
+        h("a", { class: "button primary", href: "/", text: "Select runs" })));
     return () => {};
   }
   const title = h("h1", { text: "Compare" });
   const below = h("div", { class: "compare-below" });
-  const others = h("a", { href: "/", text: "Choose other runs" });
-  const shown = new Set(ids); // a comparison stands for all its runs
-  const leaveOut = (left) => navigate("/compare", { ...currentParams(), runs: left });
-  const table = costTable({ runs: ids, getJSON, leaveOut });
+  const others = h("a", { href: "/", text: "Change selection" });
+  const shown = new Set(ids); // a comparison expands to its runs
+  const removeRun = (left) => navigate("/compare", { ...currentParams(), runs: left });
+  const table = costTable({ runs: ids, getJSON, removeRun });
   const hero = heroSection({ runs: ids, params, level: 2, onData: (comparison) => {
     comparison.runs.forEach((run) => shown.add(run.id));
     others.href = withQuery("/", { select: comparison.runs.map((run) => run.id) });

@@ -1,4 +1,4 @@
-/** The page of one run: its model, and the sections that are drawn of it. */
+/** The page of one run: its state, and the sections that show it. */
 
 import { announce } from "../announce.js";
 import { h, replace, throttle } from "../dom.js";
@@ -26,7 +26,7 @@ const FAMILY_MS = 1000;
  * Mount the page.
  *
  * `document.body.dataset` says what the page holds: `streamed` rows, whose ids are above `since` and at most `cursor`;
- * `repeated`, the rows that came twice and were left out; `rows`, the streamed ones and the points of the snapshot.
+ * `repeated`, the rows that came twice and were ignored; `rows`, the streamed ones and the points of the snapshot.
  *
  * @param {HTMLElement} root
  * @param {{id: number, params: object, getJSON: Function, openStream: Function}} context
@@ -68,7 +68,7 @@ function build(root, model, { params, getJSON, openStream }) {
   const parts = { axes, fetchJSON: getJSON };
   const header = headerSection(model);
   const nav = sectionNav();
-  const body = h("div", { class: "run-sections" }, loadingPanel("Loading the curves…"));
+  const body = h("div", { class: "run-sections" }, loadingPanel("Loading curves…"));
   const sections = sectionsOf(model, parts);
   let family = null;
   replace(root, header.element, nav.element, body);
@@ -108,7 +108,7 @@ function build(root, model, { params, getJSON, openStream }) {
     fill() {
       model.listen(tell);
       model.onRound = (round) => announce(spoken(model, round));
-      model.onEnd = (status) => announce(`The run has ended: ${status}`);
+      model.onEnd = (status) => announce(`Run ${status}`);
       drawHead({ run: true });
       replace(body);
       arrange();
@@ -129,7 +129,8 @@ function build(root, model, { params, getJSON, openStream }) {
 function sectionsOf(model, parts) {
   const federated = model.run.training_mode === "federated";
   const trains = model.run.training_mode !== "compare";
-  const title = trains ? "Against its twins" : "The comparison";
+  const other = model.run.training_mode === "centralized" ? "federated" : "pooled";
+  const title = trains ? `Compared with ${other}` : "Result";
   const hasTwins = () => model.run.family.members.length > (trains ? 1 : 0);
   return [
     { key: "twins", title, wanted: hasTwins, build: () => twins(model) },
@@ -201,7 +202,7 @@ function spoken(model, number) {
   const [stage, ...name] = key.split("/");
   const value = model.curve(stage, name.join("/"))?.at(number)?.value ?? null;
   const left = Object.keys(model.rounds.get(number)?.failed ?? {}).length;
-  return [`${format.capital(unit)} ${number}${total ? ` of ${total}` : ""} ended`,
+  return [`${format.capital(unit)} ${number}${total ? ` of ${total}` : ""} complete`,
     value === null ? null : `${format.label(key)} ${format.number(value)}`,
-    left ? `${format.plural(left, "reply", "replies")} left out` : null].filter(Boolean).join(", ");
+    left ? `${format.plural(left, "reply", "replies")} dropped` : null].filter(Boolean).join(", ");
 }

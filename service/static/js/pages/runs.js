@@ -1,4 +1,4 @@
-/** The runs list: what runs, how far, how good; search, filters and a selection to compare, all in the address. */
+/** The list of runs with status, progress and best metric; search, filters and selection are kept in the URL. */
 
 import { announce } from "../announce.js";
 import { isAbort, withQuery } from "../api.js";
@@ -12,7 +12,7 @@ import { runsTable } from "../runs/table.js";
 const LIMIT = 50;
 const LONGEST_SEARCH = 200;
 const MODES = [["", "All"], ["compare", "Comparisons"], ["federated", "Federated"], ["centralized", "Pooled"],
-  ["local", "Local only"]];
+  ["local", "Local"]];
 const STATUSES = ["running", "pending", "completed", "failed", "stopped"];
 
 /**
@@ -129,7 +129,7 @@ export function mount(root, { params, getJSON, openStream }) {
     setText(summary, runs.size === 0 ? "" : words.filter(Boolean).join(", "));
     older.hidden = next === null || runs.size === 0;
     tray.hidden = selected.size === 0;
-    setText(chosen, selected.size === 1 ? "1 run selected: select one more" : `${selected.size} runs selected`);
+    setText(chosen, selected.size === 1 ? "1 run selected; select another" : `${selected.size} runs selected`);
     compare.hidden = selected.size < 2;
     compare.href = `/compare?runs=${[...selected].join(",")}`;
   }
@@ -178,9 +178,9 @@ export function mount(root, { params, getJSON, openStream }) {
 }
 
 function nothingYet() {
-  return h("div", { class: "notice start" }, h("h2", { text: "No run yet" }),
-    h("p", { text: "Start one in a terminal; it appears here by itself and moves while it trains." }),
-    commandLine("make demo", "Both twins on real handwritten digits, offline:"),
-    commandLine("fedtwin compare partition=dirichlet 'compare.seeds=[1,2,3]'", "A comparison over three seeds:"),
-    commandLine("fedtwin federated federation.num_clients=10 federation.num_rounds=20", "One federated run:"));
+  return h("div", { class: "notice start" }, h("h2", { text: "No runs yet" }),
+    h("p", { text: "Start a run in a terminal; it appears here automatically and updates live." }),
+    commandLine("make demo", "Pooled and federated on handwritten digits, offline:"),
+    commandLine("fedtwin compare partition=dirichlet 'compare.seeds=[1,2,3]'", "A comparison with three seeds:"),
+    commandLine("fedtwin federated federation.num_clients=10 federation.num_rounds=20", "A federated run:"));
 }

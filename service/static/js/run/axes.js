@@ -1,4 +1,4 @@
-/** What a run's curves are drawn over: its own steps, examples seen, wall time or bytes; `curves` and `clients` ask it. */
+/** The x-axis of a run's curves: steps, examples seen, wall time or bytes sent. */
 
 import { throttle } from "../dom.js";
 import { byteUnit } from "../format.js";
@@ -7,8 +7,8 @@ const REFRESH_MS = 2000;
 const FEW = 8; // steps
 const TITLES = {
   examples: "Training examples seen",
-  seconds: "Seconds since the run began",
-  bytes: "Sent, both ways",
+  seconds: "Seconds since start",
+  bytes: "Traffic (up + down)",
 };
 
 /** The x-axis that the viewer chose, and the place of each step on it. */

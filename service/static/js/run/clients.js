@@ -1,4 +1,4 @@
-/** Small multiples: one panel a client on a shared scale, the aggregate in grey behind; `axes` says over what. */
+/** The clients as small multiples: one panel per client on a shared scale, with the aggregate in grey. */
 
 import { inOrder, specOf } from "../catalogue.js";
 import { makeChart } from "../charts.js";
@@ -31,7 +31,7 @@ export function clientsSection(model, { axes }) {
   const note = h("p", { class: "muted" });
   const grid = h("ol", { class: "run-panels" });
   const more = h("button", { class: "button", type: "button", on: { click: () => choose({ all: true }) } });
-  const numbers = dataTable({ caption: "Values of the clients", captionHidden: true, sortable: true, download: true,
+  const numbers = dataTable({ caption: "Client metrics", captionHidden: true, sortable: true, download: true,
     columns: [], rows: [] });
   const details = h("details", { class: "run-details", on: { toggle: drawTable } },
     h("summary", { text: "Data" }), numbers.element);
@@ -72,7 +72,7 @@ export function clientsSection(model, { axes }) {
     if (nodes.length !== grid.children.length || nodes.some((node, i) => node !== grid.children[i])) replace(grid, nodes);
     more.hidden = shown.length === ordered.length;
     setText(more, `Show all ${ordered.length} clients`);
-    setText(note, state.metric === null ? "No client has reported yet." : sentence(model, state, ordered));
+    setText(note, state.metric === null ? "No client metrics yet." : sentence(model, state, ordered));
     drawTable();
   }
 
@@ -81,8 +81,8 @@ export function clientsSection(model, { axes }) {
     numbers.update(ranking(model, state).map(({ client, last }) => {
       const y = model.curve(...parts(state.metric), client.client_id)?.y.filter((value) => value !== null) ?? [];
       return [client.name, client.num_examples, last, y.length ? least(y) : null, y.length ? most(y) : null];
-    }), ["Client", { label: "Training examples", numeric: true }, { label: "Last", numeric: true },
-      { label: "Least", numeric: true }, { label: "Most", numeric: true }]);
+    }), ["Client", { label: "Training examples", numeric: true }, { label: "Latest", numeric: true },
+      { label: "Minimum", numeric: true }, { label: "Maximum", numeric: true }]);
   }
 
   function panel(client) {
@@ -94,7 +94,7 @@ export function clientsSection(model, { axes }) {
         shared ??= scale(model, { state, axes });
         return drawPanel(model, { state, axes, colours, shared, series: curve() });
       },
-      summary: () => `${format.label(state.metric ?? "")}: last value ${format.number(curve()?.last())}.`,
+      summary: () => `${format.label(state.metric ?? "")}: latest value ${format.number(curve()?.last())}.`,
     });
     return { chart, element: h("li", {}, chart.element) };
   }
@@ -187,11 +187,11 @@ function ranking(model, { metric, order }) {
 
 function sentence(model, state, ordered) {
   const known = ordered.map(({ last }) => last).filter((last) => last !== null);
-  const range = known.length ? `, last values from ${format.number(least(known))} to ${format.number(most(known))}` : "";
+  const range = known.length ? `, latest values ${format.number(least(known))} to ${format.number(most(known))}` : "";
   const average = model.curve(...parts(state.metric))?.last() ?? null;
   const mean = average === null ? "" : `, aggregate ${format.number(average)}`;
   return `${format.capital(format.label(state.metric))} of ${format.plural(ordered.length, "client")}${range}${mean}. `
-    + "All panels have the same scale; the grey line is the aggregate.";
+    + "Shared scale; grey: aggregate.";
 }
 
 function metricKeys(model) {

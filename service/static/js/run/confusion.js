@@ -1,4 +1,4 @@
-/** A confusion matrix as a chart: counts, and shares of each true class as shades; `evaluation` shows it. */
+/** A confusion matrix as a chart: counts, coloured by the share of each true class. */
 
 import { escaped, makeChart } from "../charts.js";
 import * as format from "../format.js";
@@ -46,8 +46,8 @@ function said(model, matrix) {
   const total = matrix.flat().reduce((a, b) => a + b, 0);
   const right = matrix.reduce((sum, row, i) => sum + row[i], 0);
   const share = format.percent(total ? right / total : 0);
-  return `${format.count(right)} of ${format.plural(total, "example")} are right (${share}). `
-    + "Shades are shares of the true class.";
+  return `Accuracy ${share} (${format.count(right)} of ${format.plural(total, "example")}). `
+    + "Coloured by row share.";
 }
 
 function table(model, matrix) {

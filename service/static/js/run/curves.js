@@ -1,4 +1,4 @@
-/** Loss and metrics of the whole model, one chart a metric with all its stages; `axes` says over what. */
+/** Loss and metrics of the global or pooled model: one chart per metric with all its stages. */
 
 import { inOrder, specOf } from "../catalogue.js";
 import { makeChart } from "../charts.js";
@@ -21,7 +21,7 @@ export function curvesSection(model, { axes }) {
   const charts = new Map();
   const grid = h("div", { class: "run-grid" });
   const legend = h("ul", { class: "run-legend", "aria-label": "Lines" });
-  const empty = h("p", { class: "muted", text: "No curve yet: the first rows come with the first epoch." });
+  const empty = h("p", { class: "muted", text: "No curves yet; data follows after the first epoch." });
   const controls = h("div", { class: "run-controls" }, axisChoice(axes), legend);
   const element = h("div", {}, controls, empty, grid);
 
@@ -34,7 +34,7 @@ export function curvesSection(model, { axes }) {
       s("svg", { class: `run-line ${stage} ${roleOf(model.run.training_mode)}`, viewBox: "0 0 24 8", "aria-hidden": "true" },
         s("path", { d: "M1 4H23", "stroke-dasharray": stageStroke(stage) })),
       format.capital(format.stageName(stage)))),
-    model.finals.size > 0 && h("li", {}, h("span", { "aria-hidden": "true", text: "★" }), "Test of the chosen model"));
+    model.finals.size > 0 && h("li", {}, h("span", { "aria-hidden": "true", text: "★" }), "Test of the selected model"));
     if (names.join() === [...charts.keys()].join()) return;
     for (const name of names) if (!charts.has(name)) charts.set(name, metricChart(model, name, axes));
     const ordered = names.map((name) => [name, charts.get(name)]);
@@ -83,7 +83,7 @@ function metricChart(model, name, axes) {
     const tested = testedPoint(model, axes);
     if (final() !== null && tested !== null) {
       data.push({
-        type: "scatter", mode: "markers", name: "Test of the chosen model", x: [tested], y: [final()],
+        type: "scatter", mode: "markers", name: "Test of the selected model", x: [tested], y: [final()],
         marker: { symbol: "star", size: 13, color: colours.text, line: { color: colours.background, width: 1 } },
         hovertemplate: "%{y:.4~f}",
       });
@@ -105,17 +105,17 @@ function metricChart(model, name, axes) {
 
   function summary() {
     const now = curves().map((series) => `${format.stageName(series.stage)} ${format.number(series.last())}`);
-    if (final() !== null) now.push(`chosen model ${format.number(final())}`);
+    if (final() !== null) now.push(`selected model ${format.number(final())}`);
     return now.join(" · ");
   }
 
   function caption() {
     const thinned = curves().some((series) => series.thinned);
-    return thinned ? `${summary()}. Thinned out; minima and maxima stay.` : summary();
+    return thinned ? `${summary()}. Downsampled; minima and maxima are kept.` : summary();
   }
 
   return makeChart({ title: format.capital(format.metricName(name)), height: 230, caption, draw, table,
-    summary: () => `Last values: ${summary()}.` });
+    summary: () => `Latest values: ${summary()}.` });
 }
 
 /** Plotly's own range would be far too wide for a small constant, and would leave [0, 1], which a share cannot. */

@@ -1,12 +1,12 @@
-/** What can be had of a run as files: its rows, its results, and the report and figures of its comparison. */
+/** Downloads of a run: its rows, its results, and the report and figures of its comparison. */
 
 import { h, replace } from "../dom.js";
 
 const WORDS = {
-  csv: ["CSV", "Every stored row, for spreadsheets and pandas.read_csv"],
+  csv: ["CSV", "All metric rows, for spreadsheets and pandas.read_csv"],
   json: ["JSON", "All results: config, rows, rounds, clients, evaluations"],
-  parquet: ["Parquet", "Every stored row with its type, for pandas, DuckDB and Spark"],
-  report: ["Report", "The comparison as one HTML file that needs no network"],
+  parquet: ["Parquet", "All metric rows with types, for pandas, DuckDB and Spark"],
+  report: ["Report", "The comparison as one self-contained HTML file"],
 };
 
 const IN_A_TAB = { target: "_blank", rel: "noopener" };
@@ -18,8 +18,8 @@ const IN_A_TAB = { target: "_blank", rel: "noopener" };
 export function downloadsSection(model) {
   const files = h("ul", { class: "run-files" });
   const figures = h("ul", { class: "run-figures" });
-  const words = h("p", { class: "muted", text: "The figures of the report, as files. The charts of this page "
-    + "have a PNG button each." });
+  const words = h("p", { class: "muted", text: "Figures of the report. Charts on this page "
+    + "have a PNG button." });
   let drawn = "";
 
   function draw() {

@@ -1,4 +1,4 @@
-/** How good the tested model is, and at which threshold; while a federated run goes on, its last central evaluation. */
+/** Evaluation of the tested model with a movable threshold; during a federated run, the last central evaluation. */
 
 import { h, replace, setAttribute, setText } from "../dom.js";
 import * as format from "../format.js";
@@ -33,13 +33,13 @@ export function evaluationSection(model, { fetchJSON }) {
     const newest = lastEvaluation(model);
     if (!newest) {
       if (shown) show(null, []);
-      setText(note, "The model is evaluated when the run has come to its first result.");
+      setText(note, "No evaluation yet.");
       return;
     }
     const values = Object.entries(newest.metrics).filter(([, value]) => value !== null)
       .map(([name, value]) => `${format.metricName(name)} ${format.number(value)}`).join(" · ");
-    setText(note, `The global model after round ${newest.round}, on ${format.plural(newest.num_examples, "test example")} `
-      + `of the server: ${values}. Curves and the threshold come with the test at the end of the run.`);
+    setText(note, `Global model after round ${newest.round} on ${format.plural(newest.num_examples, "test example")}: `
+      + `${values}. Curves and threshold follow after the final test.`);
     if (!newest.confusion) return;
     if (shown !== "round") {
       const title = "Last central evaluation";
@@ -52,14 +52,14 @@ export function evaluationSection(model, { fetchJSON }) {
     const { confusion, test } = model.run.summary;
     const values = Object.entries(test ?? {}).map(([name, value]) => `${format.metricName(name)} ${format.number(value)}`);
     setText(note, `${whichModel(model)}: ${values.join(" · ")}. ${why}`);
-    const title = "Confusion matrix of the test";
+    const title = "Confusion matrix (test)";
     show("summary", confusion ? [confusionChart(model, () => ({ matrix: confusion, title }))] : []);
   }
 
   function showPredictions(given) {
-    const several = given.sweep ? "" : " The class with the highest probability is predicted: a threshold, and with it a curve "
-      + "of precision and recall, is for two classes.";
-    setText(note, `${whichModel(model)}, on ${format.plural(given.num_examples, "test example")}.${several}`);
+    const several = given.sweep ? "" : " Threshold and precision-recall are available for "
+      + "two-class tasks.";
+    setText(note, `${whichModel(model)} on ${format.plural(given.num_examples, "test example")}.${several}`);
     if (!given.sweep) {
       const matrix = { matrix: given.confusion, title: "Confusion matrix" };
       show("predictions", [confusionChart(model, () => matrix), ...predictionCharts(model, given, () => null)]);
@@ -78,13 +78,13 @@ export function evaluationSection(model, { fetchJSON }) {
     try {
       showPredictions(await fetchJSON(`/api/runs/${model.id}/predictions`));
     } catch (error) {
-      showSummary(error.status === 404 ? "Its predictions are not on the server's machine." : `${error.message}.`);
+      showSummary(error.status === 404 ? "Its predictions are not available on this server." : `${error.message}.`);
     }
   }
 
   function update(changes = { run: true, evaluations: true }) {
     const tested = Boolean(model.run.summary?.test) && model.finished;
-    if (!tested) asked = false; // a run that goes on again is tested again
+    if (!tested) asked = false; // a resumed run is tested again
     if (tested && !asked) load();
     else if (!tested && (changes.evaluations || changes.run)) showRound();
   }
@@ -112,8 +112,8 @@ function lastEvaluation(model) {
 
 function whichModel(model) {
   const { test_round: round, test_epoch: epoch } = model.run.summary;
-  if (round !== undefined) return `The tested model is that of round ${round}`;
-  return epoch === undefined ? "The tested model" : `The tested model is that of epoch ${epoch}`;
+  if (round !== undefined) return `Model of round ${round}`;
+  return epoch === undefined ? "Tested model" : `Model of epoch ${epoch}`;
 }
 
 /** The slider over the sweep's thresholds; kept in the URL as `threshold`. */
@@ -128,12 +128,12 @@ function thresholdSlider(model, given, onMove) {
     value: String(place), on: { input: () => move(Number(input.value)) } });
   const value = h("output", { class: "run-threshold-value", for: "threshold" });
   const reset = h("button", { class: "button small", type: "button", on: { click: () => move(own) },
-    text: `The run's own (${format.number(given.threshold, { digits: 2 })})` });
+    text: `Reset to ${format.number(given.threshold, { digits: 2 })}` });
   const rates = new Map(RATES.map((key) => [key, h("dd")]));
   const element = h("div", { class: "run-threshold" },
     h("div", { class: "run-threshold-row" }, h("label", { for: "threshold", text: "Threshold" }), input, value, reset),
-    h("p", { class: "muted", text: `“${classNames(model, 2)[1]}” is predicted where its probability is above the `
-      + "threshold. These are the test examples: to choose a threshold, use validation (trainer.threshold=val)." }),
+    h("p", { class: "muted", text: `“${classNames(model, 2)[1]}” is predicted if its probability exceeds the `
+      + "threshold. To select a threshold, use validation data (trainer.threshold=val), not this test set." }),
     h("dl", { class: "run-rates" }, RATES.map((key) => h("div", {}, h("dt", { text: format.capital(format.metricName(key)) }),
       rates.get(key)))));
 

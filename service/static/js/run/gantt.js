@@ -1,4 +1,4 @@
-/** The Gantt chart of some rounds: one row a client and one for the server; `timeline` chooses the rounds. */
+/** The Gantt chart of selected rounds: one row per client and one for the server. */
 
 import { escaped, makeChart } from "../charts.js";
 import * as format from "../format.js";
@@ -28,7 +28,7 @@ export function ganttChart(model, { rounds, rows: stored }) {
   });
   let rows = arrange();
   const height = () => (window.innerWidth < NARROW ? 170 : 92) + ROW * (rows.clients.length + 1);
-  const chart = makeChart({ title: "What happened when", height, caption: () => said(model, rows),
+  const chart = makeChart({ title: "Timeline", height, caption: () => said(model, rows),
     draw: (colours, { width }) => draw(model, { rows, colours, width }), table: () => table(model, rows),
     summary: () => said(model, rows) });
   return {
@@ -99,7 +99,7 @@ function draw(model, { rows, colours, width: pixels }) {
   return { data, layout: {
     barmode: "overlay", hovermode: "closest", showlegend: true, shapes: lines, annotations: numbers,
     margin: { t: 44, l: 60 }, legend: { y: 1 + 20 / (ROW * names.length), yanchor: "bottom" }, // above the rounds' names
-    xaxis: { title: `${format.capital(unit)} since the run began`, tickformat: ",.2~f", uirevision: rows.rounds.join() },
+    xaxis: { title: `${format.capital(unit)} since start`, tickformat: ",.2~f", uirevision: rows.rounds.join() },
     yaxis: { tickvals: names.map((_, row) => row), ticktext: names, range: [names.length - 0.4, -0.6], fixedrange: true,
       showgrid: false },
   } };
@@ -111,20 +111,20 @@ function sentence(model, span, seconds) {
   const head = `${nameOf(model, client)}, round ${round}`;
   const at = `from ${format.duration(seconds(from))}`;
   if (outcome === "silent") return `${head}: no reply within ${length}, ${at} (${reason})`;
-  if (outcome === "refused") return `${head}: reply after ${length} was left out, ${at} (${reason})`;
-  const share = trained === null ? "" : `, training ${format.duration(trained)} of it`;
+  if (outcome === "refused") return `${head}: reply after ${length} rejected, ${at} (${reason})`;
+  const share = trained === null ? "" : `, of which ${format.duration(trained)} training`;
   return `${head}: ${DONE[kind]} in ${length}, ${at}${share}${slow ? ", a straggler" : ""}`;
 }
 
 function said(model, { rounds, spans, hidden, loaded }) {
   if (!loaded) return ""; // what is not here yet must not be counted as missing
-  if (!rounds.length) return "No round has begun yet.";
+  if (!rounds.length) return "No rounds yet.";
   const which = rounds.length === 1 ? `Round ${rounds[0]}` : `Rounds ${rounds[0]} to ${rounds.at(-1)}`;
   const replies = spans.filter((span) => span.kind === "train" && span.outcome === "replied").length;
   const left = spans.filter((span) => span.outcome !== "replied").length;
   const slow = spans.filter((span) => span.slow).length;
-  const more = hidden > 0 ? ` Only the ${MOST_ROWS} slowest clients are drawn, ${hidden} are not.` : "";
-  return `${which}: ${format.plural(replies, "training reply", "training replies")} accepted, ${left} left out, `
+  const more = hidden > 0 ? ` Showing the ${MOST_ROWS} slowest clients; ${hidden} hidden.` : "";
+  return `${which}: ${format.plural(replies, "training reply", "training replies")} accepted, ${left} dropped, `
     + `${format.plural(slow, "straggler")}.${more}`;
 }
 
@@ -132,8 +132,8 @@ function table(model, { spans }) {
   const began = Date.parse(model.run.started);
   const seconds = (time) => (time - began) / 1000;
   return {
-    columns: [{ label: "Who" }, { label: "Round", numeric: true }, "What", { label: "Sent or begun (s)", numeric: true },
-      { label: "Lasted (s)", numeric: true }, { label: "Training (s)", numeric: true }, "Outcome"],
+    columns: [{ label: "Node" }, { label: "Round", numeric: true }, "Phase", { label: "Start (s)", numeric: true },
+      { label: "Duration (s)", numeric: true }, { label: "Training (s)", numeric: true }, "Outcome"],
     rows: spans.map((span) => [nameOf(model, span.client), span.round, DONE[span.kind], seconds(span.from),
       (span.to - span.from) / 1000, span.trained, span.reason ?? (span.slow ? "straggler" : "")]),
   };

@@ -1,4 +1,4 @@
-/** The head of the run page: what run this is, how far it is, whether it lives, and where its twins are. */
+/** The header of the run page: name, status, progress, liveness, facts and links to its twins. */
 
 import { withQuery } from "../api.js";
 import { ago, now, setAgo } from "../clock.js";
@@ -39,7 +39,7 @@ export function headerSection(model) {
       h("span", { class: `status ${run.status}`, text: run.status }));
     replace(notes,
       run.error && h("section", { class: "run-error", "aria-label": "Error" },
-        h("h2", { text: "Why it failed" }), h("pre", { text: run.error })),
+        h("h2", { text: "Error" }), h("pre", { text: run.error })),
       run.stop_reason && h("p", { class: "run-stop" },
         h("strong", { text: run.status === "completed" ? "Stopped early: " : "Stopped: " }), run.stop_reason));
     replace(family, familyOf(model));
@@ -57,7 +57,7 @@ export function headerSection(model) {
     const whole = done.total === null ? "" : ` of ${format.count(done.total)}`;
     setText(steps, `${format.capital(done.unit)} ${format.count(done.done)}${whole}`);
     const seconds = secondsLeft(model, now());
-    setText(left, seconds === null ? "" : seconds < 1 ? "almost done" : `about ${roughly(seconds)} left`);
+    setText(left, seconds === null ? "" : seconds < 1 ? "almost done" : `${roughly(seconds)} remaining`);
     setAttribute(bar, "aria-valuenow", done.done);
     setAttribute(bar, "aria-valuemax", done.total);
     setAttribute(bar, "aria-valuetext", steps.textContent);
@@ -111,15 +111,15 @@ function liveness(model) {
   if (model.finished) return ["ended", "Ended", "", model.run.ended];
   if (state === "waiting") {
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-    return ["lost", "Connection lost", `next try in ${seconds} s · last row`, newest];
+    return ["lost", "Connection lost", `reconnecting in ${seconds} s · updated`, newest];
   }
-  if (state === "connecting") return ["lost", "Connecting", newest ? "last row" : "", newest];
+  if (state === "connecting") return ["lost", "Connecting", newest ? "updated" : "", newest];
   if (state === "refused") return ["lost", "Not connected", model.connection.reason ?? "", null];
-  if (state === "stale") return ["lost", "Server silent", newest ? "last row" : "", newest];
+  if (state === "stale") return ["lost", "No data from the server", newest ? "updated" : "", newest];
   if (model.run.training_mode === "compare") return ["live", "Live", "", null]; // its rows are those of its runs
-  if (newest === null) return ["live", "Live", model.run.status === "pending" ? "not started yet" : "no row yet", null];
-  if (isSilent(model, now())) return ["stale", "Stale", "last row", newest];
-  return ["live", "Live", "last row", newest];
+  if (newest === null) return ["live", "Live", model.run.status === "pending" ? "not started yet" : "no data yet", null];
+  if (isSilent(model, now())) return ["stale", "Stale", "updated", newest];
+  return ["live", "Live", "updated", newest];
 }
 
 function factsOf(model) {
@@ -132,14 +132,14 @@ function factsOf(model) {
   if (model.clients.size) add("Clients", format.count(model.clients.size));
   add("Seed", String(run.seed));
   add("Started", format.dateTime(run.started));
-  if (run.ended) add("Took", format.duration(run.seconds));
+  if (run.ended) add("Duration", format.duration(run.seconds));
   const best = bestOf(model);
   if (best) add(`Best ${format.label(best.key)}`, format.number(best.value));
   const tested = model.finals.get(`test/${run.monitor?.key.split("/")[1]}`);
-  if (tested !== undefined) add(`Tested ${format.metricName(run.monitor.key.split("/")[1])}`, format.number(tested));
+  if (tested !== undefined) add(`Test ${format.metricName(run.monitor.key.split("/")[1])}`, format.number(tested));
   const bytes = [...model.rounds.values()].reduce((sum, round) => sum + round.bytes_down + round.bytes_up, 0);
-  if (bytes) add("Sent both ways", format.bytes(bytes));
-  add("Machine", run.host);
+  if (bytes) add("Traffic (up + down)", format.bytes(bytes));
+  add("Host", run.host);
   return facts;
 }
 
@@ -153,7 +153,7 @@ function familyOf(model) {
     parent && parent !== model.id && h("a", { class: "button", href: `/runs/${parent}`, text: `Comparison ${parent}` }),
     h("ul", {}, others.map((member) => h("li", {},
       h("a", { class: `run-twin mode ${member.role}`, href: `/runs/${member.id}` }, roleLine(member.role),
-        `${format.modeName(member.role)}${member.client_id === null ? "" : ` of client ${member.client_id}`}`,
+        `${format.modeName(member.role)}${member.client_id === null ? "" : `, client ${member.client_id}`}`,
         h("span", { class: "muted", text: ` seed ${member.seed}` }))))),
   ];
 }

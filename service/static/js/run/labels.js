@@ -1,4 +1,4 @@
-/** How the values of a variable are spread over the clients: stacked bars of counts or shares, and each one's distance from the whole. */
+/** The distribution of a variable over the clients: stacked bars of counts or shares, and each client's distance. */
 
 import { escaped, makeChart } from "../charts.js";
 import { choiceGroup } from "../controls.js";
@@ -20,10 +20,10 @@ export function labelsSection(model) {
   let shown = params().labels === "shares" ? "shares" : "counts";
   const legendLines = () => Math.floor(spread(model).classes.length / (window.innerWidth < 560 ? 3 : 8));
   const height = () => 92 + ROW * (model.clients.size + 1) + LEGEND_LINE * legendLines();
-  const chart = makeChart({ title: "Training labels of each client", height, caption: () => said(model),
+  const chart = makeChart({ title: "Training labels per client", height, caption: () => said(model),
     draw: (colours) => draw(model, { colours, shares: shown === "shares" }), table: () => table(model),
     summary: () => said(model) });
-  const choice = choiceGroup({ legend: "Bars show", legendShown: true, name: "labels", value: shown,
+  const choice = choiceGroup({ legend: "Show", legendShown: true, name: "labels", value: shown,
     choices: [["counts", "Counts"], ["shares", "Shares"]], onChoose: (value) => {
       shown = value;
       setParams({ labels: value === "counts" ? null : value });
@@ -90,24 +90,24 @@ function draw(model, { colours, shares }) {
 
 function said(model) {
   const { clients, total } = spread(model);
-  if (!clients.length) return "No client has joined yet.";
+  if (!clients.length) return "No clients yet.";
   const far = clients.map((client) => [client.name, distance(client.counts, total)]).sort((a, b) => b[1] - a[1]);
   const average = far.reduce((sum, [, one]) => sum + one, 0) / far.length;
   return `${format.plural(sumOf(total), "training example")} on ${format.plural(clients.length, "client")}. `
-    + `${far[0][0]} is farthest from the mix of all: ${format.percent(far[0][1], { digits: 0 })} of its labels `
-    + `would have to change; ${format.percent(average, { digits: 0 })} on average.`;
+    + `Most skewed: ${far[0][0]} (label distance ${format.number(far[0][1], { digits: 2 })}, `
+    + `mean ${format.number(average, { digits: 2 })}).`;
 }
 
 function table(model) {
   const { clients, classes, total } = spread(model);
   return {
     columns: ["Client", { label: "Examples", numeric: true }, ...classes.map((name) => ({ label: name, numeric: true })),
-      { label: "From the mix of all", numeric: true, format: (value) => format.percent(value) }],
+      { label: "Distance", numeric: true, format: (value) => format.number(value, { digits: 2 }) }],
     rows: clients.map(({ name, counts }) => [name, sumOf(counts), ...counts, distance(counts, total)]),
   };
 }
 
-/** Total variation: the share of labels that would have to change to get the mix of all. */
+/** Label distance: total variation between the label distributions of a client and of all clients, in [0, 1]. */
 function distance(counts, total) {
   const [own, all] = [sumOf(counts), sumOf(total)];
   if (!own || !all) return 0;

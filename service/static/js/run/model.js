@@ -1,4 +1,4 @@
-/** The run that the page shows: loaded once, then kept up to date by the stream; every section reads it. */
+/** State of the run on the page: loaded once, then updated by the stream. */
 
 import { Series, keyOf } from "./series.js";
 
@@ -13,7 +13,7 @@ const KEYED = new Set(["rounds", "evaluations", "clients"]);
 /**
  * State of one run.
  *
- * A row is taken once: what is not newer than `cursor` is counted in `repeated` and left out. Records with a
+ * A row is taken once: what is not newer than `cursor` is counted in `repeated` and ignored. Records with a
  * key (rounds, evaluations, clients, the run) replace what was there.
  */
 export class RunModel {
@@ -117,7 +117,7 @@ export class RunModel {
   }
 
   #follow() {
-    const quietly = (error) => console.warn("the run could not be loaded again:", error.message);
+    const quietly = (error) => console.warn("the run could not be reloaded:", error.message);
     let greeted = false;
     this.stream = this.openStream(`/ws/runs/${this.id}`, {
       after: this.cursor,

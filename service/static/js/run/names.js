@@ -1,4 +1,4 @@
-/** How clients are called on the page; their names come from elsewhere, and may be long. */
+/** Display names of clients; they are untrusted and may be long. */
 
 /** The name of a client, or what stands for it; null is the server. */
 export function nameOf(model, client) {

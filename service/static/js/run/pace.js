@@ -1,7 +1,7 @@
-/** How fast a run goes: its steps so far, the time that is left, and whether it has fallen silent; `header` shows it. */
+/** The pace of a run: steps done, remaining time, and whether it has gone stale. */
 
-const STEPS = 6; // behind an estimate of the time that is left
-const STALE_S = 30; // the shortest silence that is worth a word
+const STEPS = 6; // for the estimate of the remaining time
+const STALE_S = 30; // shortest time without rows before a run counts as stale
 const STALE_STEPS = 5;
 
 /** Steps done, of how many: `{unit, done, total}`, also between two messages of the server; null for a comparison. */

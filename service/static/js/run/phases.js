@@ -1,4 +1,4 @@
-/** Where the time of each round went: training, waiting for the last replies, evaluation, server; `timeline` shows it. */
+/** Time per phase of each round: training, waiting for the last replies, evaluation, server. */
 
 import { makeChart } from "../charts.js";
 import * as format from "../format.js";
@@ -7,7 +7,7 @@ import { median } from "./spans.js";
 
 const MOST = 400; // rounds drawn
 const PHASES = [
-  ["train", "Training (half replied)"],
+  ["train", "Training (until half replied)"],
   ["wait", "Waiting for the rest"],
   ["val", "Client evaluation"],
   ["server", "Server"],
@@ -31,7 +31,7 @@ export function phasesChart(model) {
   }
 
   return makeChart({
-    title: "Where the time of a round goes", height: () => (window.innerWidth < 560 ? 340 : 250),
+    title: "Time per phase", height: () => (window.innerWidth < 560 ? 340 : 250),
     draw: (colours) => draw(measured(), colours), caption: () => said(measured()), summary: () => said(measured()),
     table: () => table(measured()),
   });
@@ -74,22 +74,22 @@ function draw(all, colours) {
     hovertemplate: "%{y:.3~f} s",
   }));
   return { data, layout: { barmode: "stack", bargap: 0.15, showlegend: true, legend: { traceorder: "normal" },
-    xaxis: { title: "Server round" }, yaxis: { title: "Seconds of the round", rangemode: "tozero" } } };
+    xaxis: { title: "Server round" }, yaxis: { title: "Seconds", rangemode: "tozero" } } };
 }
 
 function said(all) {
-  if (!all.length) return "No round has ended yet.";
+  if (!all.length) return "No complete rounds yet.";
   const sum = (key) => all.reduce((total, { parts }) => total + parts[key], 0);
   const total = PHASES.reduce((whole, [key]) => whole + sum(key), 0);
-  return "Training: until half of the replies were there; server: aggregation and central evaluation. "
-    + `Waiting for the slower half of the clients took ${format.percent(total ? sum("wait") / total : 0)} of the time of `
-    + `${format.plural(all.length, "round")}, central work ${format.percent(total ? sum("server") / total : 0)}.`;
+  return "Training: until half the clients replied; server: aggregation and central evaluation. "
+    + `Waiting for the slower half: ${format.percent(total ? sum("wait") / total : 0)} of the time of `
+    + `${format.plural(all.length, "round")}; server: ${format.percent(total ? sum("server") / total : 0)}.`;
 }
 
 function table(all) {
   return {
     columns: [{ label: "Round", numeric: true }, ...PHASES.map(([, name]) => ({ label: `${name} (s)`, numeric: true })),
-      { label: "Whole (s)", numeric: true }],
+      { label: "Total (s)", numeric: true }],
     rows: all.map(({ round, seconds, parts }) => [round, ...PHASES.map(([key]) => parts[key]), seconds]),
   };
 }

@@ -1,4 +1,4 @@
-/** ROC, precision-recall and calibration of a tested model, with the operating point; `evaluation` shows them. */
+/** ROC, precision-recall and calibration charts of the test predictions, with the operating point. */
 
 import { escaped, makeChart } from "../charts.js";
 import * as format from "../format.js";
@@ -94,8 +94,8 @@ function calibrationChart({ model, given, point }) {
   const most = Math.max(1, ...count);
   return makeChart({
     title: "Calibration", height: 330,
-    caption: () => `Expected calibration error ${format.number(ece)}. On the diagonal, what the model says comes true; `
-      + "bars count the examples, on the scale at the right.",
+    caption: () => `Expected calibration error ${format.number(ece)}. The diagonal is perfect calibration; `
+      + "bars: number of examples (right axis).",
     summary: () => `Expected calibration error ${format.number(ece)}.`,
     draw: (colours) => {
       const color = colours[roleOf(model.run.training_mode)] ?? colours.text;
@@ -109,10 +109,10 @@ function calibrationChart({ model, given, point }) {
         { type: "scatter", mode: "lines+markers", x: known.map((i) => confidence[i]), y: known.map((i) => accuracy[i]),
           line: { color, width: 2 }, marker: { color, size: 7 },
           customdata: known.map((i) => format.count(count[i])),
-          hovertemplate: "says %{x:.1%}, true in %{y:.1%} of %{customdata}<extra></extra>" },
+          hovertemplate: "confidence %{x:.1%}, observed %{y:.1%} of %{customdata}<extra></extra>" },
       ];
       const layout = squared(binary ? "Probability of the positive class" : "Confidence in the predicted class",
-        binary ? "Share that is positive" : "Share that is right");
+        binary ? "Observed frequency" : "Accuracy");
       // The bars have a scale of their own, at the right, and stay below the curve.
       layout.yaxis2 = { title: "Examples", overlaying: "y", side: "right", range: [-0.02 * 4 * most, 1.02 * 4 * most],
         fixedrange: true, showgrid: false, tickvals: [0, most / 2, most].map(Math.round), tickformat: ",d" };
@@ -124,7 +124,7 @@ function calibrationChart({ model, given, point }) {
       }
       return { data, layout };
     },
-    table: () => columnsOf({ From: lower, To: upper, Examples: count, "Mean confidence": confidence, "Came true": accuracy }),
+    table: () => columnsOf({ From: lower, To: upper, Examples: count, "Mean confidence": confidence, Observed: accuracy }),
   });
 }
 

@@ -1,4 +1,4 @@
-/** The stored rows of a few rounds, in full: read when the Gantt chart wants them, then kept up to date by the stream. */
+/** The stored rows of a few rounds, in full: read when the Gantt chart needs them, then updated by the stream. */
 
 const NAMES = new Set(["loss", "seconds", "reply_seconds", "bytes_down"]);
 const CLOSE = 2000; // ids that are read through rather than searched

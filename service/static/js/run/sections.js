@@ -1,4 +1,4 @@
-/** The links to the sections of the run page: they jump, they say which section is in view, the address keeps it. */
+/** Links to the sections of the run page; the one in view is highlighted. */
 
 import { h, replace, setAttribute } from "../dom.js";
 

@@ -1,4 +1,4 @@
-/** The resolved config of a run: searchable, and beside that of another run with what differs. */
+/** The resolved config of a run: searchable, and compared with that of another run. */
 
 import { selectBox } from "../controls.js";
 import { h, replace, setText } from "../dom.js";
@@ -20,19 +20,19 @@ export function settingsSection(model, { fetchJSON }) {
   const search = h("input", { type: "search", class: "search", value: state.words, placeholder: "Name or value",
     "aria-label": "Search the config", autocomplete: "off", spellcheck: "false",
     on: { input: () => choose({ words: search.value.trim() }) } });
-  const members = selectBox({ legend: "Beside", name: "run-beside", value: state.other,
+  const members = selectBox({ legend: "Compare with", name: "run-beside", value: state.other,
     choices: otherRuns(model, state.other), onChoose: (value) => load({ other: value }) });
   const only = h("input", { type: "checkbox", checked: state.only, on: { change: () => choose({ only: only.checked }) } });
-  const onlyLabel = h("label", { class: "run-check" }, only, " Only what differs");
-  const number = h("input", { class: "search run-id", type: "number", min: "1", "aria-label": "Number of another run",
-    placeholder: "run" });
+  const onlyLabel = h("label", { class: "run-check" }, only, " Differences only");
+  const number = h("input", { class: "search run-id", type: "number", min: "1", "aria-label": "Id of another run",
+    placeholder: "run id" });
   const another = h("form", { class: "run-other", on: { submit: (event) => {
     event.preventDefault();
     if (!number.value) return;
     members.offer(otherRuns(model, number.value));
     members.set(number.value);
     load({ other: number.value });
-  } } }, number, h("button", { class: "button small", type: "submit", text: "Put beside" }));
+  } } }, number, h("button", { class: "button small", type: "submit", text: "Add" }));
   const note = h("p", { class: "muted", role: "status" });
   const head = h("tr");
   const body = h("tbody");
@@ -83,7 +83,7 @@ export function settingsSection(model, { fetchJSON }) {
       h("th", { scope: "row" }, h("code", { text: key })), h("td", {}, h("code", { text: here })),
       beside && h("td", {}, h("code", { text: there }), differs && h("span", { class: "run-differs", text: "differs" })))));
     const shown = `${format.count(rows.length)} of ${format.plural(keys.length, "setting")}`;
-    setText(note, beside ? `${shown}; ${format.plural(differences.size, "difference")} to run ${state.other}.` : `${shown}.`);
+    setText(note, beside ? `${shown}; ${format.plural(differences.size, "difference")} from run ${state.other}.` : `${shown}.`);
   }
 
   load({});
@@ -94,7 +94,7 @@ export function settingsSection(model, { fetchJSON }) {
       if (!changes.run) return;
       members.offer(otherRuns(model, state.other));
       if (JSON.stringify(model.run.config) === drawn) return;
-      drawn = JSON.stringify(model.run.config); // a resumed run may have another
+      drawn = JSON.stringify(model.run.config); // a resumed run may have a different config
       load({});
     },
     destroy() {
@@ -107,7 +107,7 @@ function otherRuns(model, chosen) {
   const others = model.run.family.members.filter(({ id }) => id !== model.id).map(({ id, role, seed, client_id: client }) =>
     [String(id), `run ${id}: ${format.modeName(role)}${client === null ? "" : ` client ${client}`}, seed ${seed}`]);
   if (chosen && !others.some(([value]) => value === chosen)) others.push([chosen, `run ${chosen}`]);
-  return [["", "nothing"], ...others];
+  return [["", "none"], ...others];
 }
 
 /** A nested config as `[dotted key, value]`. */

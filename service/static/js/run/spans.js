@@ -1,4 +1,4 @@
-/** When what happened in a round, worked out of its stored rows; `gantt` draws it. */
+/** Time spans of what happened in a round, derived from its stored rows. */
 
 const SLOW = 1.5; // times the median of the round
 const FEWEST = 3; // replies, for a median that says something
@@ -14,7 +14,7 @@ const FEWEST = 3; // replies, for a median that says something
  * @param {object[]} rows its stored rows
  * @returns {object[]} `{round, client, kind, from, to, trained, outcome, reason, slow}`: `client` is null for the server;
  *   `kind` is "train", "val", "aggregate" or "test"; `trained` is how many seconds the client says it trained, or null;
- *   `outcome` is "replied", "refused" (a reply that was left out) or "silent" (none came)
+ *   `outcome` is "replied", "refused" (a rejected reply) or "silent" (no reply)
  */
 export function spansOf(model, round, rows) {
   const record = model.rounds.get(round) ?? null;

@@ -1,4 +1,4 @@
-/** How the three stages are drawn: by colour, dash and marker together; `curves` and `clients` use it. */
+/** Line styles of the three stages: colour, dash and marker. */
 
 import { LINES } from "../theme.js";
 

@@ -1,4 +1,4 @@
-/** The rounds: a Gantt chart of some, where the time of all went, and the replies that were left out. */
+/** The rounds section: a Gantt chart of selected rounds, time per phase of all rounds, and dropped replies. */
 
 import { selectBox } from "../controls.js";
 import { h, setText } from "../dom.js";
@@ -12,10 +12,9 @@ import { RoundRows, lastRound } from "./rounds.js";
 
 const LENGTHS = [1, 3, 5, 10, 25];
 const USUAL = 5;
-const MEANING = "One row a client, the last one the server. A pale bar begins when the server sent its message and ends when "
-  + "the reply was there. The solid bar in it is the training, as long as the client measured it; when it began is not "
-  + "stored, so it is drawn up against the reply. A cross marks a reply that was refused or never came, an hourglass a "
-  + "straggler: its reply took more than 1.5 times the median of the round.";
+const MEANING = "One row per client; last row: server. Pale bar: from the server's message to the client's reply. Solid bar: "
+  + "training time measured by the client (start time not recorded, so bars are right-aligned). Cross: reply rejected or "
+  + "missing. Hourglass: straggler (reply time above 1.5 times the round's median).";
 const MOVING = ["train/loss", "val/loss", "test/loss", "train/reply_seconds"];
 
 const wholeNumber = (text) => (/^[1-9]\d*$/.test(text ?? "") ? Number(text) : null);
@@ -38,9 +37,9 @@ export function timelineSection(model, { fetchJSON }) {
   const rows = new RoundRows(model, { fetchJSON, onLoad: draw });
   const gantt = ganttChart(model, { rounds: shown, rows });
   const phases = phasesChart(model);
-  const failures = dataTable({ caption: "Replies that were left out", sortable: true, rows: [],
+  const failures = dataTable({ caption: "Dropped replies", sortable: true, rows: [],
     columns: ["Client", { label: "Round", numeric: true }, "Reason"] });
-  const calm = h("p", { class: "muted", text: "No reply has been refused and none is missing." });
+  const calm = h("p", { class: "muted", text: "All replies were accepted." });
   const element = h("div", {}, h("p", { class: "run-explain", text: MEANING }),
     h("div", { class: "run-controls" }, length.element, earlier, later, newest, place),
     gantt.element, phases.element, calm, h("div", { class: "run-failures" }, failures.element));
@@ -64,7 +63,7 @@ export function timelineSection(model, { fetchJSON }) {
 
   function draw() {
     const rounds = shown();
-    setText(place, rounds.length ? `${rounds[0]} to ${rounds.at(-1)} of ${lastRound(model)}` : "no round yet");
+    setText(place, rounds.length ? `${rounds[0]} to ${rounds.at(-1)} of ${lastRound(model)}` : "no rounds yet");
     earlier.disabled = !rounds.length || rounds[0] <= 1;
     later.disabled = state.last === null;
     newest.disabled = state.last === null;

@@ -1,4 +1,4 @@
-/** Runs as the list shows them: a comparison with its twins beneath it, everything else alone, newest first. */
+/** Groups of the list of runs: each comparison with its twins, other runs by themselves, newest first. */
 
 import { roleOf } from "../theme.js";
 
@@ -10,7 +10,7 @@ const ROLES = ["pooled", "federated", "local"];
  * @param {Iterable<object>} runs RunSummary
  * @returns {Array<{key: number, comparison: object|null, parent: number|null, members: object[]}>} `parent` is the id
  *   of the comparison, also where the comparison itself is not among `runs`; `comparison` is null then, and where the
- *   group is one run alone. Members: by seed, pooled before federated before local-only.
+ *   group is one run alone. Members: by seed, pooled before federated before local.
  */
 export function groupRuns(runs) {
   const groups = new Map();

@@ -1,4 +1,4 @@
-/** One row of the runs list: built once, then patched in place, so that focus and selection stay while values move. */
+/** One row of the list of runs: built once, then updated in place, so that focus and selection are kept. */
 
 import { ago, setAgo } from "../clock.js";
 import { h, replace, s, setAttribute, setText } from "../dom.js";
@@ -36,8 +36,8 @@ export function runRow({ kind, id, onSelect }) {
   const started = ago(null);
   const pulse = ago(null);
   const took = h("span");
-  const alive = h("span", { class: "muted" }, "last row ", pulse);
-  // A comparison stands for all its runs, also for those that have yet to begin.
+  const alive = h("span", { class: "muted" }, "updated ", pulse);
+  // A comparison expands to all its runs, including those not started yet.
   const compare = h("a", { class: "button small run-compare", href: `/compare?runs=${id}`, text: "Compare" });
   const cell = (name, ...children) => h("td", { role: "cell", class: `c-${name}` }, ...children);
   const element = h("tr", { role: "row", class: `run-row ${kind}` },
@@ -58,7 +58,7 @@ export function runRow({ kind, id, onSelect }) {
     compare.hidden = group.members.length === 0;
     setAttribute(compare, "aria-label", `Compare the runs of ${link.textContent}`);
     setMode(mode, run?.training_mode ?? "compare");
-    setText(about, run ? aboutText(run, kind) : "older, or not among what is filtered");
+    setText(about, run ? aboutText(run, kind) : "not in this list (older or filtered)");
     about.title = run?.description ?? "";
     if (run) setStatus(run, group);
     setBest(comparing ? bestGap(group.members) : run?.best ?? null);
@@ -132,7 +132,7 @@ function progressText(run, group) {
     const begun = group.members.length;
     if (run.status === "completed") return [plural(begun, "run"), null];
     const all = Math.max(begun, run.planned_runs ?? 0); // those that have yet to begin are none of the group's members
-    return [all ? `${over} of ${plural(all, "run")} ended` : "", all ? sumShares(group.members) / all : null];
+    return [all ? `${over} of ${plural(all, "run")} finished` : "", all ? sumShares(group.members) / all : null];
   }
   const { unit, done, total } = run.progress ?? {};
   if (!unit) return ["", null];

@@ -55,7 +55,7 @@ export function runsTable({ onSelect }) {
         if (!(folded && run.training_mode === "local")) show(grouped ? "member" : "alone", run.id, run);
       }
       if (grouped && locals.length > MANY) {
-        unfold.textContent = open ? "Hide the local-only runs" : `Show ${plural(locals.length, "local-only run")}`;
+        unfold.textContent = open ? "Hide local runs" : `Show ${plural(locals.length, "local run")}`;
         unfold.setAttribute("aria-expanded", String(open));
         shown.push(unfoldRow);
       }

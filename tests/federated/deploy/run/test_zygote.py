@@ -15,7 +15,7 @@ import pytest
 
 from federated.deploy.run import zygote_client
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("zygote")]
+pytestmark = pytest.mark.timeout(120)
 
 
 def call(folder: Path, *arguments: str, cold: str = "/bin/false") -> subprocess.Popen[str]:

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from shared.runtime.errors import DivergedError, TrackingError
-from shared.runtime.run import tracked_run
 from shared.tracking.rows import INTERRUPTED
+from shared.tracking.tracked_run import tracked_run
 
 
 def test_a_run_that_ends_normally(make_config, store):

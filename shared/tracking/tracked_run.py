@@ -1,14 +1,12 @@
-"""The life of a run: opened with its config, and ended as completed, stopped or failed whatever happens."""
+"""`tracked_run`: the life cycle of a run, from its row in the store to completed, stopped or failed."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from shared.config.config import Config
+from shared.runtime.signals import sigterm_as_interrupt
 from shared.tracking.rows import INTERRUPTED
 from shared.tracking.store import Store
 
@@ -30,9 +28,9 @@ def tracked_run(
         Its snapshot is stored.
     mode : {"centralized", "federated", "local", "compare"}
     resume : bool
-        Whether a run that has ended may be opened again.
+        Whether to reopen a run that has ended.
     interrupted : callable
-        Whether an exception says nothing about the run, only that what it stood on is gone.
+        Whether an exception means that the infrastructure failed, not the run.
 
     Yields
     ------
@@ -66,20 +64,3 @@ def tracked_run(
             store.runs.finish(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise
     store.runs.finish(run_id, "completed")
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Within the block, SIGTERM (of systemd, Slurm, ``docker stop``) does what Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signal handlers belong to the main thread, whose owner decides
-        return
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

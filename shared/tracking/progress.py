@@ -5,22 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.metrics.catalogue import in_order, progress_metrics
 from shared.runtime.notebook import NotebookTable, in_notebook
+from shared.tracking.store import Store
 
-if TYPE_CHECKING:
-    from shared.tracking.store import Store
-
-Update = Callable[[int, str], None]  # takes the steps done, and a note
+Update = Callable[[int, str], None]  # called with the steps done and a note
 
 
 class Board:
-    """Shows several tasks, one after the other; this one shows nothing."""
+    """Shows the progress of several tasks; this base class shows nothing."""
 
     def __enter__(self) -> Board:
         return self
@@ -41,12 +38,12 @@ class Board:
         Returns
         -------
         callable
-            Takes the steps done and a note.
+            Called with the steps done and a note.
         """
         return lambda done, note: None
 
     def follow_rounds(self, store: Store, name: str, *, total: int) -> Callable[[int], None]:
-        """A task that follows a federated run in the store.
+        """Add a task that follows a federated run in the store.
 
         Parameters
         ----------
@@ -56,7 +53,7 @@ class Board:
         Returns
         -------
         callable
-            Takes the run's id, and looks.
+            Called with the run's id; reads its progress.
         """
         update = self.task(name, total=total)
         update(0, "starting")

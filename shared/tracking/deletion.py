@@ -1,0 +1,61 @@
+"""`delete_run`: removes a run from the database, with the rules for runs that belong together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.runtime.errors import TrackingError
+from shared.tracking.change_feed import announce
+from shared.tracking.database import Database
+from shared.tracking.rows import FINISHED
+from shared.tracking.schema import run
+from shared.tracking.transaction import lock_run
+
+
+def delete_run(database: Database, run_id: int, *, with_children: bool) -> list[int]:
+    """Delete a run and all its rows, in one transaction.
+
+    Parameters
+    ----------
+    with_children : bool
+        Delete the runs of a comparison with it; they stay as runs of their own otherwise.
+
+    Returns
+    -------
+    list of int
+        The runs that were deleted.
+
+    Raises
+    ------
+    TrackingError
+        There is no such run, it or a run below it has not ended, or it belongs to a comparison.
+    """
+    with database.write() as connection:
+        lock_run(database, connection, run_id)
+        family = _family(connection, run_id)
+        parent = family[0].parent_id
+        if parent is not None:
+            raise TrackingError(
+                f"run {run_id} belongs to run {parent}, which shows it; delete both with "
+                f"`fedtwin delete {parent} --with-children`"
+            )
+        if busy := [row for row in family if row.status not in FINISHED]:
+            raise TrackingError(f"run {busy[0].id} is still {busy[0].status}; stop it before you delete it")
+        ids = [row.id for row in family] if with_children else [run_id]
+        connection.execute(sa.delete(run).where(run.c.id.in_(ids)))  # the other tables follow by their keys
+        for deleted in ids:
+            announce(connection, deleted)
+    return ids
+
+
+def _family(connection: sa.Connection, run_id: int) -> list[Any]:
+    """The run, its children, their children ..., locked."""
+    columns = sa.select(run.c.id, run.c.status, run.c.parent_id).order_by(run.c.id).with_for_update()
+    family = connection.execute(columns.where(run.c.id == run_id)).all()
+    below = family
+    while below:
+        below = connection.execute(columns.where(run.c.parent_id.in_([row.id for row in below]))).all()
+        family = [*family, *below]
+    return list(family)
