@@ -25,6 +25,7 @@ from shared.config.config import Config
 from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.point import MetricPoint
 from shared.model.backbones import build_network
+from shared.tasks.base import FitContext
 from shared.tasks.task import learner_of
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import LeanTrainer
@@ -103,13 +104,14 @@ class _Nowhere:
 
 
 def _fits(cfg: Config, rows: Tensor, cache: Path) -> Callable[[], object]:
-    data = learner_of(cfg).dataset(cache=cache)
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=cache)
     train = torch.from_numpy(data.indices("train").copy())
     modules = [
         ImageDataModule(data, cfg=cfg.data, seed=cfg.seed, indices=train[own].sort().values.numpy())
         for own in rows.cpu()
     ]
-    module, trainer = classifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
+    module, trainer = learner.module(data.schema, FitContext()), LeanTrainer(cfg.trainer)
 
     def run() -> None:
         for datamodule in modules:

@@ -26,6 +26,7 @@ from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.images.datamodule import ImageDataModule
 from shared.runtime.home import Home
+from shared.tasks.base import FitContext
 from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from shared.training.minimal_loop import LeanTrainer
@@ -133,9 +134,10 @@ class Ways:
 
     def _fit(self, batch: int, precision: str) -> tuple[list[float], float]:
         cfg = self._config(batch, precision)
-        data = learner_of(cfg).dataset(cache=self.home.cache)
+        learner = learner_of(cfg)
+        data = learner.dataset(cache=self.home.cache)
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
-        module, trainer = classifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
+        module, trainer = learner.module(data.schema, FitContext()), LeanTrainer(cfg.trainer)
         return self._timed(lambda: trainer.fit(module, datamodule=datamodule, max_epochs=1)), self._memory()
 
     def _centralized(self, batch: int, precision: str) -> tuple[list[float], float]:

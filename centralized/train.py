@@ -15,10 +15,10 @@ from centralized.fit import CHECKPOINTS, Subset, Work, fit, load
 from shared.config.config import Config
 from shared.model.weights import read_file
 from shared.runtime.home import Home
+from shared.tasks.evaluation import begin_summary, record_test
 from shared.tracking.export import write_results
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
-from shared.training.evaluation import begin_summary, record_test
 
 __all__ = ["Subset", "train"]
 

@@ -35,12 +35,12 @@ from shared.config.stored import read_snapshot
 from shared.data.dataset import Dataset
 from shared.runtime.home import Home, open_home
 from shared.tasks.base import FitContext, Learner
+from shared.tasks.evaluation import begin_summary, record_test
 from shared.tasks.task import learner_of
 from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
-from shared.training.evaluation import begin_summary, record_test
 
 app = ServerApp()
 

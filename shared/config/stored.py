@@ -12,13 +12,12 @@ from typing import Any
 from shared.config.config import Config, validate
 from shared.config.strategy import TARGET
 
-# Settings that were added later, by section ("": the sections themselves), with the value that describes the runs
-# from before.
+# Settings that were added later, by section ("": sections), with the value that describes the runs from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {
     "": {
         "task": {
             "name": "image_classification",
-            "_target_": "shared.tasks.image_classification.spec.ImageClassification",
+            "_target_": "shared.tasks.image_classification.task.ImageClassification",
         }
     },
     "data": {"split_by": "random"},

@@ -1,4 +1,4 @@
-"""`Judge`: the metrics of a task, from outputs or from sums over clients; what the gap and the rounds work with."""
+"""`Judge`: the metrics of a task, from outputs or from sums over clients; all that the gap and rounds need."""
 
 from __future__ import annotations
 

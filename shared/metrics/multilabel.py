@@ -1,7 +1,7 @@
-"""`MultiLabelMetrics`: everything that is measured where a row may have any number of labels; the one definition.
+"""`MultiLabelMetrics`: what rows with any number of labels are judged by; the one definition.
 
 Every metric but the loss and the accuracy is a mean over the labels. A label that no row has, or (of the AUROC)
-that every row has, is left out of the mean; a metric that is not defined is NaN in `score` and absent in `values`.
+that every row has, is left out; a metric that is not defined is NaN in `score` and absent in `values`.
 """
 
 from __future__ import annotations

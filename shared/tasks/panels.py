@@ -1,4 +1,4 @@
-"""`Panel`: what is drawn of a tested model beside its metrics; page, report and terminal draw it by its kind."""
+"""`Panel`: what is drawn of a tested model beside its metrics; drawn by its kind, everywhere."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def label_table_panel(
 
 
 def residuals_panel(true: npt.NDArray[Any], predicted: npt.NDArray[Any], *, target: str) -> Panel:
-    """Predicted against true values, of `MOST_POINTS` rows at most, evenly spread over the order of the true ones.
+    """Predicted against true values, of `MOST_POINTS` rows at most, spread evenly over the true values.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`Task`: one kind of problem, a folder here and a file in ``conf/task/``; `load_task` makes the configured one."""
+"""`Task`: one kind of problem, a folder here and a file in ``conf/task/``; `load_task` makes it."""
 
 from __future__ import annotations
 

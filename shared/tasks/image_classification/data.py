@@ -15,8 +15,8 @@ def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
     Returns
     -------
     Targets
-        ``values`` [N], int64. Names are those that are configured, else those that the source knows, else the sorted
-        labels that occur.
+        ``values`` [N], int64. Names are those that are configured, else those that the source knows, else the
+        sorted labels that occur.
     """
     names = column.wanted or column.classes or tuple(sorted(set(column.texts) - {""}))
     known = tuple(map(str, range(len(names)))) if column.numbered else names

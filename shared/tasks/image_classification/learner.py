@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from shared.config.config import Config
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.tasks.base import FitContext
 from shared.tasks.image_classification.data import read_classes
 from shared.tasks.image_classification.module import LitClassifier
-from shared.tasks.image_classification.spec import ImageClassification
+from shared.tasks.image_classification.spec import ClassificationSpec
 from shared.tasks.images.learner import ImageLearner
 
 
 class ClassificationLearner(ImageLearner):
     """Trains a `LitClassifier`."""
-
-    task: ImageClassification
-
-    def __init__(self, task: ImageClassification, cfg: Config) -> None:
-        super().__init__(task, cfg)
 
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
         """One of the classes for each row."""
@@ -26,4 +20,4 @@ class ClassificationLearner(ImageLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitClassifier:
         """A new classifier."""
-        return LitClassifier(self.cfg, spec=self.task.spec(schema), fit=fit)
+        return LitClassifier(self.cfg, spec=ClassificationSpec(schema), fit=fit)

@@ -10,7 +10,7 @@ from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.tasks.base import FitContext
 from shared.tasks.image_classification.spec import CLASS_WEIGHTS, ClassificationSpec
-from shared.training.task_module import TaskModule
+from shared.tasks.task_module import TaskModule
 
 
 class LitClassifier(TaskModule):

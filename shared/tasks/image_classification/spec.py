@@ -1,4 +1,4 @@
-"""Image classification: one of several classes an image; imports no torch."""
+"""`ClassificationSpec`: what is measured, told and shown; imports no torch."""
 
 from __future__ import annotations
 
@@ -9,32 +9,15 @@ from shared.metrics.classification import ClassificationMetrics
 from shared.runtime.errors import ConfigError, FederationError, ReplyRejected
 from shared.tasks.checks import check_monitor
 from shared.tasks.panels import Panel, confusion_panel
-from shared.tasks.task import Task
 
 if TYPE_CHECKING:
-    from shared.config.config import Config as RunConfig
     from shared.config.trainer import TrainerConfig
     from shared.data.dataset import Dataset, Ints
     from shared.data.profile import Profile
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
-    from shared.tasks.base import Learner
 
 CLASS_WEIGHTS = "class_weights"  # what is agreed on
-
-
-class ImageClassification(Task):
-    """One of several classes an image."""
-
-    def spec(self, schema: Schema) -> ClassificationSpec:
-        """What is measured, told and shown of these classes."""
-        return ClassificationSpec(schema)
-
-    def learner(self, cfg: RunConfig) -> Learner:
-        """What trains it."""
-        from shared.tasks.image_classification.learner import ClassificationLearner
-
-        return ClassificationLearner(self, cfg)
 
 
 class ClassificationSpec(ClassificationMetrics):

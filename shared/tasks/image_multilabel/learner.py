@@ -8,23 +8,28 @@ from shared.data.sources.targets import TargetColumn, Targets
 from shared.tasks.base import FitContext
 from shared.tasks.image_multilabel.data import read_labels
 from shared.tasks.image_multilabel.module import LitMultiLabel
-from shared.tasks.image_multilabel.spec import ImageMultiLabel
+from shared.tasks.image_multilabel.spec import MultiLabelSpec
 from shared.tasks.images.learner import ImageLearner
+from shared.tasks.task import Task
 
 
 class MultiLabelLearner(ImageLearner):
-    """Trains a `LitMultiLabel`."""
+    """Trains a `LitMultiLabel`.
 
-    task: ImageMultiLabel
+    Parameters
+    ----------
+    separator, none : str
+        See `read_labels`.
+    """
 
-    def __init__(self, task: ImageMultiLabel, cfg: Config) -> None:
+    def __init__(self, task: Task, cfg: Config, *, separator: str, none: str) -> None:
         super().__init__(task, cfg)
+        self.separator, self.none = separator, none
 
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
         """Which of the labels each row has."""
-        settings = self.task.config
-        return read_labels(column, problems, separator=settings.separator, none=settings.none)
+        return read_labels(column, problems, separator=self.separator, none=self.none)
 
     def module(self, schema: Schema, fit: FitContext) -> LitMultiLabel:
         """A new classifier."""
-        return LitMultiLabel(self.cfg, spec=self.task.spec(schema), fit=fit)
+        return LitMultiLabel(self.cfg, spec=MultiLabelSpec(schema), fit=fit)

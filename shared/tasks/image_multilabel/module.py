@@ -10,7 +10,7 @@ from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.tasks.base import FitContext
 from shared.tasks.image_multilabel.spec import LABEL_WEIGHTS, MultiLabelSpec
-from shared.training.task_module import TaskModule
+from shared.tasks.task_module import TaskModule
 
 
 class LitMultiLabel(TaskModule):

@@ -1,4 +1,4 @@
-"""Multi-label image classification: any number of labels an image; imports no torch."""
+"""`MultiLabelSpec`: what is measured, told and shown; imports no torch."""
 
 from __future__ import annotations
 
@@ -11,40 +11,15 @@ from shared.metrics.multilabel import MultiLabelMetrics
 from shared.runtime.errors import FederationError, ReplyRejected
 from shared.tasks.checks import check_monitor, reject_settings
 from shared.tasks.panels import Panel, label_table_panel
-from shared.tasks.task import Task
 
 if TYPE_CHECKING:
-    from shared.config.config import Config as RunConfig
     from shared.config.trainer import TrainerConfig
     from shared.data.dataset import Dataset, Ints
     from shared.data.profile import Profile
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
-    from shared.tasks.base import Learner
 
 LABEL_WEIGHTS = "label_weights"  # what is agreed on: the weight of a row that has the label
-
-
-class ImageMultiLabel(Task):
-    """Any number of labels an image."""
-
-    class Config(Task.Config):
-        """How the labels of a row are written."""
-
-        separator: str
-        none: str
-
-    config: Config
-
-    def spec(self, schema: Schema) -> MultiLabelSpec:
-        """What is measured, told and shown of these labels."""
-        return MultiLabelSpec(schema)
-
-    def learner(self, cfg: RunConfig) -> Learner:
-        """What trains it."""
-        from shared.tasks.image_multilabel.learner import MultiLabelLearner
-
-        return MultiLabelLearner(self, cfg)
 
 
 class MultiLabelSpec(MultiLabelMetrics):
@@ -105,8 +80,8 @@ class MultiLabelSpec(MultiLabelMetrics):
         right = right and all(size.isdecimal() and len(size) < 10 for size in sizes)
         if not right or sum(int(size) * count for size, count in sizes.items()) != sum(each.values()):
             raise ReplyRejected(
-                f"its counts of labels {dict(each)} do not fit {num_examples} examples of which so many have so "
-                f"many labels: {dict(sizes)}"
+                f"its counts of labels {dict(each)} do not fit {num_examples} examples, by number of labels "
+                f"{dict(sizes)}"
             )
 
     def agree(self, profiles: Mapping[str, Profile], *, trainer: TrainerConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from shared.config.config import Config
 from shared.model.backbones import build_network
 from shared.tasks.base import FitContext
 from shared.tasks.image_regression.spec import SPAN, RegressionSpec
-from shared.training.task_module import TaskModule
+from shared.tasks.task_module import TaskModule
 
 
 class LitRegressor(TaskModule):

@@ -1,4 +1,4 @@
-"""Image regression: a number for each image; imports no torch."""
+"""`RegressionSpec`: what is measured, told and shown; imports no torch."""
 
 from __future__ import annotations
 
@@ -9,32 +9,15 @@ from shared.metrics.regression import RegressionMetrics
 from shared.runtime.errors import FederationError, ReplyRejected
 from shared.tasks.checks import check_monitor, reject_settings
 from shared.tasks.panels import Panel, residuals_panel
-from shared.tasks.task import Task
 
 if TYPE_CHECKING:
-    from shared.config.config import Config as RunConfig
     from shared.config.trainer import TrainerConfig
     from shared.data.dataset import Dataset, Ints
     from shared.data.profile import Profile
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
-    from shared.tasks.base import Learner
 
 SPAN = "span"  # what is agreed on: the smallest and the largest target of all training rows
-
-
-class ImageRegression(Task):
-    """A number for each image."""
-
-    def spec(self, schema: Schema) -> RegressionSpec:
-        """What is measured, told and shown of this target."""
-        return RegressionSpec(schema)
-
-    def learner(self, cfg: RunConfig) -> Learner:
-        """What trains it."""
-        from shared.tasks.image_regression.learner import RegressionLearner
-
-        return RegressionLearner(self, cfg)
 
 
 class RegressionSpec(RegressionMetrics):
@@ -101,8 +84,8 @@ class RegressionSpec(RegressionMetrics):
         """
         if silent := [name for name, profile in profiles.items() if not profile.spans]:
             raise FederationError(
-                f"{', '.join(silent)} let no spans out, and task=image_regression needs the smallest and the largest "
-                f"target of every site; ask them (may_leave.counts in site.yaml)"
+                f"{', '.join(silent)} let no spans out, and task=image_regression needs the smallest and the "
+                f"largest target of every site; ask them (may_leave.counts in site.yaml)"
             )
         spans = [profile.spans[self.target] for profile in profiles.values()]
         return {SPAN: [min(low for low, _ in spans), max(high for _, high in spans)]}

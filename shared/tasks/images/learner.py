@@ -16,9 +16,9 @@ from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.metrics.outputs import Outputs
 from shared.tasks.base import FitContext, TaskSpec
+from shared.tasks.images.prediction import predict
 from shared.tasks.task import Task
-from shared.training.prediction import predict
-from shared.training.task_module import TaskModule
+from shared.tasks.task_module import TaskModule
 from shared.training.trainer import evaluation_device
 
 

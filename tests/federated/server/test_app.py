@@ -25,8 +25,8 @@ from shared.runtime.errors import (
     TrackingError,
 )
 from shared.runtime.home import Home
+from shared.tasks.images.prediction import predict
 from shared.tracking.store import Store
-from shared.training.prediction import predict
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, Run, toy_app
 from tests.images import Bare, load_images

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from shared.config.config import Config
 from shared.metrics.outputs import Outputs
@@ -17,7 +18,6 @@ from shared.model.backbones import frozen_modules
 from shared.runtime.errors import DivergedError
 from shared.runtime.seeding import derive_seed
 from shared.tasks.base import FitContext, TaskSpec
-from shared.training.prediction import of_all_devices
 from shared.training.schedule import lr_factor
 
 Batch = tuple[Tensor, Tensor]  # inputs and targets
@@ -183,3 +183,22 @@ class TaskModule(L.LightningModule):
                 sync_dist=True,
                 prog_bar=shown,
             )
+
+
+def of_all_devices(values: Tensor) -> Tensor:
+    """Put the rows of every device that trains one after the other.
+
+    Parameters
+    ----------
+    values : Tensor [n, ...]
+        ``n`` may differ from device to device.
+
+    Returns
+    -------
+    Tensor [N, ...]
+        The same on every device; unchanged where there is one.
+    """
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return torch.cat(gather_all_tensors(values))
+    return values

@@ -1,4 +1,4 @@
-"""From a module to `Outputs`: its predictions for a stage's rows, and the results of all devices that train."""
+"""From a module to `Outputs`: its predictions for the images of a stage."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
-from torchmetrics.utilities.distributed import gather_all_tensors
+from torch import nn
 
 from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.outputs import Outputs
 
 if TYPE_CHECKING:
-    from shared.training.task_module import TaskModule
+    from shared.tasks.task_module import TaskModule
 
 
 def predict(module: TaskModule, datamodule: ImageDataModule, stage: str, *, device: torch.device) -> Outputs:
@@ -33,25 +32,6 @@ def predict(module: TaskModule, datamodule: ImageDataModule, stage: str, *, devi
             results = network(datamodule.eval_transform(inputs.to(device)))
             parts.append(module.predictions(results.float()).cpu())
     return Outputs(torch.cat(parts).numpy(), data.targets[datamodule.rows[stage]])
-
-
-def of_all_devices(values: Tensor) -> Tensor:
-    """Put the rows of every device that trains one after the other.
-
-    Parameters
-    ----------
-    values : Tensor [n, ...]
-        ``n`` may differ from device to device.
-
-    Returns
-    -------
-    Tensor [N, ...]
-        The same on every device; unchanged where there is one.
-    """
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return torch.cat(gather_all_tensors(values))
-    return values
 
 
 @contextmanager
