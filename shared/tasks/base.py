@@ -1,7 +1,7 @@
 """Protocols: `TaskSpec` says what is measured and shown of a task, a `Learner` trains it in a `FitContext`.
 
-This module and every spec import no torch: the service and the comparison read specs, and only training processes
-make learners.
+This module and every spec import no torch: service and comparison read specs, only training processes make
+learners.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FitContext:
     Attributes
     ----------
     partition_id : int
-        Enters, with the run's seed and the epoch, every draw of the fit: order of the rows, dropout, augmentation.
+        Enters, with the run's seed and the epoch, every draw of the fit: order, dropout, augmentation.
     total_epochs : int or None
         Length of the whole training, over which the learning rate moves; None: this fit is the whole training.
     epoch_offset : int
