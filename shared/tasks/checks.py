@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from shared.config.trainer import TrainerConfig
 
 
-def check_monitor(trainer: TrainerConfig, *, monitor: str, names: Sequence[str]) -> None:
-    """Reject a monitor that a task does not measure.
+def check_trainer(trainer: TrainerConfig, *, monitor: str, names: Sequence[str]) -> None:
+    """Reject a monitor that a task does not measure, and an optimiser that cannot be.
 
     Parameters
     ----------
@@ -25,6 +25,9 @@ def check_monitor(trainer: TrainerConfig, *, monitor: str, names: Sequence[str])
     ------
     ConfigError
     """
+    optimizer = trainer.optimizer
+    if optimizer.name == "sgd" and optimizer.nesterov and not optimizer.momentum:
+        raise ConfigError("trainer.optimizer.nesterov=true needs trainer.optimizer.momentum above 0, got 0")
     known = [f"{stage}/{name}" for stage in ("train", "val") for name in names]
     if (trainer.monitor or monitor) not in known:
         raise ConfigError(

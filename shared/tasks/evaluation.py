@@ -16,7 +16,14 @@ from shared.tracking.store import Store
 
 
 def begin_summary(cfg: Config, *, spec: TaskSpec, schema: Schema) -> dict[str, Any]:
-    """What the summary of a run holds from its beginning: what is learned, and what chooses the best model."""
+    """What the summary of a run holds from its beginning: what is learned, and what chooses the best model.
+
+    Raises
+    ------
+    ConfigError
+        Settings of the training do not fit the task.
+    """
+    spec.check_settings(cfg.trainer)
     monitor, mode = cfg.trainer.monitored(spec.monitor)
     summary: dict[str, Any] = {
         "schema": json.loads(schema.to_json()),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.metrics.classification import ClassificationMetrics
 from shared.runtime.errors import ConfigError, FederationError, ReplyRejected
-from shared.tasks.checks import check_monitor
+from shared.tasks.checks import check_trainer
 from shared.tasks.panels import Panel, confusion_panel
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class ClassificationSpec(ClassificationMetrics):
                 f"trainer.threshold={trainer.threshold} is for 2 classes, got {self.num_classes} classes; "
                 "set it to 0.5"
             )
-        check_monitor(trainer, monitor=self.monitor, names=self.names)
+        check_trainer(trainer, monitor=self.monitor, names=self.names)
 
     def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
         """Which classes a metric would need rows of."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.metrics.multilabel import MultiLabelMetrics
 from shared.runtime.errors import FederationError, ReplyRejected
-from shared.tasks.checks import check_monitor, reject_settings
+from shared.tasks.checks import check_trainer, reject_settings
 from shared.tasks.panels import Panel, label_table_panel
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class MultiLabelSpec(MultiLabelMetrics):
         ConfigError
         """
         reject_settings(trainer, "image_multilabel", threshold=0.5, logit_adjustment=0.0, label_smoothing=0.0)
-        check_monitor(trainer, monitor=self.monitor, names=self.names)
+        check_trainer(trainer, monitor=self.monitor, names=self.names)
 
     def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
         """Why a metric would be without a value: no label has rows with and without it."""

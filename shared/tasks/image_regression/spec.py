@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.metrics.regression import RegressionMetrics
 from shared.runtime.errors import FederationError, ReplyRejected
-from shared.tasks.checks import check_monitor, reject_settings
+from shared.tasks.checks import check_trainer, reject_settings
 from shared.tasks.panels import Panel, residuals_panel
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RegressionSpec(RegressionMetrics):
             label_smoothing=0.0,
             class_weights="none",
         )
-        check_monitor(trainer, monitor=self.monitor, names=self.names)
+        check_trainer(trainer, monitor=self.monitor, names=self.names)
 
     def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
         """R2 needs two different targets."""

@@ -28,7 +28,7 @@ def predict(module: TaskModule, datamodule: ImageDataModule, stage: str, *, devi
     parts = []
     with _evaluating(network, device), torch.inference_mode():
         # Of no rows at all, the network still says what shape its results have.
-        for inputs, *_ in loader if len(loader) else [(torch.from_numpy(data.images[:0]),)]:
+        for inputs, *_ in loader if len(loader) else [(torch.from_numpy(data.images[:0].copy()),)]:
             results = network(datamodule.eval_transform(inputs.to(device)))
             parts.append(module.predictions(results.float()).cpu())
     return Outputs(torch.cat(parts).numpy(), data.targets[datamodule.rows[stage]])

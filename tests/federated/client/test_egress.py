@@ -135,7 +135,7 @@ def test_what_the_algorithm_declares_leaves_and_its_state_stays(
 ) -> None:
     cfg = make_config("strategy=scaffold")
     control = ArrayRecord(
-        {k: array_of(0 * v.numpy()) for k, v in arrays_of(build_network(cfg, num_classes=2)).items()}
+        {k: array_of(0 * v.numpy()) for k, v in arrays_of(build_network(cfg, num_outputs=2)).items()}
     )
     content = ask(cfg, MessageType.TRAIN, site_file(), extra={"control": control}, round=1, run_key="0" * 32)
     assert sorted(content.array_records) == [ARRAYS, "control"]

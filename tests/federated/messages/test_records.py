@@ -71,11 +71,11 @@ def test_memory_format_does_not_change_the_bytes() -> None:
 
 
 def test_train_order_survives_the_message() -> None:
-    order = TrainOrder(snapshot='{"ü": 1}', round=3, lr_scale=0.1, class_weights=[0.5, 1.5])
+    order = TrainOrder(snapshot='{"ü": 1}', round=3, lr_scale=0.1, agreed='{"class_weights": [0.5, 1.5]}')
     message = Message(RecordDict({CONFIG: order.to_record()}), 1, MessageType.TRAIN)
     assert TrainOrder.from_message(message) == order
     plain = Message(RecordDict({CONFIG: TrainOrder("{}").to_record()}), 1, MessageType.TRAIN)
-    assert TrainOrder.from_message(plain).class_weights is None
+    assert TrainOrder.from_message(plain).agreed == "{}"
     assert plain.content.config_records[CONFIG][SERVER_ROUND] == 0
 
 

@@ -202,6 +202,7 @@ def test_partition_errors_of_real_clients(make_config: MakeConfig, home: Home) -
             cfg,
             snapshot=json.dumps(cfg.snapshot()),
             schema=TWO,
+            spec=ClassificationSpec(TWO),
             say=lambda line: None,
         )
     text = str(caught.value)

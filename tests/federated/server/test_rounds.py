@@ -11,10 +11,11 @@ import pytest
 from flwr.app import Message, RecordDict
 
 from federated.messages.records import POINTS
-from federated.server import checkpoint, server_evaluation
+from federated.server import checkpoint
 from federated.server.checkpoint import load_checkpoint, save_checkpoint
 from shared.runtime.errors import FederationError
 from shared.runtime.home import Home
+from shared.tasks.images.learner import ImageLearner
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
@@ -89,8 +90,8 @@ def test_a_round_begins_after_the_evaluation_of_the_one_before(
         time.sleep(0.3)
         return predict(*args, **kwargs)
 
-    predict = server_evaluation.predict
-    monkeypatch.setattr(server_evaluation, "predict", slow)
+    predict = ImageLearner.predict
+    monkeypatch.setattr(ImageLearner, "predict", slow)
     run = federate("federation.num_rounds=1", client_app=toy_app())
     (row,) = run.rounds
     first = run.values("loss", stage="test")

@@ -27,6 +27,7 @@ from tests.images import classifier, load_images
 
 GROUPS = (
     "data",
+    "task",
     "model",
     "trainer",
     "partition",
@@ -302,11 +303,11 @@ def test_replace_changes_one_section_and_is_checked():
 
 def test_the_monitored_metric():
     trainer = compose().trainer
-    assert trainer.monitored(2) == ("val/recall", "max")
-    assert trainer.monitored(10) == ("val/accuracy", "max")
+    assert trainer.monitored("val/recall") == ("val/recall", "max")
+    assert trainer.monitored("val/mae") == ("val/mae", "min")
     for monitor, mode in (("val/loss", "min"), ("val/calibration_error", "min"), ("val/auroc", "max")):
-        assert compose([f"trainer.monitor={monitor}"]).trainer.monitored(2) == (monitor, mode)
-    assert compose(["trainer.mode=min"]).trainer.monitored(2) == ("val/recall", "min")
+        assert compose([f"trainer.monitor={monitor}"]).trainer.monitored("val/recall") == (monitor, mode)
+    assert compose(["trainer.mode=min"]).trainer.monitored("val/recall") == ("val/recall", "min")
 
 
 def test_several_threads_may_compose():

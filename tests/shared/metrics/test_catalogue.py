@@ -43,10 +43,10 @@ def test_no_direction_is_guessed_from_a_name(name: str) -> None:
 def test_a_monitor_without_a_known_direction_names_the_setting(make_config: object) -> None:
     cfg: Config = make_config("trainer.monitor=val/my_loss")  # type: ignore[operator]
     with pytest.raises(ConfigError, match=r"monitor=val/my_loss.*set trainer\.mode=min or trainer\.mode=max"):
-        cfg.trainer.monitored(2)
-    assert cfg.replace("trainer", mode="min").trainer.monitored(2) == ("val/my_loss", "min")
+        cfg.trainer.monitored("val/recall")
+    assert cfg.replace("trainer", mode="min").trainer.monitored("val/recall") == ("val/my_loss", "min")
     own = cfg.replace("trainer", monitor=None).trainer
-    assert (own.monitored(2), own.monitored(3)) == (("val/recall", "max"), ("val/accuracy", "max"))
+    assert own.monitored("val/recall") == ("val/recall", "max")
 
 
 def test_the_json_has_everything_in_order() -> None:

@@ -180,9 +180,10 @@ def test_no_room_for_the_decoded_images(load: Any, make_zip: Make, dataset: Data
 def test_loading_imports_no_torch(make_zip: Make, dataset: Dataset, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from shared.config.compose import compose\n"
-        "from tests.images import load_images\n"
+        "from shared.data.images.dataset import load_images\n"
+        "from shared.tasks.image_classification.data import read_classes\n"
         f"cfg = compose(['data=zip', 'data.path={make_zip(dataset())}', 'data.image_size=8']).data\n"
-        f"load_images(cfg, cache_dir=Path('{tmp_path}/cache'))\n"
+        f"load_images(cfg, cache_dir=Path('{tmp_path}/cache'), read_targets=read_classes)\n"
         "print({'torch', 'sklearn', 'pandas', 'rich'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -153,7 +153,7 @@ def test_npz(load: Any, tmp_path: Path, size: tuple[int, ...], image_size: int, 
 
 def test_npz_takes_flat_labels_and_names(load: Any, tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz", train_labels=np.array([0, 1, 0, 1, 0, 1]))
-    assert load("npz", path, classes=("well", "sick")).classes == ("well", "sick")
+    assert load("npz", path, classes=("well", "sick")).schema.classes == ("well", "sick")
 
 
 @needs_medmnist
