@@ -6,21 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from flwr.app import ConfigRecord, RecordDict
-from shared.data.datamodule import ImageDataModule
-from shared.model.prediction import predict
 
 from federated.messages.records import STATISTICS
 from federated.server.metric_aggregation import MetricAggregation
 from federated.server.reply_intake import CheckedReply
-from shared.data.images.dataset import load_images
 from shared.metrics.binned_ranking import auroc_error
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
-from shared.model.backbones import build_network
 from shared.runtime.home import Home
+from shared.tasks.base import FitContext
+from shared.tasks.task import learner_of
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
 
 JUDGE = ClassificationMetrics(3)
@@ -86,10 +83,12 @@ def test_a_federation_validates_on_the_rows_of_all_clients(
     cfg = make_config("federation.num_rounds=1", "partition=pathological", "partition.classes_per_client=1")
     cfg = cfg.replace("federation", num_clients=2)
     run = federate(cfg=cfg)
-    network = build_network(cfg, num_outputs=2)
-    network.load_state_dict(run.weights("last"))
-    data = ImageDataModule(load_images(cfg.data, cache_dir=home.cache), cfg=cfg.data, seed=0)
-    judge, outputs = ClassificationMetrics(2), predict(network, data, "val", device=torch.device("cpu"))
+    learner = learner_of(cfg)
+    data, fit = learner.dataset(cache=home.cache), FitContext()
+    module = learner.module(data.schema, fit)
+    learner.network(module).load_state_dict(run.weights("last"))
+    outputs = learner.predict(module, learner.datamodule(data, None, fit), "val")
+    judge = ClassificationMetrics(2)
     rows = [row for row in run.store.metrics.of_run(run.id) if (row.stage, row.client_id) == ("val", None)]
     found, expected = {row.name: row.value for row in rows}, judge.values(outputs)
     for name in EXACT:
