@@ -22,11 +22,11 @@ from benchmarks.speed.task import read_images
 from benchmarks.speed.workloads import WORKLOADS, Workload
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
+from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.point import MetricPoint
 from shared.model.backbones import build_network
-from shared.model.classifier import LitClassifier
+from shared.tasks.base import FitContext
+from shared.tasks.task import learner_of
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import LeanTrainer
 
@@ -104,13 +104,14 @@ class _Nowhere:
 
 
 def _fits(cfg: Config, rows: Tensor, cache: Path) -> Callable[[], object]:
-    data = load_images(cfg.data, cache_dir=cache)
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=cache)
     train = torch.from_numpy(data.indices("train").copy())
     modules = [
         ImageDataModule(data, cfg=cfg.data, seed=cfg.seed, indices=train[own].sort().values.numpy())
         for own in rows.cpu()
     ]
-    module, trainer = LitClassifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
+    module, trainer = learner.module(data.schema, FitContext()), LeanTrainer(cfg.trainer)
 
     def run() -> None:
         for datamodule in modules:
@@ -141,7 +142,7 @@ def _measure(workload: Workload, *, data: Path, accelerator: str, cache: Path) -
         clients, each
     )
     images, labels = every[rows.to(device)], truth[rows.to(device)]
-    network = build_network(cfg, num_classes=2).to(device)
+    network = build_network(cfg, num_outputs=2).to(device)
     apart, at_once = (train(network, images, labels, workload=workload) for train in (one_by_one, together))
     difference = max(float((apart[name] - at_once[name]).abs().max()) for name in apart)
     ways: list[Callable[[], object]] = [

@@ -24,10 +24,10 @@ from benchmarks.speed.workloads import WORKLOADS, Workload
 from centralized.train import train
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
-from shared.model.classifier import LitClassifier
+from shared.data.images.datamodule import ImageDataModule
 from shared.runtime.home import Home
+from shared.tasks.base import FitContext
+from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from shared.training.minimal_loop import LeanTrainer
 from simulations.runner import open_runner
@@ -134,9 +134,10 @@ class Ways:
 
     def _fit(self, batch: int, precision: str) -> tuple[list[float], float]:
         cfg = self._config(batch, precision)
-        data = load_images(cfg.data, cache_dir=self.home.cache)
+        learner = learner_of(cfg)
+        data = learner.dataset(cache=self.home.cache)
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
-        module, trainer = LitClassifier(cfg, num_classes=2), LeanTrainer(cfg.trainer)
+        module, trainer = learner.module(data.schema, FitContext()), LeanTrainer(cfg.trainer)
         return self._timed(lambda: trainer.fit(module, datamodule=datamodule, max_epochs=1)), self._memory()
 
     def _centralized(self, batch: int, precision: str) -> tuple[list[float], float]:

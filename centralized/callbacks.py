@@ -19,11 +19,11 @@ from lightning.pytorch.callbacks import (
 )
 
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
+from shared.data.profile import Profile
 from shared.metrics.catalogue import progress_metrics
-from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricSink
 from shared.runtime.errors import ConfigError
+from shared.tasks.base import TaskSpec
 from shared.training.collector import MetricsCollector
 
 EpochProgress = Callable[[int, str], None]  # takes the epochs done, and a note
@@ -34,7 +34,9 @@ WHEN: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter
 def build_callbacks(
     cfg: Config,
     *,
-    datamodule: ImageDataModule,
+    spec: TaskSpec,
+    profile: Callable[[str], Profile],
+    num_examples: Callable[[str], int],
     sink: MetricSink,
     folder: Path,
     on_epoch: EpochProgress | None = None,
@@ -43,6 +45,8 @@ def build_callbacks(
 
     Parameters
     ----------
+    profile, num_examples : callable
+        Give the profile and the number of a stage's rows.
     folder : Path
         For the checkpoints ``best.ckpt`` and ``last.ckpt``.
     on_epoch : callable, optional
@@ -53,8 +57,14 @@ def build_callbacks(
     ConfigError
         ``trainer.monitor`` is not defined on the available rows.
     """
-    monitor, mode = cfg.trainer.monitored(len(datamodule.data.classes))
-    measured = _is_measured(monitor, datamodule, explicit=cfg.trainer.monitor is not None)
+    monitor, mode = cfg.trainer.monitored(spec.monitor)
+    measured = _is_measured(
+        monitor,
+        spec=spec,
+        profile=profile,
+        has_rows=num_examples(monitor.partition("/")[0]) > 0,
+        explicit=cfg.trainer.monitor is not None,
+    )
     callbacks: list[Callback] = [KeepSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
@@ -113,23 +123,24 @@ class Patience(EarlyStopping):
         super().load_state_dict({**now, **seen})
 
 
-def _is_measured(monitor: str, datamodule: ImageDataModule, *, explicit: bool) -> bool:
+def _is_measured(
+    monitor: str, *, spec: TaskSpec, profile: Callable[[str], Profile], has_rows: bool, explicit: bool
+) -> bool:
     stage, _, name = monitor.partition("/")
-    counts = dict(zip(datamodule.data.classes, datamodule.label_counts(stage), strict=True))
-    if not any(counts.values()):
+    if not has_rows:
         print("warning: no validation rows; the last epoch is used as the best", file=sys.stderr)
         return False
-    if name not in ClassificationMetrics(len(counts)).defined_for(list(counts.values())):
-        absent = [label for label, count in counts.items() if not count]
-        if not explicit:
-            why = f"{monitor} is not defined (no {stage} row is of class {', '.join(absent)})"
-            print(f"warning: {why}, so the last epoch counts as the best", file=sys.stderr)
-            return False
-        raise ConfigError(
-            f"trainer.monitor={monitor} is not defined: no {stage} row is of class {', '.join(absent)}; choose "
-            f"another metric, such as {stage}/loss"
+    why = spec.undefined(name, profile(stage), stage=stage)
+    if why is None:
+        return True
+    if not explicit:
+        print(
+            f"warning: {monitor} is not defined ({why}), so the last epoch counts as the best", file=sys.stderr
         )
-    return True
+        return False
+    raise ConfigError(
+        f"trainer.monitor={monitor} is not defined: {why}; choose another metric, such as {stage}/loss"
+    )
 
 
 class KeepSigterm(Callback):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -17,11 +18,12 @@ from centralized.callbacks import EpochProgress, build_callbacks, stop_reason
 from centralized.devices import LocalProcesses, other_processes
 from centralized.resume import check_resume
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
+from shared.data.dataset import Dataset
+from shared.data.profile import Profile
 from shared.metrics.point import MetricSink
-from shared.model.classifier import LitClassifier, balanced_weights
 from shared.runtime.home import Home
+from shared.tasks.base import FitContext, Learner, TaskSpec
+from shared.tasks.task import learner_of
 from shared.training.trainer import build_trainer
 
 CHECKPOINTS = "checkpoints"
@@ -40,38 +42,65 @@ class Subset:
     indices: npt.NDArray[np.int64]
 
 
-def load(cfg: Config, *, home: Home, subset: Subset | None) -> ImageDataModule:
-    """Load the datamodule of all rows, or of a subset.
+@dataclass(frozen=True)
+class Work:
+    """What is to be fitted: the task's parts, and the rows.
+
+    Attributes
+    ----------
+    rows : ndarray [n], int64, or None
+        Of one client; None: all.
+    """
+
+    learner: Learner
+    spec: TaskSpec
+    data: Dataset
+    rows: npt.NDArray[np.int64] | None
+    datamodule: Any
+    context: FitContext
+
+    def profile(self, stage: str) -> Profile:
+        """The profile of the rows of a stage."""
+        return self.spec.profile(self.data, self.data.rows(stage, self.rows))
+
+
+def load(cfg: Config, *, home: Home, subset: Subset | None) -> Work:
+    """Load all rows, or a subset.
 
     Raises
     ------
     DataError
+    ConfigError
+        Settings do not fit the task.
     """
-    data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
-    if subset is None:
-        return ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
-    return ImageDataModule(
-        data, cfg=cfg.data, seed=cfg.seed, indices=subset.indices, partition_id=subset.partition_id
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=home.cache, progress=cfg.trainer.progress)
+    spec, rows = learner.spec(data.schema), subset.indices if subset else None
+    profile = spec.profile(data, data.rows("train", rows))
+    context = FitContext(
+        partition_id=subset.partition_id if subset else 0,
+        agreed=spec.agree({cfg.name: profile}, trainer=cfg.trainer),
     )
+    return Work(learner, spec, data, rows, learner.datamodule(data, rows, context), context)
 
 
 def fit(
     cfg: Config,
     *,
-    datamodule: ImageDataModule,
+    work: Work,
     subset: Subset | None,
     sink: MetricSink,
     folder: Path,
     environment: LocalProcesses | None = None,
     extra_callbacks: Sequence[Callback] = (),
     on_epoch: EpochProgress | None = None,
-) -> tuple[LitClassifier, str | None]:
+) -> tuple[L.LightningModule, str | None]:
     """Train, and write the best and the last checkpoint into the folder.
 
     Parameters
     ----------
     subset : Subset, optional
-        The subset that the datamodule was loaded with.
+        The subset that the work was loaded with.
     folder : Path
         Of the run.
     environment : LocalProcesses, optional
@@ -91,15 +120,15 @@ def fit(
     KeyboardInterrupt
         Ctrl-C or SIGTERM.
     """
-    balanced = cfg.trainer.class_weights == "balanced"
-    module = LitClassifier(
-        cfg,
-        num_classes=len(datamodule.data.classes),
-        partition_id=subset.partition_id if subset else 0,
-        class_weights=balanced_weights(datamodule.label_counts()) if balanced else None,
-    )
+    module, datamodule = work.learner.module(work.data.schema, work.context), work.datamodule
     callbacks = build_callbacks(
-        cfg, datamodule=datamodule, sink=sink, folder=folder / CHECKPOINTS, on_epoch=on_epoch
+        cfg,
+        spec=work.spec,
+        profile=work.profile,
+        num_examples=datamodule.num_examples,
+        sink=sink,
+        folder=folder / CHECKPOINTS,
+        on_epoch=on_epoch,
     )
     environment = environment or LocalProcesses()
     trainer = build_trainer(
@@ -127,7 +156,7 @@ def fit(
     return module.float(), stop_reason(callbacks)
 
 
-def _checkpoint_to_resume(cfg: Config, *, module: LitClassifier, folder: Path) -> Path | None:
+def _checkpoint_to_resume(cfg: Config, *, module: L.LightningModule, folder: Path) -> Path | None:
     if cfg.resume is None:
         return None
     path = Path(cfg.resume).expanduser().absolute()

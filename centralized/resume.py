@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lightning import LightningModule
+
 from shared.config.config import Config
 from shared.config.stored import upgrade
-from shared.model.classifier import LitClassifier
 from shared.model.weights import read_file
 from shared.runtime.errors import ConfigError, bullet_list
 
 FIXED = ("seed", "model", "trainer.optimizer", "trainer.scheduler")  # must equal the checkpoint's
 
 
-def check_resume(cfg: Config, path: Path, *, module: LitClassifier, allow_done: bool) -> None:
+def check_resume(cfg: Config, path: Path, *, module: LightningModule, allow_done: bool) -> None:
     """Check a checkpoint before Lightning restores it.
 
     Parameters

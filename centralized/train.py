@@ -7,21 +7,18 @@ from pathlib import Path
 
 import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
+from lightning import LightningModule
 from lightning.pytorch.callbacks import Callback
 
 from centralized.callbacks import EpochProgress
-from centralized.fit import CHECKPOINTS, Subset, fit, load
+from centralized.fit import CHECKPOINTS, Subset, Work, fit, load
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
-from shared.model.classifier import LitClassifier
-from shared.model.prediction import predict
 from shared.model.weights import read_file
 from shared.runtime.home import Home
+from shared.tasks.evaluation import begin_summary, record_test
 from shared.tracking.export import write_results
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
-from shared.training.evaluation import record_test
-from shared.training.trainer import evaluation_device
 
 __all__ = ["Subset", "train"]
 
@@ -68,18 +65,18 @@ def train(
         last = folder / CHECKPOINTS / "last.ckpt"
         if resume and last.is_file():
             cfg = cfg.replace("", resume=str(last))
-        datamodule = load(cfg, home=home, subset=subset)
-        store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
+        work = load(cfg, home=home, subset=subset)
+        store.runs.update(run_id, summary=begin_summary(cfg, spec=work.spec, schema=work.data.schema))
         module, stop_reason = fit(
             cfg,
-            datamodule=datamodule,
+            work=work,
             subset=subset,
             sink=store.metrics.sink(run_id),
             folder=folder,
             extra_callbacks=extra_callbacks,
             on_epoch=on_epoch,
         )
-        _test(cfg, module=module, datamodule=datamodule, store=store, run_id=run_id, folder=folder)
+        _test(cfg, module=module, work=work, store=store, run_id=run_id, folder=folder)
         store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
@@ -88,26 +85,27 @@ def train(
 def _test(
     cfg: Config,
     *,
-    module: LitClassifier,
-    datamodule: ImageDataModule,
+    module: LightningModule,
+    work: Work,
     store: Store,
     run_id: int,
     folder: Path,
 ) -> None:
     checkpoint = read_file(folder / CHECKPOINTS / f"{cfg.trainer.test_model}.ckpt")
     module.load_state_dict(checkpoint["state_dict"])
-    device = evaluation_device(cfg.trainer)
+    learner, datamodule = work.learner, work.datamodule
     threshold = cfg.trainer.fixed_threshold
     if cfg.trainer.threshold == "val" and datamodule.num_examples("val"):
-        judge, outputs = module.judge, predict(module.network, datamodule, "val", device=device)
-        threshold = judge.best_threshold(judge.statistics(outputs))
-    outputs = predict(module.network, datamodule, "test", device=device)
+        statistics = work.spec.statistics(learner.predict(module, datamodule, "val"))
+        threshold = work.spec.best_threshold(statistics)
+    outputs = learner.predict(module, datamodule, "test")
     record_test(
         store,
         run_id,
         outputs,
+        spec=work.spec,
         threshold=threshold,
         folder=folder,
         test_epoch=checkpoint["epoch"] + 1,
-        skipped_images=datamodule.data.skipped,
+        skipped_images=work.data.skipped,
     )

@@ -36,12 +36,12 @@ def main() -> None:
     if rows := order["subset"]:
         subset = Subset(partition_id=rows["partition_id"], indices=np.array(rows["indices"], dtype=np.int64))
     try:
-        datamodule = load(cfg, home=home, subset=subset)
+        work = load(cfg, home=home, subset=subset)
         print(READY, end="", flush=True)
         sys.stdout = sys.stderr
         fit(
             cfg,
-            datamodule=datamodule,
+            work=work,
             subset=subset,
             sink=NoSink(),
             folder=Path(order["folder"]),

@@ -10,9 +10,9 @@ from typing import Any
 import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 from shared.config.config import Config
-from shared.data.images.dataset import load_images
 from shared.metrics.gap import GapRow
 from shared.runtime.home import Home
+from shared.tasks.task import learner_of
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
@@ -55,8 +55,10 @@ def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: s
 
 def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
     """The gap of every metric, from the twins' test predictions."""
-    data = load_images(cfg.data, cache_dir=home.cache)
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=home.cache)
     return compare_gap(
+        learner.spec(data.schema),
         [read_outputs(home, run_id) for run_id in twins.pooled],
         [read_outputs(home, run_id) for run_id in twins.federated],
         local=[[read_outputs(home, run_id) for run_id in ids] for ids in twins.local],

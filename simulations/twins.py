@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from centralized.train import Subset, train
 from shared.config.config import Config
-from shared.data.images.dataset import load_images
 from shared.data.partition.partition import partition
 from shared.runtime.home import Home
+from shared.tasks.task import learner_of
 from shared.tracking.progress import Board
 from shared.tracking.store import Store
 from simulations.runner import Runner
@@ -44,7 +44,7 @@ def train_twins(
     parent_id : int
         The comparison's run.
     """
-    data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
+    data = learner_of(cfg).dataset(cache=home.cache, progress=cfg.trainer.progress)
     twins = Twins(seeds=list(cfg.compare.seeds or (cfg.seed,)))
     for seed in twins.seeds:
         own = for_seed(cfg, seed=seed, parent_id=parent_id)

@@ -15,9 +15,10 @@ import yaml
 
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import Config, validate
-from shared.data.images.dataset import ImageData, load_images
+from shared.data.images.dataset import ImageData
 from shared.runtime.home import Home
 from shared.tracking.store import Store
+from tests.images import load_images
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also by our subprocesses
 # A script's background job ignores Ctrl-C, and so would all that the tests start and interrupt.

@@ -22,12 +22,17 @@ APART = {
 }
 
 
+def unit_of(nodeid: str) -> str:
+    """What of the tests a worker is given at once with this one: its file, or the test alone."""
+    file = nodeid.partition("::")[0]
+    return nodeid if file in APART else file
+
+
 class Scheduling(LoadFileScheduling):
     """xdist's scheduling by file, except for the files of `APART`."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return nodeid if file in APART else file
+        return unit_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:

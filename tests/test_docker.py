@@ -18,8 +18,8 @@ from federated.kit.deployment import Deployment
 from federated.kit.site_file import read_site
 from fedtwin.cli.parser import parse
 from shared.config.compose import compose
-from shared.data.images.dataset import load_images
 from shared.runtime.home import Home
+from tests.images import load_images
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKER = ROOT / "docker"

@@ -14,11 +14,11 @@ from benchmarks.speed.handover import Plan, Task
 from benchmarks.speed.workloads import Workload
 from federated.strategy import base as deterministic
 from shared.config.compose import compose
-from shared.data.datamodule import EpochSampler
-from shared.data.images.dataset import load_images
+from shared.data.batches import EpochSampler
 from shared.data.partition.partition import partition
 from shared.model.backbones import build_network
 from shared.runtime.seeding import derive_seed
+from shared.tasks.task import learner_of
 
 
 def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
@@ -37,7 +37,7 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
         Rows are counted among the training rows of the file.
     """
     cfg = compose(workload.overrides(str(data)))
-    images = load_images(cfg.data, cache_dir=cache)
+    images = learner_of(cfg).dataset(cache=cache)
     train = images.indices("train")
     with np.load(data) as stored:
         assert np.array_equal(images.images[train][:, 0], stored["train_images"]), (
@@ -62,7 +62,7 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
                 for client in chosen
             ]
         )
-    state = build_network(cfg, num_classes=len(images.classes)).state_dict()
+    state = build_network(cfg, num_outputs=len(images.classes)).state_dict()
     return Plan(owner=owner, orders=orders, weights=[tensor.contiguous().numpy() for tensor in state.values()])
 
 

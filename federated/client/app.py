@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import wraps
 
 import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from torch import Tensor
 
-from federated.client.egress import egress_filter, may_run
-from federated.client.state import ClientState, Kept
-from federated.kit.site_data import own_data
+from federated.client.egress import egress_filter
+from federated.client.state import Kept
+from federated.client.work import (
+    OWN_DATA,
+    algorithm_for,
+    begin_fit,
+    config_of,
+    learner_for,
+    place_of,
+    rows_of,
+    state_for,
+)
 from federated.messages.records import (
     ARRAYS,
     CLIENT,
@@ -29,24 +35,11 @@ from federated.messages.records import (
     reply_content,
     state_of,
 )
-from federated.strategy.base import Algorithm, load_algorithm
 from federated.strategy.client_half import ClientContext, Tensors
-from shared.config.config import Config
-from shared.config.stored import read_snapshot
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import ImageData, load_images
-from shared.data.partition.partition import partition
-from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.point import MetricPoint
-from shared.model.classifier import LitClassifier
-from shared.model.prediction import predict
-from shared.runtime.errors import DataError, FederationError, FedtwinError
-from shared.runtime.home import open_home
+from shared.runtime.errors import DataError, FedtwinError
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import lean_trainer
-from shared.training.trainer import evaluation_device
-
-OWN_DATA = "data-path"  # of the node config
 
 app = ClientApp(mods=[egress_filter])
 
@@ -89,17 +82,18 @@ def reporting(handler: Handler) -> Handler:
 def describe(message: Message, context: Context) -> Message:
     """Tell the server who this client is and what it has; no image and no file name leaves it."""
     order = TrainOrder.from_message(message)
-    _algorithm(order.snapshot, context)  # one that may not run here is rejected before the first round
-    datamodule = _datamodule(order, context, whole=True)
-    client_id, num_partitions = _place(context)
+    algorithm_for(order.snapshot, context)  # one that may not run here is rejected before the first round
+    data, own = rows_of(order.snapshot, context)
+    rows = data.rows("train", own)
+    client_id, num_partitions = place_of(context)
     info = ClientInfo(
         client_id=client_id,
         num_partitions=0 if OWN_DATA in context.node_config else num_partitions,  # a share of nothing
         name=str(context.node_config.get("site", f"client-{client_id}")),
-        schema=datamodule.data.schema,
-        num_examples=datamodule.num_examples("train"),
-        profile=datamodule.profile(),
-        num_val=datamodule.num_examples("val"),
+        schema=data.schema,
+        num_examples=len(rows),
+        profile=learner_for(order.snapshot).spec(data.schema).profile(data, rows),
+        num_val=len(data.rows("val", own)),
     )
     return Message(RecordDict({CLIENT: info.to_record()}), reply_to=message)
 
@@ -115,15 +109,16 @@ def train(message: Message, context: Context) -> Message:
         The trained arrays, the number of training rows, and the metrics of each local epoch.
     """
     order = TrainOrder.from_message(message)
-    cfg = _config(order.snapshot)
+    cfg, learner = config_of(order.snapshot), learner_for(order.snapshot)
     _use_threads(cfg.federation.client_cpus)
-    client_id, _ = _place(context)
-    datamodule = _datamodule(order, context)
-    algorithm = _algorithm(order.snapshot, context)
-    module = _module(cfg, message, datamodule, order=order, client_id=client_id)
-    state = _state(order, context, algorithm)
+    client_id, _ = place_of(context)
+    module, datamodule = begin_fit(order, context)
+    network = learner.network(module)
+    network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
+    algorithm = algorithm_for(order.snapshot, context)
+    state = state_for(order, context, algorithm)
     kept = state.before(order.round) if state else Kept()
-    module.network.load_state_dict(kept.local, strict=False)
+    network.load_state_dict(kept.local, strict=False)
     received = {spec.name: state_of(message.content.array_records[spec.name]) for spec in algorithm.wire.down}
     half = algorithm.client(
         ClientContext(client_id=client_id, round=order.round, received=received, state=kept.algorithm)
@@ -138,7 +133,7 @@ def train(message: Message, context: Context) -> Message:
     )
     result = half.after_fit(module)
     # A fit in 16 bits leaves it in 16 bits.
-    network = module.network if module.dtype == torch.float32 else module.network.float()
+    network = network if module.dtype == torch.float32 else network.float()
     arrays = network.state_dict()
     local = algorithm.local_keys(network)
     if state:
@@ -172,21 +167,20 @@ def evaluate(message: Message, context: Context) -> Message:
         The number of validation rows and the metrics; those that a missing class makes undefined are omitted.
     """
     order = TrainOrder.from_message(message)
-    cfg = _config(order.snapshot)
+    cfg, learner = config_of(order.snapshot), learner_for(order.snapshot)
     _use_threads(cfg.federation.client_cpus)
-    client_id, _ = _place(context)
-    datamodule = _datamodule(order, context)
-    module = _module(cfg, message, datamodule, order=order, client_id=client_id)
-    if state := _state(order, context, _algorithm(order.snapshot, context)):
-        module.network.load_state_dict(state.before(order.round + 1).local, strict=False)
-    count = datamodule.num_examples("val")
-    outputs = predict(module.network, datamodule, "val", device=evaluation_device(cfg.trainer))
-    judge = ClassificationMetrics(outputs.num_classes)
+    module, datamodule = begin_fit(order, context)
+    network = learner.network(module)
+    network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
+    if state := state_for(order, context, algorithm_for(order.snapshot, context)):
+        network.load_state_dict(state.before(order.round + 1).local, strict=False)
+    spec, count = learner.spec(rows_of(order.snapshot, context)[0].schema), datamodule.num_examples("val")
+    outputs = learner.predict(module, datamodule, "val")
     points = [
         MetricPoint(stage="val", name=name, value=value, num_examples=count)
-        for name, value in judge.values(outputs).items()
+        for name, value in spec.values(outputs).items()
     ]
-    content = reply_content(points=points, num_examples=count, statistics=judge.statistics(outputs))
+    content = reply_content(points=points, num_examples=count, statistics=spec.statistics(outputs))
     return Message(content, reply_to=message)
 
 
@@ -196,98 +190,7 @@ def _use_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
-def _module(
-    cfg: Config, message: Message, datamodule: ImageDataModule, *, order: TrainOrder, client_id: int
-) -> LitClassifier:
-    federation = cfg.federation
-    module = _classifier(order.snapshot, len(datamodule.data.classes))
-    module.place(
-        partition_id=client_id,
-        total_epochs=federation.num_rounds * federation.local_epochs,
-        epoch_offset=max(order.round - 1, 0) * federation.local_epochs,
-        lr_scale=order.lr_scale,
-        class_weights=order.class_weights,
-    )
-    module.network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
-    return module
-
-
 def _ordered(tensors: Tensors, arrays: Tensors) -> dict[str, Tensor]:
     """Tensors in the order of the model's, in which replies are expected."""
     places = {key: place for place, key in enumerate(arrays)}
     return dict(sorted(tensors.items(), key=lambda item: places.get(item[0], len(places))))
-
-
-def _algorithm(snapshot: str, context: Context) -> Algorithm:
-    return _loaded(snapshot, may_run(context))
-
-
-@lru_cache(maxsize=2)
-def _loaded(snapshot: str, allowed: tuple[str, ...]) -> Algorithm:
-    return load_algorithm(_config(snapshot).strategy, may_run=allowed)
-
-
-def _state(order: TrainOrder, context: Context, algorithm: Algorithm) -> ClientState | None:
-    if not algorithm.keeps_state:
-        return None
-    client_id, _ = _place(context)
-    return ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
-
-
-def _datamodule(order: TrainOrder, context: Context, *, whole: bool = False) -> ImageDataModule:
-    cfg = _config(order.snapshot)
-    client_id, num_partitions = _place(context)
-    own_path = context.node_config.get(OWN_DATA)
-    if own_path is not None:  # a site with its own data: all of it is its partition
-        data, indices = _load(order.snapshot, str(own_path)), None
-    else:
-        data, parts = _shares(order.snapshot, num_partitions)
-        indices = parts[client_id]
-    return ImageDataModule(
-        data,
-        cfg=cfg.data,
-        seed=cfg.seed,
-        indices=indices,
-        partition_id=client_id,
-        epoch_offset=max(order.round - 1, 0) * cfg.federation.local_epochs,
-        parts=1 if whole else cfg.federation.rounds_per_epoch,
-    )
-
-
-def _place(context: Context) -> tuple[int, int]:
-    config = context.node_config
-    try:
-        place, total = int(config["partition-id"]), int(config["num-partitions"])
-    except (KeyError, ValueError):
-        place, total = -1, 0
-    if not 0 <= place < total:
-        raise FederationError(
-            f"the node must know which partition it is, got {dict(config)}; "
-            f"start it with --node-config 'partition-id=0 num-partitions=2', counted from 0"
-        )
-    return place, total
-
-
-@lru_cache(maxsize=2)
-def _config(snapshot: str) -> Config:
-    return read_snapshot(json.loads(snapshot))
-
-
-@lru_cache(maxsize=2)
-def _classifier(snapshot: str, num_classes: int) -> LitClassifier:
-    return LitClassifier(_config(snapshot), num_classes=num_classes)
-
-
-@lru_cache(maxsize=2)
-def _shares(snapshot: str, num_partitions: int) -> tuple[ImageData, list[npt.NDArray[np.int64]]]:
-    cfg = _config(snapshot)
-    data = _load(snapshot, None)
-    return data, partition(data, cfg=cfg.partition, num_partitions=num_partitions)
-
-
-@lru_cache(maxsize=2)
-def _load(snapshot: str, path: str | None) -> ImageData:
-    cfg = _config(snapshot)
-    if path is not None:
-        return load_images(own_data(cfg, path=path).data, cache_dir=open_home().cache, sides=("train", "val"))
-    return load_images(cfg.data, cache_dir=open_home().cache)

@@ -25,7 +25,7 @@ from federated.messages.records import (
 from shared.data.profile import Profile
 from shared.data.schema import Schema
 from shared.metrics.catalogue import BY_SERVER
-from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.judge import Judge
 from shared.metrics.point import MetricPoint, Stage
 from shared.metrics.statistics import Statistics
 from shared.runtime import errors
@@ -156,7 +156,7 @@ def read_points(content: RecordDict, *, stage: Stage, round: int, client_id: int
 
 
 def read_statistics(
-    content: RecordDict, *, judge: ClassificationMetrics, num_examples: int, required: bool
+    content: RecordDict, *, judge: Judge, num_examples: int, required: bool
 ) -> Statistics | None:
     """The statistics of an evaluate reply, checked.
 

@@ -26,6 +26,7 @@ ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points
 STATISTICS, ERROR = "statistics", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
+AGREED = "agreed"
 CLIENT_ID, NUM_PARTITIONS, NUM_VAL = "client-id", "num-partitions", "num-val"
 SCHEMA, PROFILE = "schema", "profile"  # JSON
 
@@ -42,8 +43,8 @@ class TrainOrder:
         Server round, from 1.
     lr_scale : float
         Factor on the learning rate.
-    class_weights : list of float or None
-        Weights of the classes in the training loss.
+    agreed : str
+        What every fit must know of all training rows together (`TaskSpec.agree`), JSON.
     run_key : str
         32 hexadecimal digits, under which a client keeps what it needs in a later round.
     """
@@ -51,7 +52,7 @@ class TrainOrder:
     snapshot: str
     round: int = 0
     lr_scale: float = 1.0
-    class_weights: list[float] | None = None
+    agreed: str = "{}"
     run_key: str = ""
 
     def to_record(self) -> ConfigRecord:
@@ -61,8 +62,8 @@ class TrainOrder:
                 "snapshot": self.snapshot.encode(),  # as bytes, which Flower leaves out of its log
                 SERVER_ROUND: self.round,
                 LR_SCALE: self.lr_scale,
+                AGREED: self.agreed,
                 RUN_KEY: self.run_key,
-                **({"class-weights": self.class_weights} if self.class_weights else {}),
             }
         )
 
@@ -74,7 +75,7 @@ class TrainOrder:
             snapshot=cast(bytes, record["snapshot"]).decode(),
             round=cast(int, record[SERVER_ROUND]),
             lr_scale=cast(float, record[LR_SCALE]),
-            class_weights=cast("list[float] | None", record.get("class-weights")),
+            agreed=cast(str, record.get(AGREED, "{}")),
             run_key=cast(str, record.get(RUN_KEY, "")),
         )
 

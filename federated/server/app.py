@@ -32,16 +32,15 @@ from federated.strategy.server_half import ServerContext
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
-from shared.metrics.classification import ClassificationMetrics
-from shared.model.classifier import LitClassifier, balanced_weights
+from shared.data.dataset import Dataset
 from shared.runtime.home import Home, open_home
+from shared.tasks.base import FitContext, Learner
+from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.task import learner_of
 from shared.tracking.export import write_results
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
-from shared.training.evaluation import record_test
 
 app = ServerApp()
 
@@ -113,10 +112,11 @@ def serve(
     algorithm = load_algorithm(cfg.strategy)  # before there is a row: its settings may be wrong
     with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
         snapshot = json.dumps(cfg.snapshot())
-        data = load_images(cfg.data, cache_dir=home.cache, sides=("test",))
-        datamodule = ImageDataModule(data, cfg=cfg.data, seed=cfg.seed)
-        store.runs.update(run_id, summary={"classes": list(datamodule.data.classes)})
-        roster = connect(grid, cfg, snapshot=snapshot, schema=datamodule.data.schema, say=say)
+        learner = learner_of(cfg)
+        data = learner.dataset(cache=home.cache, sides=("test",))
+        spec = learner.spec(data.schema)
+        store.runs.update(run_id, summary=begin_summary(cfg, spec=spec, schema=data.schema))
+        roster = connect(grid, cfg, snapshot=snapshot, schema=data.schema, spec=spec, say=say)
         _write_clients(store, run_id, roster)
         federation = _Federation(
             cfg,
@@ -125,7 +125,8 @@ def serve(
             run_id=run_id,
             home=home,
             roster=roster,
-            datamodule=datamodule,
+            learner=learner,
+            data=data,
             say=say,
         )
         stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
@@ -147,15 +148,18 @@ class _Federation:
         run_id: int,
         home: Home,
         roster: Roster,
-        datamodule: ImageDataModule,
+        learner: Learner,
+        data: Dataset,
         say: Callable[[str], None],
     ) -> None:
         self.cfg, self.algorithm, self.store, self.run_id = cfg, algorithm, store, run_id
         self.roster, self.say = roster, say
         self.folder = home.run_dir(run_id)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
-        module = LitClassifier(cfg, num_classes=len(datamodule.data.classes))
-        self.evaluation = ServerEvaluation(module, datamodule=datamodule, cfg=cfg.trainer)
+        profiles = {info.name: info.profile for info in roster.clients.values()}
+        self.agreed = learner.spec(data.schema).agree(profiles, trainer=cfg.trainer)
+        context = FitContext(agreed=self.agreed)
+        self.evaluation = ServerEvaluation(learner, data=data, context=context, cfg=cfg.trainer)
 
     def run(self, grid: Grid, *, snapshot: str, resume: bool) -> str | None:
         """Let Flower's strategy do the remaining rounds.
@@ -165,7 +169,7 @@ class _Federation:
         str or None
             Why it stopped early.
         """
-        cfg, roster, network = self.cfg, self.roster, self.evaluation.module.network
+        cfg, roster, network = self.cfg, self.roster, self.evaluation.network
         progress, kept = Progress(threshold=cfg.trainer.fixed_threshold), dict[str, Tensor]()
         if resume and self.checkpoints.last.exists():
             state, progress, kept = load_checkpoint(self.checkpoints.last)
@@ -177,12 +181,11 @@ class _Federation:
             trained=[name for name, parameter in network.named_parameters() if parameter.requires_grad],
             local=algorithm.local_keys(network),
         )
-        balanced = cfg.trainer.class_weights == "balanced"
         train_config = TrainOrder(
             snapshot=snapshot,
             lr_scale=progress.lr_scale,
             run_key=progress.run_key,
-            class_weights=balanced_weights(roster.label_counts()) if balanced else None,
+            agreed=json.dumps(self.agreed),
         ).to_record()
         sizes = {
             "train_message_bytes": size_of(algorithm.wire.message(model)),
@@ -206,18 +209,17 @@ class _Federation:
             )
         )
         strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)
-        judge = ClassificationMetrics(self.evaluation.num_classes)
         rounds = Rounds(
             cfg,
             roster=roster,
             intake=ReplyIntake(
                 Contract.of(model, wire=algorithm.wire, max_examples=cfg.federation.max_examples),
                 roster=roster,
-                judge=judge,
+                judge=self.evaluation.spec,
                 needs_statistics=cfg.trainer.threshold == "val",
             ),
-            metrics=MetricAggregation(roster, judge=judge),
-            recorder=RoundRecorder(self.store, run_id=self.run_id),
+            metrics=MetricAggregation(roster, judge=self.evaluation.spec),
+            recorder=RoundRecorder(self.store, run_id=self.run_id, spec=self.evaluation.spec),
             evaluation=self.evaluation,
             checkpoints=self.checkpoints,
             progress=progress,
@@ -245,7 +247,9 @@ class _Federation:
                 num_rounds=cfg.federation.num_rounds - done,
                 timeout=cfg.federation.round_timeout_s,
                 train_config=train_config,
-                evaluate_config=TrainOrder(snapshot=snapshot, run_key=progress.run_key).to_record(),
+                evaluate_config=TrainOrder(
+                    snapshot=snapshot, run_key=progress.run_key, agreed=json.dumps(self.agreed)
+                ).to_record(),
                 evaluate_fn=evaluate,
             )
         except StopFederation as stop:
@@ -260,10 +264,11 @@ class _Federation:
             self.store,
             self.run_id,
             self.evaluation.predict(state),
+            spec=self.evaluation.spec,
             threshold=progress.threshold,
             folder=self.folder,
             test_round=progress.round,
-            skipped_images=self.evaluation.datamodule.data.skipped,
+            skipped_images=self.evaluation.data.skipped,
         )
 
 

@@ -9,7 +9,7 @@ from operator import add
 
 from federated.server.reply_intake import CheckedReply
 from federated.server.roster import Roster
-from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.judge import Judge
 from shared.metrics.point import MetricPoint, Stage
 from shared.metrics.statistics import Statistics
 
@@ -24,7 +24,7 @@ class MetricAggregation:
     always such means.
     """
 
-    def __init__(self, roster: Roster, *, judge: ClassificationMetrics) -> None:
+    def __init__(self, roster: Roster, *, judge: Judge) -> None:
         self.roster, self.judge = roster, judge
         self._replies: dict[Stage, dict[int, CheckedReply]]
         self.aggregates: dict[str, dict[str, float]]  # stage to name to value
@@ -49,7 +49,10 @@ class MetricAggregation:
         points = self._means(stage, round=round)
         statistics = self.statistics() if stage == "val" else None
         if statistics is not None:
-            rows = int(statistics["confusion"].sum())
+            rows = sum(
+                self.roster.num_examples(client_id, stage=stage, round=round)
+                for client_id in self._replies[stage]
+            )
             others = [point for point in points if point.name not in self.judge.names]
             points = [
                 MetricPoint(stage=stage, name=name, value=value, round=round, num_examples=rows)

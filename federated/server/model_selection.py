@@ -12,7 +12,7 @@ _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralize
 
 
 def judge_round(
-    progress: Progress, *, aggregates: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, num_classes: int
+    progress: Progress, *, aggregates: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, monitor: str
 ) -> str | None:
     """Update a run's progress by the same rules as a centralized run's callbacks.
 
@@ -28,7 +28,7 @@ def judge_round(
     str or None
         Why to stop, by ``trainer.early_stopping``.
     """
-    monitor, mode = cfg.monitored(num_classes)
+    monitor, mode = cfg.monitored(monitor)
     stage, _, name = monitor.partition("/")
     value = aggregates.get(stage, {}).get(name)
     _choose(progress, value, mode=mode)

@@ -9,7 +9,7 @@ from flwr.app import Message
 from federated.messages.parse import read_points, read_statistics
 from federated.messages.validate import Contract, check_reply
 from federated.server.roster import Roster
-from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.judge import Judge
 from shared.metrics.point import MetricPoint, Stage
 from shared.metrics.statistics import Statistics
 from shared.runtime.errors import ReplyRejected
@@ -38,9 +38,7 @@ class ReplyIntake:
         Whether replies about validation rows without statistics are rejected (``trainer.threshold=val``).
     """
 
-    def __init__(
-        self, contract: Contract, *, roster: Roster, judge: ClassificationMetrics, needs_statistics: bool
-    ) -> None:
+    def __init__(self, contract: Contract, *, roster: Roster, judge: Judge, needs_statistics: bool) -> None:
         self.contract, self.roster, self.judge = contract, roster, judge
         self.needs_statistics = needs_statistics
 

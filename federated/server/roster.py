@@ -18,12 +18,12 @@ from federated.messages.parse import read_info
 from federated.messages.records import CONFIG, ClientInfo, TrainOrder
 from shared.config.config import Config
 from shared.config.federation import FederationConfig
-from shared.data.datamodule import part_size
+from shared.data.batches import part_size
 from shared.data.schema import Schema
 from shared.metrics.point import Stage
 from shared.runtime import errors
 from shared.runtime.errors import FederationError, FedtwinError, ReplyRejected, bullet_list
-from shared.tasks.image_classification.profile import LABEL, check_profile
+from shared.tasks.base import TaskSpec
 
 # As `RoundGrid` words what Flower says in place of a node that is gone, and that it was not asked.
 _GONE = (f"error {ErrorCode.NODE_UNAVAILABLE}:", NOT_CONNECTED)
@@ -68,24 +68,10 @@ class Roster:
             return info.num_val
         return part_size(info.num_examples, epoch=round - 1, parts=self.rounds_per_epoch)
 
-    def label_counts(self) -> list[int]:
-        """Training rows of each label, over all clients.
 
-        Raises
-        ------
-        FederationError
-            A site keeps them to itself.
-        """
-        if silent := [info.name for info in self.clients.values() if not info.profile.counts]:
-            raise FederationError(
-                f"{', '.join(silent)} let no label_counts out, and trainer.class_weights=balanced needs them "
-                f"of every site; set trainer.class_weights=none, or ask them (may_leave.counts in site.yaml)"
-            )
-        own = [info.profile.counts[LABEL].values() for info in self.clients.values()]
-        return [sum(counts) for counts in zip(*own, strict=True)]
-
-
-def connect(grid: Grid, cfg: Config, *, snapshot: str, schema: Schema, say: Callable[[str], None]) -> Roster:
+def connect(
+    grid: Grid, cfg: Config, *, snapshot: str, schema: Schema, spec: TaskSpec, say: Callable[[str], None]
+) -> Roster:
     """Wait for ``federation.num_clients`` nodes, and ask each for its partition and its profile.
 
     Parameters
@@ -96,6 +82,8 @@ def connect(grid: Grid, cfg: Config, *, snapshot: str, schema: Schema, say: Call
         Sent along, so that the clients can load and partition their data.
     schema : Schema
         Of the server's rows; every client must have the same.
+    spec : TaskSpec
+        Checks what the clients say of their rows.
     say : callable
         Takes a line of progress.
 
@@ -109,7 +97,7 @@ def connect(grid: Grid, cfg: Config, *, snapshot: str, schema: Schema, say: Call
     deadline = time.monotonic() + cfg.federation.connect_timeout_s
     while True:
         nodes = _wait_for_nodes(grid, cfg.federation, deadline=deadline, say=say)
-        reception = _ask(grid, cfg.federation, nodes, snapshot=snapshot, schema=schema)
+        reception = _ask(grid, cfg.federation, nodes, snapshot=snapshot, schema=schema, spec=spec)
         # A node that was killed counts as there until its heartbeats have been missed for a while.
         gone = all(text.startswith(_GONE) for text in reception.problems.values())
         if not reception.problems:
@@ -127,10 +115,10 @@ def connect(grid: Grid, cfg: Config, *, snapshot: str, schema: Schema, say: Call
 
 
 def _ask(
-    grid: Grid, cfg: FederationConfig, nodes: Sequence[int], *, snapshot: str, schema: Schema
+    grid: Grid, cfg: FederationConfig, nodes: Sequence[int], *, snapshot: str, schema: Schema, spec: TaskSpec
 ) -> _Reception:
     order = RecordDict({CONFIG: TrainOrder(snapshot=snapshot).to_record()})
-    reception = _Reception(cfg, schema=schema)
+    reception = _Reception(cfg, schema=schema, spec=spec)
     asking = RoundGrid(
         grid, clients={node: node for node in nodes}, handler=reception, ask_again_s=cfg.ask_again_s
     )
@@ -150,8 +138,8 @@ def _ask(
 class _Reception:
     """Takes the nodes' descriptions of themselves; here a node's id stands for the client's."""
 
-    def __init__(self, cfg: FederationConfig, *, schema: Schema) -> None:
-        self.cfg, self.schema = cfg, schema
+    def __init__(self, cfg: FederationConfig, *, schema: Schema, spec: TaskSpec) -> None:
+        self.cfg, self.schema, self.spec = cfg, schema, spec
         self.infos: dict[int, ClientInfo] = {}
         self.problems: dict[int, str] = {}
 
@@ -175,7 +163,7 @@ class _Reception:
                 f"(federation.max_examples)"
                 + (f", two for each of federation.rounds_per_epoch={parts}" if parts > 1 else "")
             )
-        check_profile(info.profile, schema=self.schema, num_examples=info.num_examples)
+        self.spec.check_profile(info.profile, num_examples=info.num_examples)
         self.infos[client_id] = info
 
     def idle(self) -> None:

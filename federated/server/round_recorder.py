@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from federated.messages.delivery import Delivery
-from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint, Stage
 from shared.runtime.errors import FederationError
+from shared.tasks.base import TaskSpec
+from shared.tasks.panels import confusion_of
 from shared.tracking.store import Store
 
 WRITE_EVERY_S = 0.1
@@ -19,8 +21,8 @@ WRITE_EVERY_S = 0.1
 class RoundRecorder:
     """Rows of one run; points wait for up to a tenth of a second, as a transaction costs milliseconds."""
 
-    def __init__(self, store: Store, *, run_id: int) -> None:
-        self.store, self.run_id = store, run_id
+    def __init__(self, store: Store, *, run_id: int, spec: TaskSpec) -> None:
+        self.store, self.run_id, self.spec = store, run_id, spec
         self.sink = store.metrics.sink(run_id)
         self._unwritten: list[MetricPoint] = []
         self._written = 0.0
@@ -75,9 +77,9 @@ class RoundRecorder:
         self.store.evaluations.add(
             self.run_id,
             round=round,
-            loss=values["loss"],
+            loss=values.get("loss", math.nan),
             metrics=dict(values),
-            confusion=ClassificationMetrics(outputs.num_classes).confusion(outputs).tolist(),
+            confusion=confusion_of([panel.as_dict() for panel in self.spec.panels(outputs)]),
             num_examples=count,
         )
 

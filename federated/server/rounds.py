@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 
@@ -17,7 +17,6 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.server_half import ServerHalf
 from shared.config.config import Config
-from shared.metrics.catalogue import progress_metrics
 from shared.metrics.point import Stage
 from shared.runtime.errors import DivergedError, QuorumError, bullet_list
 
@@ -144,11 +143,13 @@ class Rounds:
             if number:
                 self.recorder.add_round(number)
             raise
-        values = self.metrics.judge.values(outputs)
+        values = self.evaluation.spec.values(outputs)
         self.recorder.add_evaluation(outputs, values=values, round=number)
         if number:
             self.recorder.add_round(number)
-        self.say(f"round {number}/{total}  {_shown(values, self.metrics.aggregates.get('val', {}))}")
+        shown = ("loss", self.evaluation.spec.client_metric)
+        told = _shown(values, self.metrics.aggregates.get("val", {}), names=shown)
+        self.say(f"round {number}/{total}  {told}")
         reason = self._judge(number) if number else None
         self.metrics.clear()
         self.recorder.begin_round()
@@ -166,13 +167,11 @@ class Rounds:
             progress,
             aggregates=self.metrics.aggregates,
             cfg=self.cfg.trainer,
-            num_classes=self.evaluation.num_classes,
+            monitor=self.evaluation.spec.monitor,
         )
         self.train_config[LR_SCALE] = progress.lr_scale
         # After the rows: a crash in between repeats this round, whose rows are then already there.
-        self.checkpoints.save(
-            self.evaluation.module.network.state_dict(), progress, strategy=self.strategy.state()
-        )
+        self.checkpoints.save(self.evaluation.network.state_dict(), progress, strategy=self.strategy.state())
         return reason
 
 
@@ -196,7 +195,7 @@ def _remarks(delivery: Delivery, *, stage: Stage, roster: Roster) -> list[str]:
     return lines
 
 
-def _shown(test: Mapping[str, float], val: Mapping[str, float]) -> str:
-    parts = [f"test/{name} {test[name]:.4f}" for name in progress_metrics() if name in test]
-    parts += [f"val/{name} {val[name]:.4f}" for name in progress_metrics() if name in val]
+def _shown(test: Mapping[str, float], val: Mapping[str, float], *, names: Sequence[str]) -> str:
+    parts = [f"test/{name} {test[name]:.4f}" for name in names if name in test]
+    parts += [f"val/{name} {val[name]:.4f}" for name in names if name in val]
     return "  ".join(parts)

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import torch
 from flwr.app import ArrayRecord
+from torch import nn
 
 from federated.messages.records import state_of
 from shared.config.trainer import TrainerConfig
-from shared.data.datamodule import ImageDataModule
+from shared.data.dataset import Dataset
 from shared.metrics.outputs import Outputs
-from shared.model.classifier import LitClassifier
-from shared.model.prediction import predict
 from shared.runtime.errors import DivergedError
-from shared.training.trainer import evaluation_device
+from shared.tasks.base import FitContext, Learner
 
 
 class ServerEvaluation:
     """Loads the global model into a module and predicts the test rows.
 
-    Parameters
+    Attributes
     ----------
-    module : LitClassifier
+    module : LightningModule
         Holds the newest global model after each evaluation.
     """
 
-    def __init__(self, module: LitClassifier, *, datamodule: ImageDataModule, cfg: TrainerConfig) -> None:
-        self.module, self.datamodule, self.cfg = module, datamodule, cfg
-        self.device = evaluation_device(cfg)
+    def __init__(self, learner: Learner, *, data: Dataset, context: FitContext, cfg: TrainerConfig) -> None:
+        self.learner, self.data, self.cfg = learner, data, cfg
+        self.spec = learner.spec(data.schema)
+        self.datamodule = learner.datamodule(data, None, context)
+        self.module = learner.module(data.schema, context)
 
     @property
-    def num_classes(self) -> int:
-        """Classes that the model tells apart."""
-        return len(self.datamodule.data.classes)
+    def network(self) -> nn.Module:
+        """The part of the module that is the model."""
+        return self.learner.network(self.module)
 
     def evaluate(self, arrays: ArrayRecord, *, round: int) -> Outputs:
         """Predict with a new global model.
@@ -53,5 +54,5 @@ class ServerEvaluation:
 
     def predict(self, state: dict[str, torch.Tensor]) -> Outputs:
         """Predict with a network's state."""
-        self.module.network.load_state_dict(state)
-        return predict(self.module.network, self.datamodule, "test", device=self.device)
+        self.network.load_state_dict(state)
+        return self.learner.predict(self.module, self.datamodule, "test")

@@ -50,23 +50,24 @@ def federated(cfg: Config) -> None:
 
 @hydra_app
 def partition(cfg: Config) -> None:
-    """Print the counts of every client, and draw them, without training."""
+    """Print what every client says of its training rows, and draw it, without training."""
     from rich.console import Console
 
-    from shared.data.images.dataset import load_images
-    from shared.data.partition.partition import partition as partition_rows
+    from shared.data.partition.partition import partition as share_out
     from shared.data.profile import count_tables
     from shared.runtime.home import open_home
-    from shared.tasks.image_classification.profile import profile_of
+    from shared.tasks.task import learner_of
     from simulations.report.comparison_figures import save, value_distribution
     from simulations.report.count_text import count_text
 
     home = open_home(cfg.tracking)
-    data = load_images(cfg.data, cache_dir=home.cache, progress=cfg.trainer.progress)
-    parts = partition_rows(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=home.cache, progress=cfg.trainer.progress)
+    spec = learner.spec(data.schema)
+    parts = share_out(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
     rows = [data.rows("train", part) for part in parts]
     tables = count_tables(
-        [profile_of(data, own) for own in rows],
+        [spec.profile(data, own) for own in rows],
         clients=[f"client-{index}" for index in range(len(parts))],
         sizes=[len(own) for own in rows],
     )

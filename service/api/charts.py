@@ -81,7 +81,7 @@ def prediction_curves(store: StoreDep, home: HomeDep, run: RunDep) -> AsciiJson:
     from shared.metrics.outputs import OUTPUTS_FILE, Outputs, UnreadableOutputs
 
     try:
-        found = Outputs.load(home.run_dir(run.id) / OUTPUTS_FILE)
+        found = Outputs.load(home.run_dir(run.id) / OUTPUTS_FILE).of_classes()
         if not found.is_finite:
             raise UnreadableOutputs("some probabilities are not finite")
     except FileNotFoundError:

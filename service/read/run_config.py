@@ -31,6 +31,8 @@ def monitored(run: RunRow) -> tuple[str, Mode | None]:
     tuple of str and ({"min", "max"} or None)
         None where neither the settings nor the catalogue know it.
     """
+    if stored := run.summary.get("monitor"):
+        return stored["key"], stored["mode"]
     num_classes = len(run.summary.get("classes") or run.summary.get("confusion") or ())
     key: str = setting(run.config, "trainer.monitor") or default_monitor(num_classes)
     return key, setting(run.config, "trainer.mode") or spec_of(key.partition("/")[2]).mode

@@ -33,6 +33,7 @@ def from_hydra(cfg: DictConfig) -> Config:
     """
     checked = _resolve(cfg)
     allow_component(checked.strategy.target)
+    allow_component(checked.task.target)
     return checked
 
 

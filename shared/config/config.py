@@ -15,6 +15,7 @@ from shared.config.partition import PartitionConfig
 from shared.config.problems import problem_lines
 from shared.config.section import Section
 from shared.config.strategy import StrategyConfig
+from shared.config.task import TaskConfig
 from shared.config.tracking import TrackingConfig
 from shared.config.trainer import TrainerConfig
 from shared.runtime.errors import ConfigError, bullet_list
@@ -28,6 +29,7 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     resume: str | None
     data: DataConfig
+    task: TaskConfig
     model: Annotated[CnnConfig | ResNetConfig, Field(discriminator="name")]
     trainer: TrainerConfig
     partition: PartitionConfig

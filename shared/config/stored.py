@@ -12,8 +12,14 @@ from typing import Any
 from shared.config.config import Config, validate
 from shared.config.strategy import TARGET
 
-# Settings that were added later, by section, with the value that describes the runs from before.
+# Settings that were added later, by section ("": sections), with the value that describes the runs from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {
+    "": {
+        "task": {
+            "name": "image_classification",
+            "_target_": "shared.tasks.image_classification.task.ImageClassification",
+        }
+    },
     "data": {"split_by": "random"},
     "data.columns": {"time": None, "series": None},
     "trainer": {"compile": False},
@@ -60,7 +66,7 @@ def read_snapshot(snapshot: Mapping[str, Any]) -> Config:
 
 def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a stored snapshot that has the settings that were added after it was stored."""
-    upgraded = deepcopy(dict(snapshot))
+    upgraded = deepcopy({**ADDED[""], **snapshot})
     for path, added in ADDED.items():
         *outer, name = path.split(".")
         section = upgraded

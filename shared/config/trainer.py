@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.config.section import Positive, Section
-from shared.metrics.catalogue import default_monitor, spec_of
+from shared.metrics.catalogue import spec_of
 from shared.runtime.errors import ConfigError
 
 
@@ -71,8 +71,13 @@ class TrainerConfig(Section):
         """The threshold where none is chosen on the validation split."""
         return 0.5 if self.threshold == "val" else self.threshold
 
-    def monitored(self, num_classes: int) -> tuple[str, Literal["min", "max"]]:
+    def monitored(self, default: str) -> tuple[str, Literal["min", "max"]]:
         """The metric that chooses the best model, and the better direction.
+
+        Parameters
+        ----------
+        default : str
+            The task's own (`shared.tasks.base.TaskSpec.monitor`).
 
         Returns
         -------
@@ -83,7 +88,7 @@ class TrainerConfig(Section):
         ConfigError
             Neither the settings nor the catalogue of metrics know the better direction.
         """
-        monitor = self.monitor or default_monitor(num_classes)
+        monitor = self.monitor or default
         mode = self.mode or spec_of(monitor.partition("/")[2]).mode
         if mode is None:
             raise ConfigError(

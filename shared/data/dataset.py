@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +96,8 @@ class Dataset:
     ----------
     schema : Schema
         What a row holds; alike on the server and at all clients.
+    targets : ndarray [N, ...]
+        What is to be predicted of each row; [N, 0] where nothing is.
     splits : ndarray [N], str
         The side of each row: ``train``, ``val`` or ``test``.
     columns : mapping of str to ndarray [N], str
@@ -106,6 +109,7 @@ class Dataset:
     """
 
     schema: Schema
+    targets: npt.NDArray[Any]
     splits: Texts
     strata: Strata | None = None
     groups: Groups | None = None
@@ -116,7 +120,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         parts = [part for part in (self.strata, self.groups) if part is not None]
-        lengths = {len(self.splits), *(len(part.numbers) for part in parts)}
+        lengths = {len(self.splits), len(self.targets), *(len(part.numbers) for part in parts)}
         assert len(lengths) == 1, lengths
         assert set(np.unique(self.splits)) <= set(SIDES), np.unique(self.splits)
 

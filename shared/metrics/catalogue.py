@@ -60,6 +60,38 @@ CLASSIFICATION = (
         inflated=True,
     ),
 )
+# Any number of labels a row: means over the labels, except for the last two.
+MULTI_LABEL = (
+    *(
+        spec
+        for spec in CLASSIFICATION
+        if spec.name in ("auroc", "average_precision", "f1", "precision", "recall")
+    ),
+    MetricSpec(
+        "label_accuracy",
+        "label accuracy",
+        "higher",
+        _SHARE,
+        description="Share of the decisions, one for each row and label, that are right.",
+    ),
+    MetricSpec("loss", "loss", "lower", _UP, description="Mean binary cross entropy over rows and labels."),
+)
+REGRESSION = (
+    MetricSpec("mae", "MAE", "lower", _UP, description="Mean absolute error, in the target's unit."),
+    MetricSpec(
+        "rmse", "RMSE", "lower", _UP, description="Root of the mean squared error, in the target's unit."
+    ),
+    MetricSpec(
+        "r2",
+        "R2",
+        "higher",
+        (-float("inf"), 1.0),
+        description="Share of the target's variance that is explained.",
+    ),
+    MetricSpec(
+        "loss", "loss", "lower", _UP, description="Mean squared error, in the square of the target's unit."
+    ),
+)
 SYSTEM = (
     MetricSpec(
         "lr", "learning rate", bounds=_UP, description="Of the last step of the epoch.", source="training"
@@ -77,7 +109,10 @@ SYSTEM = (
         "late_reply_seconds", "seconds of a late reply", "lower", _UP, "s", "Past its deadline.", "server"
     ),
 )
-_KNOWN = {spec.name: spec for spec in (*CLASSIFICATION, *SYSTEM)}
+# One meaning a name, or one that fits all tasks that have it: the first description counts.
+_ALL = (*CLASSIFICATION[:2], *REGRESSION[:-1], *CLASSIFICATION[2:], *MULTI_LABEL, *REGRESSION, *SYSTEM)
+_KNOWN = {spec.name: spec for spec in reversed(_ALL)}
+_KNOWN = {spec.name: _KNOWN[spec.name] for spec in _ALL}
 _PLACES = {name: place for place, name in enumerate(_KNOWN)}
 
 # What a client may measure, by name; the rest is measured by the server.

@@ -81,11 +81,6 @@ class Outputs:
     def load(cls, path: Path) -> Outputs:
         """Read what `save` wrote, or a run of an earlier version.
 
-        Returns
-        -------
-        Outputs
-            Of a classification: every target is the number of a class.
-
         Raises
         ------
         FileNotFoundError
@@ -97,7 +92,7 @@ class Outputs:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = cls(
                     predictions=arrays[_PREDICTIONS],
-                    targets=arrays[_TARGETS].astype(np.int64),
+                    targets=arrays[_TARGETS],
                     threshold=float(arrays[_THRESHOLD]),
                     groups=arrays[_GROUPS].astype(np.int64) if _GROUPS in arrays else None,
                 )
@@ -105,10 +100,23 @@ class Outputs:
             raise
         except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise UnreadableOutputs(type(error).__name__) from None
-        predictions, targets = found.predictions, found.targets
-        shapes = f"shapes {predictions.shape} and {targets.shape} do not fit"
-        if predictions.dtype.kind != "f" or predictions.ndim != 2 or not len(predictions):
-            raise UnreadableOutputs(shapes)
-        if targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < predictions.shape[1] >= 2:
-            raise UnreadableOutputs(shapes)
+        kinds = (found.predictions.dtype.kind, found.targets.dtype.kind)
+        if kinds[0] != "f" or kinds[1] not in "fiub" or not len(found):
+            raise UnreadableOutputs(
+                f"{len(found)} rows of types {found.predictions.dtype} and {found.targets.dtype}"
+            )
         return found
+
+    def of_classes(self) -> Outputs:
+        """The same, as those of a classification: every target is the number of a class.
+
+        Raises
+        ------
+        UnreadableOutputs
+        """
+        predictions, targets = self.predictions, self.targets
+        if predictions.ndim != 2 or targets.ndim != 1 or targets.dtype.kind == "f":
+            raise UnreadableOutputs(f"shapes {predictions.shape} and {targets.shape} do not fit")
+        if not 0 <= targets.min() <= targets.max() < predictions.shape[1] >= 2:
+            raise UnreadableOutputs(f"shapes {predictions.shape} and {targets.shape} do not fit")
+        return replace(self, targets=targets.astype(np.int64))

@@ -12,13 +12,13 @@ from shared.config.model import CnnConfig, ResNetConfig
 from shared.model.weights import load_weights
 
 
-def build_network(cfg: Config, *, num_classes: int) -> nn.Module:
+def build_network(cfg: Config, *, num_outputs: int) -> nn.Module:
     """Build the network with initial weights that depend on ``cfg.seed`` alone.
 
     Returns
     -------
     nn.Module
-        Takes float32 [B, C, H, W], gives logits [B, num_classes].
+        Takes float32 [B, C, H, W], gives logits [B, num_outputs].
 
     Raises
     ------
@@ -29,10 +29,10 @@ def build_network(cfg: Config, *, num_classes: int) -> nn.Module:
         torch.manual_seed(cfg.seed)
         if isinstance(cfg.model, CnnConfig):
             network = _cnn(
-                cfg.model, channels=cfg.data.channels, size=cfg.data.image_size, num_classes=num_classes
+                cfg.model, channels=cfg.data.channels, size=cfg.data.image_size, num_outputs=num_outputs
             )
         else:
-            network = _resnet(cfg.model, channels=cfg.data.channels, num_classes=num_classes)
+            network = _resnet(cfg.model, channels=cfg.data.channels, num_outputs=num_outputs)
     if cfg.model.weights:
         load_weights(network, cfg.model.weights)
     return network.to(memory_format=torch.channels_last)
@@ -47,7 +47,7 @@ def frozen_modules(network: nn.Module, cfg: CnnConfig | ResNetConfig) -> list[nn
     return stem + stages[: 4 - cfg.finetune_stages]
 
 
-def _cnn(cfg: CnnConfig, *, channels: int, size: int, num_classes: int) -> nn.Module:
+def _cnn(cfg: CnnConfig, *, channels: int, size: int, num_outputs: int) -> nn.Module:
     first, second = cfg.widths
     layers: dict[str, nn.Module] = {
         "conv1": nn.Conv2d(channels, first, 3, padding=1),
@@ -61,7 +61,7 @@ def _cnn(cfg: CnnConfig, *, channels: int, size: int, num_classes: int) -> nn.Mo
         "flatten": nn.Flatten(),
         "hidden": nn.Linear(second * (size // 4) ** 2, cfg.hidden),
         "relu3": nn.ReLU(),
-        "fc": nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(cfg.hidden, num_classes)),
+        "fc": nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(cfg.hidden, num_outputs)),
     }
     return nn.Sequential(OrderedDict(layers))
 
@@ -72,7 +72,7 @@ def _cnn_norm(cfg: CnnConfig, channels: int) -> nn.Module:
     return _group_norm(channels) if cfg.norm == "group" else nn.Identity()
 
 
-def _resnet(cfg: ResNetConfig, *, channels: int, num_classes: int) -> nn.Module:
+def _resnet(cfg: ResNetConfig, *, channels: int, num_outputs: int) -> nn.Module:
     from torchvision.models import resnet  # not for the small CNN: all of torchvision comes with it
 
     norm = _group_norm if cfg.norm == "group" else nn.BatchNorm2d
@@ -86,7 +86,7 @@ def _resnet(cfg: ResNetConfig, *, channels: int, num_classes: int) -> nn.Module:
         network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
     if network.conv1.in_channels != 3 or cfg.stem != "imagenet":
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    network.fc = nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(network.fc.in_features, num_classes))
+    network.fc = nn.Sequential(nn.Dropout(cfg.dropout), nn.Linear(network.fc.in_features, num_outputs))
     for module in frozen_modules(network, cfg):
         module.requires_grad_(False)
     built: nn.Module = network  # torchvision's own types are not known here

@@ -44,7 +44,7 @@ class TrainedModel(nn.Module):
         super().__init__()
         self.data, self.classes, self.threshold = cfg.data, tuple(classes), threshold
         # Weights that a training started from are behind it, and their file may be gone.
-        self.network = build_network(cfg.replace("model", weights=None), num_classes=len(self.classes))
+        self.network = build_network(cfg.replace("model", weights=None), num_outputs=len(self.classes))
         try:
             self.network.load_state_dict(dict(state))
         except RuntimeError as error:

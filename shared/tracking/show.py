@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shared.metrics.catalogue import CLASSIFICATION, default_monitor, in_order
+from shared.metrics.catalogue import default_monitor, in_order, spec_of
 from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow, json_ready
 from shared.tracking.store import Store
 
@@ -158,9 +158,8 @@ def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | 
         return None
     stages = {stage for _, stage, _ in values}
     stage = "val" if "val" in stages else "train"
-    measured = [spec.name for spec in CLASSIFICATION]
-    names = [name for name in measured if any((client_id, stage, name) in values for client_id in ids)]
-    names = names[:MOST_METRICS]
+    measured = in_order(name for _, own, name in values if own == stage and spec_of(name).source == "outputs")
+    names = measured[:MOST_METRICS]
     table = _table("client", "name", "examples", "round", *names, title=f"clients, latest values ({stage})")
     for client_id in ids:
         row = clients.get(client_id)
@@ -198,7 +197,8 @@ def _rounds(store: Store, run_id: int) -> Table | None:
 def _headline(run: RunRow) -> tuple[str, float] | None:
     best = run.summary.get("best") or {}
     num_classes = len(run.summary.get("classes") or run.summary.get("confusion") or ())
-    monitor = _setting(run.config, "trainer.monitor") or default_monitor(num_classes)
+    stored = (run.summary.get("monitor") or {}).get("key")
+    monitor = stored or _setting(run.config, "trainer.monitor") or default_monitor(num_classes)
     wanted = [str(monitor).removeprefix("val/"), *in_order(best)]
     return next(((f"val/{name}", best[name]) for name in wanted if best.get(name) is not None), None)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from shared.data.datamodule import ImageDataModule
 from shared.metrics.point import MetricPoint, MetricSink, Stage
 
 
@@ -42,7 +40,8 @@ class MetricsCollector(Callback):
     def _collect(self, trainer: L.Trainer, stage: Stage, **more: float) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        datamodule = cast(ImageDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        # A user's own datamodule need not know how many rows it has.
+        count = getattr(trainer.datamodule, "num_examples", None)  # type: ignore[attr-defined]
         logged = {
             key.removeprefix(f"{stage}/"): float(value)
             for key, value in trainer.callback_metrics.items()
@@ -57,7 +56,7 @@ class MetricsCollector(Callback):
                     epoch=trainer.current_epoch + 1,
                     round=self.round,
                     client_id=self.client_id,
-                    num_examples=datamodule.num_examples(stage),
+                    num_examples=count(stage) if count else None,
                 )
                 for name, value in {**logged, **more}.items()
             ]

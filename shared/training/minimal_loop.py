@@ -14,8 +14,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
 from shared.config.trainer import TrainerConfig
-from shared.data.datamodule import ImageDataModule
-from shared.model.classifier import LitClassifier
 from shared.runtime.errors import ConfigError
 from shared.training.trainer import quiet_lightning
 
@@ -64,7 +62,7 @@ class LeanTrainer(Fabric):
         self.training, self.is_last_batch = False, False
         self.current_epoch, self.max_epochs, self.estimated_stepping_batches = 0, 0, 0
         self.optimizers: list[torch.optim.Optimizer] = []
-        self.datamodule: ImageDataModule
+        self.datamodule: Any
 
     @property
     def callback_metrics(self) -> dict[str, float]:
@@ -73,9 +71,9 @@ class LeanTrainer(Fabric):
 
     def fit(
         self,
-        module: LitClassifier,
+        module: Any,
         *,
-        datamodule: ImageDataModule,
+        datamodule: Any,
         max_epochs: int,
         callbacks: Sequence[Callback] = (),
     ) -> None:
@@ -89,7 +87,7 @@ class LeanTrainer(Fabric):
         loader = datamodule.train_dataloader()
         self.datamodule, self.max_epochs, self.current_epoch = datamodule, max_epochs, 0
         self.estimated_stepping_batches = max_epochs * len(loader)
-        datamodule.trainer = module.fabric = self  # type: ignore[assignment]
+        datamodule.trainer = module.fabric = self
         self._precision.convert_module(module).train()
         if module.device != self.device:  # to look at every tensor takes a millisecond
             module.to(self.device)
@@ -107,9 +105,9 @@ class LeanTrainer(Fabric):
             self._tell("on_train_epoch_start", module)
             for index, batch in enumerate(loader):
                 self.is_last_batch = index == len(loader) - 1
-                images, labels = (tensor.to(self.device) for tensor in batch)
+                moved = tuple(tensor.to(self.device) for tensor in batch)
                 with self.autocast():
-                    loss = module.training_step(datamodule.on_after_batch_transfer((images, labels), 0), index)
+                    loss = module.training_step(datamodule.on_after_batch_transfer(moved, 0), index)
                 plain.zero_grad()
                 self.backward(loss)
                 self._before_step(module, plain)
@@ -120,12 +118,12 @@ class LeanTrainer(Fabric):
         self._tell("on_train_end", module)
         self.training = False
 
-    def _before_step(self, module: LitClassifier, optimizer: torch.optim.Optimizer) -> None:
+    def _before_step(self, module: Any, optimizer: torch.optim.Optimizer) -> None:
         self._tell("on_before_optimizer_step", module, optimizer)
         if self.gradient_clip is not None:
             self.clip_gradients(module, optimizer, max_norm=self.gradient_clip, error_if_nonfinite=False)
 
-    def _tell(self, hook: str, module: LitClassifier, *more: Any) -> None:
+    def _tell(self, hook: str, module: Any, *more: Any) -> None:
         for listener in self._callbacks:
             call = getattr(listener, hook)
             call(*more) if listener is module else call(self, module, *more)

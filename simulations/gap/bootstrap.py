@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.metrics.averages import Floats
-from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.gap import GapRow, Interval
+from shared.metrics.judge import Judge
 from shared.metrics.outputs import Outputs
 from shared.metrics.spec import Better
 
@@ -30,6 +30,7 @@ class ClientSummary:
 
 
 def compare_gap(
+    judge: Judge,
     pooled: Sequence[Outputs],
     federated: Sequence[Outputs],
     *,
@@ -54,6 +55,8 @@ def compare_gap(
 
     Parameters
     ----------
+    judge : Judge
+        The metrics of the task.
     pooled, federated : sequence of Outputs
         One a seed, in the same order, all on the same test set.
     local : sequence of sequence of Outputs
@@ -77,7 +80,6 @@ def compare_gap(
     """
     _check_same_test_set(pooled, federated, local)
     num_seeds, num_examples = len(pooled), len(pooled[0])
-    judge = ClassificationMetrics(pooled[0].num_classes)
     draws = max(1, num_seeds - 1)
     seed_weights = np.random.default_rng([seed, 1]).multinomial(
         draws, [1 / num_seeds] * num_seeds, size=resamples
@@ -172,9 +174,7 @@ def _example_weights(units: NDArray[np.intp], *, resamples: int, seed: int) -> I
         yield slice(start, start + rows), counts[:, units].astype(np.float64)
 
 
-def _mean_over_models(
-    judge: ClassificationMetrics, models: Sequence[Outputs], weights: Floats | None
-) -> dict[str, Floats]:
+def _mean_over_models(judge: Judge, models: Sequence[Outputs], weights: Floats | None) -> dict[str, Floats]:
     values = [judge.score(outputs, weights) for outputs in models]
     return {metric: np.mean([v[metric] for v in values], axis=0) for metric in judge.names}
 

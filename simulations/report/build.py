@@ -10,25 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from shared.config.config import Config
-from shared.data.images.dataset import load_images
 from shared.data.profile import Profile, count_tables
-from shared.metrics.catalogue import CLASSIFICATION, client_metric, label, progress_metrics
-from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
 from shared.runtime.home import Home
+from shared.tasks.base import TaskSpec
+from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
 from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.page import CostRow, Report, ReportFigure, write_report
-from simulations.report.prediction_figures import confusion_matrices, roc_curves
+from simulations.report.panels import panel_figures
 from simulations.report.tables import (
     client_table,
-    confusion_table,
     curve_table,
     gap_data,
-    roc_table,
     value_table,
 )
 from simulations.twins import Twins
@@ -67,10 +65,12 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         The report.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figures = draw(done, store=store, home=home)
+    learner = learner_of(done.cfg)
+    data = learner.dataset(cache=home.cache)
+    spec = learner.spec(data.schema)
+    figures = draw(done, spec=spec, store=store, home=home)
     for name, figure in figures.items():
         save(figure.figure, folder / f"{name}.png")
-    data = load_images(done.cfg.data, cache_dir=home.cache)
     twins = done.twins
     runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
     if twins.local:
@@ -86,9 +86,9 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         runs=runs,
         costs=cost_rows(twins, store=store),
         clients={
-            spec.name: values
-            for spec in CLASSIFICATION
-            if (values := client_values(store, twins.federated[0], metric=spec.name))
+            name: values
+            for name in spec.names
+            if (values := client_values(store, twins.federated[0], metric=name))
         },
         values=[figure.table for name, figure in figures.items() if name.startswith(VALUES)],
         figures=list(figures.values()),
@@ -118,7 +118,7 @@ def cost_rows(twins: Twins, *, store: Store) -> list[CostRow]:
     return rows
 
 
-def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigure]:
+def draw(done: Comparison, *, spec: TaskSpec, store: Store, home: Home) -> dict[str, ReportFigure]:
     """All figures of a comparison.
 
     Returns
@@ -127,8 +127,7 @@ def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigur
         By the name of their file.
     """
     twins = done.twins
-    classes = load_images(done.cfg.data, cache_dir=home.cache).classes
-    shown = dict.fromkeys((*progress_metrics(), headline(done.rows).metric))
+    shown = dict.fromkeys(("loss", spec.client_metric, headline(done.rows).metric))
     return {
         "gap": ReportFigure(
             title="The federated gap",
@@ -137,9 +136,9 @@ def draw(done: Comparison, *, store: Store, home: Home) -> dict[str, ReportFigur
             table=gap_data(done.rows),
         ),
         **{f"curve_{metric}": _curve(twins, store, metric=metric) for metric in shown},
-        "clients": _clients(twins, store, metric=client_metric()),
+        "clients": _clients(twins, store, metric=spec.client_metric),
         **_values(twins, store),
-        **_predictions(twins, home, classes=classes),
+        **_panels(done, home, spec=spec),
     }
 
 
@@ -188,25 +187,11 @@ def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
     }
 
 
-def _predictions(twins: Twins, home: Home, *, classes: Sequence[str]) -> dict[str, ReportFigure]:
-    models = {
+def _panels(done: Comparison, home: Home, *, spec: TaskSpec) -> dict[str, ReportFigure]:
+    twins = done.twins
+    outputs = {
         "pooled": read_outputs(home, twins.pooled[0]),
         "federated": read_outputs(home, twins.federated[0]),
     }
-    matrices = {name: ClassificationMetrics(len(classes)).confusion(model) for name, model in models.items()}
-    seed = f"seed {twins.seeds[0]}"
-    many = "" if len(classes) == 2 else " Macro average, one class against the rest."
-    return {
-        "confusion": ReportFigure(
-            title="Confusion matrices",
-            caption=f"Test set, {seed}; rows: true class, columns: predicted class.",
-            figure=confusion_matrices(matrices, classes),
-            table=confusion_table(matrices, classes),
-        ),
-        "roc": ReportFigure(
-            title="ROC curves",
-            caption=f"Test set, {seed}.{many}",
-            figure=roc_curves(models, classes),
-            table=roc_table(models),
-        ),
-    }
+    panels = {title: spec.panels(own) for title, own in outputs.items()}
+    return panel_figures(panels, outputs, seed=twins.seeds[0])

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.metrics.catalogue import better, client_metric, label
+from shared.metrics.catalogue import better, label
 from shared.metrics.gap import stored_gap
 from shared.metrics.headline import summary_sentence
 from shared.runtime.home import Home
+from shared.tasks.task import spec_of_run
 from shared.tracking.store import Store
 from simulations.gap.bootstrap import per_client_summary
 from simulations.gap.wording import gap_table
@@ -35,9 +36,10 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
     console.print(gap_table(rows))
     console.print(cost_table(twins, store=store))
     console.print(summary_sentence(rows, num_clients=run.config["federation"]["num_clients"]))
-    clients = clients_summary(twins, store=store)
+    metric = spec_of_run(store.runs.get(twins.federated[0])).client_metric
+    clients = clients_summary(twins, store=store, metric=metric)
     for name, value in (
-        ("clients", f"validation {label(client_metric())}: {clients}"),
+        ("clients", f"validation {label(metric)}: {clients}"),
         ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
         ("database", home.database_url if home.database_url.startswith("sqlite") else "PostgreSQL"),
         ("report", str(folder / "report.html")),
@@ -46,12 +48,12 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
         console.print(f"{name:<9} {value}", soft_wrap=True, highlight=False)
 
 
-def clients_summary(twins: Twins, *, store: Store) -> str:
-    """How the last global model's validation metric spreads over the clients of the first seed."""
-    values = client_values(store, twins.federated[0], metric=client_metric())
+def clients_summary(twins: Twins, *, store: Store, metric: str) -> str:
+    """How a validation metric of the last global model spreads over the clients of the first seed."""
+    values = client_values(store, twins.federated[0], metric=metric)
     if not values:
         return "no validation rows"
-    spread = per_client_summary(values, better=better(client_metric()))
+    spread = per_client_summary(values, better=better(metric))
     return (
         f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
         f"best {spread.best:.3f} ({escape(spread.best_name)}), spread {spread.spread:.3f}"

@@ -90,7 +90,7 @@ def test_the_network_has_as_many_weights_as_ours(data: Path) -> None:
     from shared.config.compose import compose
     from shared.model.backbones import build_network
 
-    ours = build_network(compose(WORKLOADS["W"].overrides(str(data))), num_classes=2).state_dict()
+    ours = build_network(compose(WORKLOADS["W"].overrides(str(data))), num_outputs=2).state_dict()
     assert [value.shape for value in Net().state_dict().values()] == [value.shape for value in ours.values()]
 
 

@@ -12,12 +12,11 @@ import torch
 
 from centralized.fit import CHECKPOINTS
 from centralized.train import Subset
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
+from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.classification import ClassificationMetrics
-from shared.model.classifier import LitClassifier
-from shared.model.prediction import predict
 from shared.runtime.errors import ConfigError, DivergedError
+from shared.tasks.images.prediction import predict
+from tests.images import classifier, load_images
 
 CPU = torch.device("cpu")
 METRICS = set(ClassificationMetrics(2).names)
@@ -71,10 +70,10 @@ def test_the_test_is_of_the_chosen_checkpoint(run, make_config, store, home, che
     ]
     worst = 1 + losses.index(max(losses))
     assert row.summary["test_epoch"] == worst
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     module.load_state_dict(checkpoint(row, "best")["state_dict"])
     data = load_images(cfg.data, cache_dir=home.cache)
-    scores = predict(module.network, ImageDataModule(data, cfg=cfg.data, seed=1), "test", device=CPU)
+    scores = predict(module, ImageDataModule(data, cfg=cfg.data, seed=1), "test", device=CPU)
     assert row.summary["test"] == ClassificationMetrics(2).values(scores)
     last = run("trainer.max_epochs=3", "trainer.test_model=last")
     assert last.summary["test_epoch"] == 3
@@ -91,10 +90,10 @@ def test_the_default_monitor_of_two_classes_is_recall(run, store):
 def test_a_threshold_from_the_validation_rows(run, make_config, home, checkpoint):
     cfg = make_config("trainer.threshold=val", "trainer.max_epochs=1")
     row = run(cfg=cfg)
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     module.load_state_dict(checkpoint(row, "best")["state_dict"])
     data = load_images(cfg.data, cache_dir=home.cache)
-    scores = predict(module.network, ImageDataModule(data, cfg=cfg.data, seed=1), "val", device=CPU)
+    scores = predict(module, ImageDataModule(data, cfg=cfg.data, seed=1), "val", device=CPU)
     judge = ClassificationMetrics(2)
     assert row.summary["threshold"] == judge.best_threshold(judge.statistics(scores))
     assert run("trainer.threshold=0.3", "trainer.max_epochs=1").summary["threshold"] == 0.3
@@ -164,14 +163,14 @@ def test_no_validation_rows(run, make_config, home, capsys, overrides):
 def test_validation_rows_of_one_class(run, make_config, home, store, label, assert_failed):
     data = load_images(make_config().data, cache_dir=home.cache)
     val = data.indices("val")
-    indices = np.concatenate([data.indices("train"), val[data.labels[val] == label]])
+    indices = np.concatenate([data.indices("train"), val[data.targets[val] == label]])
     subset = Subset(partition_id=0, indices=indices)
     row = run("trainer.threshold=val", subset=subset)
     names = {point.name for point in store.metrics.of_run(row.id) if point.stage == "val"}
     assert names == METRICS - ({"auroc"} if label else {"auroc", *OF_CLASS_1})
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/auroc", subset=subset)
-    absent = data.classes[1 - label]
+    absent = data.schema.classes[1 - label]
     assert_failed(error, says=f"trainer.monitor=val/auroc is not defined: no val row is of class {absent}")
 
 
@@ -200,7 +199,7 @@ def test_a_training_that_diverges_fails_its_run(run, store, assert_failed):
 def test_an_unknown_monitor_fails_before_anything_is_trained(run, store, assert_failed):
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/foo")
-    assert_failed(error, says="choose one of train/loss, train/accuracy")
+    assert_failed(error, says="choose one of train/auroc, train/accuracy")
     assert store.metrics.of_run(store.runs.search()[0].id) == []
 
 

@@ -129,7 +129,7 @@ class TestRows:
 class TestShown:
     def test_the_list(self, store):
         text = shown(show.runs_table(store.runs.search()))
-        assert all(name in text for name in ("compare", "centralized", "federated", "local", "0.9331"))
+        assert all(name in text for name in ("comparison", "pooled", "federated", "local", "0.9331"))
         assert [run["id"] for run in show.runs_json(store.runs.search())] == [5, 4, 3, 2, 1]
 
     @pytest.mark.parametrize("run_id", RUNS)

@@ -14,8 +14,9 @@ from federated.deploy.demo.shares import write_share
 from federated.deploy.demo.testbed import SERVER, Testbed
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.images.dataset import ImageData, load_images
+from shared.data.images.dataset import ImageData
 from shared.data.partition.partition import partition
+from tests.images import load_images
 
 SITES = ("north", "south", "east")
 CLASSES = [str(number) for number in range(10)]
@@ -41,7 +42,7 @@ def write_sites(folder: Path, *, cache: Path) -> dict[str, Path]:
 
 
 def labels_of(data: ImageData) -> list[int]:
-    return np.bincount(data.labels).tolist()
+    return np.bincount(data.targets).tolist()
 
 
 @contextmanager

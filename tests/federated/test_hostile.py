@@ -38,18 +38,18 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.server_half import AveragingServer, ServerContext
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
 from shared.data.schema import Schema
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
 from shared.metrics.statistics import Statistics
-from shared.model.classifier import LitClassifier
 from shared.runtime.home import Home
+from shared.tasks.base import FitContext
+from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, toy_app
+from tests.images import classifier, load_images
 from tests.profiles import labelled
 
 TWO = Schema(classes=("0", "1"))
@@ -272,7 +272,9 @@ def test_statistics_are_checked_before_they_are_added(federate: Federate) -> Non
     assert run.row.summary["threshold"] == 0.5
     assert "confusion adds up to 1000000, expected 30" in run.rounds[0].failed[2]
     pooled = {
-        row.name: row for row in run.store.metrics.of_run(run.id) if row.round == 1 and row.client_id is None
+        row.name: row
+        for row in run.store.metrics.of_run(run.id)
+        if (row.stage, row.round, row.client_id) == ("val", 1, None)
     }
     assert (pooled["recall"].value, pooled["recall"].num_examples) == (1.0, 30)
     silent = federate("trainer.threshold=val", client_app=toy_app())
@@ -387,7 +389,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
     home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
     store = Store(home.database_url)
     data = load_images(cfg.data, cache_dir=home.cache)
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     clients = {
         index: ClientInfo(index, 2, f"site {index}", TWO, num_examples=7, profile=labelled(3, 4), num_val=7)
         for index in range(2)
@@ -399,16 +401,16 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         intake=ReplyIntake(
             Contract.of(ModelLayout.of(arrays_of(module.network)), max_examples=1000),
             roster=roster,
-            judge=module.judge,
+            judge=module.spec,
             needs_statistics=True,
         ),
-        metrics=MetricAggregation(roster, judge=module.judge),
+        metrics=MetricAggregation(roster, judge=module.spec),
         recorder=RoundRecorder(
-            store, run_id=store.runs.create(name="fuzz", training_mode="federated", config={}, seed=0)
+            store,
+            run_id=store.runs.create(name="fuzz", training_mode="federated", config={}, seed=0),
+            spec=module.spec,
         ),
-        evaluation=ServerEvaluation(
-            module, datamodule=ImageDataModule(data, cfg=cfg.data, seed=0), cfg=cfg.trainer
-        ),
+        evaluation=ServerEvaluation(learner_of(cfg), data=data, context=FitContext(), cfg=cfg.trainer),
         checkpoints=Checkpoints(root),
         progress=Progress(),
         strategy=AveragingServer(CONTEXT),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.data.datamodule import ImageDataModule
-from shared.model.classifier import LitClassifier
+from shared.data.images.datamodule import ImageDataModule
 from shared.training.trainer import build_trainer
+from tests.images import classifier
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def fit(two_class_data):
         datamodule = ImageDataModule(
             two_class_data, cfg=cfg.data, seed=cfg.seed, partition_id=partition_id, epoch_offset=epoch_offset
         )
-        module = module or LitClassifier(
+        module = module or classifier(
             cfg, num_classes=2, partition_id=partition_id, epoch_offset=epoch_offset, **more
         )
         trainer = build_trainer(

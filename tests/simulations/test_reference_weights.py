@@ -43,11 +43,19 @@ def differences(found: dict, expected: dict) -> list[str]:
     return problems
 
 
-def check(home: Home, run_id: int, name: str) -> None:
+def norm_differences(found: dict, expected: dict) -> list[str]:
+    """The tensors whose norms are further apart than other kernels take a deep network in two rounds."""
+    norms = {name: tensor["norm"] for name, tensor in found["tensors"].items()}
+    recorded = {name: tensor["norm"] for name, tensor in expected["tensors"].items()}
+    assert norms.keys() == recorded.keys()
+    return [name for name in norms if norms[name] != pytest.approx(recorded[name], rel=0.02, abs=0.05)]
+
+
+def check(home: Home, run_id: int, name: str, *, deep: bool = False) -> None:
     found, expected = digest(final_weights(home.run_dir(run_id))), RECORDED["runs"][name]
-    assert differences(found, expected) == []
     if machine() == RECORDED["machine"]:
         assert found["sha256"] == expected["sha256"], "the last bits differ"
+    assert (norm_differences if deep else differences)(found, expected) == []
 
 
 def configure(name: str, *changes: str, home: Home) -> Config:
@@ -76,11 +84,11 @@ def test_other_strategies(name, store, home):
 
 @pytest.mark.slow
 def test_a_resnet_on_images_of_28_x_28(store, home):
-    check(home, train("xrays", store=store, home=home), "xrays")
+    check(home, train("xrays", store=store, home=home), "xrays", deep=True)
 
 
 def test_another_learning_rate_is_noticed(store, home):
-    run_id = train("fedprox", "federation.num_rounds=1", "trainer.optimizer.lr=0.0101", store=store, home=home)
+    run_id = train("fedprox", "trainer.optimizer.lr=0.0101", store=store, home=home)
     with pytest.raises(AssertionError):
         check(home, run_id, "fedprox")
 

@@ -15,10 +15,11 @@ from federated.kit.federation_file import FederationFile
 from federated.kit.site_data import source_of
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.images.dataset import ImageData, load_images
+from shared.data.images.dataset import ImageData
 from shared.data.partition.partition import partition
 from shared.runtime.errors import DeployError
 from shared.runtime.home import Home, open_home
+from shared.tasks.task import learner_of
 
 SITES = ("north", "south", "east")
 _PARTITION = ("partition=dirichlet", "partition.alpha=1.0", f"federation.num_clients={len(SITES)}")
@@ -120,7 +121,8 @@ def share_out(
         Paths by site (and the server), and the overrides with which a run reads them.
     """
     cfg = compose([*settings, *_PARTITION])
-    data = load_images(cfg.data, cache_dir=home.cache)
+    data = learner_of(cfg).dataset(cache=home.cache)
+    assert isinstance(data, ImageData)
     parts = partition(data, cfg=cfg.partition, num_partitions=len(SITES))
     paths = {}
     for name, rows in zip(SITES, parts, strict=True):
@@ -146,11 +148,15 @@ def shared_settings(cfg: Config, data: ImageData) -> list[str]:
     list of str
         Overrides.
     """
-    names = ",".join("'" + name.replace("'", r"\'") + "'" for name in data.classes)
+    names = ",".join("'" + name.replace("'", r"\'") + "'" for name in data.schema.classes)
     same = {name: getattr(cfg.data, name) for name in ("image_size", "channels", "batch_size", "standardize")}
-    return ["data=folder", f"data.classes=[{names}]", *(f"data.{name}={value}" for name, value in same.items())]
+    return [
+        "data=folder",
+        f"data.schema.classes=[{names}]",
+        *(f"data.{name}={value}" for name, value in same.items()),
+    ]
 
 
 def _counted(data: ImageData, rows: list[int]) -> str:
-    labels = data.labels[rows].tolist()
-    return ", ".join(f"{name}: {labels.count(number)}" for number, name in enumerate(data.classes))
+    labels = data.targets[rows].tolist()
+    return ", ".join(f"{name}: {labels.count(number)}" for number, name in enumerate(data.schema.classes))

@@ -52,7 +52,7 @@ def _files(data: ImageData, rows: npt.NDArray[np.int64], site: str) -> Iterator[
     for row in rows.tolist():
         name = f"{row:06d}.png"
         patient = [f"p{data.groups.numbers[row]}"] if data.groups is not None else []
-        table.writerow([name, data.classes[data.labels[row]], data.splits[row], site, *patient])
+        table.writerow([name, data.schema.classes[data.targets[row]], data.splits[row], site, *patient])
         buffer = io.BytesIO()
         pixels = np.array(data.images[row])
         Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, "PNG")

@@ -12,11 +12,12 @@ from federated.kit.site_data import source_of
 from federated.kit.site_file import KitFacts, SiteFile
 from shared.config.compose import compose
 from shared.config.data import DataConfig
-from shared.data.images.dataset import load_images
 from shared.data.sources.metadata_csv import MetadataSource, image_name
 from shared.data.sources.open import open_source
 from shared.data.sources.table import annotate
 from shared.runtime.errors import DataError, MetadataError, bullet_list
+from shared.tasks.images.learner import ImageLearner
+from shared.tasks.task import learner_of
 
 _SHAPE = "images/ and metadata.csv with the columns filename,label (docs/data.md)"
 
@@ -58,12 +59,14 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
             )
         ]
     overrides = [f"data={source}", f"data.path='{path}'"]
-    cfg = compose(overrides).replace("data", classes=facts.classes).data
+    cfg = compose(overrides).replace("data", classes=facts.classes)
+    learner = learner_of(cfg)
+    assert isinstance(learner, ImageLearner)
     try:
-        findings = [_labels(cfg, cache_dir)]
+        findings = [_labels(cfg.data, cache_dir, learner)]
         if decode:
-            data = load_images(cfg, cache_dir=cache_dir, progress=True, sides=("train", "val"))
-            findings.append(Finding("images", "ok", f"all {len(data.images)} images were read"))
+            data = learner.dataset(cache=cache_dir, progress=True, sides=("train", "val"))
+            findings.append(Finding("images", "ok", f"all {len(data)} images were read"))
     except DataError as error:
         fix = "mend what is listed; docs/data.md says what is expected"
         return [Finding("data", "failed", str(error), fix)]
@@ -81,10 +84,10 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _labels(cfg: DataConfig, cache_dir: Path) -> Finding:
+def _labels(cfg: DataConfig, cache_dir: Path, learner: ImageLearner) -> Finding:
     source = open_source(cfg, cache_dir=cache_dir)
     table = source.table()
-    notes = annotate(table, naming=source.naming, classes=cfg.classes)
+    notes = annotate(table, naming=source.naming, classes=cfg.classes, read_targets=learner.read_targets)
     if isinstance(source, MetadataSource):
         there = source.content.files()
         top = next(name for name in there if name.rpartition("/")[2] == "metadata.csv").removesuffix(
@@ -96,8 +99,10 @@ def _labels(cfg: DataConfig, cache_dir: Path) -> Finding:
                 f"{len(lost)} of {len(wanted)} images that metadata.csv names are not there:\n"
                 + bullet_list(lost, limit=10)
             )
-    counts = Counter(notes.strata.numbers.tolist())
-    shown = ", ".join(f"{name}: {counts.get(number, 0)}" for number, name in enumerate(notes.strata.names))
+    strata = notes.targets.strata
+    assert strata is not None
+    counts = Counter(strata.numbers.tolist())
+    shown = ", ".join(f"{name}: {counts.get(number, 0)}" for number, name in enumerate(strata.names))
     people = f", {len(notes.groups.names)} patients" if notes.groups is not None else ""
     given = "" if notes.given is None else f", {int(np.sum(notes.given == 'train'))} of them to train"
     return Finding("data", "ok", f"{len(table)} images{people}{given}; {shown}")

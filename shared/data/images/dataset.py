@@ -19,9 +19,9 @@ from shared.data.cache import drop_entry, open_entry, remember_digest
 from shared.data.dataset import SIDES, Dataset
 from shared.data.pixels.files import Content
 from shared.data.progress import progress_bar
-from shared.data.schema import Schema
 from shared.data.sources.open import Source, open_source
 from shared.data.sources.table import Table, annotate
+from shared.data.sources.targets import TargetReader
 from shared.data.split.split import make_splits
 from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
 
@@ -31,29 +31,27 @@ _IMAGES, _TABLE = "images.npy", "table.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageData(Dataset):
-    """Images with labels; row ``i`` of every array is the same image.
+    """Images and what is to be predicted of them; row ``i`` of every array is the same image.
 
-    Its strata are the labels, its groups the patients. The column that ``data.columns.site`` names is among
+    Its groups are the patients. The column that ``data.columns.site`` names is among
     ``columns`` as ``site`` too.
 
     Attributes
     ----------
     images : ndarray [N, C, H, W], uint8
         Memory-mapped, read-only.
-    labels : ndarray [N], int64
     """
 
     images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Label names by number."""
-        return self.schema.classes
 
 
 def load_images(
-    cfg: DataConfig, *, cache_dir: Path, progress: bool = False, sides: Sequence[str] = SIDES
+    cfg: DataConfig,
+    *,
+    cache_dir: Path,
+    read_targets: TargetReader,
+    progress: bool = False,
+    sides: Sequence[str] = SIDES,
 ) -> ImageData:
     """Load images, decoding them if that was not done before.
 
@@ -63,6 +61,8 @@ def load_images(
     ----------
     cache_dir : Path
         The only place that is written to.
+    read_targets : TargetReader
+        Of the task.
     progress : bool
         Draw a bar on stderr while decoding.
     sides : sequence of str
@@ -79,7 +79,7 @@ def load_images(
     key = _key(cfg, type(source).__name__, _digest(source.content, stamp, cache_dir, progress=progress))
 
     def build(folder: Path) -> None:
-        _build(cfg, source, folder, progress=progress)
+        _build(cfg, source, folder, read_targets=read_targets, progress=progress)
         if source.content.stamp() != stamp:
             raise DataError(f"{source.naming.origin} changed while it was read; run again")
 
@@ -90,10 +90,10 @@ def load_images(
         drop_entry(cache_dir, key=key)  # damaged from outside; the source has all that is needed
         images, table, bad = _read_entry(open_entry(cache_dir, key=key, build=build))
     _judge(bad, len(table) + len(bad), cfg, source.naming.origin)
-    notes = annotate(table, naming=source.naming, classes=cfg.classes)
+    notes = annotate(table, naming=source.naming, classes=cfg.classes, read_targets=read_targets)
     splits = make_splits(
         len(table),
-        strata=notes.strata,
+        strata=notes.targets.strata,
         groups=notes.groups,
         time=notes.time,
         given=notes.given,
@@ -109,16 +109,16 @@ def load_images(
             file=sys.stderr,
         )
     return ImageData(
-        schema=Schema(classes=notes.strata.names),
+        schema=notes.targets.schema,
         splits=splits,
-        strata=notes.strata,
+        strata=notes.targets.strata,
         groups=notes.groups,
         time=notes.time,
         columns=notes.others,
         fingerprint=key,
         skipped=len(bad),
         images=images,
-        labels=notes.strata.numbers,
+        targets=notes.targets.values,
     )
 
 
@@ -139,9 +139,13 @@ def _key(cfg: DataConfig, kind: str, digest: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _build(cfg: DataConfig, source: Source, folder: Path, *, progress: bool) -> None:
+def _build(
+    cfg: DataConfig, source: Source, folder: Path, *, read_targets: TargetReader, progress: bool
+) -> None:
     table = source.table()
-    before = annotate(table, naming=source.naming, classes=cfg.classes)  # fails before hours of decoding
+    before = annotate(
+        table, naming=source.naming, classes=cfg.classes, read_targets=read_targets
+    )  # fails before hours of decoding
     shape = (len(table), cfg.channels, cfg.image_size, cfg.image_size)
     needed, free = int(np.prod(shape)), shutil.disk_usage(folder).free
     if needed > free:  # else the mapped file ends the process with a bus error
@@ -153,9 +157,9 @@ def _build(cfg: DataConfig, source: Source, folder: Path, *, progress: bool) -> 
     _judge(reasons, len(table), cfg, source.naming.origin)
     if bad:
         good = [row for row in range(len(table)) if row not in bad]
-        lost = sorted(set(before.strata.numbers) - set(before.strata.numbers[good]))
-        if lost:
-            names = ", ".join(repr(before.strata.names[label]) for label in lost)
+        strata = before.targets.strata
+        if strata is not None and (lost := sorted(set(strata.numbers) - set(strata.numbers[good]))):
+            names = ", ".join(repr(strata.names[number]) for number in lost)
             found = f"{source.naming.origin}: no usable image is left of {names}"
             raise ImageDecodeError(f"{found}:\n{bullet_list(reasons)}")
         _keep_rows(out, good)

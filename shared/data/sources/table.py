@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.config.data import ColumnsConfig
-from shared.data.dataset import Groups, Strata, Timeline
+from shared.data.dataset import Groups, Timeline
+from shared.data.sources.targets import TargetColumn, TargetReader, Targets
 from shared.data.sources.timestamps import read_times
 from shared.runtime.errors import MetadataError, bullet_list
 
@@ -71,8 +72,8 @@ class Annotations:
 
     Attributes
     ----------
-    strata : Strata
-        The labels.
+    targets : Targets
+        As the task reads them.
     given : ndarray [N], str, or None
         The split that the data comes with, ``train``, ``val`` or ``test``.
     groups : Groups or None
@@ -83,21 +84,25 @@ class Annotations:
         The remaining columns.
     """
 
-    strata: Strata
+    targets: Targets
     given: npt.NDArray[np.str_] | None
     groups: Groups | None
     time: Timeline | None
     others: dict[str, npt.NDArray[np.str_]]
 
 
-def annotate(table: Table, *, naming: Naming, classes: tuple[str, ...] | None) -> Annotations:
-    """Read labels, patients, splits and other columns from text.
+def annotate(
+    table: Table, *, naming: Naming, classes: tuple[str, ...] | None, read_targets: TargetReader
+) -> Annotations:
+    """Read targets, patients, times, splits and other columns from text.
 
     Parameters
     ----------
     classes : tuple of str, optional
         ``data.classes``: names in the order of their numbers. Without it, the names that the source knows, else
         the sorted labels that occur.
+    read_targets : TargetReader
+        Of the task.
 
     Raises
     ------
@@ -109,7 +114,10 @@ def annotate(table: Table, *, naming: Naming, classes: tuple[str, ...] | None) -
     if missing := missing_columns(table, (roles.label,)):
         raise metadata_error(naming.origin, [*missing, *problems])
     rows = table.columns.get(roles.filename) or [f"row {row}" for row in range(len(table))]
-    labels, names = _labels(table.columns[roles.label], rows, naming, classes, problems)
+    column = TargetColumn(
+        roles.label, table.columns[roles.label], rows, naming.numbered, naming.classes, wanted=classes
+    )
+    targets = read_targets(column, problems)
     given = _splits(_optional(table, roles.split), rows, roles.split, problems)
     patients = _optional(table, roles.patient_id)
     if patients is not None:
@@ -134,7 +142,7 @@ def annotate(table: Table, *, naming: Naming, classes: tuple[str, ...] | None) -
     time = None
     if times is not None:
         time = Timeline(times, *_numbered(table.columns[roles.series] if roles.series else [""] * len(table)))
-    return Annotations(Strata(labels, names), given, groups, time, others)
+    return Annotations(targets, given, groups, time, others)
 
 
 def missing_columns(table: Table, wanted: Sequence[str]) -> list[str]:
@@ -152,31 +160,6 @@ def missing_columns(table: Table, wanted: Sequence[str]) -> list[str]:
 def metadata_error(origin: str, problems: Sequence[str]) -> MetadataError:
     """Put all problems of a source's rows into one error."""
     return MetadataError(f"{origin} cannot be used:\n" + bullet_list(problems))
-
-
-def _labels(
-    texts: list[str], rows: list[str], naming: Naming, classes: tuple[str, ...] | None, problems: list[str]
-) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    names = classes or naming.classes or tuple(sorted(set(texts) - {""}))
-    known = tuple(map(str, range(len(names)))) if naming.numbered else names
-    if not classes and not naming.classes:
-        names = known
-    if len(set(names)) < len(names):
-        problems.append(f"data.classes names a class twice: {list(names)}")
-    if len(names) < 2:
-        problems.append(f"at least two classes are needed, got {list(names)}")
-    numbers = {name: number for number, name in enumerate(known)}
-    strangers: dict[str, list[str]] = {}
-    for row, text in zip(rows, texts, strict=True):
-        if text not in numbers:
-            strangers.setdefault(text, []).append(row)
-    problems += [f"{row!r} has no label" for row in strangers.pop("", [])]
-    wanted = f"the numbers 0 to {len(names) - 1}" if naming.numbered else ", ".join(map(repr, known))
-    problems += [
-        f"label {text!r} is none of {wanted} ({len(found)} rows, the first is {found[0]!r})"
-        for text, found in strangers.items()
-    ]
-    return np.array([numbers.get(text, -1) for text in texts], dtype=np.int64), names
 
 
 def _numbered(texts: list[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:

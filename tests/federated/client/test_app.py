@@ -39,7 +39,7 @@ def ask(
     grid = InProcessGrid(app, num_clients=clients, node_configs={0: config or {}})
     content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
     if kind != MessageType.QUERY:
-        content[ARRAYS] = arrays_of(build_network(cfg, num_classes=2))
+        content[ARRAYS] = arrays_of(build_network(cfg, num_outputs=2))
     (reply,) = grid.send_and_receive([Message(content, 1000, kind)])
     return reply.content
 
@@ -62,7 +62,7 @@ def test_training_sends_arrays_and_the_points_of_each_epoch(make_config: MakeCon
     points = read_points(content, stage="train", round=3, client_id=0)
     assert {point.epoch for point in points} == {1, 2}
     assert {point.num_examples for point in points} == {40}
-    start = build_network(cfg, num_classes=2).state_dict()
+    start = build_network(cfg, num_outputs=2).state_dict()
     trained = state_of(content.array_records[ARRAYS])
     assert list(trained) == list(start)
     assert all(trained[key].shape == start[key].shape for key in start)
@@ -192,7 +192,7 @@ def test_fedprox_holds_clients_near_the_model_they_received(make_config: MakeCon
     def distance(mu: float) -> float:
         settings = ["federation.local_epochs=3", "data.batch_size=8", "strategy=fedprox"]
         cfg = make_config(*settings, f"strategy.proximal_mu={mu}")
-        start = build_network(cfg, num_classes=2).state_dict()
+        start = build_network(cfg, num_outputs=2).state_dict()
         trained = state_of(ask(cfg, MessageType.TRAIN, round=1).array_records[ARRAYS])
         return float(sum(((trained[key] - start[key]) ** 2).sum() for key in start)) ** 0.5
 

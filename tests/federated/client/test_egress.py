@@ -74,7 +74,7 @@ def ask(
     grid = InProcessGrid(app, num_clients=1, node_configs={0: config})
     content = RecordDict({CONFIG: TrainOrder(snapshot=json.dumps(cfg.snapshot()), **order).to_record()})
     if kind != MessageType.QUERY:
-        content[ARRAYS] = arrays_of(build_network(cfg, num_classes=2))
+        content[ARRAYS] = arrays_of(build_network(cfg, num_outputs=2))
         for name, record in (extra or {}).items():
             content[name] = record
     (reply,) = grid.send_and_receive([Message(content, 1000, kind)])

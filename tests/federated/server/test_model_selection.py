@@ -30,7 +30,7 @@ def follow(values: Series, cfg: TrainerConfig, *, name: str = "accuracy") -> tup
     for number, value in enumerate(values, start=1):
         progress.round = number
         aggregates = {} if value is None else {"val": {name: value}}
-        reasons.append(judge_round(progress, aggregates=aggregates, cfg=cfg, num_classes=10))
+        reasons.append(judge_round(progress, aggregates=aggregates, cfg=cfg, monitor="val/accuracy"))
     return progress, reasons
 
 
@@ -86,7 +86,7 @@ def test_the_plateau_is_torchs(trainer: TrainerConfig) -> None:
     for number, loss in enumerate(losses, start=1):
         theirs.step(loss)
         progress.round = number
-        judge_round(progress, aggregates={"val": {"loss": loss}}, cfg=trainer, num_classes=10)
+        judge_round(progress, aggregates={"val": {"loss": loss}}, cfg=trainer, monitor="val/accuracy")
         assert progress.lr_scale == pytest.approx(optimizer.param_groups[0]["lr"])
     assert progress.lr_scale == pytest.approx(1e-3)
 

@@ -18,6 +18,7 @@ from federated.server.roster import Roster, connect
 from shared.data.schema import Schema
 from shared.runtime.errors import DataError, FederationError, FedtwinError, PartitionError
 from shared.runtime.home import Home
+from shared.tasks.image_classification.spec import ClassificationSpec
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig, toy_app
 from tests.profiles import labelled
@@ -39,7 +40,7 @@ def meet(make_config: MakeConfig) -> Callable[..., Roster]:
         cfg = cfg.replace("federation", connect_timeout_s=timeout_s)
         grid = InProcessGrid(client_app, num_clients=nodes, **configs)
         say = (lambda line: None) if lines is None else lines.append
-        return connect(grid, cfg, snapshot="{}", schema=TWO, say=say)
+        return connect(grid, cfg, snapshot="{}", schema=TWO, spec=ClassificationSpec(TWO), say=say)
 
     return run
 
@@ -51,7 +52,6 @@ def test_clients_are_sorted_and_described(meet: Callable[..., Roster]) -> None:
     assert roster.nodes == {1000: 2, 1001: 1, 1002: 0}
     assert roster.node_of(0) == 1002
     assert [info.num_examples for info in roster.clients.values()] == [10, 20, 30]
-    assert roster.label_counts() == [60, 0]
 
 
 @pytest.mark.parametrize("nodes", [2, 4])
@@ -128,9 +128,11 @@ def test_a_simulation_asks_a_few_first_and_then_all_others(
     if broken:
         who = {1: "node 1000: ", 20: "each of the 9 nodes that were asked: "}[broken]
         with pytest.raises(FederationError, match=f"{who}.*it has 0 training rows"):
-            connect(grid, cfg, snapshot="{}", schema=TWO, say=lambda line: None)
+            connect(grid, cfg, snapshot="{}", schema=TWO, spec=ClassificationSpec(TWO), say=lambda line: None)
     else:
-        found = connect(grid, cfg, snapshot="{}", schema=TWO, say=lambda line: None)
+        found = connect(
+            grid, cfg, snapshot="{}", schema=TWO, spec=ClassificationSpec(TWO), say=lambda line: None
+        )
         assert list(found.clients) == list(range(20))
     assert (at_once[0], max(at_once)) == (9, 9 if broken == 20 else 11)
 
@@ -173,7 +175,9 @@ def test_a_node_that_is_only_just_gone_is_waited_for(make_config: MakeConfig) ->
 
     lines: list[str] = []
     grid = Dying(toy_app(), num_clients=3)
-    roster = connect(grid, make_config(), snapshot="{}", schema=TWO, say=lines.append)
+    roster = connect(
+        grid, make_config(), snapshot="{}", schema=TWO, spec=ClassificationSpec(TWO), say=lines.append
+    )
     assert list(roster.clients) == [0, 1, 2]
     assert lines == ["1 of 3 clients went away; waiting until they are back", "2 of 3 clients are there"]
 
@@ -211,9 +215,3 @@ def test_sites_with_their_own_data_only_need_numbers_of_their_own(meet: Callable
     assert list(roster.clients) == [0, 4, 17]
     with pytest.raises(FederationError, match="is partition 4, and so is node"):
         meet(toy_app(info=lambda values: {**values, "num_partitions": 0, "client_id": 4}))
-
-
-def test_label_counts_that_a_site_keeps_are_named_when_they_are_needed(meet: Callable[..., Roster]) -> None:
-    roster = meet(toy_app(info=lambda values: {**values, "profile": labelled()}))
-    with pytest.raises(FederationError, match="site 0, site 1, site 2 let no label_counts out"):
-        roster.label_counts()

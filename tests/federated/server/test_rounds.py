@@ -76,7 +76,7 @@ def test_a_crash_at_a_checkpoint_loses_one_round_at_most(
     assert load_checkpoint(folder / "last.safetensors")[1].round == 1
     assert load_checkpoint(folder / "best.safetensors")[1].round == (1 if at == "best" else 2)
     resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), client_app=improving, resume=True)
-    assert [line.split()[1] for line in resumed.lines] == ["2/3", "3/3"]
+    assert [word for line in resumed.lines if "/" in (word := line.split()[1])] == ["2/3", "3/3"]
     assert resumed.digest() == whole.digest()
     assert resumed.digest("best") == whole.digest("best")
     assert resumed.values("loss", stage="val") == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}

@@ -18,13 +18,12 @@ from federated import strategy
 from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import validate
-from shared.data.datamodule import ImageDataModule
-from shared.data.images.dataset import load_images
+from shared.data.images.datamodule import ImageDataModule
 from shared.data.partition.partition import partition
-from shared.model.classifier import LitClassifier
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import open_home
 from shared.training.trainer import build_trainer
+from tests.images import classifier, load_images
 
 GROUPS = (
     "data",
@@ -97,7 +96,7 @@ def test_data(name, sources, cache_dir):
 def test_model(name):
     cfg = compose([f"model={name}"])
     assert cfg.model.name == name
-    module = LitClassifier(cfg, num_classes=3).eval()
+    module = classifier(cfg, num_classes=3).eval()
     with torch.no_grad():
         assert module(torch.zeros(2, 1, cfg.data.image_size, cfg.data.image_size)).shape == (2, 3)
 
@@ -171,7 +170,7 @@ def test_trainer(name, scheduler, optimizer, two_class_data, make_config):
     cfg = make_config(*overrides)
     trainer = build_trainer(cfg.trainer, max_epochs=1, callbacks=[], limit_train_batches=1)
     trainer.fit(
-        LitClassifier(cfg, num_classes=2), datamodule=ImageDataModule(two_class_data, cfg=cfg.data, seed=1)
+        classifier(cfg, num_classes=2), datamodule=ImageDataModule(two_class_data, cfg=cfg.data, seed=1)
     )
     assert type(trainer.optimizers[0]).__name__.lower() == optimizer
     assert bool(trainer.lr_scheduler_configs) == (scheduler != "none")
@@ -189,10 +188,10 @@ def test_plain_groups(group, tmp_path, monkeypatch):
 def test_experiment(name, two_classes, cache_dir):
     cfg = compose([f"experiment={name}", f"data.path={two_classes}"])
     data = load_images(cfg.data, cache_dir=cache_dir)
-    module = LitClassifier(cfg, num_classes=len(data.classes)).eval()
+    module = classifier(cfg, num_classes=len(data.schema.classes)).eval()
     images = ImageDataModule(data, cfg=cfg.data, seed=1).train_transform(torch.from_numpy(data.images[[0, 1]]))
     with torch.no_grad():
-        assert module(images).shape == (2, len(data.classes))
+        assert module(images).shape == (2, len(data.schema.classes))
     assert load_algorithm(cfg.strategy).config.name == cfg.strategy.name
     assert cfg.snapshot() != compose([f"data.path={two_classes}"]).snapshot()
 

@@ -17,8 +17,8 @@ import pytest
 
 from shared.config.data import DataConfig
 from shared.data.cache import locked, open_entry, remember_digest
-from shared.data.images.dataset import load_images
 from shared.runtime.errors import ArchiveError
+from tests.images import load_images
 
 Config = Callable[..., DataConfig]
 Make = Callable[..., Path]
@@ -28,7 +28,7 @@ LOAD = """
 import sys
 from pathlib import Path
 from shared.config.compose import compose
-from shared.data.images.dataset import load_images
+from tests.images import load_images
 path, cache, size = sys.argv[1:]
 overrides = ["data=zip", f"data.path={path}", f"data.image_size={size}", "data.decode_workers=2"]
 data = load_images(compose(overrides).data, cache_dir=Path(cache))

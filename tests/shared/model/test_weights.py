@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 from shared.model.backbones import build_network
-from shared.model.classifier import LitClassifier
 from shared.model.weights import load_weights, read_file
 from shared.runtime.errors import WeightsError
 from shared.training.trainer import build_trainer
+from tests.images import classifier
 
 
 class Trap:
@@ -30,13 +30,13 @@ class Trap:
 
 @pytest.fixture
 def cnn(make_config):
-    return build_network(make_config("seed=1"), num_classes=2)
+    return build_network(make_config("seed=1"), num_outputs=2)
 
 
 @pytest.fixture
 def other(make_config):
     """The same network with other weights."""
-    return build_network(make_config("seed=2"), num_classes=2)
+    return build_network(make_config("seed=2"), num_outputs=2)
 
 
 def same(one, two):
@@ -61,19 +61,19 @@ def test_safetensors(cnn, other, tmp_path):
 
 def test_by_the_configuration(make_config, other, tmp_path):
     torch.save(other.state_dict(), tmp_path / "w.pt")
-    built = build_network(make_config("seed=1", f"model.weights={tmp_path / 'w.pt'}"), num_classes=2)
+    built = build_network(make_config("seed=1", f"model.weights={tmp_path / 'w.pt'}"), num_outputs=2)
     assert same(built.state_dict(), other.state_dict())
 
 
 def test_a_checkpoint_of_lightning(make_config, two_class_data, tmp_path):
-    from shared.data.datamodule import ImageDataModule
+    from shared.data.images.datamodule import ImageDataModule
 
     cfg = make_config("seed=2")
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     trainer = build_trainer(cfg.trainer, max_epochs=1, callbacks=[], limit_train_batches=1, limit_val_batches=0)
     trainer.fit(module, datamodule=ImageDataModule(two_class_data, cfg=cfg.data, seed=1))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    network = build_network(make_config("seed=1"), num_classes=2)
+    network = build_network(make_config("seed=1"), num_outputs=2)
     load_weights(network, tmp_path / "last.ckpt")
     assert same(network.state_dict(), module.network.state_dict())
 
@@ -90,7 +90,7 @@ def test_torchvision_s_resnet_into_a_grey_network_of_two_classes(make_config, tm
         torch.save(state, path)
     else:
         save_file(state, path)
-    network = build_network(make_config("model=resnet18", "model.stem=imagenet"), num_classes=2)
+    network = build_network(make_config("model=resnet18", "model.stem=imagenet"), num_outputs=2)
     fresh = {key: value.clone() for key, value in network.state_dict().items()}
     load_weights(network, path)
     loaded = network.state_dict()
@@ -105,7 +105,7 @@ def test_a_grey_image_gets_the_response_of_its_rgb_twin(make_config, tmp_path):
     torch.manual_seed(0)
     colour = resnet18(weights=None)
     torch.save(colour.state_dict(), tmp_path / "w.pth")
-    grey = build_network(make_config("model=resnet18", "model.stem=imagenet"), num_classes=2)
+    grey = build_network(make_config("model=resnet18", "model.stem=imagenet"), num_outputs=2)
     load_weights(grey, tmp_path / "w.pth")
     image = torch.rand(1, 1, 16, 16)
     torch.testing.assert_close(
@@ -116,7 +116,7 @@ def test_a_grey_image_gets_the_response_of_its_rgb_twin(make_config, tmp_path):
 def test_a_head_for_the_same_classes_is_loaded(make_config, tmp_path):
     state = resnet18(weights=None, num_classes=2).state_dict()
     torch.save(state, tmp_path / "w.pth")
-    network = build_network(make_config("model=resnet18", "model.stem=imagenet"), num_classes=2)
+    network = build_network(make_config("model=resnet18", "model.stem=imagenet"), num_outputs=2)
     load_weights(network, tmp_path / "w.pth")
     assert torch.equal(network.state_dict()["fc.1.weight"], state["fc.weight"])
 
@@ -140,7 +140,7 @@ def test_weights_that_do_not_fit_are_named_every_one(cnn, other, tmp_path):
 
 def test_the_small_stem_does_not_take_the_large_one(make_config, tmp_path):
     torch.save(resnet18(weights=None).state_dict(), tmp_path / "w.pth")
-    network = build_network(make_config("model=resnet18"), num_classes=2)
+    network = build_network(make_config("model=resnet18"), num_outputs=2)
     with pytest.raises(
         WeightsError, match=r"conv1.weight: expected shape \(64, 1, 3, 3\), got \(64, 1, 7, 7\)"
     ):

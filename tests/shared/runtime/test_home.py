@@ -1,4 +1,4 @@
-"""The home folder: where it is, and what is said when it cannot be made."""
+"""The home folder: where it is, and the error when it cannot be created."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def test_it_is_made_where_the_variable_says(tmp_path: Path, monkeypatch: pytest.
 def test_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("FEDTWIN_HOME", str(tmp_path / "file" / "home"))
-    with pytest.raises(ConfigError, match=r"home folder .*/file/home cannot be made: .*; set FEDTWIN_HOME"):
+    with pytest.raises(ConfigError, match=r"cannot create the home folder .*/file/home: .*; set FEDTWIN_HOME"):
         open_home()

@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from shared.data.datamodule import ImageDataModule
+from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.classification import ClassificationMetrics
-from shared.model.classifier import LitClassifier
-from shared.model.prediction import predict
+from shared.tasks.images.prediction import predict
 from shared.training.collector import MetricsCollector
 from shared.training.trainer import build_trainer
+from tests.images import classifier
 
 METRICS = set(ClassificationMetrics(2).names)
 
@@ -34,7 +34,7 @@ def collect(two_class_data):
     def run(cfg, *, epochs=2, indices=None, flags=None, **more):
         sink = ListSink()
         datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=cfg.seed, indices=indices)
-        module = LitClassifier(cfg, num_classes=2)
+        module = classifier(cfg, num_classes=2)
         trainer = build_trainer(
             cfg.trainer, max_epochs=epochs, callbacks=[MetricsCollector(sink, **more)], **(flags or {})
         )
@@ -77,9 +77,7 @@ def test_seconds_are_positive_and_of_one_epoch(make_config, collect):
 def test_validation_values_are_those_of_the_model(make_config, collect):
     sink, module, datamodule = collect(make_config(), epochs=3)
     last = {point.name: point.value for point in sink.calls[-2]}
-    expected = ClassificationMetrics(2).values(
-        predict(module.network, datamodule, "val", device=torch.device("cpu"))
-    )
+    expected = ClassificationMetrics(2).values(predict(module, datamodule, "val", device=torch.device("cpu")))
     assert last == pytest.approx(expected, rel=1e-4)
 
 
@@ -87,7 +85,7 @@ def test_training_values_are_those_of_the_whole_epoch(make_config, collect):
     # A rate that moves nothing: every batch is judged by the same weights.
     sink, module, datamodule = collect(make_config("trainer.optimizer.lr=1e-30"), epochs=1)
     values = {point.name: point.value for point in sink.points if point.stage == "train"}
-    scores = predict(module.network, datamodule, "train", device=torch.device("cpu"))
+    scores = predict(module, datamodule, "train", device=torch.device("cpu"))
     expected = ClassificationMetrics(2).values(scores)
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-4)
 
@@ -100,7 +98,7 @@ def test_a_client_s_points_bear_its_id_and_round(make_config, collect):
 
 
 def test_rows_of_one_class(make_config, collect, two_class_data):
-    rows = (two_class_data.labels == 0).nonzero()[0]
+    rows = (two_class_data.targets == 0).nonzero()[0]
     sink, *_ = collect(make_config(), indices=rows, epochs=1)
     always = {"accuracy", "loss", "calibration_error"}
     assert {point.name for point in sink.calls[0]} == always

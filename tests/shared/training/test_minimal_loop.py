@@ -9,20 +9,23 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from federated.strategy.proximal_term import ProximalTerm
 from lightning.pytorch.callbacks import Callback
 
+from federated.strategy.fedprox import ProximalTerm
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.datamodule import ImageDataModule
+from shared.data.images.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData
 from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
-from shared.model.classifier import LitClassifier
 from shared.runtime.errors import ConfigError, DivergedError
+from shared.tasks.base import FitContext
+from shared.tasks.image_classification.module import LitClassifier
+from shared.tasks.image_classification.spec import CLASS_WEIGHTS
 from shared.training.collector import MetricsCollector
 from shared.training.minimal_loop import LeanTrainer, lean_trainer
 from shared.training.trainer import build_trainer
+from tests.images import classifier
 
 CPU = ["trainer.accelerator=cpu", "data.image_size=8", "data.batch_size=8", "data.channels=1"]
 
@@ -38,7 +41,7 @@ def data() -> ImageData:
     labels = np.arange(50, dtype=np.int64) % 2
     images = rng.integers(0, 256, size=(50, 1, 8, 8), dtype=np.uint8)
     return ImageData(
-        schema=Schema(classes=("0", "1")), splits=np.full(50, "train"), images=images, labels=labels
+        schema=Schema(classes=("0", "1")), splits=np.full(50, "train"), images=images, targets=labels
     )
 
 
@@ -48,8 +51,11 @@ Fit = Callable[..., tuple[LitClassifier, Points]]
 @pytest.fixture
 def fit(data: ImageData) -> Fit:
     def run(cfg: Config, *, lean: bool, mu: float = 0.0, module: LitClassifier | None = None) -> Any:
-        module = module or LitClassifier(cfg, num_classes=2)
-        module.place(partition_id=3, total_epochs=6, epoch_offset=2, lr_scale=0.5, class_weights=[0.5, 2.0])
+        module = module or classifier(cfg, num_classes=2)
+        agreed = {CLASS_WEIGHTS: [0.5, 2.0]}
+        module.begin_fit(
+            FitContext(partition_id=3, total_epochs=6, epoch_offset=2, lr_scale=0.5, agreed=agreed)
+        )
         datamodule = ImageDataModule(data, cfg=cfg.data, seed=1, partition_id=3, epoch_offset=2)
         points = Points()
         callbacks: list[Callback] = [MetricsCollector(points, round=2, client_id=3)]
@@ -94,7 +100,7 @@ def measured(points: Points) -> dict[tuple[str, int | None], float]:
 
 def test_nothing_of_one_fit_is_left_in_the_next(fit: Fit) -> None:
     cfg = compose([*CPU, "trainer.optimizer.name=adamw", "model.dropout=0.2"])
-    start = {name: tensor.clone() for name, tensor in LitClassifier(cfg, num_classes=2).state_dict().items()}
+    start = {name: tensor.clone() for name, tensor in classifier(cfg, num_classes=2).state_dict().items()}
     module, _ = fit(cfg, lean=True)
     first = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     module.load_state_dict(start)
@@ -123,7 +129,7 @@ def test_a_lightning_hook_sees_what_it_expects(fit: Fit, data: ImageData) -> Non
             seen.append((trainer.current_epoch, trainer.max_epochs, trainer.world_size, pl_module.training))
 
     cfg = compose(CPU)
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     datamodule = ImageDataModule(data, cfg=cfg.data, seed=1)
     lean_trainer(cfg.trainer).fit(module, datamodule=datamodule, max_epochs=2, callbacks=[Watch()])
     assert seen == [(0, 2, 1, True), (1, 2, 1, True)]

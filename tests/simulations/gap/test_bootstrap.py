@@ -11,7 +11,8 @@ import pytest
 from shared.metrics.catalogue import CLASSIFICATION
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.outputs import Outputs
-from simulations.gap.bootstrap import compare_gap, per_client_summary
+from simulations.gap.bootstrap import per_client_summary
+from tests.gaps import compare_gap
 
 
 def random_outputs(

@@ -12,7 +12,6 @@ import pytest
 
 from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
-from simulations.gap.bootstrap import compare_gap
 from simulations.report.comparison_figures import client_bars, learning_curves
 from simulations.report.page import CostRow, Report, ReportFigure, render, write_report
 from simulations.report.prediction_figures import macro_roc
@@ -28,6 +27,7 @@ from simulations.report.tables import (
     roc_table,
     value_table,
 )
+from tests.gaps import compare_gap
 from tests.profiles import counted
 
 EVIL = '<script>alert("1")</script>&\''

@@ -13,6 +13,7 @@ import { downloadsSection } from "../run/downloads.js";
 import { canEvaluate, evaluationSection } from "../run/evaluation.js";
 import { headerSection } from "../run/header.js";
 import { hasCounts, labelsSection } from "../run/labels.js";
+import { panelsOf, panelsSection } from "../run/panels.js";
 import { RunModel } from "../run/model.js";
 import { progressOf } from "../run/pace.js";
 import { sectionNav } from "../run/sections.js";
@@ -141,6 +142,7 @@ function sectionsOf(model, parts) {
     { key: "labels", title: "Labels", wanted: () => hasCounts(model), build: () => labelsSection(model) },
     { key: "evaluation", title: "Evaluation", wanted: () => trains && canEvaluate(model),
       build: () => evaluationSection(model, parts) },
+    { key: "panels", title: "Predictions", wanted: () => panelsOf(model).length > 0, build: () => panelsSection(model) },
     { key: "config", title: "Config", wanted: () => true, build: () => settingsSection(model, parts) },
     { key: "downloads", title: "Downloads", wanted: () => true, build: () => downloadsSection(model) },
   ];

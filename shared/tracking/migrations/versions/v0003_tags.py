@@ -14,3 +14,8 @@ depends_on = None
 def upgrade() -> None:
     """Add the column; runs that are there have no tags."""
     op.add_column("run", sa.Column("tags", sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
+
+
+def downgrade() -> None:
+    """Drop the column, and all tags with it."""
+    op.drop_column("run", "tags")

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from shared.config.data import DataConfig
-from shared.data.images.dataset import ImageData, load_images
+from shared.data.images.dataset import ImageData
 from shared.runtime.errors import DataError, ImageDecodeError, MetadataError, SplitError
+from tests.images import load_images
 
 Config = Callable[..., DataConfig]
 Make = Callable[..., Path]
@@ -45,7 +46,7 @@ def test_images_are_mapped_read_only(load: Any, make_zip: Make, dataset: Dataset
     data = load(make_zip(dataset()))
     assert isinstance(data.images, np.memmap)
     assert data.images.dtype == np.uint8
-    assert data.labels.dtype == np.int64
+    assert data.targets.dtype == np.int64
     assert data.indices("val").dtype == np.int64
     with pytest.raises(ValueError, match="read-only"):
         data.images[0] = 1
@@ -99,7 +100,7 @@ def test_skip_drops_and_counts_bad_rows(load: Any, spoiled: Path) -> None:
         data = load(spoiled, on_bad_image="skip", max_bad_share=0.05)
         assert data.skipped == 2
         assert data.images[:, 0, 0, 0].tolist() == list(range(2, 40))
-        assert data.labels.tolist() == [0, 1] * 19
+        assert data.targets.tolist() == [0, 1] * 19
     with pytest.raises(ImageDecodeError, match="2 of 40"):
         load(spoiled)  # although the cache now has the rest
 
@@ -142,7 +143,7 @@ def test_the_key_is_content_and_preprocessing_but_not_the_split(
     resplit = load(path, split_seed=7, val_fraction=0.3, classes=("well", "sick"))
     assert resplit.fingerprint == first.fingerprint
     assert resplit.splits.tolist() != first.splits.tolist()
-    assert resplit.labels.tolist() == (1 - first.labels).tolist()
+    assert resplit.targets.tolist() == (1 - first.targets).tolist()
     assert len(entries(tmp_path)) == 1
     copy = path.with_name("copy.zip")
     copy.write_bytes(path.read_bytes())
@@ -179,7 +180,7 @@ def test_no_room_for_the_decoded_images(load: Any, make_zip: Make, dataset: Data
 def test_loading_imports_no_torch(make_zip: Make, dataset: Dataset, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from shared.config.compose import compose\n"
-        "from shared.data.images.dataset import load_images\n"
+        "from tests.images import load_images\n"
         f"cfg = compose(['data=zip', 'data.path={make_zip(dataset())}', 'data.image_size=8']).data\n"
         f"load_images(cfg, cache_dir=Path('{tmp_path}/cache'))\n"
         "print({'torch', 'sklearn', 'pandas', 'rich'} & set(sys.modules))"

@@ -38,6 +38,7 @@ def share(
         groups = Groups(groups, tuple(f"p{k}" for k in range(int(groups.max(initial=0)) + 1)))
     data = Dataset(
         schema=Schema(),
+        targets=labels,
         splits=np.asarray(splits, dtype=np.str_),
         strata=Strata(labels, names),
         groups=groups,
@@ -222,7 +223,12 @@ def test_a_thousand_clients(name: str) -> None:
 
 
 def unlabelled(splits: Any, **columns: Any) -> Dataset:
-    return Dataset(schema=Schema(), splits=np.asarray(splits, dtype=np.str_), columns=columns)
+    return Dataset(
+        schema=Schema(),
+        targets=np.zeros((len(splits), 0)),
+        splits=np.asarray(splits, dtype=np.str_),
+        columns=columns,
+    )
 
 
 def test_schemes_that_need_no_labels_do_without() -> None:

@@ -10,6 +10,7 @@ import pytest
 from shared.data.sources.metadata_csv import image_name, parse_metadata
 from shared.data.sources.table import PLAIN_COLUMNS, Annotations, Naming, annotate
 from shared.runtime.errors import MetadataError
+from shared.tasks.image_classification.data import read_classes
 
 COLUMNS = PLAIN_COLUMNS.model_copy(update={"patient_id": "patient_id", "site": "site"})
 
@@ -18,7 +19,7 @@ def read(text: str | bytes, classes: tuple[str, ...] | None = None, **renamed: A
     content = text.encode() if isinstance(text, str) else text
     columns = COLUMNS.model_copy(update=renamed)
     table = parse_metadata(content, columns=columns, origin="metadata.csv")
-    return annotate(table, naming=Naming("metadata.csv", columns), classes=classes)
+    return annotate(table, naming=Naming("metadata.csv", columns), classes=classes, read_targets=read_classes)
 
 
 def test_all_columns_are_read() -> None:
@@ -26,8 +27,8 @@ def test_all_columns_are_read() -> None:
         "filename,label,patient_id,split,site,age\n"
         "a.png,sick,p2,train,Rome,30\nb.png,well,p1,validation,Oslo,40\nc.png,well,p2,TEST,Rome,\n"
     )
-    assert found.strata.numbers.tolist() == [0, 1, 1]
-    assert found.strata.names == ("sick", "well")
+    assert found.targets.strata.numbers.tolist() == [0, 1, 1]
+    assert found.targets.strata.names == ("sick", "well")
     assert found.given is not None
     assert found.given.tolist() == ["train", "val", "test"]
     assert found.groups is not None
@@ -49,7 +50,7 @@ def test_optional_columns_may_be_absent_or_empty(text: str) -> None:
 
 def test_columns_can_be_renamed_or_not_read() -> None:
     found = read("file,who,y,split,clinic\na,p,1,left,X\nb,p,0,right,Y", filename="file", label="y", split=None)
-    assert found.strata.names == ("0", "1")
+    assert found.targets.strata.names == ("0", "1")
     assert found.given is None
     assert set(found.others) == {"who", "split", "clinic"}
     renamed = read("filename,label,clinic\na,x,X\nb,y,Y", site="clinic")
@@ -58,13 +59,13 @@ def test_columns_can_be_renamed_or_not_read() -> None:
 
 def test_classes_give_the_numbers() -> None:
     found = read("filename,label\na,x\nb,y", classes=("y", "z", "x"))
-    assert found.strata.names == ("y", "z", "x")
-    assert found.strata.numbers.tolist() == [2, 0]
+    assert found.targets.strata.names == ("y", "z", "x")
+    assert found.targets.strata.numbers.tolist() == [2, 0]
 
 
 def test_spreadsheets_are_forgiven_their_habits() -> None:
     found = read(b'\xef\xbb\xbffilename , label,\r\n"a,1.png", x,\r\nb.png,y,\r\n,,\r\n\r\n')
-    assert found.strata.names == ("x", "y")
+    assert found.targets.strata.names == ("x", "y")
     assert found.others == {}
 
 
@@ -135,4 +136,4 @@ def test_a_label_column_that_went_missing_is_named(data_config: Callable[..., An
     table = parse_metadata(b"filename,label\na,x\nb,y", columns=COLUMNS, origin="metadata.csv")
     columns = COLUMNS.model_copy(update={"label": "finding"})
     with pytest.raises(MetadataError, match="no column 'finding', only 'filename', 'label'"):
-        annotate(table, naming=Naming("metadata.csv", columns), classes=None)
+        annotate(table, naming=Naming("metadata.csv", columns), classes=None, read_targets=read_classes)

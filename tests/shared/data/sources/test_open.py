@@ -15,9 +15,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from shared.config.data import DataConfig
-from shared.data.images.dataset import ImageData, load_images
+from shared.data.images.dataset import ImageData
 from shared.data.sources.medmnist import fetch
 from shared.runtime.errors import ArchiveError, DataError, MetadataError, SplitError
+from tests.images import load_images
 
 Config = Callable[..., DataConfig]
 Make = Callable[..., Path]
@@ -51,8 +52,8 @@ def test_zip(load: Any, make_zip: Make, dataset: Dataset, top: str) -> None:
     data = load("zip", make_zip(files))
     assert data.images.shape == (12, 1, 8, 8)
     assert levels(data) == list(range(12))
-    assert data.classes == ("sick", "well")
-    assert data.labels.tolist() == [0, 1] * 6
+    assert data.schema.classes == ("sick", "well")
+    assert data.targets.tolist() == [0, 1] * 6
     assert set(data.splits) == {"train", "val", "test"}
     assert (data.groups, data.columns, data.skipped) == (None, {}, 0)
 
@@ -96,8 +97,8 @@ def test_names_that_macos_decomposed_are_found(load: Any, make_zip: Make, datase
 def test_class_folders(load: Any, make_folder: Make, png: Callable[..., bytes]) -> None:
     files = {f"{label}/{i}.png": png(10 * k + i) for k, label in enumerate(("cat", "dog")) for i in range(5)}
     data = load("classes", make_folder(files | {"README.txt": b"about", "cat/.DS_Store": b""}))
-    assert data.classes == ("cat", "dog")
-    assert data.labels.tolist() == [0] * 5 + [1] * 5
+    assert data.schema.classes == ("cat", "dog")
+    assert data.targets.tolist() == [0] * 5 + [1] * 5
     assert levels(data) == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
 
 
@@ -112,7 +113,7 @@ def test_class_folders_below_split_folders(load: Any, make_folder: Make, png: Ca
     ]
     data = load("classes", make_folder({f"{side}/{label}/x/1.png": png() for side, label in rows}))
     assert data.splits.tolist() == ["test", "test", "train", "train", "val", "val"]
-    assert data.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert data.targets.tolist() == [0, 1, 0, 1, 0, 1]
 
 
 def test_class_folders_that_are_empty_or_missing(
@@ -146,8 +147,8 @@ def test_npz(load: Any, tmp_path: Path, size: tuple[int, ...], image_size: int, 
     assert data.images.shape == (12, channels, image_size, image_size)
     assert levels(data) == list(range(12))
     assert data.splits.tolist() == ["train"] * 6 + ["val"] * 2 + ["test"] * 4
-    assert data.labels.tolist() == [0, 1] * 6
-    assert data.classes == ("0", "1")
+    assert data.targets.tolist() == [0, 1] * 6
+    assert data.schema.classes == ("0", "1")
 
 
 def test_npz_takes_flat_labels_and_names(load: Any, tmp_path: Path) -> None:
@@ -158,9 +159,9 @@ def test_npz_takes_flat_labels_and_names(load: Any, tmp_path: Path) -> None:
 @needs_medmnist
 def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
     data = load("medmnist", npz(tmp_path / "a.npz"), dataset="pneumoniamnist")
-    assert data.classes == ("normal", "pneumonia")
+    assert data.schema.classes == ("normal", "pneumonia")
     data = load("medmnist", npz(tmp_path / "breastmnist_64.npz"), dataset="pneumoniamnist")
-    assert data.classes == ("malignant", "normal, benign")
+    assert data.schema.classes == ("malignant", "normal, benign")
 
 
 @pytest.mark.parametrize(
@@ -249,8 +250,8 @@ def test_digits(load: Any) -> None:
     assert data.images.shape == (1797, 1, 8, 8)
     assert np.array_equal(data.images[:, 0], np.rint(digits.images * 255 / 16))
     assert data.images.max() == 255
-    assert np.array_equal(data.labels, digits.target)
-    assert data.classes == tuple("0123456789")
+    assert np.array_equal(data.targets, digits.target)
+    assert data.schema.classes == tuple("0123456789")
     assert load("digits", image_size=12, channels=3).images.shape == (1797, 3, 12, 12)
 
 
@@ -321,4 +322,4 @@ def test_medmnist_that_was_downloaded_before(load: Any, tmp_path: Path) -> None:
     npz(folder / "breastmnist_64.npz", (64, 64))
     data = load("medmnist", dataset="breastmnist", image_size=60)
     assert data.images.shape == (12, 1, 60, 60)
-    assert data.classes == ("malignant", "normal, benign")
+    assert data.schema.classes == ("malignant", "normal, benign")

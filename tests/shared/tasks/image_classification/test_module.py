@@ -8,11 +8,12 @@ import torch
 from torch._dynamo.utils import counters
 from torch.nn import functional
 
-from shared.data.datamodule import ImageDataModule
-from shared.model.classifier import LitClassifier, balanced_weights
+from shared.data.images.datamodule import ImageDataModule
 from shared.runtime.errors import ConfigError, DivergedError, WeightsError
+from shared.tasks.image_classification.spec import balanced_weights
 from shared.training.minimal_loop import lean_trainer
 from shared.training.trainer import build_trainer
+from tests.images import classifier
 
 ALL_RANDOM = ("model.dropout=0.3", "data.augment.rotate=10", "data.augment.shift=0.1", "model.norm=batch")
 
@@ -51,7 +52,7 @@ def test_rounds_of_one_epoch_equal_one_long_training(make_config, fit):
     whole = fit(cfg, epochs=3)
     state = None
     for number in range(3):
-        module = LitClassifier(cfg, num_classes=2, total_epochs=3, epoch_offset=number)
+        module = classifier(cfg, num_classes=2, total_epochs=3, epoch_offset=number)
         if state is not None:
             module.network.load_state_dict(state)
         fit(cfg, epochs=1, epoch_offset=number, module=module)
@@ -60,7 +61,7 @@ def test_rounds_of_one_epoch_equal_one_long_training(make_config, fit):
 
 
 def test_nothing_but_the_network_is_in_the_state(make_config):
-    module = LitClassifier(make_config(), num_classes=2, class_weights=[1.0, 2.0])
+    module = classifier(make_config(), num_classes=2, class_weights=[1.0, 2.0])
     assert {key.split(".")[0] for key in module.state_dict()} == {"network"}
 
 
@@ -70,11 +71,11 @@ def test_nothing_but_the_network_is_in_the_state(make_config):
 def test_one_step_of_sgd_by_hand(make_config, two_class_data, fit):
     sgd = ("trainer.optimizer.lr=0.05", "trainer.optimizer.momentum=0", "trainer.optimizer.weight_decay=0.1")
     cfg = make_config("data.batch_size=200", *sgd)
-    start = LitClassifier(cfg, num_classes=2)
+    start = classifier(cfg, num_classes=2)
     datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=cfg.seed)
     rows = datamodule.rows["train"]
     images = datamodule.eval_transform(torch.from_numpy(two_class_data.images[rows]))
-    functional.cross_entropy(start(images), torch.from_numpy(two_class_data.labels[rows])).backward()
+    functional.cross_entropy(start(images), torch.from_numpy(two_class_data.targets[rows])).backward()
     expected = {
         name: parameter - 0.05 * (parameter.grad + 0.1 * parameter)
         for name, parameter in start.network.named_parameters()
@@ -88,7 +89,7 @@ def test_adamw(make_config):
     cfg = make_config(
         "trainer.optimizer.name=adamw", "trainer.optimizer.lr=0.05", "trainer.optimizer.weight_decay=0.01"
     )
-    optimizer = LitClassifier(cfg, num_classes=2).configure_optimizers()
+    optimizer = classifier(cfg, num_classes=2).configure_optimizers()
     assert type(optimizer) is torch.optim.AdamW
     assert optimizer.defaults["lr"] == 0.05
     assert optimizer.defaults["weight_decay"] == 0.01
@@ -97,7 +98,7 @@ def test_adamw(make_config):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_fused_optimizers_agree_with_plain_ones(make_config, optimizer):
     cfg = make_config(f"trainer.optimizer.name={optimizer}", "trainer.optimizer.weight_decay=0.01")
-    networks = [LitClassifier(cfg, num_classes=2) for _ in range(2)]
+    networks = [classifier(cfg, num_classes=2) for _ in range(2)]
     fused, plain = (network.configure_optimizers() for network in networks)
     assert fused.param_groups[0]["fused"]
     plain.param_groups[0].update(fused=False, foreach=False)
@@ -121,7 +122,7 @@ def test_frozen_stages_do_not_move_at_all(make_config, fit, norm):
         "model.dropout=0.2",
         "trainer.optimizer.weight_decay=0.1",
     )
-    before = LitClassifier(cfg, num_classes=2).network.state_dict()
+    before = classifier(cfg, num_classes=2).network.state_dict()
     after = fit(cfg, flags={"limit_val_batches": 1.0, "limit_train_batches": 2}).network.state_dict()
     moved = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
     assert moved == {"layer4", "fc"}
@@ -147,7 +148,7 @@ def test_weights_and_smoothing_are_in_the_training_loss_alone(make_config, two_c
         cfg = make_config(
             "data.batch_size=200", f"trainer.label_smoothing={smoothing}", "trainer.optimizer.lr=1e-30"
         )
-        module = LitClassifier(cfg, num_classes=2, class_weights=weights)
+        module = classifier(cfg, num_classes=2, class_weights=weights)
         datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=1)
         trainer = build_trainer(cfg.trainer, max_epochs=1, callbacks=[])
         trainer.fit(module, datamodule=datamodule)
@@ -156,7 +157,7 @@ def test_weights_and_smoothing_are_in_the_training_loss_alone(make_config, two_c
             logits = module(datamodule.eval_transform(torch.from_numpy(two_class_data.images[rows])))
         expected = functional.cross_entropy(
             logits,
-            torch.from_numpy(two_class_data.labels[rows]),
+            torch.from_numpy(two_class_data.targets[rows]),
             weight=torch.tensor(weights),
             label_smoothing=smoothing,
         )
@@ -169,11 +170,11 @@ def test_the_logits_are_adjusted_by_the_shares_of_the_rows_trained_on(make_confi
     changes = ("data.batch_size=200", "trainer.logit_adjustment=0.5", "trainer.optimizer.lr=1e-30")
     cfg = make_config(*changes)
     # 3 rows of class 0 and 5 of class 1, as a client may have them: with one more of each, 4 and 6 of 10.
-    labels = two_class_data.labels
+    labels = two_class_data.targets
     train = two_class_data.indices("train")
     few = np.concatenate([train[labels[train] == 0][:3], train[labels[train] == 1][:5]])
     datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=1, indices=few)
-    module = LitClassifier(cfg, num_classes=2)
+    module = classifier(cfg, num_classes=2)
     trainer = build_trainer(cfg.trainer, max_epochs=1, callbacks=[], limit_val_batches=0)
     trainer.fit(module, datamodule=datamodule)
     with torch.no_grad():
@@ -206,7 +207,7 @@ def test_a_compiled_network_ends_at_the_same_weights(make_config, fit, two_class
     def weights(cfg):
         if not lean:
             return fit(cfg).network.state_dict()
-        module = LitClassifier(cfg, num_classes=2)
+        module = classifier(cfg, num_classes=2)
         datamodule = ImageDataModule(two_class_data, cfg=cfg.data, seed=cfg.seed)
         lean_trainer(cfg.trainer).fit(module, datamodule=datamodule, max_epochs=1, callbacks=[])
         return module.network.state_dict()
@@ -225,7 +226,7 @@ def test_a_compiled_network_ends_at_the_same_weights(make_config, fit, two_class
 @pytest.mark.parametrize("monitor", ["val/foo", "test/accuracy", "loss", "train/lr"])
 def test_a_monitor_that_is_not_measured(make_config, monitor):
     with pytest.raises(ConfigError) as caught:
-        LitClassifier(make_config(f"trainer.monitor={monitor}"), num_classes=2)
+        classifier(make_config(f"trainer.monitor={monitor}"), num_classes=2)
     text = str(caught.value)
     assert f"trainer.monitor={monitor} is not measured" in text
     assert all(name in text for name in ("train/loss", "val/recall", "val/auroc", "val/calibration_error"))
@@ -234,9 +235,9 @@ def test_a_monitor_that_is_not_measured(make_config, monitor):
 @pytest.mark.parametrize("threshold", ["val", "0.3"])
 def test_a_threshold_is_for_two_classes(make_config, threshold):
     cfg = make_config(f"trainer.threshold={threshold}")
-    LitClassifier(cfg, num_classes=2)
+    classifier(cfg, num_classes=2)
     with pytest.raises(ConfigError, match=f"trainer.threshold={threshold} is for 2 classes, got 3"):
-        LitClassifier(cfg, num_classes=3)
+        classifier(cfg, num_classes=3)
 
 
 def test_nesterov_without_momentum(make_config):
@@ -244,9 +245,9 @@ def test_nesterov_without_momentum(make_config):
     with pytest.raises(
         ConfigError, match=r"trainer.optimizer.nesterov=true needs trainer.optimizer.momentum above 0"
     ):
-        LitClassifier(cfg, num_classes=2)
+        classifier(cfg, num_classes=2)
 
 
 def test_weights_that_are_not_there(make_config, tmp_path):
     with pytest.raises(WeightsError, match="there is no file"):
-        LitClassifier(make_config(f"model.weights={tmp_path / 'none.pt'}"), num_classes=2)
+        classifier(make_config(f"model.weights={tmp_path / 'none.pt'}"), num_classes=2)

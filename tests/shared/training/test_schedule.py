@@ -8,7 +8,7 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 
 from shared.config.trainer import SchedulerConfig
-from shared.model.classifier import lr_factor
+from shared.training.schedule import lr_factor
 
 
 class Rates(Callback):

@@ -1,0 +1,73 @@
+/** What the task shows of a tested model beside its metrics, drawn by the kind of each panel. */
+
+import { escaped, makeChart } from "../charts.js";
+import { h } from "../dom.js";
+import * as format from "../format.js";
+import { roleOf } from "../theme.js";
+
+const ROW = 24; // pixels of a label
+const KINDS = { label_table: labelTable, residuals };
+
+/** The panels of a run that are drawn here; the confusion matrix is part of the evaluation. */
+export function panelsOf(model) {
+  return (model.run.summary?.panels ?? []).filter(({ kind }) => kind in KINDS);
+}
+
+/**
+ * @param {object} model
+ * @returns {{element: HTMLElement, update: (changes: object) => void, destroy: () => void}}
+ */
+export function panelsSection(model) {
+  const charts = panelsOf(model).map((panel) => KINDS[panel.kind](model, panel));
+  return {
+    element: h("div", {}, ...charts.map(({ element }) => element)),
+    update() {},
+    destroy() {
+      charts.forEach((chart) => chart.destroy());
+    },
+  };
+}
+
+function labelTable(model, { title, data }) {
+  const [first] = Object.keys(data.values);
+  const said = () => `${format.plural(data.labels.length, "label")} on the test rows.`;
+  return makeChart({
+    title, caption: said, summary: said, height: 70 + ROW * data.labels.length,
+    draw: (colours) => ({
+      data: [{ type: "bar", orientation: "h", y: data.labels.map(escaped), x: data.values[first],
+        marker: { color: colours[roleOf(model.run.training_mode)] ?? colours.text },
+        hovertemplate: "%{y}: %{x:.3f}<extra></extra>" }],
+      layout: { showlegend: false, dragmode: false, xaxis: { title: format.metricName(first), range: [0, 1], fixedrange: true },
+        yaxis: { autorange: "reversed", fixedrange: true, automargin: true } },
+    }),
+    table: () => ({
+      columns: ["Label", { label: "Examples", numeric: true },
+        ...Object.keys(data.values).map((name) => ({ label: format.metricName(name), numeric: true }))],
+      rows: data.labels.map((label, i) => [label, data.counts[i], ...Object.values(data.values).map((column) => column[i])]),
+    }),
+  });
+}
+
+function residuals(model, { title, data }) {
+  const said = () => `${format.count(data.true.length)} of ${format.plural(data.num_examples, "test example")}; `
+    + "on the diagonal, a prediction is right.";
+  const ends = [Math.min(...data.true), Math.max(...data.true)];
+  return makeChart({
+    title, caption: said, summary: said, height: 360,
+    draw: (colours) => ({
+      data: [
+        { type: "scatter", mode: "lines", x: ends, y: ends, line: { color: colours.grid }, hoverinfo: "skip" },
+        { type: "scatter", mode: "markers", x: data.true, y: data.predicted,
+          marker: { size: 5, opacity: 0.6, color: colours[roleOf(model.run.training_mode)] ?? colours.text },
+          hovertemplate: "true %{x:.4g}, predicted %{y:.4g}<extra></extra>" },
+      ],
+      layout: { showlegend: false, hovermode: "closest", dragmode: false,
+        xaxis: { title: `True ${escaped(data.target)}`, fixedrange: true },
+        yaxis: { title: `Predicted ${escaped(data.target)}`, fixedrange: true } },
+    }),
+    table: () => ({
+      columns: ["True", "Predicted", "Error"].map((label) => ({ label, numeric: true })),
+      rows: data.true.map((value, i) => [value, data.predicted[i], data.predicted[i] - value]),
+    }),
+  });
+}

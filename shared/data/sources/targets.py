@@ -1,0 +1,70 @@
+"""`Targets`: what is to be predicted, as a task's `TargetReader` reads it from the text of a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from shared.data.dataset import Strata
+from shared.data.schema import Schema
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is to be predicted of each row.
+
+    Attributes
+    ----------
+    values : ndarray [N, ...]
+        As the batches hold it.
+    strata : Strata or None
+        What splits and partitions stratify by.
+    """
+
+    values: npt.NDArray[Any]
+    schema: Schema
+    strata: Strata | None
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """The text of the target, and what is known of it.
+
+    Attributes
+    ----------
+    name : str
+        The column's.
+    texts : sequence of str, N
+    rows : sequence of str, N
+        Names of the rows, for messages.
+    numbered : bool
+        Labels are numbers from 0; else they are names.
+    classes : tuple of str, optional
+        Names of the labels by number, as the source has them.
+    wanted : tuple of str, optional
+        The same as configured (``data.classes``).
+    """
+
+    name: str
+    texts: Sequence[str]
+    rows: Sequence[str]
+    numbered: bool = False
+    classes: tuple[str, ...] | None = None
+    wanted: tuple[str, ...] | None = None
+
+
+class TargetReader(Protocol):
+    """Reads the targets of a task."""
+
+    def __call__(self, column: TargetColumn, problems: list[str]) -> Targets:
+        """Read a column.
+
+        Parameters
+        ----------
+        problems : list of str
+            Takes one sentence for each row or setting that is wrong; the targets are of no use then.
+        """
+        ...

@@ -1,0 +1,90 @@
+"""`Task`: one kind of problem, a folder here and a file in ``conf/task/``; `load_task` makes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from shared.config.problems import problem_lines
+from shared.config.stored import upgrade
+from shared.config.task import TaskConfig
+from shared.data.schema import Schema
+from shared.runtime.components import load_component
+from shared.runtime.errors import ConfigError, bullet_list
+
+if TYPE_CHECKING:
+    from shared.config.config import Config as RunConfig
+    from shared.tasks.base import Learner, TaskSpec
+    from shared.tracking.rows import RunRow
+
+
+class Task:
+    """One kind of problem; a subclass is named by the ``_target_`` of its file in ``conf/task/``."""
+
+    class Config(TaskConfig):
+        """The task's own settings; a subclass adds them."""
+
+        model_config = ConfigDict(extra="forbid")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def spec(self, schema: Schema) -> TaskSpec:
+        """What is measured, told and shown on rows of a schema; imports no torch."""
+        raise NotImplementedError
+
+    def learner(self, cfg: RunConfig) -> Learner:
+        """What trains it under a configuration."""
+        raise NotImplementedError
+
+
+def load_task(config: TaskConfig, *, may_run: Collection[str] = ()) -> Task:
+    """The task that a configuration names, with its settings checked.
+
+    Parameters
+    ----------
+    may_run : collection of str
+        See `load_component`.
+
+    Raises
+    ------
+    ConfigError
+        The task may not run here, is none, or its settings are not valid.
+    """
+    kind = load_component(config.target, kind=Task, may_run=may_run)
+    adapter: TypeAdapter[dict[str, Task.Config]] = TypeAdapter(dict[str, kind.Config])  # type: ignore[name-defined]
+    try:
+        return kind(adapter.validate_python({"task": config.settings()})["task"])
+    except ValidationError as error:
+        problems = bullet_list(problem_lines(error, variants=()))
+        raise ConfigError(f"the configuration is not valid:\n{problems}") from None
+
+
+def learner_of(cfg: RunConfig, *, may_run: Collection[str] = ()) -> Learner:
+    """What trains the configured task.
+
+    Raises
+    ------
+    ConfigError
+    """
+    return load_task(cfg.task, may_run=may_run).learner(cfg)
+
+
+def spec_of_run(run: RunRow) -> TaskSpec:
+    """What is measured, told and shown of a stored run; imports no torch.
+
+    Raises
+    ------
+    ConfigError
+        Its task may not run here.
+    """
+    config = upgrade(run.config)
+    stored = run.summary.get("schema")
+    classes = run.summary.get("classes") or [
+        str(number) for number in range(len(run.summary.get("confusion") or ()))
+    ]
+    schema = Schema.from_json(json.dumps(stored)) if stored else Schema(classes=tuple(classes))
+    return load_task(TaskConfig.model_validate(config["task"])).spec(schema)

@@ -1,0 +1,193 @@
+"""What every task of ``conf/task/`` keeps: one client equals pooling, sums equal rows, specs need no torch."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.config.compose import CONF_DIR, compose
+from shared.config.config import Config
+from shared.data.partition.partition import partition
+from shared.data.profile import Profile
+from shared.metrics.outputs import OUTPUTS_FILE, Outputs
+from shared.metrics.statistics import Statistics
+from shared.runtime.errors import ConfigError
+from shared.runtime.home import Home
+from shared.tasks.panels import KINDS
+from shared.tasks.task import learner_of, spec_of_run
+from shared.tracking.store import Store
+from simulations.report.panels import DRAW
+from tests.federated.federation_kit import Federate
+from tests.federated.test_laws import pooled_digest
+
+TASKS = sorted(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
+ROWS = 120
+SETTINGS = [
+    "data=zip",
+    "data.image_size=8",
+    "data.batch_size=16",
+    "data.decode_workers=1",
+    "model.widths=[2,4]",
+    "model.hidden=8",
+    "trainer.optimizer.momentum=0",
+    "trainer.accelerator=cpu",
+    "trainer.progress=false",
+    "trainer.max_epochs=2",
+    "federation.num_rounds=2",
+    "federation.num_clients=1",
+    "federation.local_epochs=1",
+    "partition=iid",
+]
+
+
+def labels_of(task: str, levels: np.ndarray) -> list[str]:
+    """What the rows of a task say, of images with a grey level."""
+    if task == "image_classification":
+        return ["bright" if level > 128 else "dark" for level in levels]
+    if task == "image_multilabel":
+        names = [(level > 80, "Mass") for level in levels], [(level > 170, "Nodule") for level in levels]
+        pairs = zip(*names, strict=True)
+        return ["|".join(name for has, name in pair if has) or "No Finding" for pair in pairs]
+    assert task == "image_regression", f"say what the rows of {task} look like"
+    return [str(level / 10) for level in levels]
+
+
+@pytest.fixture(scope="module")
+def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A ZIP of images for each task, whose grey level says the target."""
+    folder = tmp_path_factory.mktemp("tasks")
+
+    def make(task: str) -> Path:
+        path = folder / f"{task}.zip"
+        rng = np.random.default_rng(0)
+        levels = rng.integers(20, 236, ROWS)
+        with zipfile.ZipFile(path, "w") as archive:
+            lines = ["filename,label"]
+            for row, (level, text) in enumerate(zip(levels, labels_of(task, levels), strict=True)):
+                pixels = np.clip(rng.normal(level, 12, (8, 8)), 0, 255).astype(np.uint8)
+                buffer = io.BytesIO()
+                Image.fromarray(pixels).save(buffer, "PNG")
+                archive.writestr(f"images/{row}.png", buffer.getvalue())
+                lines.append(f"{row}.png,{text}")
+            archive.writestr("metadata.csv", "\n".join(lines))
+        return path
+
+    return make
+
+
+@pytest.fixture(params=TASKS)
+def cfg(request: pytest.FixtureRequest, data_of: Callable[[str], Path]) -> Config:
+    return compose([f"task={request.param}", f"data.path={data_of(request.param)}", *SETTINGS])
+
+
+def test_one_client_with_all_data_equals_pooled_training(
+    cfg: Config, federate: Federate, home: Home, store: Store
+) -> None:
+    run = federate(cfg=cfg)
+    assert run.digest() == pooled_digest(cfg, store=store, home=home)
+    row = run.store.runs.get(run.id)
+    spec, outputs = spec_of_run(row), Outputs.load(home.run_dir(run.id) / OUTPUTS_FILE)
+    assert spec.values(outputs) == pytest.approx(row.summary["test"])
+    assert row.summary["panels"] == [panel.as_dict() for panel in spec.panels(outputs)]
+
+
+def test_sums_of_clients_are_the_score_of_all_rows(cfg: Config, home: Home) -> None:
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=home.cache)
+    spec = learner.spec(data.schema)
+    rng = np.random.default_rng(1)
+    outputs = _guesses(cfg.task.name, data.targets, rng)
+    parts = np.array_split(rng.permutation(len(data)), 3)
+    each = [spec.statistics(Outputs(outputs.predictions[rows], outputs.targets[rows])) for rows in parts]
+    for statistics, rows in zip(each, parts, strict=True):
+        spec.check(statistics, rows=len(rows))
+        with pytest.raises(ValueError, match="expected"):
+            spec.check(statistics, rows=len(rows) + 1)
+    read = [Statistics.from_bytes(own.to_bytes(), layout=spec.layout) for own in each]
+    pooled, exact = spec.pooled(reduce(add, read)), spec.values(outputs)
+    assert list(pooled) == list(exact) == [name for name in spec.names if name in exact]
+    binned = {"auroc", "average_precision"}
+    for name in exact:
+        assert pooled[name] == pytest.approx(exact[name], abs=2e-3 if name in binned else 0, rel=1e-9), name
+
+
+def test_weights_count_rows(cfg: Config, home: Home) -> None:
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=home.cache)
+    spec = learner.spec(data.schema)
+    outputs = _guesses(cfg.task.name, data.targets, np.random.default_rng(1))
+    rows = np.random.default_rng(2).integers(0, len(data), len(data))
+    weights = np.bincount(rows, minlength=len(data))[None].astype(float)
+    drawn = spec.score(Outputs(outputs.predictions[rows], outputs.targets[rows]))
+    weighted = spec.score(outputs, weights)
+    assert list(drawn) == list(weighted) == list(spec.names)
+    for name in spec.names:
+        np.testing.assert_allclose(weighted[name], drawn[name], rtol=1e-9, err_msg=name)
+
+
+def test_profiles_and_panels_are_json_of_known_kinds(cfg: Config, home: Home) -> None:
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=home.cache)
+    spec = learner.spec(data.schema)
+    parts = partition(data, cfg=cfg.partition, num_partitions=2)
+    profiles = {}
+    for number, rows in enumerate(data.rows("train", part) for part in parts):
+        profile = spec.profile(data, rows)
+        assert Profile.from_json(profile.to_json()) == profile
+        spec.check_profile(profile, num_examples=len(rows))
+        spec.check_profile(Profile(), num_examples=len(rows))
+        profiles[f"site {number}"] = profile
+    agreed = spec.agree(profiles, trainer=cfg.trainer)
+    assert json.loads(json.dumps(agreed)) == agreed
+    whole = spec.profile(data, data.indices("train"))
+    assert agreed == spec.agree({"all": whole}, trainer=cfg.trainer), "pooled and federated agree on the same"
+    for panel in spec.panels(_guesses(cfg.task.name, data.targets, np.random.default_rng(1))):
+        assert panel.kind in KINDS
+        assert panel.kind in DRAW
+        assert json.loads(json.dumps(panel.as_dict(), allow_nan=False)) == panel.as_dict()
+
+
+def test_metrics_have_a_catalogue_entry_and_the_monitor_is_one(cfg: Config, home: Home) -> None:
+    learner = learner_of(cfg)
+    spec = learner.spec(learner.dataset(cache=home.cache).schema)
+    assert spec.monitor.partition("/")[2] in spec.names
+    assert spec.client_metric in spec.names
+    assert all(metric.better for metric in spec.metrics)
+    spec.check_settings(cfg.trainer)
+    wrong = cfg.replace("trainer", monitor="val/nonsense").trainer
+    with pytest.raises(ConfigError, match="val/nonsense is not measured"):
+        spec.check_settings(wrong)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_specs_import_no_torch(task: str) -> None:
+    code = (
+        "import sys; from shared.config.compose import compose; from shared.tasks.task import load_task\n"
+        f"load_task(compose(['task={task}']).task)\n"
+        "print({'torch', 'lightning', 'torchmetrics'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "set()"
+
+
+def _guesses(task: str, targets: np.ndarray, rng: np.random.Generator) -> Outputs:
+    """Predictions that are better than chance."""
+    if task == "image_regression":
+        return Outputs(targets + rng.normal(0, 2, targets.shape), targets)
+    if task == "image_multilabel":
+        logits = 2 * targets - 1 + rng.normal(0, 1, targets.shape)
+        return Outputs((1 / (1 + np.exp(-logits))).astype(np.float32), targets)
+    logits = 2 * targets - 1 + rng.normal(0, 1, len(targets))
+    positive = 1 / (1 + np.exp(-logits))
+    return Outputs(np.stack([1 - positive, positive], axis=1).astype(np.float32), targets)
