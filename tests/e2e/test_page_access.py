@@ -70,7 +70,7 @@ def test_a_run_is_opened_by_keys_alone(finished: Finished, visit: Open) -> None:
     page = seen.page
     expect(page.locator("a.run-link").first).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     for _ in range(MOST_TABS):
         page.keyboard.press("Tab")

@@ -131,7 +131,7 @@ def test_a_centralized_run_is_watched_from_its_start_to_its_end(
 ) -> None:
     seen = visit(live.url)
     page = seen.page
-    expect(page.get_by_role("heading", name="No run yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
     small = ("trainer.max_epochs=12", "model.widths=[2,4]", "model.hidden=8", "trainer.progress=false")
     with training(environment, "centralized", *small, "trainer.early_stopping.enabled=false") as child:
         link = page.locator("a.run-link")
