@@ -82,7 +82,8 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
     Raises
     ------
     TrackingError
-        There is no such run, or it is a comparison or has no model.
+        There is no such run, or it is a comparison, has no model, or trained another task than image
+        classification.
     FedtwinError
         Its checkpoint is missing or damaged.
 
@@ -95,9 +96,14 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
     from fedtwin.checkpoints import read_state
     from shared.config.stored import read_snapshot
     from shared.model.trained_model import TrainedModel
+    from shared.runtime.errors import TrackingError
 
-    state = read_state(run)
     cfg = read_snapshot(run.config)
+    if cfg.task.name != "image_classification":
+        raise TrackingError(
+            f"run {run.id} trained task={cfg.task.name}; load_model and predict need task=image_classification"
+        )
+    state = read_state(run)
     threshold = run.row.summary.get("threshold", cfg.trainer.fixed_threshold)
     return TrainedModel(cfg, classes=run.row.summary["classes"], threshold=threshold, state=state)
 

@@ -92,7 +92,7 @@ def describe(message: Message, context: Context) -> Message:
         name=str(context.node_config.get("site", f"client-{client_id}")),
         schema=data.schema,
         num_examples=len(rows),
-        profile=learner_for(order.snapshot).spec(data.schema).profile(data, rows),
+        profile=learner_for(order.snapshot, context).spec(data.schema).profile(data, rows),
         num_val=len(data.rows("val", own)),
     )
     return Message(RecordDict({CLIENT: info.to_record()}), reply_to=message)
@@ -109,7 +109,7 @@ def train(message: Message, context: Context) -> Message:
         The trained arrays, the number of training rows, and the metrics of each local epoch.
     """
     order = TrainOrder.from_message(message)
-    cfg, learner = config_of(order.snapshot), learner_for(order.snapshot)
+    cfg, learner = config_of(order.snapshot), learner_for(order.snapshot, context)
     _use_threads(cfg.federation.client_cpus)
     client_id, _ = place_of(context)
     module, datamodule = begin_fit(order, context)
@@ -167,7 +167,7 @@ def evaluate(message: Message, context: Context) -> Message:
         The number of validation rows and the metrics; those that a missing class makes undefined are omitted.
     """
     order = TrainOrder.from_message(message)
-    cfg, learner = config_of(order.snapshot), learner_for(order.snapshot)
+    cfg, learner = config_of(order.snapshot), learner_for(order.snapshot, context)
     _use_threads(cfg.federation.client_cpus)
     module, datamodule = begin_fit(order, context)
     network = learner.network(module)

@@ -58,8 +58,8 @@ def rows_of(snapshot: str, context: Context) -> tuple[Dataset, Ints | None]:
     client_id, num_partitions = place_of(context)
     own_path = context.node_config.get(OWN_DATA)
     if own_path is not None:
-        return _load(snapshot, str(own_path)), None
-    data, parts = _shares(snapshot, num_partitions)
+        return _load(snapshot, str(own_path), may_run(context)), None
+    data, parts = _shares(snapshot, num_partitions, may_run(context))
     return data, parts[client_id]
 
 
@@ -84,10 +84,20 @@ def begin_fit(order: TrainOrder, context: Context) -> tuple[LightningModule, Any
     tuple of LightningModule and LightningDataModule
         The module's weights are those of its last fit.
     """
-    learner, fit = learner_for(order.snapshot), fit_context(order, context)
+    learner, fit = learner_for(order.snapshot, context), fit_context(order, context)
     data, rows = rows_of(order.snapshot, context)
-    module = learner.begin_fit(_module(order.snapshot, data.schema), fit)
+    module = learner.begin_fit(_module(order.snapshot, data.schema, may_run(context)), fit)
     return module, learner.datamodule(data, rows, fit)
+
+
+def learner_for(snapshot: str, context: Context) -> Learner:
+    """What trains the task of a configuration, if it may run here.
+
+    Raises
+    ------
+    ConfigError
+    """
+    return _learner(snapshot, may_run(context))
 
 
 def algorithm_for(snapshot: str, context: Context) -> Algorithm:
@@ -115,9 +125,8 @@ def config_of(snapshot: str) -> Config:
 
 
 @lru_cache(maxsize=2)
-def learner_for(snapshot: str) -> Learner:
-    """What trains the task of a configuration."""
-    return learner_of(config_of(snapshot))
+def _learner(snapshot: str, allowed: tuple[str, ...]) -> Learner:
+    return learner_of(config_of(snapshot), may_run=allowed)
 
 
 @lru_cache(maxsize=2)
@@ -126,20 +135,20 @@ def _algorithm(snapshot: str, allowed: tuple[str, ...]) -> Algorithm:
 
 
 @lru_cache(maxsize=2)
-def _module(snapshot: str, schema: Schema) -> LightningModule:
-    return learner_for(snapshot).module(schema, FitContext())
+def _module(snapshot: str, schema: Schema, allowed: tuple[str, ...]) -> LightningModule:
+    return _learner(snapshot, allowed).module(schema, FitContext())
 
 
 @lru_cache(maxsize=2)
-def _shares(snapshot: str, num_partitions: int) -> tuple[Dataset, list[Ints]]:
-    data = _load(snapshot, None)
+def _shares(snapshot: str, num_partitions: int, allowed: tuple[str, ...]) -> tuple[Dataset, list[Ints]]:
+    data = _load(snapshot, None, allowed)
     return data, partition(data, cfg=config_of(snapshot).partition, num_partitions=num_partitions)
 
 
 @lru_cache(maxsize=2)
-def _load(snapshot: str, path: str | None) -> Dataset:
+def _load(snapshot: str, path: str | None, allowed: tuple[str, ...]) -> Dataset:
     cache = open_home().cache
     if path is None:
-        return learner_for(snapshot).dataset(cache=cache)
-    own = learner_of(own_data(config_of(snapshot), path=path))
+        return _learner(snapshot, allowed).dataset(cache=cache)
+    own = learner_of(own_data(config_of(snapshot), path=path), may_run=allowed)
     return own.dataset(cache=cache, sides=[side for side in SIDES if side != "test"])

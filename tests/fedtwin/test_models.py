@@ -15,6 +15,7 @@ from PIL import Image
 
 import fedtwin
 from fedtwin.cli.main import main
+from shared.config.compose import compose
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.runtime.errors import DataError, ImageDecodeError, TrackingError
 
@@ -122,6 +123,13 @@ def test_a_comparison_has_no_model(comparison):
     pooled, federated = comparison.pooled[0].id, comparison.federated[0].id
     with pytest.raises(TrackingError, match=f"is a comparison .* its runs: {pooled}, {federated}"):
         fedtwin.load_model(comparison.run)
+
+
+def test_a_run_of_another_task(store, home, settings):
+    cfg = compose([*settings, "task=image_regression"])
+    run_id = store.runs.create(name="ages", training_mode="centralized", config=cfg.snapshot(), seed=1)
+    with pytest.raises(TrackingError, match="trained task=image_regression; .* need task=image_classification"):
+        fedtwin.load_model(run_id, store=home.root)
 
 
 def test_a_run_without_a_model(comparison, folder, settings):

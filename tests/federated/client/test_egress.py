@@ -180,6 +180,23 @@ def test_an_algorithm_that_the_site_does_not_allow_is_not_even_imported(
     assert sorted(content.array_records) == [ARRAYS]
 
 
+def test_a_task_that_the_site_does_not_allow_is_not_even_imported(
+    make_config: MakeConfig, home: Home, site_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "foreign_task.py").write_text(
+        "from pathlib import Path\nfrom shared.tasks.image_classification.task import ImageClassification\n"
+        "Path(__file__).with_name('imported').touch()\nclass Foreign(ImageClassification): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cfg = make_config("task._target_=foreign_task.Foreign")
+    for kind in (MessageType.QUERY, MessageType.TRAIN):
+        error = read_error(ask(cfg, kind, site_file(), round=1))
+        assert "may not run here" in str(error)
+    assert not (tmp_path / "imported").exists()
+    content = ask(cfg, MessageType.TRAIN, site_file(may_run=["foreign_task"]), round=1)
+    assert sorted(content.array_records) == [ARRAYS]
+
+
 def test_nothing_that_is_not_known_leaves() -> None:
     content = RecordDict(
         {
