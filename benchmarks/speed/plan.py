@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.speed.handover import Plan, Task
 from benchmarks.speed.workloads import Workload
-from federated.strategy import base as deterministic
+from federated.strategy.server_half import SAMPLE_TRAIN, sample
 from shared.config.compose import compose
 from shared.data.batches import EpochSampler
 from shared.data.partition.partition import partition
@@ -50,8 +50,8 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
         owner[rows] = client
     orders = []
     for number in range(workload.rounds):
-        seed = derive_seed(cfg.seed, deterministic._SAMPLE_TRAIN, number + 1)
-        chosen = deterministic.sample(range(workload.clients), count=workload.sampled, seed=seed)
+        seed = derive_seed(cfg.seed, SAMPLE_TRAIN, number + 1)
+        chosen = sample(range(workload.clients), count=workload.sampled, seed=seed)
         orders.append(
             [
                 places[client][

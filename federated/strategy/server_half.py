@@ -17,7 +17,7 @@ from federated.strategy.aggregation import Averaging, as_type
 from shared.runtime.seeding import derive_seed
 
 # Where a partition's number stands in the seed of its row order; no federation has so many partitions.
-_SAMPLE_TRAIN, _SAMPLE_EVALUATE = 2**31 + 1, 2**31 + 2
+SAMPLE_TRAIN, SAMPLE_EVALUATE = 2**31 + 1, 2**31 + 2
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class ServerHalf(FedAvg):
         """
         self.sent = arrays
         real_round = server_round + self.context.round_offset
-        seed = derive_seed(self.context.seed, _SAMPLE_TRAIN, real_round)
+        seed = derive_seed(self.context.seed, SAMPLE_TRAIN, real_round)
         chosen = sample(self.nodes, count=self.train_count, seed=seed)
         messages = super().configure_train(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
         more = self.more_records(arrays)
@@ -108,7 +108,7 @@ class ServerHalf(FedAvg):
             Counted from this start.
         """
         real_round = server_round + self.context.round_offset
-        seed = derive_seed(self.context.seed, _SAMPLE_EVALUATE, real_round)
+        seed = derive_seed(self.context.seed, SAMPLE_EVALUATE, real_round)
         chosen = sample(self.eval_nodes, count=self.eval_count, seed=seed)
         if not chosen:
             return []

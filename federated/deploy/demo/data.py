@@ -152,7 +152,7 @@ def shared_settings(cfg: Config, data: ImageData) -> list[str]:
     same = {name: getattr(cfg.data, name) for name in ("image_size", "channels", "batch_size", "standardize")}
     return [
         "data=folder",
-        f"data.schema.classes=[{names}]",
+        f"data.classes=[{names}]",
         *(f"data.{name}={value}" for name, value in same.items()),
     ]
 

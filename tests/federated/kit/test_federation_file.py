@@ -9,6 +9,8 @@ import pytest
 from federated.kit.federation_file import COUNTS, read_federation_file
 from shared.metrics.catalogue import BY_CLIENTS
 from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.multilabel import MultiLabelMetrics
+from shared.metrics.regression import RegressionMetrics
 from shared.runtime.errors import DeployError
 
 GOOD = """
@@ -37,8 +39,8 @@ def test_a_short_plan_has_safe_defaults(tmp_path: Path) -> None:
 
 
 def test_the_metrics_that_may_leave_are_those_that_there_are() -> None:
-    for num_classes in (2, 3):
-        assert {*ClassificationMetrics(num_classes).names, "lr", "seconds"} == set(BY_CLIENTS)
+    judges = (ClassificationMetrics(2), MultiLabelMetrics(3), RegressionMetrics())
+    assert {name for judge in judges for name in judge.names} | {"lr", "seconds"} == set(BY_CLIENTS)
 
 
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_run_that_is_interrupted_is_stopped(command, store, home, number):
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1].startswith("stopped; `fedtwin runs` lists the run")
+    assert err.splitlines()[-1].startswith("stopped; list runs with `fedtwin runs`")
     assert "Traceback" not in out + err
     (row,) = store.runs.search()
     assert (row.status, row.stop_reason) == ("stopped", "interrupted by the user")

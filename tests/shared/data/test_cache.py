@@ -68,7 +68,7 @@ def test_a_warm_load_reads_no_source(
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     warm = load_images(cfg, cache_dir=cache)
     assert np.array_equal(cold.images, warm.images)
-    assert np.array_equal(cold.labels, warm.labels)
+    assert np.array_equal(cold.targets, warm.targets)
     assert np.array_equal(cold.splits, warm.splits)
 
 
@@ -91,7 +91,7 @@ def test_a_changed_file_of_a_folder_is_noticed(
     (root / changed).write_bytes(content)
     second = load_images(data_config("folder", root), cache_dir=tmp_path / "cache")
     assert second.fingerprint != first.fingerprint
-    assert (second.images[3].max(), second.labels[3]) == ((200, 1) if changed.endswith("png") else (3, 0))
+    assert (second.images[3].max(), second.targets[3]) == ((200, 1) if changed.endswith("png") else (3, 0))
     (root / changed).write_bytes(files[changed])
     back = load_images(data_config("folder", root), cache_dir=tmp_path / "cache")
     assert back.fingerprint == first.fingerprint

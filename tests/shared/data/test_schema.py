@@ -19,7 +19,7 @@ def test_a_schema_is_the_same_after_json() -> None:
 def test_differences_are_named() -> None:
     assert TABLE.differences(TABLE) == []
     (said,) = Schema(classes=("a", "b")).differences(Schema(classes=("b", "a")))
-    assert said.startswith("its classes are ['b', 'a'], the server's ['a', 'b']; set data.schema.classes")
+    assert said.startswith("its classes are ['b', 'a'], the server's ['a', 'b']; set data.classes")
     other = Schema(inputs=(Column("age", "id"),), targets=TABLE.targets, horizon=12)
     assert TABLE.differences(other) == [
         "its inputs are age (id), the server's age (numeric), sex (categorical)",

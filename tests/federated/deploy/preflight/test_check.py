@@ -108,7 +108,7 @@ def test_all_is_well_but_the_superlink(made: Callable[..., Deployment], serve: C
     assert "its SuperLink does not answer (status 502)" in found["way in"].found
     assert found["data"].found == "12 images, 12 patients; sick: 6, well: 6"
     assert found["images"].found == "all 12 images were read"
-    assert "metrics: loss, accuracy" in found["may leave"].found
+    assert "metrics: auroc, accuracy" in found["may leave"].found
 
 
 def test_a_server_that_is_not_there(made: Callable[..., Deployment]) -> None:
