@@ -139,23 +139,16 @@ def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
     }
     overrides = "overrides=\"partition=iid federation.num_rounds=1 trainer.optimizer.lr=0.02 name='by hand'\""
+    flwr = str(Path(sys.executable).parent / "flwr")
+    command = [flwr, "run", str(REPOSITORY), "--stream", "--run-config", overrides]
     try:
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "flwr"),
-                "run",
-                str(REPOSITORY),
-                "--stream",
-                "--run-config",
-                overrides,
-            ],
-            env=env,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        for _ in range(3):
+            done = subprocess.run(
+                command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+            )
+            # Flower gives its SuperLink 15 s to start, which a busy machine exceeds; it starts all the same.
+            if "Failed to start local SuperLink within" not in done.stdout + done.stderr:
+                break
         assert done.returncode == 0, done.stdout + done.stderr
         with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
             run = store.runs.search()[0]
