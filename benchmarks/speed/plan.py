@@ -62,7 +62,7 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
                 for client in chosen
             ]
         )
-    state = build_network(cfg, num_outputs=len(images.classes)).state_dict()
+    state = build_network(cfg, num_outputs=len(images.schema.classes)).state_dict()
     return Plan(owner=owner, orders=orders, weights=[tensor.contiguous().numpy() for tensor in state.values()])
 
 
