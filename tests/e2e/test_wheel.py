@@ -62,7 +62,7 @@ def test_the_wheel_holds_settings_migrations_and_the_flower_app(site: Path) -> N
         "service/static/app.css",
         "service/static/js/main.js",
         "service/stream/stream.schema.json",
-        "federated/deploy/templates/nginx.conf.j2",
+        "federated/kit/templates/nginx.conf.j2",
     ):
         assert (site / name).is_file(), name
     assert not (site / "tests").exists()
