@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from torch import nn
 
 from federated.messages.wire import WireSpec
 from federated.strategy.client_half import ClientContext, ClientHalf
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
-from shared.config.problems import problem_lines
+from shared.config.problems import check_settings
 from shared.config.strategy import StrategyConfig
 from shared.runtime.components import load_component
-from shared.runtime.errors import ConfigError, bullet_list
 
 
 class Algorithm:
@@ -74,9 +73,4 @@ def load_algorithm(cfg: StrategyConfig, *, may_run: Collection[str] = ()) -> Alg
         The algorithm may not run here, is none, or its settings are not valid.
     """
     kind = load_component(cfg.target, kind=Algorithm, may_run=may_run)
-    adapter: TypeAdapter[dict[str, Algorithm.Config]] = TypeAdapter(dict[str, kind.Config])  # type: ignore[name-defined]
-    try:
-        return kind(adapter.validate_python({"strategy": cfg.settings()})["strategy"])
-    except ValidationError as error:
-        problems = bullet_list(problem_lines(error, variants=()))
-        raise ConfigError(f"the configuration is not valid:\n{problems}") from None
+    return kind(check_settings(kind.Config, cfg.settings(), section="strategy"))

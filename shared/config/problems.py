@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from shared.runtime.errors import ConfigError, bullet_list
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def problem_lines(error: ValidationError, *, variants: Collection[str]) -> list[str]:
@@ -26,3 +31,18 @@ def problem_lines(error: ValidationError, *, variants: Collection[str]) -> list[
         else:
             lines.append(f"{'.'.join(map(str, place))}: {item['msg']}, got {item['input']!r}")
     return lines
+
+
+def check_settings(kind: type[M], settings: Mapping[str, Any], *, section: str) -> M:
+    """The settings of a component, checked by its own model; errors name them below their section.
+
+    Raises
+    ------
+    ConfigError
+    """
+    adapter: TypeAdapter[dict[str, M]] = TypeAdapter(dict[str, kind])  # type: ignore[valid-type]
+    try:
+        return adapter.validate_python({section: settings})[section]
+    except ValidationError as error:
+        problems = bullet_list(problem_lines(error, variants=()))
+        raise ConfigError(f"the configuration is not valid:\n{problems}") from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.runtime.errors import ConfigError, bullet_list
+from shared.runtime.errors import ConfigError, FederationError, bullet_list
 
 if TYPE_CHECKING:
     from shared.config.trainer import TrainerConfig
+    from shared.data.profile import Profile
 
 
 def check_trainer(trainer: TrainerConfig, *, monitor: str, names: Sequence[str]) -> None:
@@ -57,3 +58,17 @@ def reject_settings(trainer: TrainerConfig, task: str, **neutral: Any) -> None:
     ]
     if found:
         raise ConfigError("the configuration is not valid:\n" + bullet_list(found))
+
+
+def require_counts(profiles: Mapping[str, Profile]) -> None:
+    """Reject balanced weights where a site keeps its counts to itself.
+
+    Raises
+    ------
+    FederationError
+    """
+    if silent := [name for name, profile in profiles.items() if not profile.counts]:
+        raise FederationError(
+            f"{', '.join(silent)} let no label_counts out, and trainer.class_weights=balanced needs them "
+            f"of every site; set trainer.class_weights=none, or ask them (may_leave.counts in site.yaml)"
+        )

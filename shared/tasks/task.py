@@ -6,14 +6,13 @@ import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
-from shared.config.problems import problem_lines
+from shared.config.problems import check_settings
 from shared.config.stored import upgrade
 from shared.config.task import TaskConfig
 from shared.data.schema import Schema
 from shared.runtime.components import load_component
-from shared.runtime.errors import ConfigError, bullet_list
 
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
@@ -55,12 +54,7 @@ def load_task(config: TaskConfig, *, may_run: Collection[str] = ()) -> Task:
         The task may not run here, is none, or its settings are not valid.
     """
     kind = load_component(config.target, kind=Task, may_run=may_run)
-    adapter: TypeAdapter[dict[str, Task.Config]] = TypeAdapter(dict[str, kind.Config])  # type: ignore[name-defined]
-    try:
-        return kind(adapter.validate_python({"task": config.settings()})["task"])
-    except ValidationError as error:
-        problems = bullet_list(problem_lines(error, variants=()))
-        raise ConfigError(f"the configuration is not valid:\n{problems}") from None
+    return kind(check_settings(kind.Config, config.settings(), section="task"))
 
 
 def learner_of(cfg: RunConfig, *, may_run: Collection[str] = ()) -> Learner:

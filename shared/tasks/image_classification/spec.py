@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.metrics.classification import ClassificationMetrics
-from shared.runtime.errors import ConfigError, FederationError, ReplyRejected
-from shared.tasks.checks import check_trainer
+from shared.runtime.errors import ConfigError, ReplyRejected
+from shared.tasks.checks import check_trainer, require_counts
 from shared.tasks.panels import Panel, confusion_panel
 
 if TYPE_CHECKING:
@@ -88,11 +88,7 @@ class ClassificationSpec(ClassificationMetrics):
         """
         if trainer.class_weights != "balanced":
             return {}
-        if silent := [name for name, profile in profiles.items() if not profile.counts]:
-            raise FederationError(
-                f"{', '.join(silent)} let no label_counts out, and trainer.class_weights=balanced needs them "
-                f"of every site; set trainer.class_weights=none, or ask them (may_leave.counts in site.yaml)"
-            )
+        require_counts(profiles)
         own = [profile.counts[self.variable].values() for profile in profiles.values()]
         return {CLASS_WEIGHTS: balanced_weights([sum(counts) for counts in zip(*own, strict=True)])}
 

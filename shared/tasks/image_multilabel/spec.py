@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared.metrics.multilabel import MultiLabelMetrics
-from shared.runtime.errors import FederationError, ReplyRejected
-from shared.tasks.checks import check_trainer, reject_settings
+from shared.runtime.errors import ReplyRejected
+from shared.tasks.checks import check_trainer, reject_settings, require_counts
 from shared.tasks.panels import Panel, label_table_panel
 
 if TYPE_CHECKING:
@@ -94,11 +94,7 @@ class MultiLabelSpec(MultiLabelMetrics):
         """
         if trainer.class_weights != "balanced":
             return {}
-        if silent := [name for name, profile in profiles.items() if not profile.counts]:
-            raise FederationError(
-                f"{', '.join(silent)} let no label_counts out, and trainer.class_weights=balanced needs them "
-                f"of every site; set trainer.class_weights=none, or ask them (may_leave.counts in site.yaml)"
-            )
+        require_counts(profiles)
         rows = sum(sum(profile.counts[self.how_many].values()) for profile in profiles.values())
         own = [profile.counts[self.variable].values() for profile in profiles.values()]
         totals = [sum(counts) for counts in zip(*own, strict=True)]
