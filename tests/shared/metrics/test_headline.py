@@ -8,34 +8,9 @@ import pytest
 
 from shared.metrics.gap import GapRow, Interval, verdict
 from shared.metrics.headline import format_interval, format_value, headline, summary_sentence
-from shared.metrics.spec import Better
+from tests.gaps import row
 
 NAN = float("nan")
-
-
-def row(
-    metric: str,
-    pooled: float,
-    federated: float,
-    ends: tuple[float, float],
-    *,
-    better: Better = "higher",
-    local: bool = False,
-    undefined: int = 0,
-) -> GapRow:
-    def around(value: float) -> Interval:
-        return Interval(value, value - 0.01, value + 0.01)
-
-    return GapRow(
-        metric=metric,
-        pooled=around(pooled),
-        federated=around(federated),
-        gap=Interval(pooled - federated, *ends),
-        local=around(0.7) if local else None,
-        better=better,
-        confidence=0.95,
-        undefined=undefined,
-    )
 
 
 @pytest.mark.parametrize(
