@@ -1,80 +1,108 @@
-"""`TrainedModel`: the network of a run with its preprocessing, as a plain module that gives probabilities."""
+"""`TrainedModel`: the network of a run with its preprocessing, as a plain module that predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from shared.config.config import Config
-from shared.data.images.augment import build_transform
-from shared.model.backbones import build_network
-from shared.runtime.errors import DataError, WeightsError
+from shared.data.schema import Schema
+from shared.tasks.predictions import Predictions
+from shared.tasks.task_module import TaskModule
+
+Row = tuple[str, npt.NDArray[Any]]  # a name for people, and what the model takes
+Tell = Callable[[tuple[str, ...], npt.NDArray[np.float32]], Predictions]  # what predicted values [N, ...] say
 
 
 class TrainedModel(nn.Module):
-    """Images in, probabilities out; in evaluation mode when it is made.
+    """Rows in, predictions out; in evaluation mode when it is made.
 
     Parameters
     ----------
-    cfg : Config
-        That the network was trained with.
-    classes : sequence of str
-        In the order of the probabilities.
+    module : TaskModule
+        With the weights of the run.
+    tell : callable
+        From the names and the predicted values of rows to `Predictions`.
     threshold : float
         Of the probability of the second of 2 classes.
-    state : mapping of str to Tensor
-        The network's weights.
+    batch_size : int
+        Rows that `predict` takes at once.
 
     Attributes
     ----------
     network : nn.Module
-        Takes normalised float32 [B, C, H, W], gives logits.
-
-    Raises
-    ------
-    WeightsError
-        The weights are not those of this network.
+        Takes what `prepare` gives.
+    classes : tuple of str
+        Of the schema; empty where the target is no label.
     """
 
     def __init__(
-        self, cfg: Config, *, classes: Sequence[str], threshold: float, state: Mapping[str, Tensor]
+        self, module: TaskModule, *, schema: Schema, tell: Tell, threshold: float = 0.5, batch_size: int
     ) -> None:
         super().__init__()
-        self.data, self.classes, self.threshold = cfg.data, tuple(classes), threshold
-        # Weights that a training started from are behind it, and their file may be gone.
-        self.network = build_network(cfg.replace("model", weights=None), num_outputs=len(self.classes))
-        try:
-            self.network.load_state_dict(dict(state))
-        except RuntimeError as error:
-            raise WeightsError(f"these weights do not fit the run's settings: {error}") from None
-        self._transform = build_transform(cfg.data, train=False)
+        self.classes, self.threshold = schema.classes, threshold
+        self.network = module.network
+        self._predictions, self._tell, self._batch_size = module.predictions, tell, batch_size
         self.eval()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalise, and predict.
-
-        Parameters
-        ----------
-        images : Tensor [B, C, H, W], uint8
-            Of the size and channels in ``data``; `fedtwin.predict` brings others to them.
+    def forward(self, rows: Tensor) -> Tensor:
+        """Prepare rows, and predict.
 
         Returns
         -------
-        Tensor [B, classes], float32
-            Probabilities.
+        Tensor [B, ...], float32
+            What the metrics of the task take: probabilities, or numbers in the target's own unit.
 
         Raises
         ------
         DataError
-            Another type or shape.
+            Rows of another type or shape.
         """
-        expected = (self.data.channels, self.data.image_size, self.data.image_size)
-        if images.dtype != torch.uint8 or images.shape[1:] != expected:
-            raise DataError(
-                f"expected images of type torch.uint8 and shape [B, {', '.join(map(str, expected))}], got "
-                f"{images.dtype} and {list(images.shape)}"
-            )
-        logits: Tensor = self.network(self._transform(images))
-        return logits.float().softmax(dim=1)
+        results: Tensor = self.network(self.prepare(rows))
+        return self._predictions(results.float())
+
+    @abstractmethod
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Check a batch of rows, and make of it what the network takes."""
+
+    @abstractmethod
+    def read(self, rows: Any) -> Iterator[Row]:
+        """Whatever a user may have rows in: files, arrays.
+
+        Raises
+        ------
+        DataError
+            It cannot be read, or is of another kind.
+        """
+
+    @abstractmethod
+    def no_rows(self) -> Tensor:
+        """A batch of no rows, whose predictions say what shape those of a row have."""
+
+    def predict(self, rows: Any) -> Predictions:
+        """Predict for rows in any form that `read` takes.
+
+        Raises
+        ------
+        DataError
+        """
+        names: list[str] = []
+        with torch.inference_mode():
+            parts: list[Tensor] = []
+            for batch in _batches(self.read(rows), size=self._batch_size):
+                names += [name for name, _ in batch]
+                parts.append(self(torch.from_numpy(np.stack([row for _, row in batch]))))
+            parts = parts or [self(self.no_rows())]
+        return self._tell(tuple(names), torch.cat(parts).numpy())
+
+
+def _batches(rows: Iterable[Row], *, size: int) -> Iterator[list[Row]]:
+    rest = iter(rows)
+    while batch := list(islice(rest, size)):
+        yield batch
