@@ -40,14 +40,14 @@ class ImageLearner:
         DataError
         """
         return load_images(
-            self.cfg.data, cache_dir=cache, read_targets=self.read_targets, progress=progress, sides=sides
+            self.cfg.images, cache_dir=cache, read_targets=self.read_targets, progress=progress, sides=sides
         )
 
     def datamodule(self, data: ImageData, rows: Ints | None, fit: FitContext) -> ImageDataModule:
         """The batches of all rows, or of a client's."""
         return ImageDataModule(
             data,
-            cfg=self.cfg.data,
+            cfg=self.cfg.images,
             seed=self.cfg.seed,
             indices=rows,
             partition_id=fit.partition_id,
