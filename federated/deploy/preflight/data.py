@@ -11,7 +11,7 @@ from federated.deploy.preflight.finding import Finding
 from federated.kit.site_data import source_of
 from federated.kit.site_file import KitFacts, SiteFile
 from shared.config.compose import compose
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.sources.metadata_csv import MetadataSource, image_name
 from shared.data.sources.open import open_source
 from shared.data.sources.table import annotate
@@ -84,7 +84,7 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _labels(cfg: DataConfig, cache_dir: Path, learner: ImageLearner) -> Finding:
+def _labels(cfg: ImageDataConfig, cache_dir: Path, learner: ImageLearner) -> Finding:
     source = open_source(cfg, cache_dir=cache_dir)
     table = source.table()
     notes = annotate(table, naming=source.naming, classes=cfg.classes, read_targets=learner.read_targets)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.images.augment import build_transform
 from shared.data.images.dataset import ImageData
@@ -24,7 +24,7 @@ class ImageDataModule(ArrayDataModule):
 
     data: ImageData
 
-    def __init__(self, data: ImageData, *, cfg: DataConfig, seed: int, **more: Any) -> None:
+    def __init__(self, data: ImageData, *, cfg: ImageDataConfig, seed: int, **more: Any) -> None:
         sizes = {"batch_size": cfg.batch_size, "eval_batch_size": cfg.eval_batch_size}
         super().__init__(data, seed=seed, **sizes, **more)
         self.train_transform = build_transform(cfg, train=True)

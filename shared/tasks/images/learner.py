@@ -33,14 +33,14 @@ class ImageLearner(ModuleLearner):
         DataError
         """
         return load_images(
-            self.cfg.data, cache_dir=cache, read_targets=self.read_targets, progress=progress, sides=sides
+            self.cfg.images, cache_dir=cache, read_targets=self.read_targets, progress=progress, sides=sides
         )
 
     def datamodule(self, data: ImageData, rows: Ints | None, fit: FitContext) -> ImageDataModule:
         """The batches of all rows, or of a client's."""
         return ImageDataModule(
             data,
-            cfg=self.cfg.data,
+            cfg=self.cfg.images,
             seed=self.cfg.seed,
             indices=rows,
             partition_id=fit.partition_id,
@@ -59,7 +59,7 @@ class ImageLearner(ModuleLearner):
     def trained_model(self, module: TaskModule, schema: Schema, *, threshold: float) -> ImageModel:
         """The model of a run, for images from anywhere."""
         tell = partial(self.tell, schema=schema, threshold=threshold)
-        return ImageModel(module, data=self.cfg.data, schema=schema, tell=tell, threshold=threshold)
+        return ImageModel(module, data=self.cfg.images, schema=schema, tell=tell, threshold=threshold)
 
     @abstractmethod
     def tell(

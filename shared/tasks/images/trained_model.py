@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.images.augment import build_transform
 from shared.data.images.reading import from_array, from_picture, read_path
 from shared.data.schema import Schema
@@ -24,12 +24,12 @@ class ImageModel(TrainedModel):
 
     Attributes
     ----------
-    data : DataConfig
+    data : ImageDataConfig
         How the images were read that it was trained on; those to predict on are read alike.
     """
 
     def __init__(
-        self, module: TaskModule, *, data: DataConfig, schema: Schema, tell: Tell, threshold: float
+        self, module: TaskModule, *, data: ImageDataConfig, schema: Schema, tell: Tell, threshold: float
     ) -> None:
         super().__init__(module, schema=schema, tell=tell, threshold=threshold, batch_size=data.eval_batch_size)
         self.data = data

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.images.dataset import ImageData
 from shared.data.sources.medmnist import fetch
 from shared.runtime.errors import ArchiveError, DataError, MetadataError, SplitError
 from tests.images import load_images
 
-Config = Callable[..., DataConfig]
+Config = Callable[..., ImageDataConfig]
 Make = Callable[..., Path]
 Dataset = Callable[..., dict[str, bytes]]
 
