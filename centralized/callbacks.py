@@ -57,7 +57,7 @@ def build_callbacks(
     ConfigError
         ``trainer.monitor`` is not defined on the available rows.
     """
-    monitor, mode = cfg.trainer.monitored(spec.monitor)
+    monitor, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
     measured = _is_measured(
         monitor,
         spec=spec,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shared.config.section import Positive, Section
 from shared.metrics.catalogue import spec_of
+from shared.metrics.spec import MetricSpec
 from shared.runtime.errors import ConfigError
 
 
@@ -71,13 +73,17 @@ class TrainerConfig(Section):
         """The threshold where none is chosen on the validation split."""
         return 0.5 if self.threshold == "val" else self.threshold
 
-    def monitored(self, default: str) -> tuple[str, Literal["min", "max"]]:
+    def monitored(
+        self, default: str, *, metrics: Sequence[MetricSpec] = ()
+    ) -> tuple[str, Literal["min", "max"]]:
         """The metric that chooses the best model, and the better direction.
 
         Parameters
         ----------
         default : str
             The task's own (`shared.tasks.base.TaskSpec.monitor`).
+        metrics : sequence of MetricSpec
+            The task's; they come before the catalogue's.
 
         Returns
         -------
@@ -86,10 +92,12 @@ class TrainerConfig(Section):
         Raises
         ------
         ConfigError
-            Neither the settings nor the catalogue of metrics know the better direction.
+            Neither the settings, the task nor the catalogue of metrics know the better direction.
         """
         monitor = self.monitor or default
-        mode = self.mode or spec_of(monitor.partition("/")[2]).mode
+        name = monitor.partition("/")[2]
+        known = next((spec for spec in metrics if spec.name == name), spec_of(name))
+        mode = self.mode or known.mode
         if mode is None:
             raise ConfigError(
                 f"trainer.monitor={monitor}: it is not known whether lower or higher is better; "

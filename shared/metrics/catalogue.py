@@ -131,6 +131,11 @@ def spec_of(name: str) -> MetricSpec:
     return _KNOWN.get(name) or MetricSpec(name, name.replace("_", " "))
 
 
+def is_known(name: str) -> bool:
+    """Whether a metric is in the catalogue."""
+    return name in _KNOWN
+
+
 def label(name: str) -> str:
     """A metric's name for readers."""
     return spec_of(name).label

@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from shared.metrics.catalogue import in_order, label
+from shared.metrics.catalogue import in_order, is_known, label
 from shared.metrics.gap import GapRow, Interval
 
 
 def headline(rows: Sequence[GapRow]) -> GapRow:
-    """The row that stands for all: the first in the catalogue's order whose gap is defined.
+    """The row that stands for all: the first whose gap is defined.
+
+    The order is the catalogue's, in which early versions did not store their rows. A task of somebody's own,
+    whose metrics the catalogue does not have, has its own.
 
     Parameters
     ----------
@@ -21,7 +24,8 @@ def headline(rows: Sequence[GapRow]) -> GapRow:
         Not empty.
     """
     by_metric = {row.metric: row for row in rows}
-    ordered = [by_metric[metric] for metric in in_order(by_metric)]
+    own = not all(map(is_known, by_metric))
+    ordered = list(rows) if own else [by_metric[metric] for metric in in_order(by_metric)]
     return next((row for row in ordered if row.verdict != "undefined"), ordered[0])
 
 

@@ -17,7 +17,8 @@ from shared.data.arrays import ArrayDataModule, Rows
 from shared.data.dataset import SIDES, Dataset, Ints
 from shared.data.schema import Schema
 from shared.data.split.split import make_splits
-from shared.runtime.errors import ConfigError, DataError
+from shared.model.weights import load_weights
+from shared.runtime.errors import ConfigError, DataError, FedtwinError
 from shared.tasks.base import FitContext
 from shared.tasks.module_learner import ModuleLearner
 from shared.tasks.predictions import NumberPredictions, Predictions
@@ -54,7 +55,7 @@ class ArrayLearner(ModuleLearner):
         DataError
         """
         if isinstance(rows, str | Path):
-            return self.read(Path(rows)).inputs
+            return self._read(Path(rows)).inputs
         try:
             found = np.asarray(rows, dtype=np.float32)
         except (TypeError, ValueError):
@@ -86,8 +87,8 @@ class ArrayLearner(ModuleLearner):
         ------
         DataError
         """
-        cfg = self.cfg.data
-        rows = self.read(Path(cfg.path) if cfg.path else None)
+        cfg = self.cfg.rows
+        rows = self._read(Path(cfg.path) if cfg.path else None)
         splits = make_splits(
             len(rows.inputs),
             strata=rows.strata,
@@ -106,8 +107,8 @@ class ArrayLearner(ModuleLearner):
         """The batches of all rows, or of a client's."""
         return ArrayDataModule(
             data,
-            batch_size=self.cfg.data.batch_size,
-            eval_batch_size=self.cfg.data.eval_batch_size,
+            batch_size=self.cfg.rows.batch_size,
+            eval_batch_size=self.cfg.rows.eval_batch_size,
             seed=self.cfg.seed,
             indices=rows,
             partition_id=fit.partition_id,
@@ -116,10 +117,30 @@ class ArrayLearner(ModuleLearner):
         )
 
     def module(self, schema: Schema, fit: FitContext) -> TaskModule:
-        """A new module with its initial weights, which depend on ``cfg.seed`` alone."""
+        """A new module; its initial weights depend on ``cfg.seed`` alone, or are those of ``model.weights``.
+
+        Raises
+        ------
+        WeightsError
+            ``model.weights`` cannot be loaded.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.cfg.seed)
-            return self.build(schema, fit)
+            module = self.build(schema, fit)
+        if self.cfg.model.weights:
+            load_weights(module.network, self.cfg.model.weights)
+        return module
+
+    def _read(self, path: Path | None) -> Rows:
+        try:
+            return self.read(path)
+        except FedtwinError:
+            raise
+        except Exception as error:  # code of the user's own may raise anything
+            raise DataError(
+                f"{path or 'the data'} cannot be read by {type(self).__qualname__}: {type(error).__name__}: "
+                f"{error}"
+            ) from error
 
     def trained_model(self, module: TaskModule, schema: Schema, *, threshold: float) -> ArrayModel:
         """The model of a run, for rows from anywhere."""
@@ -136,7 +157,7 @@ class ArrayModel(TrainedModel):
     """
 
     def __init__(self, module: TaskModule, *, schema: Schema, learner: ArrayLearner) -> None:
-        size = learner.cfg.data.eval_batch_size
+        size = learner.cfg.rows.eval_batch_size
         super().__init__(module, schema=schema, tell=learner.tell, batch_size=size)
         self._inputs = partial(learner.inputs, schema=schema)
         self._columns = len(schema.inputs)

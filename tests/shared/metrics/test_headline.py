@@ -58,6 +58,8 @@ def test_sentence_says_below_above_or_not_clear() -> None:
 
 def test_the_headline_is_the_first_of_the_catalogue_that_is_defined() -> None:
     loss, accuracy = row("loss", 0.2, 0.3, (-0.2, -0.1), better="lower"), row("accuracy", 0.9, 0.8, (0.05, 0.2))
+    own = row("deviance", 1.1, 1.2, (-0.2, -0.1), better="lower")
+    assert headline([own, loss]) == own, "a task's own metrics have its own order"
     auroc, undefined = row("auroc", 0.9, 0.8, (0.05, 0.2)), row("auroc", NAN, NAN, (NAN, NAN))
     assert headline([loss, accuracy, auroc]) is auroc
     assert headline([loss, accuracy, undefined]) is accuracy
