@@ -48,8 +48,9 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
     from fedtwin.checkpoints import find_model, load_weights
     from shared.config.stored import read_snapshot
     from shared.runtime.errors import ConfigError
-    from shared.tasks.base import FitContext, PredictingLearner
+    from shared.tasks.base import FitContext
     from shared.tasks.task import learner_of, schema_of_run
+    from shared.tasks.trained_model import PredictingLearner
 
     find_model(run)
     # Weights that a training started from are behind it, and their file may be gone.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.metrics.judge import Judge
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from shared.data.schema import Schema
     from shared.metrics.outputs import Outputs
     from shared.tasks.panels import Panel
-    from shared.tasks.trained_model import TrainedModel
 
     Ints = NDArray[np.int64]
 
@@ -184,28 +183,6 @@ class Learner(Protocol):
 
     def predict(self, module: Any, datamodule: Any, stage: str) -> Outputs:
         """Evaluate a module on a stage, never augmented; its mode and device are restored after."""
-        ...
-
-
-@runtime_checkable
-class PredictingLearner(Learner, Protocol):
-    """A learner whose models can predict for rows that no run has seen (`fedtwin.predict`)."""
-
-    def trained_model(self, module: Any, schema: Schema, *, threshold: float) -> TrainedModel:
-        """The model of a run, with its preprocessing.
-
-        Parameters
-        ----------
-        module : LightningModule
-            From `module`, with the weights of the run.
-        threshold : float
-            That the run was tested at.
-
-        Raises
-        ------
-        TrackingError
-            The run lacks something that the model needs.
-        """
         ...
 
 

@@ -1,11 +1,11 @@
-"""`TrainedModel`: the network of a run with its preprocessing, as a plain module that predicts."""
+"""`TrainedModel`: a run's network with its preprocessing, as a module; `PredictingLearner` makes it."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.data.schema import Schema
+from shared.tasks.base import Learner
 from shared.tasks.predictions import Predictions
 from shared.tasks.task_module import TaskModule
 
@@ -100,6 +101,28 @@ class TrainedModel(nn.Module):
                 parts.append(self(torch.from_numpy(np.stack([row for _, row in batch]))))
             parts = parts or [self(self.no_rows())]
         return self._tell(tuple(names), torch.cat(parts).numpy())
+
+
+@runtime_checkable
+class PredictingLearner(Learner, Protocol):
+    """A learner whose models can predict for rows that no run has seen (`fedtwin.predict`)."""
+
+    def trained_model(self, module: Any, schema: Schema, *, threshold: float) -> TrainedModel:
+        """The model of a run, with its preprocessing.
+
+        Parameters
+        ----------
+        module : LightningModule
+            From `module`, with the weights of the run.
+        threshold : float
+            That the run was tested at.
+
+        Raises
+        ------
+        TrackingError
+            The run lacks something that the model needs.
+        """
+        ...
 
 
 def _batches(rows: Iterable[Row], *, size: int) -> Iterator[list[Row]]:
