@@ -197,6 +197,7 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
     expected = _told(cfg.task.name, tested, data.schema.classes)
     pd.testing.assert_frame_equal(frame.reset_index(drop=True), expected, check_dtype=False, rtol=1e-5)
 
+    monkeypatch.setenv("FEDTWIN_HOME", str(home.root))
     monkeypatch.setattr(sys, "argv", ["fedtwin", "predict", str(run_id), str(cfg.data.path), "--format", "csv"])
     capsys.readouterr()
     main()
