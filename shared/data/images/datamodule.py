@@ -25,8 +25,9 @@ class ImageDataModule(ArrayDataModule):
     data: ImageData
 
     def __init__(self, data: ImageData, *, cfg: ImageDataConfig, seed: int, **more: Any) -> None:
-        sizes = {"batch_size": cfg.batch_size, "eval_batch_size": cfg.eval_batch_size}
-        super().__init__(data, seed=seed, **sizes, **more)
+        super().__init__(
+            data, batch_size=cfg.batch_size, eval_batch_size=cfg.eval_batch_size, seed=seed, **more
+        )
         self.train_transform = build_transform(cfg, train=True)
         self.eval_transform = build_transform(cfg, train=False)
 

@@ -52,4 +52,4 @@ class ClassPredictions(Predictions):
     def _numbers(self) -> npt.NDArray[np.intp]:
         if len(self.classes) == 2:
             return (self.probabilities[:, 1] > self.threshold).astype(np.intp)
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.intp)
