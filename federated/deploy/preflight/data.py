@@ -63,7 +63,7 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
     learner = learner_of(cfg)
     assert isinstance(learner, ImageLearner)
     try:
-        findings = [_labels(cfg.data, cache_dir, learner)]
+        findings = [_labels(cfg.images, cache_dir, learner)]
         if decode:
             data = learner.dataset(cache=cache_dir, progress=True, sides=("train", "val"))
             findings.append(Finding("images", "ok", f"all {len(data)} images were read"))

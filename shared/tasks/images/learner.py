@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from shared.config.config import Config
@@ -67,6 +68,10 @@ class ImageLearner:
         """The same module, made ready for the next fit."""
         module.begin_fit(fit)
         return module
+
+    def callbacks(self, fit: FitContext) -> Sequence[Callback]:
+        """The module needs none."""
+        return ()
 
     def network(self, module: TaskModule) -> nn.Module:
         """The part whose weights are the model."""
