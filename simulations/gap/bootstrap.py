@@ -48,8 +48,8 @@ def compare_gap(
     pairs: S - 1 draws make the variance of their mean unbiased, S draws would make it too small. Few seeds
     stay few: below about five, their share of the interval is a rough guess.
 
-    A metric that is one number a run (``MetricSpec.per_run``) has Student's interval of its mean over the seeds,
-    the gap that of the paired differences; with one seed it has none.
+    A metric that is one number a run (``MetricSpec.per_run``) has Student's interval of its mean over the
+    seeds, the gap that of the paired differences; with one seed it has none.
 
     Intervals are percentiles of the resampled values: they need no formula for any of the metrics, keep to
     the metric's range, and need no symmetry. The calibration error is the exception. Small bins make it too

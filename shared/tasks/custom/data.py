@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import numpy.typing as npt
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.utils.data import ConcatDataset
 
 from shared.config.data import CustomDataConfig
@@ -79,8 +81,7 @@ def read_data(
             "data._target_ must name your LightningDataModule, or your function (docs/extending.md)"
         )
     source = load_object(cfg.target, may_run=may_run)
-    # What is drawn while the data is split must be drawn alike in every process.
-    with seeded(cfg.split_seed), _named(cfg.target):
+    with _named(cfg.target):
         if isinstance(source, type) and issubclass(source, L.LightningDataModule):
             return _of_module(source, cfg, cache=cache, sides=sides)
         if callable(source) and not isinstance(source, type):
@@ -94,19 +95,26 @@ def read_data(
 def _of_module(
     kind: type[L.LightningDataModule], cfg: CustomDataConfig, *, cache: Path, sides: Sequence[str]
 ) -> CustomData:
-    module = kind(**cfg.arguments)
+    def call(method: Callable[..., Any], *arguments: Any) -> Any:
+        # A split that is drawn at random must come out alike in every process, and in every stage: else rows to
+        # train and rows to test could be the same.
+        with seeded(cfg.split_seed):
+            return method(*arguments)
+
+    module = call(partial(kind, **cfg.arguments))
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache, f"prepare-{cfg.target}"):
-        module.prepare_data()
+        call(module.prepare_data)
     loading = {}
     if "train" in sides or "val" in sides:
-        module.setup("fit")
-        loading["train"] = loading_of(module.train_dataloader(), name="train_dataloader")
-        if (validation := module.val_dataloader()) is not None and not _is_empty(validation):
+        call(module.setup, "fit")
+        loading["train"] = loading_of(call(module.train_dataloader), name="train_dataloader")
+        validation = call(module.val_dataloader) if is_overridden("val_dataloader", module) else None
+        if validation is not None and not _is_empty(validation):
             loading["val"] = loading_of(validation, name="val_dataloader")
     if "test" in sides:
-        module.setup("test")
-        loading["test"] = loading_of(module.test_dataloader(), name="test_dataloader")
+        call(module.setup, "test")
+        loading["test"] = loading_of(call(module.test_dataloader), name="test_dataloader")
     columns: dict[str, list[npt.NDArray[np.str_]]] = {}
     describe = getattr(module, "columns", None)
     if describe is not None:
@@ -128,7 +136,9 @@ def _of_function(
         width = len(str(num_clients - 1))
         parts: dict[str, list[Any]] = {"train": [], "val": []}
         for client in clients:
-            given = _given(function(client, 1 if own else num_clients, **cfg.arguments), needed="train")
+            with seeded(cfg.split_seed):
+                result = function(client, 1 if own else num_clients, **cfg.arguments)
+            given = _given(result, needed="train")
             for side, datasets in parts.items():
                 if given.get(side) is not None:
                     datasets.append(given[side])
@@ -137,7 +147,9 @@ def _of_function(
             if datasets:
                 loading[side] = _loading(ConcatDataset(datasets), cfg, side=side)
     if "test" in sides:
-        given = _given(function(None, num_clients, **cfg.arguments), needed="test")
+        with seeded(cfg.split_seed):
+            result = function(None, num_clients, **cfg.arguments)
+        given = _given(result, needed="test")
         loading["test"] = _loading(given["test"], cfg, side="test")
         owners["test"] = [""] * len(given["test"])
     columns = {CLIENT: [np.array(owners[side], dtype=np.str_) for side in SIDES if side in owners]}

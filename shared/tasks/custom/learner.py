@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,6 @@ from shared.tasks.custom.datamodule import CustomDataModule
 from shared.tasks.custom.outputs import STEPS, check_logged, outputs_of
 from shared.tasks.custom.seeding import SeedEpochs, seeded
 from shared.tasks.custom.spec import CustomSpec
-from shared.tasks.custom.task import Custom
 from shared.tasks.optimizer import configure_optimizer
 from shared.training.collector import logged_values
 from shared.training.trainer import build_trainer, quiet_lightning
@@ -41,17 +40,18 @@ from shared.training.trainer import build_trainer, quiet_lightning
 class CustomLearner:
     """Trains a LightningModule of the user's by Lightning's Trainer."""
 
-    def __init__(self, task: Custom, cfg: Config) -> None:
+    def __init__(self, cfg: Config, *, spec: CustomSpec, may_run: Collection[str]) -> None:
         if not isinstance(cfg.data, CustomDataConfig) or not isinstance(cfg.model, CustomModelConfig):
             raise ConfigError(
                 f"task=custom needs data=custom and model=custom, got data.source={cfg.data.source} and "
                 f"model.name={cfg.model.name}"
             )
-        self.task, self.cfg, self.data, self.model = task, cfg, cfg.data, cfg.model
+        self.cfg, self.declared, self.may_run = cfg, spec, may_run
+        self.data, self.model = cfg.data, cfg.model
 
     def spec(self, schema: Schema) -> CustomSpec:
         """What is measured and told."""
-        return self.task.spec(schema)
+        return self.declared
 
     def dataset(self, *, cache: Path, sides: Sequence[str] = SIDES, progress: bool = False) -> CustomData:
         """The user's rows.
@@ -65,7 +65,7 @@ class CustomLearner:
             num_clients=self.cfg.federation.num_clients,
             cache=cache,
             sides=sides,
-            may_run=self.task.may_run,
+            may_run=self.may_run,
         )
 
     def datamodule(self, data: CustomData, rows: Ints | None, fit: FitContext) -> CustomDataModule:
@@ -84,7 +84,7 @@ class CustomLearner:
         if self.model.target is None:
             raise ConfigError("model._target_ must name your LightningModule (docs/extending.md)")
         quiet_lightning()
-        kind = load_component(self.model.target, kind=L.LightningModule, may_run=self.task.may_run)
+        kind = load_component(self.model.target, kind=L.LightningModule, may_run=self.may_run)
         try:
             with seeded(self.cfg.seed):
                 module = kind(**self.model.arguments)
@@ -113,7 +113,7 @@ class CustomLearner:
 
     def callbacks(self, fit: FitContext) -> list[Callback]:
         """What makes a fit part of a whole training."""
-        spec = self.task.spec(Schema())
+        spec = self.declared
         metrics = DeclaredMetrics(spec, monitor=self.cfg.trainer.monitor or spec.monitor)
         return [PlaceInTraining(fit), SeedEpochs(self.cfg.seed, fit), metrics]
 
@@ -129,7 +129,7 @@ class CustomLearner:
         ConfigError
             It does not log a declared metric, or its ``predict_step`` gives no outputs and targets.
         """
-        count, spec = datamodule.num_examples(stage), self.task.spec(Schema())
+        count, spec = datamodule.num_examples(stage), self.declared
         nothing = np.zeros((count, 0), dtype=np.float32)
         if not count:
             return Outputs(nothing, nothing)
@@ -155,7 +155,7 @@ class CustomLearner:
 
     def _check_methods(self, module: L.LightningModule) -> None:
         needed = dict(STEPS)
-        if self.task.spec(Schema()).functions.targets:
+        if self.declared.functions.targets:
             needed["predict"] = "predict_step"
         if missing := [method for method in needed.values() if not is_overridden(method, module)]:
             raise ConfigError(
