@@ -28,7 +28,7 @@ def judge_round(
     aggregates : mapping of str to mapping
         The clients' aggregates: stage to name to value.
     monitor, metrics
-        Of the task, see `TrainerConfig.monitored`.
+        The task's own, see `TrainerConfig.monitored`.
 
     Returns
     -------

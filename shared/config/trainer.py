@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -74,7 +74,7 @@ class TrainerConfig(Section):
         return 0.5 if self.threshold == "val" else self.threshold
 
     def monitored(
-        self, default: str, *, metrics: Sequence[MetricSpec] = ()
+        self, default: str, *, metrics: Iterable[MetricSpec] = ()
     ) -> tuple[str, Literal["min", "max"]]:
         """The metric that chooses the best model, and the better direction.
 
@@ -82,8 +82,8 @@ class TrainerConfig(Section):
         ----------
         default : str
             The task's own (`shared.tasks.base.TaskSpec.monitor`).
-        metrics : sequence of MetricSpec
-            The task's; they come before the catalogue's.
+        metrics : iterable of MetricSpec
+            The task's; what it does not know, the catalogue may.
 
         Returns
         -------
@@ -92,12 +92,12 @@ class TrainerConfig(Section):
         Raises
         ------
         ConfigError
-            Neither the settings, the task nor the catalogue of metrics know the better direction.
+            Neither the settings nor the catalogue of metrics know the better direction.
         """
         monitor = self.monitor or default
         name = monitor.partition("/")[2]
-        known = next((spec for spec in metrics if spec.name == name), spec_of(name))
-        mode = self.mode or known.mode
+        spec = next((spec for spec in metrics if spec.name == name), None) or spec_of(name)
+        mode = self.mode or spec.mode
         if mode is None:
             raise ConfigError(
                 f"trainer.monitor={monitor}: it is not known whether lower or higher is better; "

@@ -15,8 +15,8 @@ from shared.metrics.gap import GapRow, Interval
 def headline(rows: Sequence[GapRow]) -> GapRow:
     """The row that stands for all: the first whose gap is defined.
 
-    The order is the catalogue's, in which early versions did not store their rows. A task of somebody's own,
-    whose metrics the catalogue does not have, has its own.
+    The order is the catalogue's, since early versions stored their rows in another one. A task of somebody's own,
+    whose metrics the catalogue does not have, has its own order.
 
     Parameters
     ----------
@@ -42,6 +42,12 @@ def summary_sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
     clients = "1 client" if num_clients == 1 else f"{num_clients} clients"
     start = f"Federated training with {clients} reaches {label(row.metric)} {federated}"
     match row.verdict:
+        case "undefined" if not math.isnan(row.gap.value):
+            gap = format_value(row.gap.value, signed=True)
+            return (
+                f"{start}; pooled training reaches {pooled}. The gap {gap} has no interval: this metric is one "
+                f"number a run, and only several seeds say how sure it is (compare.seeds=[1,2,3])."
+            )
         case "undefined":
             return f"{start}; its gap to pooled training ({pooled}) is not defined."
         case "equal":

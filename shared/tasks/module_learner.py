@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from shared.config.config import Config
@@ -29,6 +32,10 @@ class ModuleLearner:
         """The same module, made ready for the next fit."""
         module.begin_fit(fit)
         return module
+
+    def callbacks(self, fit: FitContext) -> Sequence[Callback]:
+        """The module needs none."""
+        return ()
 
     def network(self, module: TaskModule) -> nn.Module:
         """The part whose weights are the model."""

@@ -79,6 +79,10 @@ class Functions:
             )
         return found
 
+    def mean(self, name: str, outputs: Outputs) -> float:
+        """A metric of all rows; NaN where it is not defined."""
+        return float(self.weighted(name, outputs, np.ones((1, len(outputs))))[0])
+
     def weighted(self, name: str, outputs: Outputs, weights: Floats) -> Floats:
         """A metric under many weightings of the rows.
 
@@ -96,7 +100,9 @@ class Functions:
             defined = ~np.isnan(values)
             counted = weights[:, defined].sum(axis=1)
             total = weights[:, defined] @ values[defined]
-            return np.divide(total, counted, out=np.full(len(weights), np.nan), where=counted > 0)
+            means = np.full(len(weights), np.nan)
+            np.divide(total, counted, out=means, where=counted > 0)
+            return means
         if (weights == 1).all():
             return np.full(len(weights), float(values))
         rows = np.arange(len(outputs))

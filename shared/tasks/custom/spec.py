@@ -39,6 +39,7 @@ class CustomSpec:
     def __init__(self, metrics: tuple[MetricSpec, ...], *, functions: Functions, monitor: str | None) -> None:
         self.metrics, self.functions = metrics, functions
         self.names = tuple(spec.name for spec in metrics)
+        self.logged = tuple(name for name in self.names if name not in functions.targets)
         self.client_metric = self.names[0]
         self.monitor = monitor or f"val/{self.names[0]}"
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from shared.data.schema import Schema
 from shared.tasks.custom.metrics import Functions, MetricConfig
 from shared.tasks.custom.spec import CustomSpec
 from shared.tasks.task import Task
 
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
-    from shared.data.schema import Schema
     from shared.tasks.base import Learner
 
 
@@ -51,4 +51,4 @@ class Custom(Task):
         """What trains it."""
         from shared.tasks.custom.learner import CustomLearner  # imports torch
 
-        return CustomLearner(self, cfg)
+        return CustomLearner(cfg, spec=self.spec(Schema()), may_run=self.may_run)

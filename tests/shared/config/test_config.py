@@ -112,7 +112,7 @@ def test_a_model_and_data_of_ones_own():
         {"path": str(Path.cwd() / "somewhere"), "size": 3},
     )
     assert set(cfg.targets) == {"mine.Net", "mine.Data", cfg.task.target, cfg.strategy.target}
-    assert read_snapshot(cfg.snapshot()) == cfg
+    assert read_snapshot(cfg.snapshot()).snapshot() == cfg.snapshot()
     assert compose([*CUSTOM, "partition=quantity"]).partition.name == "quantity"
     with pytest.raises(ConfigError, match=r"task=image_classification needs images, got data.source=custom"):
         _ = compose(["data=custom", "data._target_=mine.Data"]).images
