@@ -15,8 +15,8 @@ from shared.metrics.gap import GapRow, Interval
 def headline(rows: Sequence[GapRow]) -> GapRow:
     """The row that stands for all: the first whose gap is defined.
 
-    The order is the catalogue's, since early versions stored their rows in another one. A task of somebody's own,
-    whose metrics the catalogue does not have, has its own order.
+    The order is the catalogue's, since early versions stored their rows in another one. A task of somebody's
+    own, whose metrics the catalogue does not have, has its own order.
 
     Parameters
     ----------
