@@ -142,8 +142,8 @@ def _of_function(
         own = cfg.path is not None and "test" not in sides  # a site, which has its own data only
         if not own and not natural:
             raise ConfigError(
-                f"data._target_={cfg.target} gives each client rows of its own, which another partition would mix; "
-                f"set partition=natural partition.column={CLIENT}"
+                f"data._target_={cfg.target} gives each client rows of its own, which another partition would "
+                f"mix; set partition=natural partition.column={CLIENT}"
             )
         clients = [0] if own else range(num_clients)
         width = len(str(num_clients - 1))
