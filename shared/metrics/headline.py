@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from shared.metrics.catalogue import in_order, is_known, label
+from shared.metrics.catalogue import in_order, is_known
 from shared.metrics.gap import GapRow, Interval
 
 
@@ -40,7 +40,7 @@ def summary_sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
     row = headline(rows)
     federated, pooled = format_value(row.federated.value), format_value(row.pooled.value)
     clients = "1 client" if num_clients == 1 else f"{num_clients} clients"
-    start = f"Federated training with {clients} reaches {label(row.metric)} {federated}"
+    start = f"Federated training with {clients} reaches {row.title} {federated}"
     match row.verdict:
         case "undefined" if not math.isnan(row.gap.value):
             gap = format_value(row.gap.value, signed=True)

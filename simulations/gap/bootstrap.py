@@ -143,6 +143,7 @@ def compare_gap(
                 better=spec.better,
                 confidence=confidence,
                 undefined=int(np.isnan(difference).sum()),
+                label=spec.label,
             )
         )
     return result

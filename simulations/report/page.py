@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from shared.metrics.catalogue import label, spec_of
+from shared.metrics.catalogue import spec_of
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import summary_sentence
 from simulations.report.html import figure_html, gap_html, table_html
@@ -207,7 +207,7 @@ def _method(report: Report) -> str:
         if seeds > 1
         else " With one seed, the intervals do not cover variation between seeds."
     )
-    left_out = [f"{label(row.metric)} {row.undefined:,}" for row in report.rows if row.undefined]
+    left_out = [f"{row.title} {row.undefined:,}" for row in report.rows if row.undefined]
     missing = (
         f"<p>Resamples dropped because a class was missing: {escape(', '.join(left_out))}.</p>"
         if left_out

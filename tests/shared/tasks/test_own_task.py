@@ -63,7 +63,7 @@ def home(folder: Path) -> Path:
     """Where a comparison of the example was stored that ran as the docs say."""
     done = fedtwin(folder, "compare", "--config-dir", "conf", "task=visits", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "reaches deviance" in done.stdout
+    assert "reaches Poisson deviance" in done.stdout
     return folder / "home"
 
 
@@ -77,6 +77,7 @@ def test_the_twins_are_compared_with_an_interval(home: Path) -> None:
     assert first.pooled.value == pytest.approx(pooled.summary["test"]["deviance"])
     assert [client.num_examples for client in clients] == [66, 62, 67]  # by ward
     assert pooled.summary["monitor"] == federated.summary["monitor"] == {"key": "val/deviance", "mode": "min"}
+    assert set(pooled.summary["best"]) == set(federated.summary["best"]) == {"deviance", "loss"}
 
 
 @pytest.mark.parametrize("run_id", [2, 3])
