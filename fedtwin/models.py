@@ -8,11 +8,13 @@ from fedtwin.places import Place
 from fedtwin.records import Run, load_run
 
 if TYPE_CHECKING:
+    from lightning import LightningModule
+
     from shared.tasks.predictions import Predictions
     from shared.tasks.trained_model import TrainedModel
 
 
-def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
+def load_model(run: int | Run, *, store: Place = None) -> TrainedModel | LightningModule:
     """The model that a run chose, with its preprocessing, on the CPU and in evaluation mode.
 
     Parameters
@@ -24,16 +26,17 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
 
     Returns
     -------
-    TrainedModel
+    TrainedModel or LightningModule
         A ``torch.nn.Module``. Of the tasks on images: uint8 images [B, C, H, W] in, probabilities [B, classes]
         or [B, labels] out (``classes`` names the columns), or numbers [B, 1]. Its ``network`` gives logits.
+        Of ``task=custom``, and of a task whose learner has no ``trained_model``: the module itself.
 
     Raises
     ------
     TrackingError
         There is no such run, it is a comparison, or it has no model.
     ConfigError
-        Its task is of somebody's own, and may not run here, or offers no models for new rows.
+        Its task is of somebody's own, and may not run here.
     FedtwinError
         Its checkpoint is missing or damaged.
 
@@ -47,7 +50,6 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
 
     from fedtwin.checkpoints import find_model, load_weights
     from shared.config.stored import read_snapshot
-    from shared.runtime.errors import ConfigError
     from shared.tasks.base import FitContext
     from shared.tasks.task import learner_of, schema_of_run
     from shared.tasks.trained_model import PredictingLearner
@@ -56,13 +58,10 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
     # Weights that a training started from are behind it, and their file may be gone.
     cfg = read_snapshot(run.config).replace("model", weights=None).replace("trainer", compile=False)
     learner, schema, summary = learner_of(cfg), schema_of_run(run.row), run.row.summary
-    if not isinstance(learner, PredictingLearner):
-        raise ConfigError(
-            f"task={cfg.task.name} of run {run.id} has no models for new rows: its learner "
-            f"{type(learner).__qualname__} needs a method trained_model (docs/extending.md)"
-        )
     module = learner.module(schema, FitContext(agreed=summary.get("agreed") or {}))
     load_weights(run, module, learner=learner)
+    if not isinstance(learner, PredictingLearner):
+        return module.eval()
     threshold = summary.get("threshold", cfg.trainer.fixed_threshold)
     return learner.trained_model(module, schema, threshold=threshold)
 
@@ -91,6 +90,8 @@ def predict(run: int | Run | TrainedModel, rows: Any, *, store: Place = None) ->
     ------
     DataError
         A row cannot be read (all such are named), or is of another kind.
+    ConfigError
+        The task reads rows by code of its own alone.
     FedtwinError
         As for `load_model`.
 
@@ -98,7 +99,13 @@ def predict(run: int | Run | TrainedModel, rows: Any, *, store: Place = None) ->
     --------
     >>> fedtwin.predict(3, "new_xrays/").frame()
     """
+    from shared.runtime.errors import ConfigError
     from shared.tasks.trained_model import TrainedModel
 
     model = run if isinstance(run, TrainedModel) else load_model(run, store=store)
+    if not isinstance(model, TrainedModel):
+        raise ConfigError(
+            f"how rows become the inputs of {type(model).__name__}, only its own code knows: call "
+            f"fedtwin.load_model(run)(inputs), or give its task's learner a trained_model (docs/extending.md)"
+        )
     return model.predict(rows)

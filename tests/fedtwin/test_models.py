@@ -8,6 +8,7 @@ import json
 import sys
 import zipfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.runtime.errors import ConfigError, DataError, ImageDecodeError, TrackingError
 from shared.tasks.base import FitContext
 from shared.tasks.image_classification.predictions import ClassPredictions
+from shared.tasks.image_classification.task import ImageClassification
 from shared.tasks.image_multilabel.predictions import LabelPredictions
-from shared.tasks.task import Task, learner_of
+from shared.tasks.task import learner_of
 
 
 @pytest.fixture(scope="session")
@@ -138,20 +140,25 @@ def test_several_labels_are_written_as_they_were_read():
     assert list(done.frame()["prediction"]) == ["Mass|Nodule", "Nodule", "No Finding"]
 
 
-class Unpredicting(Task):
+class Unpredicting(ImageClassification):
     """A task of the user's own, whose learner only trains."""
 
     def learner(self, cfg):
-        return object()
+        learner = super().learner(cfg)
+        return SimpleNamespace(module=learner.module, network=learner.network)
 
 
-def test_a_task_that_offers_no_models(comparison, monkeypatch):
+def test_of_a_task_that_reads_no_new_rows_the_module_is_there(comparison, monkeypatch):
     monkeypatch.setenv("FEDTWIN_MAY_RUN", __name__)
     run = comparison.pooled[0]
     own = {"_target_": f"{__name__}.Unpredicting", "name": "own"}
-    row = replace(run.row, config={**run.config, "task": own})
-    with pytest.raises(ConfigError, match=r"task=own of run \d+ has no models for new rows: .* trained_model"):
-        fedtwin.load_model(replace(run, row=row))
+    unpredicting = replace(run, row=replace(run.row, config={**run.config, "task": own}))
+    module = fedtwin.load_model(unpredicting)
+    assert not module.training
+    mine, ours = module.network.state_dict(), fedtwin.load_model(run).network.state_dict()
+    assert all(mine[key].equal(value) for key, value in ours.items())
+    with pytest.raises(ConfigError, match=r"only its own code knows: call fedtwin.load_model\(run\)\(inputs\)"):
+        fedtwin.predict(unpredicting, "images")
 
 
 def test_a_regression_that_kept_no_span(settings):
