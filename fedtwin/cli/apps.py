@@ -84,12 +84,12 @@ def partition(cfg: Config) -> None:
 def _train(cfg: Config, mode: Literal["centralized", "federated"]) -> None:
     from rich.console import Console
 
+    from fedtwin.cli.run_page import run_page
     from shared.runtime.home import open_home
-    from shared.tracking.show import run_view
     from shared.tracking.store import Store
     from simulations.execute import execute
 
     home = open_home(cfg.tracking)
     with Store(home.database_url) as store:
         run_id = execute(cfg, mode, store=store, home=home)
-        Console().print(run_view(store, run_id))
+        Console().print(run_page(store, run_id))
