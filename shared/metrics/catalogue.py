@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from shared.metrics.spec import MODES, Better, MetricSpec, Mode
 
+LOSS = "loss"  # what every task has
+
 _SHARE = (0.0, 1.0)
 _UP = (0.0, float("inf"))
 
@@ -159,14 +161,12 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (_PLACES.get(name, len(_PLACES)), name))
 
 
-def client_metric() -> str:
-    """The metric by which clients are compared: the first that is a share of the examples."""
-    return next(spec.name for spec in CLASSIFICATION if spec.proportion)
-
-
-def progress_metrics() -> tuple[str, ...]:
-    """The metrics that a line of progress shows."""
-    return ("loss", client_metric())
+def progress_metrics(names: Iterable[str]) -> list[str]:
+    """What a line of progress shows of the metrics that were measured: the loss, and one that is easily read."""
+    measured = [name for name in in_order(names) if spec_of(name).source == "outputs"]
+    others = [name for name in measured if name != LOSS]
+    shares = [name for name in others if spec_of(name).proportion]
+    return [name for name in measured if name == LOSS] + (shares or others)[:1]
 
 
 def default_monitor(num_classes: int) -> str:
@@ -175,8 +175,10 @@ def default_monitor(num_classes: int) -> str:
     Parameters
     ----------
     num_classes : int
-        0 where it is not known.
+        0 where it is not known yet, or where there are none.
     """
+    if not num_classes:
+        return f"val/{LOSS}"
     return "val/recall" if num_classes == 2 else "val/accuracy"
 
 

@@ -106,12 +106,23 @@ def test_a_comparison_stands_for_its_runs(store):
     assert comparison_members(store, alone)["parent"] is None
 
 
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [(("loss", "r2", "mae", "seconds"), "mae"), (("loss", "label_accuracy", "f1"), "loss"), (("dice",), "dice")],
+)
+def test_the_headline_is_one_that_the_runs_of_a_task_have(store, names, chosen):
+    pooled, federated = new_run(store), new_run(store, training_mode="federated")
+    store.metrics.add(pooled.id, [point(0.5, name=name, epoch=1) for name in names])
+    store.metrics.add(federated.id, [point(0.5, name=name, round=1) for name in names])
+    assert compared(store, pooled, federated, metric=None)["metric"] == chosen
+
+
 def test_the_headline_is_auroc_where_all_runs_have_it(store):
     def headline(*runs, stage="val"):
         return compared(store, *runs, metric=None, stage=stage)["metric"]
 
     pooled, federated, waiting = pooled_run(store, 0.5), federated_run(store, 0.5), new_run(store)
-    assert headline(waiting) == "auroc", "the first of the catalogue"
+    assert headline(waiting) == "loss", "every task has it"
     assert headline(pooled, federated, waiting) == "accuracy"
     store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1)])
     assert headline(pooled, waiting) == "auroc"
