@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from shared.metrics.catalogue import label, spec_of
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import summary_sentence
+from shared.metrics.spec import MetricSpec
 from simulations.report.html import figure_html, gap_html, table_html
 from simulations.report.tables import DataTable, client_summary_table, flatten
 
@@ -61,6 +62,8 @@ class Report:
         Aware.
     rows : sequence of GapRow
         Not empty.
+    metrics : sequence of MetricSpec
+        Of the task, as they are explained.
     num_clients, num_test, resamples : int
         Clients, test examples, bootstrap resamples.
     runs : mapping of str to sequence of int
@@ -82,6 +85,7 @@ class Report:
     title: str
     created: datetime
     rows: Sequence[GapRow]
+    metrics: Sequence[MetricSpec]
     num_clients: int
     num_test: int
     resamples: int
@@ -209,13 +213,14 @@ def _method(report: Report) -> str:
     )
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in report.rows if row.undefined]
     missing = (
-        f"<p>Resamples dropped because a class was missing: {escape(', '.join(left_out))}.</p>"
+        f"<p>Resamples dropped because the metric is not defined on them: {escape(', '.join(left_out))}.</p>"
         if left_out
         else ""
     )
+    own = {spec.name: spec for spec in report.metrics}
     definitions = "".join(
         f"<li>{escape(spec.label)}: {escape(spec.description)}</li>"
-        for spec in (spec_of(row.metric) for row in report.rows)
+        for spec in (own.get(row.metric, spec_of(row.metric)) for row in report.rows)
         if spec.description
     )
     return (

@@ -108,7 +108,11 @@ def test_a_comparison_stands_for_its_runs(store):
 
 @pytest.mark.parametrize(
     ("names", "chosen"),
-    [(("loss", "r2", "mae", "seconds"), "mae"), (("loss", "label_accuracy", "f1"), "loss"), (("dice",), "dice")],
+    [
+        (("loss", "r2", "mae", "seconds"), "mae"),
+        (("loss", "label_accuracy", "f1"), "loss"),
+        (("dice",), "dice"),
+    ],
 )
 def test_the_headline_is_one_that_the_runs_of_a_task_have(store, names, chosen):
     pooled, federated = new_run(store), new_run(store, training_mode="federated")

@@ -268,7 +268,9 @@ class TestPage:
         script = Script(monitor={"key": "val/mae", "mode": "min"})
         for client_id, mae in ((0, 4.5), (1, 7.5)):
             values = {"mae": mae, "rmse": 8.25, "r2": -0.5, "seconds": 3.0}
-            rows = [script.row(value, client_id=client_id, round=1, name=name) for name, value in values.items()]
+            rows = [
+                script.row(value, client_id=client_id, round=1, name=name) for name, value in values.items()
+            ]
             script.say("client_metrics", round=1, client_id=client_id, stage="val", rows=rows)
         rows = [line.split() for line in script.page(width=120)]
         assert ["client", "name", "examples", "round", "val/mae", "rmse", "r2"] in rows

@@ -63,7 +63,11 @@ def test_progress_is_told_in_what_the_task_measures(measured: list[str], shown: 
 
 
 def test_before_the_data_is_read_a_run_is_watched_by_its_loss() -> None:
-    assert [catalogue.default_monitor(number) for number in (0, 2, 5)] == ["val/loss", "val/recall", "val/accuracy"]
+    assert [catalogue.default_monitor(number) for number in (0, 2, 5)] == [
+        "val/loss",
+        "val/recall",
+        "val/accuracy",
+    ]
 
 
 def test_the_json_has_everything_in_order() -> None:
