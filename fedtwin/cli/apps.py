@@ -68,12 +68,11 @@ def partition(cfg: Config) -> None:
     parts = share_out(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
     rows = [data.rows("train", part) for part in parts]
     profiles = [spec.profile(data, own) for own in rows]
-    who = {
-        "clients": [f"client-{index}" for index in range(len(parts))],
-        "sizes": [len(own) for own in rows],
-    }
-    shown = [(count_text(table), value_distribution(table)) for table in count_tables(profiles, **who)]
-    shown += [(span_text(table), value_spans(table)) for table in span_tables(profiles, **who)]
+    names, sizes = [f"client-{index}" for index in range(len(parts))], [len(own) for own in rows]
+    counts = count_tables(profiles, clients=names, sizes=sizes)
+    spans = span_tables(profiles, clients=names, sizes=sizes)
+    shown = [(count_text(table), value_distribution(table)) for table in counts]
+    shown += [(span_text(table), value_spans(table)) for table in spans]
     console = Console()
     home.results.mkdir(parents=True, exist_ok=True)
     for number, (text, figure) in enumerate(shown):

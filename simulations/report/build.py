@@ -174,12 +174,11 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
 def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
     clients = store.clients.of_run(twins.federated[0])
     profiles = [Profile.from_dict(client.profile) for client in clients]
-    who = {
-        "clients": [client.name for client in clients],
-        "sizes": [client.num_examples for client in clients],
-    }
-    drawn = [_counts(table, seed=twins.seeds[0]) for table in count_tables(profiles, **who)]
-    drawn += [_spans(table, seed=twins.seeds[0]) for table in span_tables(profiles, **who)]
+    names, sizes = [client.name for client in clients], [client.num_examples for client in clients]
+    counts = count_tables(profiles, clients=names, sizes=sizes)
+    spans = span_tables(profiles, clients=names, sizes=sizes)
+    seed = twins.seeds[0]
+    drawn = [*(_counts(table, seed=seed) for table in counts), *(_spans(table, seed=seed) for table in spans)]
     return {f"{VALUES}{number or ''}": figure for number, figure in enumerate(drawn)}
 
 
