@@ -25,7 +25,8 @@ def count_text(table: CountTable) -> Table:
     """
     counts, sizes = table.counts, table.sizes
     # Narrow enough for 10 values in 80 columns; where it does not fit, names fold and bars are cut first.
-    shown = Table(title="Training rows of each client", show_footer=True, box=box.SIMPLE_HEAD, padding=0)
+    title = f"Training rows of each client by {table.variable}"
+    shown = Table(title=Text(title), show_footer=True, box=box.SIMPLE_HEAD, padding=0)
     shown.add_column("client", footer="all", overflow="fold")
     for name, total in zip([*table.values, "total"], [*counts.sum(axis=0), sizes.sum()], strict=True):
         footer = f"{total:,}"
