@@ -41,7 +41,7 @@ class TargetColumn:
     rows : sequence of str, N
         Names of the rows, for messages.
     numbered : bool
-        Labels are numbers from 0; else they are names.
+        Labels are numbers from 0, or 0 and 1 for each of several labels (``0 1 0``); else they are names.
     classes : tuple of str, optional
         Names of the labels by number, as the source has them.
     wanted : tuple of str, optional
@@ -54,6 +54,9 @@ class TargetColumn:
     numbered: bool = False
     classes: tuple[str, ...] | None = None
     wanted: tuple[str, ...] | None = None
+
+
+SEVERAL = " "  # between the 0 and 1 of each label, where a numbered source has several labels a row
 
 
 class TargetReader(Protocol):

@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
-from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.sources.targets import SEVERAL, TargetColumn, Targets
 
 
 def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
@@ -18,6 +18,12 @@ def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
         ``values`` [N], int64. Names are those that are configured, else those that the source knows, else the
         sorted labels that occur.
     """
+    if column.numbered and (several := next((text for text in column.texts if SEVERAL in text), None)):
+        problems.append(
+            f"{column.name} has {len(several.split(SEVERAL))} labels an image, and task=image_classification "
+            f"takes one; set task=image_multilabel"
+        )
+        return Targets(np.zeros(len(column.texts), dtype=np.int64), Schema(), None)
     names = column.wanted or column.classes or tuple(sorted(set(column.texts) - {""}))
     known = tuple(map(str, range(len(names)))) if column.numbered else names
     if not column.wanted and not column.classes:
