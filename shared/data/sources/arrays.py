@@ -146,10 +146,9 @@ def _layout_problems(archive: zipfile.ZipFile, max_bytes: int) -> list[str]:
         images, labels = headers.get(f"{side}_images"), headers.get(f"{side}_labels")
         problems += _image_problems(f"{side}_images", images) if images else []
         problems += _label_problems(f"{side}_labels", labels) if labels else []
-        if labels and "train_labels" in headers and labels[0][1:] not in _same_rows(headers["train_labels"]):
-            problems.append(
-                f"{side}_labels are {list(labels[0])}, train_labels {list(headers['train_labels'][0])}"
-            )
+        first = headers.get("train_labels")
+        if labels and first and _per_image(labels) != _per_image(first):
+            problems.append(f"{side}_labels are {list(labels[0])}, train_labels {list(first[0])}")
         if images and labels and images[0][:1] != labels[0][:1]:
             problems.append(f"{side} has images {list(images[0])} but labels {list(labels[0])}")
     return problems
@@ -179,9 +178,8 @@ def _label_problems(key: str, header: Header) -> list[str]:
     return problems
 
 
-def _same_rows(header: Header) -> tuple[tuple[int, ...], ...]:
-    # Shapes of a row that mean the same: one label, as a number or as an array of one.
-    return ((), (1,)) if header[0][1:] in ((), (1,)) else (header[0][1:],)
+def _per_image(header: Header) -> int:
+    return math.prod(header[0][1:])
 
 
 def _read_header(handle: IO[bytes]) -> Header:

@@ -201,7 +201,7 @@ def test_npz_in_another_layout(load: Any, tmp_path: Path, changes: dict[str, Any
 
 
 def several(path: Path, **changes: Any) -> Path:
-    """Three labels an image, as ChestMNIST has 14: label 0 of every other image, label 1 of image 3, no label 2."""
+    """Three labels an image, where ChestMNIST has 14: 0 of every other one, 1 of image 3, 2 of none."""
     labels = np.zeros((12, 3), dtype=np.uint8)
     labels[1::2, 0] = labels[3, 1] = 1
     sides = {"train_labels": labels[:6], "val_labels": labels[6:8], "test_labels": labels[8:]}
@@ -220,7 +220,9 @@ def test_npz_of_several_labels(data_config: Config, tmp_path: Path, names: tuple
 
 @needs_medmnist
 def test_npz_of_several_labels_takes_names_from_the_package(data_config: Config, tmp_path: Path) -> None:
-    labels = {f"{side}_labels": np.eye(14, dtype=np.uint8)[:rows] for side, rows in zip(SIDES, (6, 2, 4))}
+    labels = {
+        f"{side}_labels": np.eye(14, dtype=np.uint8)[:rows] for side, rows in zip(SIDES, (6, 2, 4), strict=True)
+    }
     cfg = data_config("medmnist", several(tmp_path / "chestmnist.npz", **labels), dataset="pneumoniamnist")
     data = dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=READ_LABELS)
     assert data.schema.classes[:2] == ("atelectasis", "cardiomegaly")
