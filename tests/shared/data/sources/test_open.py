@@ -16,7 +16,6 @@ import pytest
 from sklearn.datasets import load_digits
 
 from shared.config.data import DataConfig
-from shared.data.dataset import SIDES
 from shared.data.images import dataset
 from shared.data.images.dataset import ImageData
 from shared.data.sources.medmnist import fetch
@@ -220,9 +219,8 @@ def test_npz_of_several_labels(data_config: Config, tmp_path: Path, names: tuple
 
 @needs_medmnist
 def test_npz_of_several_labels_takes_names_from_the_package(data_config: Config, tmp_path: Path) -> None:
-    labels = {
-        f"{side}_labels": np.eye(14, dtype=np.uint8)[:rows] for side, rows in zip(SIDES, (6, 2, 4), strict=True)
-    }
+    rows = {"train_labels": 6, "val_labels": 2, "test_labels": 4}
+    labels = {name: np.eye(14, dtype=np.uint8)[:count] for name, count in rows.items()}
     cfg = data_config("medmnist", several(tmp_path / "chestmnist.npz", **labels), dataset="pneumoniamnist")
     data = dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=READ_LABELS)
     assert data.schema.classes[:2] == ("atelectasis", "cardiomegaly")
