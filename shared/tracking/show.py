@@ -18,6 +18,7 @@ COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed
 HIGHLIGHTS = {
     "all": (
         "data.name",
+        "task.name",
         "model.name",
         "trainer.optimizer.name",
         "trainer.optimizer.lr",

@@ -27,6 +27,7 @@ export function evaluationSection(model, { fetchJSON }) {
     shown = kind;
     replace(sweepPlace, above);
     replace(grid, charts.map((chart) => chart.element));
+    grid.hidden = !charts.length;
   }
 
   function showRound() {
