@@ -100,7 +100,7 @@ def _cell(cell: Cell) -> str:
         return "–"
     if isinstance(cell, int):
         return f"{cell:,}"
-    return format_value(cell, digits=4) if isinstance(cell, float) else escape(cell)
+    return format_value(cell, digits=4 if abs(cell) < 10 else 2) if isinstance(cell, float) else escape(cell)
 
 
 def _interval(interval: Interval | None, *, digits: int, signed: bool = False) -> str:

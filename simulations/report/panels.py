@@ -86,7 +86,8 @@ def _label_table(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wh
 
 
 def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], where: str) -> Figures:
-    target = next(iter(panels.values())).data["target"]
+    first = next(iter(panels.values())).data
+    target = first["target"]
     fig = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = fig.subplots()
     style_axes(axes, grid="both")
@@ -106,11 +107,9 @@ def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wher
     axes.set_xlabel(f"true {plain(target)}")
     axes.set_ylabel(f"predicted {plain(target)}")
     axes.legend(loc="upper left", frameon=False, fontsize=9)
-    shown, count = (
-        len(next(iter(panels.values())).data["true"]),
-        next(iter(panels.values())).data["num_examples"],
-    )
-    set_title(fig, f"Predicted against true {plain(target)}: {shown:,} of {count:,} test rows")
+    shown, count = len(first["true"]), first["num_examples"]
+    part = f"{shown:,} of " if shown < count else ""
+    set_title(fig, f"Predicted against true {plain(target)}: {part}{count:,} test rows")
     rows: list[list[Cell]] = [
         [title, true, predicted, predicted - true]
         for title, panel in panels.items()
