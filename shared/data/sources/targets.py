@@ -11,6 +11,8 @@ import numpy.typing as npt
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
 
+SEVERAL = " "  # between the 0 and 1 of each label, where a numbered source has several labels a row
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -55,8 +57,10 @@ class TargetColumn:
     classes: tuple[str, ...] | None = None
     wanted: tuple[str, ...] | None = None
 
-
-SEVERAL = " "  # between the 0 and 1 of each label, where a numbered source has several labels a row
+    @property
+    def labels_a_row(self) -> int:
+        """More than 1 where a numbered source has several labels a row."""
+        return 1 + max((text.count(SEVERAL) for text in self.texts), default=0) if self.numbered else 1
 
 
 class TargetReader(Protocol):

@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
-from shared.data.sources.targets import SEVERAL, TargetColumn, Targets
+from shared.data.sources.targets import TargetColumn, Targets
 
 
 def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
@@ -18,10 +18,10 @@ def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
         ``values`` [N], int64. Names are those that are configured, else those that the source knows, else the
         sorted labels that occur.
     """
-    if column.numbered and (several := next((text for text in column.texts if SEVERAL in text), None)):
+    if column.labels_a_row > 1:
         problems.append(
-            f"{column.name} has {len(several.split(SEVERAL))} labels an image, and task=image_classification "
-            f"takes one; set task=image_multilabel"
+            f"there are {column.labels_a_row} labels an image, and task=image_classification takes one; set "
+            f"task=image_multilabel"
         )
         return Targets(np.zeros(len(column.texts), dtype=np.int64), Schema(), None)
     names = column.wanted or column.classes or tuple(sorted(set(column.texts) - {""}))

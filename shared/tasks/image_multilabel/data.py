@@ -26,7 +26,7 @@ def read_labels(column: TargetColumn, problems: list[str], *, separator: str, no
     Targets
         ``values`` [N, labels], float32, 0 or 1. The stratum of a row is the rarest of its labels.
     """
-    if column.numbered and any(SEVERAL in text for text in column.texts):
+    if column.labels_a_row > 1:
         return _read_indicators(column, problems, none=none)
     found = [[part.strip() for part in text.split(separator)] for text in column.texts]
     names = column.wanted or tuple(sorted({part for parts in found for part in parts} - {"", none}))

@@ -19,8 +19,11 @@ from shared.config.data import DataConfig
 from shared.data.images import dataset
 from shared.data.images.dataset import ImageData
 from shared.data.sources.medmnist import fetch
+from shared.data.sources.targets import TargetReader
 from shared.runtime.errors import ArchiveError, DataError, MetadataError, SplitError
+from shared.tasks.image_classification.data import read_classes
 from shared.tasks.image_multilabel.data import read_labels
+from shared.tasks.image_regression.data import read_numbers
 from tests.images import load_images
 
 Config = Callable[..., DataConfig]
@@ -243,9 +246,11 @@ def test_npz_of_several_labels_that_are_wrong(
         dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=READ_LABELS)
 
 
-def test_several_labels_are_not_one_class(load: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has 3 labels an image.*set task=image_multilabel"):
-        load("npz", several(tmp_path / "a.npz"))
+@pytest.mark.parametrize("read", [read_classes, read_numbers])
+def test_several_labels_are_for_one_task(data_config: Config, tmp_path: Path, read: TargetReader) -> None:
+    cfg = data_config("npz", several(tmp_path / "a.npz"))
+    with pytest.raises(DataError, match=r"there are 3 labels an image.*set task=image_multilabel"):
+        dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=read)
 
 
 def test_a_zip_of_many_files_that_is_no_npz_is_answered_briefly(load: Any, tmp_path: Path) -> None:
