@@ -66,7 +66,9 @@ def _read_indicators(column: TargetColumn, problems: list[str], *, none: str) ->
     if len(set(names)) < len(names):
         problems.append(f"data.classes names a label twice: {list(names)}")
     wrong = np.flatnonzero(((values < 0) | (values > 1)).any(axis=1))
-    problems += [f"{column.rows[row]!r} has the labels {column.texts[row]}, expected 0 and 1" for row in wrong]
+    problems += [
+        f"{column.rows[row]!r} has the labels {column.texts[row]}, expected 0 and 1" for row in wrong.tolist()
+    ]
     own = values.astype(np.float32)
     return Targets(own, Schema(classes=names), None if problems else _strata(own, names, none=none))
 
