@@ -57,7 +57,7 @@ def build_callbacks(
     ConfigError
         ``trainer.monitor`` is not defined on the available rows.
     """
-    monitor, mode = cfg.trainer.monitored(spec.monitor)
+    monitor, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
     measured = _is_measured(
         monitor,
         spec=spec,
@@ -68,7 +68,7 @@ def build_callbacks(
     callbacks: list[Callback] = [KeepSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
-    callbacks.append(MetricsCollector(sink))
+    callbacks += [KeepConfig(cfg), MetricsCollector(sink)]
     stopping = cfg.trainer.early_stopping
     if stopping.enabled and measured:
         callbacks.append(
@@ -153,6 +153,19 @@ class KeepSigterm(Callback):
         """Restore the handler after Lightning has set its own."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.handler)
+
+
+class KeepConfig(Callback):
+    """Keeps the settings in checkpoints beside the weights, for whoever resumes from there."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.cfg = cfg
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add them."""
+        checkpoint["config"] = self.cfg.snapshot()
 
 
 class EpochLines(Callback):

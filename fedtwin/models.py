@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from shared.config.data import DataConfig
+    from shared.config.data import ImageDataConfig
     from shared.data.images.reading import Named
     from shared.model.trained_model import TrainedModel
 
@@ -149,7 +149,7 @@ def predict(run: int | Run | TrainedModel, images: Any, *, store: Place = None) 
     return Predictions(tuple(names), model.classes, np.concatenate([empty, *parts]), model.threshold)
 
 
-def _read(images: Any, cfg: DataConfig) -> Iterator[Named]:
+def _read(images: Any, cfg: ImageDataConfig) -> Iterator[Named]:
     from PIL import Image
 
     from shared.data.images.reading import from_array, from_picture, read_path

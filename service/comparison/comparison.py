@@ -154,6 +154,8 @@ def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
     rows = stored_gap(parent.summary)
+    if "task" in parent.config:
+        return rows  # in the order of the task's metrics, so that all readers take the same headline
     order = in_order(row.metric for row in rows)
     return sorted(rows, key=lambda row: order.index(row.metric))
 

@@ -39,7 +39,8 @@ def result(comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_client
         before, found, after = summary_sentence([row], num_clients=num_clients).partition(distance)
         seeds = len({run["seed"] for run in comparison["runs"] if run["role"] == "federated"})
         over = f"the test examples and {seeds} seeds" if seeds > 1 else "the test examples"
-        interval = f" {100 * row.confidence:g} % CI, bootstrap over {over}."
+        how = f"t interval over {seeds} seeds" if row.per_run else f"bootstrap over {over}"
+        interval = f" {100 * row.confidence:g} % CI, {how}."
         return [*_words(before), *_words(found, strong=True), *_words(after + interval)]
     told = [words for gap in comparison["gaps"] if (words := _of_gap(comparison, gap))]
     if told:

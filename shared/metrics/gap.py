@@ -45,6 +45,8 @@ class GapRow:
         Of all intervals, such as 0.95.
     undefined : int
         Resamples left out because the metric is not defined in them (no example of a class).
+    per_run : bool
+        The intervals are Student's over the seeds, see `MetricSpec.per_run`; else of a bootstrap.
     """
 
     metric: str
@@ -55,6 +57,7 @@ class GapRow:
     better: Better | None
     confidence: float
     undefined: int
+    per_run: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -80,6 +83,7 @@ class GapRow:
             better=given["better"],
             confidence=float(given["confidence"]),
             undefined=int(given.get("undefined", 0)),
+            per_run=bool(given.get("per_run", False)),
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from shared.metrics.catalogue import in_order, label
+from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow, Interval, verdict
 from shared.metrics.spec import Better
 
@@ -17,16 +17,14 @@ SMALL = 0.01  # below it, decimals are counted from the first digit that is not 
 
 
 def headline(rows: Sequence[GapRow]) -> GapRow:
-    """The row that stands for all: the first in the catalogue's order whose gap is defined.
+    """The row that stands for all: the first, in the order of the task's metrics, whose gap is defined.
 
     Parameters
     ----------
     rows : sequence of GapRow
         Not empty.
     """
-    by_metric = {row.metric: row for row in rows}
-    ordered = [by_metric[metric] for metric in in_order(by_metric)]
-    return next((row for row in ordered if row.verdict != "undefined"), ordered[0])
+    return next((row for row in rows if row.verdict != "undefined"), rows[0])
 
 
 def summary_sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
@@ -43,6 +41,12 @@ def summary_sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
     clients = "1 client" if num_clients == 1 else f"{num_clients} clients"
     start = f"Federated training with {clients} reaches {label(row.metric)} {federated}"
     match row.verdict:
+        case "undefined" if not math.isnan(row.gap.value):
+            gap = format_value(row.gap.value, signed=True, digits=digits)
+            return (
+                f"{start}; pooled training reaches {pooled}. The gap {gap} has no interval: this metric is one "
+                f"number a run, and only several seeds say how sure it is (compare.seeds=[1,2,3])."
+            )
         case "undefined":
             return f"{start}; its gap to pooled training ({pooled}) is not defined."
         case "equal":

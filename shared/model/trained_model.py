@@ -42,14 +42,14 @@ class TrainedModel(nn.Module):
         self, cfg: Config, *, classes: Sequence[str], threshold: float, state: Mapping[str, Tensor]
     ) -> None:
         super().__init__()
-        self.data, self.classes, self.threshold = cfg.data, tuple(classes), threshold
+        self.data, self.classes, self.threshold = cfg.images, tuple(classes), threshold
         # Weights that a training started from are behind it, and their file may be gone.
         self.network = build_network(cfg.replace("model", weights=None), num_outputs=len(self.classes))
         try:
             self.network.load_state_dict(dict(state))
         except RuntimeError as error:
             raise WeightsError(f"these weights do not fit the run's settings: {error}") from None
-        self._transform = build_transform(cfg.data, train=False)
+        self._transform = build_transform(cfg.images, train=False)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ class Task:
 
         model_config = ConfigDict(extra="forbid")
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, *, may_run: Collection[str] = ()) -> None:
+        self.config, self.may_run = config, tuple(may_run)  # see `shared.runtime.components.load_component`
 
     def spec(self, schema: Schema) -> TaskSpec:
         """What is measured, told and shown on rows of a schema; imports no torch."""
@@ -54,7 +54,7 @@ def load_task(config: TaskConfig, *, may_run: Collection[str] = ()) -> Task:
         The task may not run here, is none, or its settings are not valid.
     """
     kind = load_component(config.target, kind=Task, may_run=may_run)
-    return kind(check_settings(kind.Config, config.settings(), section="task"))
+    return kind(check_settings(kind.Config, config.settings(), section="task"), may_run=may_run)
 
 
 def learner_of(cfg: RunConfig, *, may_run: Collection[str] = ()) -> Learner:

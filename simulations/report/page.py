@@ -223,11 +223,18 @@ def _method(report: Report) -> str:
         for spec in (own.get(row.metric, spec_of(row.metric)) for row in report.rows)
         if spec.description
     )
-    return (
+    bootstrap = (
         f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
         "replacement, the same for all models, so that shared variation cancels in the gap."
-        f"{several}</p><ul>{definitions}</ul>{missing}"
+        f"{several}</p>"
     )
+    of_runs = [label(row.metric) for row in report.rows if row.per_run]
+    student = (
+        f"<p>{escape(', '.join(of_runs))}: one number a run, so the interval is Student's t interval of the mean "
+        f"over the seeds{', and one seed has none' if seeds == 1 else ''}.</p>"
+    )
+    shown = [bootstrap] * (len(of_runs) < len(report.rows)) + [student] * bool(of_runs)
+    return f"{''.join(shown)}<ul>{definitions}</ul>{missing}"
 
 
 def _settings(report: Report) -> str:

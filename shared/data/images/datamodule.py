@@ -8,7 +8,7 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.batches import BatchLoader, EpochSampler, part_size
 from shared.data.dataset import SIDES
 from shared.data.images.augment import build_transform
@@ -36,7 +36,7 @@ class ImageDataModule(L.LightningDataModule):
         self,
         data: ImageData,
         *,
-        cfg: DataConfig,
+        cfg: ImageDataConfig,
         seed: int,
         indices: npt.NDArray[np.int64] | None = None,
         partition_id: int = 0,

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from shared.config.config import Config
@@ -40,14 +41,14 @@ class ImageLearner:
         DataError
         """
         return load_images(
-            self.cfg.data, cache_dir=cache, read_targets=self.read_targets, progress=progress, sides=sides
+            self.cfg.images, cache_dir=cache, read_targets=self.read_targets, progress=progress, sides=sides
         )
 
     def datamodule(self, data: ImageData, rows: Ints | None, fit: FitContext) -> ImageDataModule:
         """The batches of all rows, or of a client's."""
         return ImageDataModule(
             data,
-            cfg=self.cfg.data,
+            cfg=self.cfg.images,
             seed=self.cfg.seed,
             indices=rows,
             partition_id=fit.partition_id,
@@ -67,6 +68,10 @@ class ImageLearner:
         """The same module, made ready for the next fit."""
         module.begin_fit(fit)
         return module
+
+    def callbacks(self, fit: FitContext) -> Sequence[Callback]:
+        """The module needs none."""
+        return ()
 
     def network(self, module: TaskModule) -> nn.Module:
         """The part whose weights are the model."""

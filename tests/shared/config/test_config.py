@@ -18,6 +18,7 @@ from federated import strategy
 from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import validate
+from shared.config.stored import read_snapshot
 from shared.data.images.datamodule import ImageDataModule
 from shared.data.partition.partition import partition
 from shared.runtime.errors import ConfigError
@@ -81,7 +82,7 @@ def test_the_table_of_contents_alone():
     assert compose(["seed=7"]).partition.seed == 7
 
 
-@pytest.mark.parametrize("name", options("data"))
+@pytest.mark.parametrize("name", [name for name in options("data") if name != "custom"])
 def test_data(name, sources, cache_dir):
     path = [f"data.path={sources[name]}"] if name in sources else []
     cfg = compose([f"data={name}", *path, "data.image_size=8", "data.decode_workers=1"])
@@ -93,7 +94,26 @@ def test_data(name, sources, cache_dir):
     assert all(datamodule.num_examples(stage) for stage in ("train", "val", "test"))
 
 
-@pytest.mark.parametrize("name", options("model"))
+CUSTOM = ["task=custom", "task.metrics={dice: higher}", "data._target_=mine.Data", "model._target_=mine.Net"]
+
+
+def test_a_model_and_data_of_ones_own():
+    cfg = compose([*CUSTOM, "+model.width=8", "+data.size=3", "data.path=somewhere"])
+    assert cfg.name == "mine.Data-mine.Net"
+    assert cfg.partition.name == "iid"
+    assert (cfg.model.target, cfg.model.arguments) == ("mine.Net", {"width": 8})
+    assert (cfg.data.target, cfg.data.arguments) == (
+        "mine.Data",
+        {"path": str(Path.cwd() / "somewhere"), "size": 3},
+    )
+    assert set(cfg.targets) == {"mine.Net", "mine.Data", cfg.task.target, cfg.strategy.target}
+    assert read_snapshot(cfg.snapshot()).snapshot() == cfg.snapshot()
+    assert compose([*CUSTOM, "partition=quantity"]).partition.name == "quantity"
+    with pytest.raises(ConfigError, match=r"task=image_classification needs images, got data.source=custom"):
+        _ = compose(["data=custom", "data._target_=mine.Data"]).images
+
+
+@pytest.mark.parametrize("name", [name for name in options("model") if name != "custom"])
 def test_model(name):
     cfg = compose([f"model={name}"])
     assert cfg.model.name == name
@@ -285,7 +305,7 @@ def test_paths_are_those_of_the_folder_where_they_were_typed(tmp_path, monkeypat
 
 
 def test_a_snapshot_of_every_model_is_valid_again():
-    for name in options("model"):
+    for name in (name for name in options("model") if name != "custom"):
         snapshot = compose([f"model={name}"]).snapshot()
         assert validate(json.loads(json.dumps(snapshot))).model.name == name
 

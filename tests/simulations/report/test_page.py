@@ -185,6 +185,15 @@ def test_metrics_are_explained_as_their_task_means_them() -> None:
     assert "reaches MAE 400.0, 20.000 [10.000, 30.000] above pooled training, which is worse." in text
 
 
+def test_of_one_number_a_run_the_intervals_are_of_the_seeds() -> None:
+    value = Interval(0.5, 0.25, 0.75)
+    dice = GapRow("dice", value, value, value, None, "higher", 0.95, 0, per_run=True)
+    text = Page(render(report(rows=[dice], metrics=()))).text
+    assert "dice: one number a run, so the interval is Student's t interval of the mean over the seeds." in text
+    assert "bootstrap" not in text
+    assert "bootstrap" in Page(render(report(rows=[dice, *rows()]))).text
+
+
 def test_parts_that_are_not_there_are_left_out() -> None:
     text = Page(render(report(clients={}, values=[], figures=[], costs=[], differences=None, seeds=[7]))).text
     for heading in ("Figures", "Clients", "Cost", "Settings that differ"):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.images import dataset
 from shared.data.images.dataset import ImageData
 from shared.data.sources.medmnist import fetch
@@ -26,7 +26,7 @@ from shared.tasks.image_multilabel.data import read_labels
 from shared.tasks.image_regression.data import read_numbers
 from tests.images import load_images
 
-Config = Callable[..., DataConfig]
+Config = Callable[..., ImageDataConfig]
 Make = Callable[..., Path]
 Dataset = Callable[..., dict[str, bytes]]
 
