@@ -230,8 +230,8 @@ def _method(report: Report) -> str:
     )
     of_runs = [label(row.metric) for row in report.rows if row.per_run]
     student = (
-        f"<p>{escape(', '.join(of_runs))}: one number a run, so the interval is Student's t interval of the mean "
-        f"over the seeds{', and one seed has none' if seeds == 1 else ''}.</p>"
+        f"<p>{escape(', '.join(of_runs))}: one number a run, so the interval is Student's t interval of the "
+        f"mean over the seeds{', and one seed has none' if seeds == 1 else ''}.</p>"
     )
     shown = [bootstrap] * (len(of_runs) < len(report.rows)) + [student] * bool(of_runs)
     return f"{''.join(shown)}<ul>{definitions}</ul>{missing}"

@@ -453,6 +453,26 @@ def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
     assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
 
 
+def test_of_one_number_a_run_the_interval_is_that_of_the_seeds(store, finished):
+    row, undefined = finished.summary["gap"]
+    store.runs.update(finished.id, summary={"gap": [{**row, "per_run": True}, undefined]})
+    text = "".join(part["text"] for part in compared(store, finished, metric=None)["result"])
+    assert text.endswith("90 % CI, t interval over 2 seeds.")
+
+
+def test_the_final_gap_is_in_the_order_of_the_task(store, finished):
+    assert [row["metric"] for row in compared(store, finished)["final"]] == ["auroc", "accuracy"], "older runs"
+    dice = {**finished.summary["gap"][0], "metric": "dice"}
+    loss = {**dice, "metric": "loss"}
+    parent = new_run(store, training_mode="compare", config={**CONFIG, "task": {"name": "custom"}})
+    twins = [pooled_run(store, 0.5, parent_id=parent.id), federated_run(store, 0.5, parent_id=parent.id)]
+    ids = {"pooled": [twins[0].id], "federated": [twins[1].id]}
+    store.runs.update(parent.id, summary={"gap": [dice, loss], "twins": {"seeds": [7], **ids, "local": []}})
+    found = compared(store, parent, metric=None)
+    assert [row["metric"] for row in found["final"]] == ["dice", "loss"]
+    assert found["metric"] == "dice"
+
+
 def test_the_final_gap_is_that_of_the_comparison(store, finished):
     twins = store.runs.children(finished.id)
     assert compared(store, finished)["final"] == compared(store, *twins)["final"]
