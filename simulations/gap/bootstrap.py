@@ -121,6 +121,7 @@ def compare_gap(
                     better=spec.better,
                     confidence=confidence,
                     undefined=0,
+                    per_run=True,
                 )
             )
             continue
