@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import (
 
 from shared.config.config import Config
 from shared.data.profile import Profile
-from shared.metrics.catalogue import progress_metrics
+from shared.metrics.catalogue import LOSS
 from shared.metrics.point import MetricSink
 from shared.runtime.errors import ConfigError
 from shared.tasks.base import TaskSpec
@@ -184,8 +184,7 @@ class EpochLines(Callback):
         """Print the line."""
         if not trainer.is_global_zero:
             return
-        loss, *_ = progress_metrics()
-        shown = dict.fromkeys((f"train/{loss}", f"val/{loss}", self.monitor))
+        shown = dict.fromkeys((f"train/{LOSS}", f"val/{LOSS}", self.monitor))
         values = [
             f"{key} {float(trainer.callback_metrics[key]):.4f}"
             for key in shown

@@ -127,8 +127,9 @@ class Outputs:
         UnreadableOutputs
         """
         predictions, targets = self.predictions, self.targets
-        if predictions.ndim != 2 or targets.ndim != 1 or targets.dtype.kind == "f":
-            raise UnreadableOutputs(f"shapes {predictions.shape} and {targets.shape} do not fit")
-        if not 0 <= targets.min() <= targets.max() < predictions.shape[1] >= 2:
-            raise UnreadableOutputs(f"shapes {predictions.shape} and {targets.shape} do not fit")
+        several = predictions.ndim == 2 and targets.ndim == 1 and targets.dtype.kind != "f"
+        if not several or not 0 <= targets.min() <= targets.max() < predictions.shape[1] >= 2:
+            raise UnreadableOutputs(
+                f"they are not of classes, with shapes {predictions.shape} and {targets.shape}"
+            )
         return replace(self, targets=targets.astype(np.int64))

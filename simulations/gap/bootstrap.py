@@ -121,6 +121,7 @@ def compare_gap(
                     confidence=confidence,
                     undefined=0,
                     label=spec.label,
+                    per_run=True,
                 )
             )
             continue

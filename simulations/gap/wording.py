@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.metrics.gap import GapRow, Verdict
-from shared.metrics.headline import format_interval, format_value
+from shared.metrics.headline import format_interval, format_value, row_digits
 
 MARKS: dict[Verdict, str] = {
     "worse": "▼ worse",
@@ -65,10 +65,11 @@ def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         values = [row.pooled, row.federated, *((row.local,) if with_local else ())]
+        digits = row_digits(row)
         table.add_row(
             Text(named(row)),
-            *(format_value(value.value) if value else "" for value in values),
-            Text(format_interval(row.gap, signed=True)),
+            *(format_value(value.value, digits=digits) if value else "" for value in values),
+            Text(format_interval(row.gap, signed=True, digits=digits)),
             Text(mark(row), style=_STYLES.get(row.verdict, "")),
         )
     return table
@@ -83,5 +84,5 @@ def _caption(rows: Sequence[GapRow]) -> str:
         parts.append("no interval: one number a run, and one seed.")
     left_out = [f"{row.title} {row.undefined:,}" for row in rows if row.undefined]
     if left_out:
-        parts.append(f"Resamples dropped because a class was missing: {', '.join(left_out)}.")
+        parts.append(f"Resamples dropped because the metric is not defined on them: {', '.join(left_out)}.")
     return " ".join(parts)

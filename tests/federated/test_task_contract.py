@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -25,6 +27,7 @@ from shared.config.compose import CONF_DIR, compose
 from shared.config.config import Config
 from shared.data.partition.partition import partition
 from shared.data.profile import Profile
+from shared.metrics.headline import headline
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.metrics.statistics import Statistics
 from shared.runtime.errors import ConfigError
@@ -32,7 +35,10 @@ from shared.runtime.home import Home
 from shared.tasks.panels import KINDS
 from shared.tasks.task import learner_of, spec_of_run
 from shared.tracking.store import Store
+from simulations.compare import measure_gap
+from simulations.report.build import Comparison, write_results
 from simulations.report.panels import DRAW
+from simulations.twins import Twins, for_seed
 from tests.federated.federation_kit import Federate
 from tests.federated.test_laws import pooled_digest
 
@@ -105,6 +111,32 @@ def test_one_client_with_all_data_equals_pooled_training(
     spec, outputs = spec_of_run(row), Outputs.load(home.run_dir(run.id) / OUTPUTS_FILE)
     assert spec.values(outputs) == pytest.approx(row.summary["test"])
     assert row.summary["panels"] == [panel.as_dict() for panel in spec.panels(outputs)]
+
+
+def test_a_comparison_is_reported_in_the_words_of_its_task(
+    cfg: Config, federate: Federate, home: Home, store: Store
+) -> None:
+    cfg = cfg.replace("federation", num_clients=2).replace("compare", resamples=100)
+    parent = store.runs.create(name="p", training_mode="compare", config={}, seed=cfg.seed)
+    own = for_seed(cfg, seed=cfg.seed, parent_id=parent)
+    pooled, run = train(own, store=store, home=home), federate(cfg=own)
+    twins = Twins(seeds=[cfg.seed], pooled=[pooled], federated=[run.id])
+    rows = measure_gap(cfg, twins, home=home)
+    spec = spec_of_run(store.runs.get(run.id))
+    assert [row.metric for row in rows] == list(spec.names)
+    assert headline(rows).metric == spec.names[0]
+    done = Comparison(run_id=1, cfg=cfg, twins=twins, rows=rows, command="fedtwin compare")
+    folder = home.results / "compare_1"
+    text = html.unescape(write_results(done, store=store, home=home, folder=folder).read_text())
+    for metric in spec.metrics:
+        assert f"<li>{metric.label}: {metric.description}</li>" in text
+    assert f"reaches {spec.metrics[0].label} " in text
+    profile = Profile.from_dict(store.clients.of_run(run.id)[0].profile)
+    for variable in (*profile.counts, *profile.spans):
+        assert f"{variable}</h3>" in text
+    if cfg.task.name != "image_classification":
+        words = re.sub(r"<style.*?</style>|<[^>]*>", " ", text.partition("All settings")[0], flags=re.DOTALL)
+        assert not re.findall(r"\b(?:class|classes|threshold)\b", words)
 
 
 def test_sums_of_clients_are_the_score_of_all_rows(cfg: Config, home: Home) -> None:
