@@ -215,7 +215,6 @@ def _over_seeds(values: Floats, confidence: float) -> Interval:
     mean, count = float(np.mean(values)), len(values)
     if count < 2 or np.isnan(mean):
         return Interval(mean, np.nan, np.nan)
-    from scipy.special import stdtrit  # for several seeds alone: it takes a while to import
 
     quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
     half = quantile * float(np.std(values, ddof=1)) / count**0.5
