@@ -40,7 +40,7 @@ def classifier(
 
 @dataclass
 class Bare:
-    """A network that gives logits, as `shared.tasks.images.prediction.predict` takes a module."""
+    """A network that gives logits, as `shared.tasks.stage_outputs.predict` takes a module."""
 
     network: nn.Module
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -9,7 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler, random_split
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    random_split,
+)
 
 ROWS = {"train": 60, "val": 31, "test": 24}
 
@@ -187,3 +195,17 @@ class Lacking(L.LightningModule):
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         return batch[0].sum()
+
+
+def stored(partition_id: int | None, num_partitions: int, path: str) -> dict[str, Any]:
+    """Rows in files: of all clients in a folder, or of one site."""
+    folder = Path(path)
+    if partition_id is None:
+        return {"test": _read(folder / "test.npy")}
+    own = _read(folder / f"{partition_id}.npy" if folder.is_dir() else folder)
+    return {"train": Subset(own, range(5, len(own))), "val": Subset(own, range(5))}
+
+
+def _read(path: Path) -> TensorDataset:
+    values = torch.from_numpy(np.load(path))
+    return TensorDataset(values[:, :4], values[:, 4:])

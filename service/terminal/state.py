@@ -102,6 +102,8 @@ class RunState:
         for message in messages:
             if message["type"] == "run_status":
                 self._take_child(message["run"])
+            elif message["type"] == "run_deleted":
+                self.children.pop(message["run_id"], None)
             elif message["run_id"] == self.run_id:
                 for row in message.get("rows", ()):
                     self._take_row(row)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from shared.config.compare import CompareConfig
-from shared.config.data import CustomDataConfig, ImageDataConfig
+from shared.config.data import CustomDataConfig, ImageDataConfig, RowsDataConfig
 from shared.config.federation import FederationConfig
 from shared.config.model import ModelConfig
 from shared.config.partition import PartitionConfig
@@ -28,7 +28,7 @@ class Config(Section):
     description: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     resume: str | None
-    data: Annotated[ImageDataConfig | CustomDataConfig, Field(discriminator="source")]
+    data: Annotated[ImageDataConfig | RowsDataConfig | CustomDataConfig, Field(discriminator="source")]
     task: TaskConfig
     model: ModelConfig
     trainer: TrainerConfig
@@ -63,6 +63,21 @@ class Config(Section):
         raise ConfigError(
             f"task={self.task.name} needs images, got data.source={self.data.source}; choose data=zip, "
             f"data=folder or another group of images, or task=custom for data of your own"
+        )
+
+    @property
+    def rows(self) -> RowsDataConfig:
+        """The settings of data that a task of the user's own reads.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
+        if isinstance(self.data, RowsDataConfig):
+            return self.data
+        raise ConfigError(
+            f"task={self.task.name} reads its rows itself, got data.source={self.data.source}; choose data=rows"
         )
 
     @property

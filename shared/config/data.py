@@ -82,6 +82,26 @@ class ImageDataConfig(Section):
         return self
 
 
+class RowsDataConfig(Section):
+    """Rows that a task of the user's own reads, how they are split and batched."""
+
+    name: str
+    source: Literal["rows"]
+    path: str | None
+    split_by: Literal["random", "time"]
+    split_seed: int
+    val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
+    test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
+    batch_size: Positive
+    eval_batch_size: Positive
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RowsDataConfig:
+        if self.val_fraction + self.test_fraction >= 1.0:
+            raise ValueError("data.val_fraction + data.test_fraction must be below 1")
+        return self
+
+
 class CustomDataConfig(Section):
     """Data of the user's own; further keys are arguments of what ``_target_`` names."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shared.metrics.catalogue import CLASSIFICATION
 from shared.metrics.spec import Better
 
 Verdict = Literal["worse", "better", "equal", "unclear", "undefined"]
@@ -89,7 +90,11 @@ class GapRow:
 
 def stored_gap(summary: Mapping[str, Any]) -> list[GapRow]:
     """The rows of a comparison's gap, from the summary of its run; empty where none was measured."""
-    return [GapRow.from_json(row) for row in summary.get("gap") or []]
+    rows = [GapRow.from_json(row) for row in summary.get("gap") or []]
+    places = {spec.name: place for place, spec in enumerate(CLASSIFICATION)}
+    if places.keys() == {row.metric for row in rows}:  # early versions stored them in another order
+        rows.sort(key=lambda row: places[row.metric])
+    return rows
 
 
 def verdict(gap: Interval, better: Better | None) -> Verdict:

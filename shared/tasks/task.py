@@ -76,9 +76,13 @@ def spec_of_run(run: RunRow) -> TaskSpec:
         Its task may not run here.
     """
     config = upgrade(run.config)
+    return load_task(TaskConfig.model_validate(config["task"])).spec(schema_of_run(run))
+
+
+def schema_of_run(run: RunRow) -> Schema:
+    """What the rows of a stored run hold; of an early version, which classified images, its classes."""
     stored = run.summary.get("schema")
-    classes = run.summary.get("classes") or [
-        str(number) for number in range(len(run.summary.get("confusion") or ()))
-    ]
-    schema = Schema.from_json(json.dumps(stored)) if stored else Schema(classes=tuple(classes))
-    return load_task(TaskConfig.model_validate(config["task"])).spec(schema)
+    if stored:
+        return Schema.from_json(json.dumps(stored))
+    classes = run.summary.get("classes") or map(str, range(len(run.summary.get("confusion") or ())))
+    return Schema(classes=tuple(classes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich import box
@@ -26,6 +27,12 @@ _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 def named(row: GapRow) -> str:
     """A metric's label with an arrow in its better direction."""
     return f"{label(row.metric)}{_ARROWS[row.better]}"
+
+
+def mark(row: GapRow) -> str:
+    """The verdict in a word, with a sign."""
+    without = row.verdict == "undefined" and not math.isnan(row.gap.value)
+    return "no interval" if without else MARKS[row.verdict]
 
 
 def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
@@ -64,7 +71,7 @@ def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
             Text(named(row)),
             *(format_value(value.value, digits=digits) if value else "" for value in values),
             Text(format_interval(row.gap, signed=True, digits=digits)),
-            Text(MARKS[row.verdict], style=_STYLES.get(row.verdict, "")),
+            Text(mark(row), style=_STYLES.get(row.verdict, "")),
         )
     return table
 
@@ -74,6 +81,8 @@ def _caption(rows: Sequence[GapRow]) -> str:
         "gap: pooled minus federated, same test set. ↑ higher, ↓ lower is better.",
         "worse/better: effect of federation; unclear: interval includes 0.",
     ]
+    if any(mark(row) == "no interval" for row in rows):
+        parts.append("no interval: one number a run, and one seed.")
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in rows if row.undefined]
     if left_out:
         parts.append(f"Resamples dropped because the metric is not defined on them: {', '.join(left_out)}.")

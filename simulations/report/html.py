@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.headline import format_interval, format_value, row_digits
-from simulations.gap.wording import MARKS
+from simulations.gap.wording import mark
 from simulations.report.figure_style import WIDTH, to_svg
 from simulations.report.tables import Cell, DataTable
 
@@ -51,7 +51,7 @@ def gap_html(rows: Sequence[GapRow]) -> str:
             f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))}&nbsp;{better}</th>'
             f"{''.join(_interval(value, digits=digits) for value in values)}"
             f"{_interval(row.gap, digits=digits, signed=True)}"
-            f'<td class="nowrap {row.verdict}">{MARKS[row.verdict]}</td></tr>'
+            f'<td class="nowrap {row.verdict}">{mark(row)}</td></tr>'
         )
     return (
         _scrolling(

@@ -149,6 +149,7 @@ def test_natural_partition_strata_and_groups_come_from_columns(federate: Federat
         ([], "Predicting", "{r: {better: higher, _target_: tests.own_code.wrong_shape}}", r"shape \(2, 2\)"),
         (["data=digits"], "Plain", "{loss: lower}", "needs data=custom and model=custom"),
         ([], "Plain", "{val/loss: lower}", "names without the stage"),
+        (["data._target_=tests.own_code.datasets"], "Plain", "{loss: lower}", "set partition=natural"),
         ([], "Plain", "{loss: smaller}", "task.metrics.loss"),
     ],
 )  # fmt: skip

@@ -15,10 +15,14 @@ from operator import add
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+import fedtwin
 from centralized.train import train
+from fedtwin.cli.main import main
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import Config
 from shared.data.partition.partition import partition
@@ -201,6 +205,60 @@ def test_metrics_have_a_catalogue_entry_and_the_monitor_is_one(cfg: Config, home
     wrong = cfg.replace("trainer", monitor="val/nonsense").trainer
     with pytest.raises(ConfigError, match="val/nonsense is not measured"):
         spec.check_settings(wrong)
+
+
+@pytest.mark.parametrize("mode", ["pooled", "federated"])
+def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
+    mode: str,
+    cfg: Config,
+    federate: Federate,
+    home: Home,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_id = federate(cfg=cfg).id if mode == "federated" else train(cfg, store=store, home=home)
+    tested = Outputs.load(home.run_dir(run_id) / OUTPUTS_FILE)
+    data = learner_of(cfg).dataset(cache=home.cache)
+    images = data.images[data.indices("test")]
+    model = fedtwin.load_model(run_id, store=home.root)
+    values = model(torch.from_numpy(images)).detach().numpy()
+    np.testing.assert_allclose(values, tested.predictions, rtol=1e-5, atol=1e-6)
+    done = fedtwin.predict(model, images)
+    frame = done.frame()
+    expected = _told(cfg.task.name, tested, data.schema.classes)
+    pd.testing.assert_frame_equal(frame.reset_index(drop=True), expected, check_dtype=False, rtol=1e-5)
+
+    monkeypatch.setenv("FEDTWIN_HOME", str(home.root))
+    monkeypatch.setattr(sys, "argv", ["fedtwin", "predict", str(run_id), str(cfg.data.path), "--format", "csv"])
+    capsys.readouterr()
+    main()
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index("image")
+    rows = [f"images/{row}.png" for row in data.indices("test")]
+    pd.testing.assert_frame_equal(
+        printed.loc[rows].reset_index(drop=True), expected, check_dtype=False, rtol=1e-5
+    )
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:-1], "json"])
+    main()
+    found = {one["image"]: one for one in json.loads(capsys.readouterr().out)}
+    assert [found[row]["prediction"] for row in rows] == pytest.approx(done.answers)
+    assert all(list(one.get("probabilities", {})) == list(data.schema.classes) for one in found.values())
+    monkeypatch.setattr(sys, "argv", sys.argv[:-2])
+    main()
+    assert str(done.answers[0])[:5] in capsys.readouterr().out
+
+
+def _told(task: str, tested: Outputs, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The frame of the predictions that a run was tested by, second implementation."""
+    frame = pd.DataFrame(tested.predictions, columns=list(classes) or ["prediction"])
+    if task == "image_regression":
+        return frame
+    if task == "image_multilabel":
+        texts = ["|".join(row[row > 0.5].index) or "No Finding" for _, row in frame.iterrows()]
+    else:
+        texts = [classes[int(value > np.float32(tested.threshold))] for value in tested.predictions[:, 1]]
+    frame.insert(0, "prediction", texts)
+    return frame
 
 
 @pytest.mark.parametrize("task", TASKS)

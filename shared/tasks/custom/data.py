@@ -52,6 +52,7 @@ def read_data(
     cfg: CustomDataConfig,
     *,
     num_clients: int,
+    natural: bool,
     cache: Path,
     sides: Sequence[str],
     may_run: Collection[str],
@@ -62,6 +63,8 @@ def read_data(
     ----------
     num_clients : int
         A function is asked for the data of so many.
+    natural : bool
+        Whether the partition keeps the clients that a function gives.
     cache : Path
         One process at a time prepares the data.
     sides : sequence of str
@@ -85,7 +88,7 @@ def read_data(
         if isinstance(source, type) and issubclass(source, L.LightningDataModule):
             return _of_module(source, cfg, cache=cache, sides=sides)
         if callable(source) and not isinstance(source, type):
-            return _of_function(source, cfg, num_clients=num_clients, sides=sides)
+            return _of_function(source, cfg, num_clients=num_clients, natural=natural, sides=sides)
     raise ConfigError(
         f"data._target_={cfg.target} must be a LightningDataModule, or a function "
         f"datasets(partition_id, num_partitions)"
@@ -125,13 +128,23 @@ def _of_module(
 
 
 def _of_function(
-    function: Callable[..., Any], cfg: CustomDataConfig, *, num_clients: int, sides: Sequence[str]
+    function: Callable[..., Any],
+    cfg: CustomDataConfig,
+    *,
+    num_clients: int,
+    natural: bool,
+    sides: Sequence[str],
 ) -> CustomData:
     """The rows of all clients, one after the other; the test rows are nobody's."""
     loading: dict[str, Loading] = {}
     owners: dict[str, list[str]] = {}
     if "train" in sides or "val" in sides:
         own = cfg.path is not None and "test" not in sides  # a site, which has its own data only
+        if not own and not natural:
+            raise ConfigError(
+                f"data._target_={cfg.target} gives each client rows of its own, which another partition would "
+                f"mix; set partition=natural partition.column={CLIENT}"
+            )
         clients = [0] if own else range(num_clients)
         width = len(str(num_clients - 1))
         parts: dict[str, list[Any]] = {"train": [], "val": []}

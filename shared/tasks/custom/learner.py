@@ -27,7 +27,7 @@ from shared.runtime.errors import ConfigError, FedtwinError
 from shared.runtime.seeding import derive_seed
 from shared.tasks.base import FitContext
 from shared.tasks.custom.callbacks import DeclaredMetrics, PlaceInTraining, one_optimizer
-from shared.tasks.custom.data import CustomData, read_data
+from shared.tasks.custom.data import CLIENT, CustomData, read_data
 from shared.tasks.custom.datamodule import CustomDataModule
 from shared.tasks.custom.outputs import STEPS, check_logged, outputs_of
 from shared.tasks.custom.seeding import SeedEpochs, seeded
@@ -60,8 +60,10 @@ class CustomLearner:
         ------
         ConfigError, DataError
         """
+        partition = self.cfg.partition
         return read_data(
             self.data,
+            natural=partition.name == "natural" and partition.column == CLIENT,
             num_clients=self.cfg.federation.num_clients,
             cache=cache,
             sides=sides,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from shared.metrics.outputs import Outputs
 from shared.metrics.spec import MetricSpec
 from shared.metrics.statistics import Layout, Statistics
 from shared.runtime.errors import ReplyRejected
-from shared.tasks.checks import check_trainer, reject_settings
+from shared.tasks.checks import reject_settings
 from shared.tasks.custom.metrics import Functions
-from shared.tasks.panels import Panel
+from shared.tasks.plain_spec import PlainSpec
 
 if TYPE_CHECKING:
     from shared.config.trainer import TrainerConfig
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from shared.data.profile import Profile
 
 
-class CustomSpec:
+class CustomSpec(PlainSpec):
     """The declared metrics: computed by the user's functions from outputs, or else logged by the module.
 
     A federation's value is the mean of its clients' values, weighted by their rows. For a metric that is a mean
@@ -34,32 +33,30 @@ class CustomSpec:
         The first is the headline.
     functions : Functions
         Of those metrics that are not logged.
+    monitor : str or None
+        None: the first metric, on the validation rows.
     """
 
     def __init__(self, metrics: tuple[MetricSpec, ...], *, functions: Functions, monitor: str | None) -> None:
         self.metrics, self.functions = metrics, functions
         self.names = tuple(spec.name for spec in metrics)
         self.logged = tuple(name for name in self.names if name not in functions.targets)
-        self.client_metric = self.names[0]
-        self.monitor = monitor or f"val/{self.names[0]}"
+        self._monitor = monitor
+
+    @property
+    def monitor(self) -> str:
+        """What chooses the best model."""
+        return self._monitor or super().monitor
 
     def check_settings(self, trainer: TrainerConfig) -> None:
-        """Reject what is for classes, and a monitor that is not declared.
+        """Reject what is for modules of ours, and a monitor that is not declared.
 
         Raises
         ------
         ConfigError
         """
-        reject_settings(
-            trainer,
-            "custom",
-            threshold=0.5,
-            logit_adjustment=0.0,
-            label_smoothing=0.0,
-            class_weights="none",
-            compile=False,
-        )
-        check_trainer(trainer, monitor=self.monitor, names=self.names)
+        reject_settings(trainer, None, compile=False)
+        super().check_settings(trainer)
 
     def score(self, outputs: Outputs, weights: Floats | None = None) -> dict[str, Floats]:
         """All metrics; logged ones are the same under every weighting."""
@@ -119,14 +116,6 @@ class CustomSpec:
             if spec.name in values and not low - slack <= values[spec.name] <= high + slack:
                 raise ValueError(f"sums gives {spec.name} {values[spec.name]}, expected {low} to {high}")
 
-    def best_threshold(self, statistics: Statistics) -> float:
-        """Not for this task."""
-        raise NotImplementedError
-
-    def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:
-        """Only the user's code knows."""
-        return None
-
     def profile(self, data: Dataset, rows: Ints) -> Profile:
         """How many rows are of each stratum, if the data has strata."""
         from shared.data.profile import Profile, count_values
@@ -150,11 +139,3 @@ class CustomSpec:
                 )
         if profile.spans:
             raise ReplyRejected(f"its profile has spans of {sorted(profile.spans)}, and none are expected")
-
-    def agree(self, profiles: Mapping[str, Profile], *, trainer: TrainerConfig) -> dict[str, Any]:
-        """Nothing need be agreed on."""
-        return {}
-
-    def panels(self, outputs: Outputs) -> list[Panel]:
-        """Nothing is drawn beside the metrics."""
-        return []

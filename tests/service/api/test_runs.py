@@ -132,6 +132,13 @@ def test_the_list_of_runs(client, query, ids):
     assert found["next"] is None
 
 
+def test_runs_have_their_tags(client, store):
+    store.runs.tag(4, add=["ward", "first"])
+    listed = {run["id"]: run["tags"] for run in get(client, "/api/runs", model=schemas.Runs)["runs"]}
+    assert listed == {1: [], 2: [], 3: [], 4: ["ward", "first"], 5: []}
+    assert get(client, "/api/runs/4", model=schemas.RunDetail)["tags"] == ["ward", "first"]
+
+
 def test_the_list_of_runs_has_pages(client):
     pages, path = [], "/api/runs?limit=2"
     while path:

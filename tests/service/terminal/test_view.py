@@ -27,6 +27,7 @@ def summary(**changes) -> dict:
     given = {
         "id": 3,
         "name": "digits",
+        "tags": [],
         "training_mode": "federated",
         "status": "running",
         "seed": 7,

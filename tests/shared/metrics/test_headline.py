@@ -8,34 +8,9 @@ import pytest
 
 from shared.metrics.gap import GapRow, Interval, verdict
 from shared.metrics.headline import format_interval, format_value, headline, summary_sentence
-from shared.metrics.spec import Better
+from tests.gaps import row
 
 NAN = float("nan")
-
-
-def row(
-    metric: str,
-    pooled: float,
-    federated: float,
-    ends: tuple[float, float],
-    *,
-    better: Better = "higher",
-    local: bool = False,
-    undefined: int = 0,
-) -> GapRow:
-    def around(value: float) -> Interval:
-        return Interval(value, value - 0.01, value + 0.01)
-
-    return GapRow(
-        metric=metric,
-        pooled=around(pooled),
-        federated=around(federated),
-        gap=Interval(pooled - federated, *ends),
-        local=around(0.7) if local else None,
-        better=better,
-        confidence=0.95,
-        undefined=undefined,
-    )
 
 
 @pytest.mark.parametrize(
@@ -104,12 +79,13 @@ def test_sentence_says_below_above_or_not_clear() -> None:
     )
 
 
-def test_the_headline_is_the_first_of_the_catalogue_that_is_defined() -> None:
+def test_the_headline_is_the_first_that_is_defined() -> None:
     loss, accuracy = row("loss", 0.2, 0.3, (-0.2, -0.1), better="lower"), row("accuracy", 0.9, 0.8, (0.05, 0.2))
     auroc, undefined = row("auroc", 0.9, 0.8, (0.05, 0.2)), row("auroc", NAN, NAN, (NAN, NAN))
-    assert headline([loss, accuracy, auroc]) is auroc
-    assert headline([loss, accuracy, undefined]) is accuracy
-    assert headline([loss, undefined]) is loss
+    assert headline([loss, accuracy, auroc]) is loss
+    assert headline([auroc, accuracy]) is auroc
+    assert headline([undefined, accuracy, loss]) is accuracy
+    assert headline([undefined]) is undefined
     assert "not defined" in summary_sentence([undefined], num_clients=2)
 
 

@@ -61,9 +61,14 @@ function finalRow(row, { chosen, scale, withLocal }) {
     h("td", { class: "numeric", text: number(pooled) }),
     h("td", { class: "numeric", text: number(federated) }),
     withLocal ? h("td", { class: "numeric", text: number(row.local) }) : null,
-    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: SIGNS[row.verdict] }), " ",
+    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: sign(row) }), " ",
       h("b", { text: number(gap, { signed: true }) }), h("span", { class: "range", text: interval })),
     h("td", {}, scale && drawable(row) ? intervalPicture(row, scale) : null));
+}
+
+/** The verdict in a word. A metric that is one number a run has a gap, but with one seed no interval. */
+function sign({ verdict, gap }) {
+  return verdict === "undefined" && Number.isFinite(gap) ? "no interval" : SIGNS[verdict];
 }
 
 /** Shares have one scale. On it, a metric without bounds would squeeze their intervals: it has its own, or none. */
