@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from shared.metrics.averages import Floats
 from shared.metrics.gap import GapRow, Interval
@@ -209,6 +208,8 @@ def _mean_over_models(judge: Judge, models: Sequence[Outputs], weights: Floats |
 
 def _over_seeds(values: Floats, confidence: float) -> Interval:
     """The mean over seeds with Student's interval."""
+    from scipy.special import stdtrit  # not at the top: only metrics of this kind need SciPy
+
     mean, count = float(np.mean(values)), len(values)
     if count < 2 or np.isnan(mean):
         return Interval(mean, np.nan, np.nan)
