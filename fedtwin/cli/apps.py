@@ -74,6 +74,8 @@ def partition(cfg: Config) -> None:
     shown = [(count_text(table), value_distribution(table)) for table in counts]
     shown += [(span_text(table), value_spans(table)) for table in spans]
     console = Console()
+    if not shown:  # the task tells nothing of its rows but their number
+        console.print("\n".join(f"{name}  {size:,} rows" for name, size in zip(names, sizes, strict=True)))
     home.results.mkdir(parents=True, exist_ok=True)
     for number, (text, figure) in enumerate(shown):
         console.print(text)

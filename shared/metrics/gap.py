@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.metrics.catalogue import CLASSIFICATION
+from shared.metrics.catalogue import CLASSIFICATION, label
 from shared.metrics.spec import Better
 
 Verdict = Literal["worse", "better", "equal", "unclear", "undefined"]
@@ -46,6 +46,8 @@ class GapRow:
         Of all intervals, such as 0.95.
     undefined : int
         Resamples left out because the metric is not defined in them (no example of a class).
+    label : str
+        Of a metric that the catalogue may not have, for readers.
     per_run : bool
         The intervals are Student's over the seeds, see `MetricSpec.per_run`; else of a bootstrap.
     """
@@ -58,7 +60,13 @@ class GapRow:
     better: Better | None
     confidence: float
     undefined: int
+    label: str = ""
     per_run: bool = False
+
+    @property
+    def title(self) -> str:
+        """The metric's name for readers."""
+        return self.label or label(self.metric)
 
     @property
     def verdict(self) -> Verdict:
@@ -84,6 +92,7 @@ class GapRow:
             better=given["better"],
             confidence=float(given["confidence"]),
             undefined=int(given.get("undefined", 0)),
+            label=given.get("label", ""),
             per_run=bool(given.get("per_run", False)),
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow, Interval, verdict
 from shared.metrics.spec import Better
 
@@ -39,7 +38,7 @@ def summary_sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
     digits = row_digits(row)
     federated, pooled = (format_value(one.value, digits=digits) for one in (row.federated, row.pooled))
     clients = "1 client" if num_clients == 1 else f"{num_clients} clients"
-    start = f"Federated training with {clients} reaches {label(row.metric)} {federated}"
+    start = f"Federated training with {clients} reaches {row.title} {federated}"
     match row.verdict:
         case "undefined" if not math.isnan(row.gap.value):
             gap = format_value(row.gap.value, signed=True, digits=digits)

@@ -141,12 +141,14 @@ def best_values(connection: sa.Connection, run_id: int) -> dict[str, float]:
 
 
 def _monitored_mode(connection: sa.Connection, run_id: int) -> dict[str, Mode | None]:
-    # Only the run's own settings know the direction of a metric that is not in the catalogue.
-    config = connection.execute(sa.select(run.c.config).where(run.c.id == run_id)).scalar() or {}
+    # Only the run itself knows the direction of a metric that is not in the catalogue.
+    found = connection.execute(sa.select(run.c.config, run.c.summary).where(run.c.id == run_id)).first()
+    config, summary = found or ({}, {})
     trainer = config.get("trainer") or {}
-    stage, _, name = str(trainer.get("monitor") or "").partition("/")
-    own: bool = stage == "val" and trainer.get("mode") in ("min", "max")
-    return {name: trainer["mode"]} if own and spec_of(name).mode is None else {}
+    stored = summary.get("monitor") or {"key": trainer.get("monitor"), "mode": trainer.get("mode")}
+    stage, _, name = str(stored["key"] or "").partition("/")
+    own: bool = stage == "val" and stored["mode"] in ("min", "max")
+    return {name: stored["mode"]} if own and spec_of(name).mode is None else {}
 
 
 def insert_points(connection: sa.Connection, run_id: int, points: Sequence[MetricPoint]) -> int:

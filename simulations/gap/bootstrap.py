@@ -120,6 +120,7 @@ def compare_gap(
                     better=spec.better,
                     confidence=confidence,
                     undefined=0,
+                    label=spec.label,
                     per_run=True,
                 )
             )
@@ -143,6 +144,7 @@ def compare_gap(
                 better=spec.better,
                 confidence=confidence,
                 undefined=int(np.isnan(difference).sum()),
+                label=spec.label,
             )
         )
     return result
@@ -213,6 +215,8 @@ def _over_seeds(values: Floats, confidence: float) -> Interval:
     mean, count = float(np.mean(values)), len(values)
     if count < 2 or np.isnan(mean):
         return Interval(mean, np.nan, np.nan)
+    from scipy.special import stdtrit  # for several seeds alone: it takes a while to import
+
     quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
     half = quantile * float(np.std(values, ddof=1)) / count**0.5
     return Interval(mean, mean - half, mean + half)

@@ -9,7 +9,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow, Verdict
 from shared.metrics.headline import format_interval, format_value, row_digits
 
@@ -26,7 +25,7 @@ _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
 def named(row: GapRow) -> str:
     """A metric's label with an arrow in its better direction."""
-    return f"{label(row.metric)}{_ARROWS[row.better]}"
+    return f"{row.title}{_ARROWS[row.better]}"
 
 
 def mark(row: GapRow) -> str:
@@ -83,7 +82,7 @@ def _caption(rows: Sequence[GapRow]) -> str:
     ]
     if any(mark(row) == "no interval" for row in rows):
         parts.append("no interval: one number a run, and one seed.")
-    left_out = [f"{label(row.metric)} {row.undefined:,}" for row in rows if row.undefined]
+    left_out = [f"{row.title} {row.undefined:,}" for row in rows if row.undefined]
     if left_out:
         parts.append(f"Resamples dropped because the metric is not defined on them: {', '.join(left_out)}.")
     return " ".join(parts)

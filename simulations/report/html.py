@@ -7,7 +7,6 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.headline import format_interval, format_value, row_digits
 from simulations.gap.wording import mark
@@ -48,7 +47,7 @@ def gap_html(rows: Sequence[GapRow]) -> str:
         arrow = {"higher": "↑", "lower": "↓"}.get(row.better or "", "")
         better = f'<span title="{row.better} is better">{arrow}</span>' if arrow else ""
         body.append(
-            f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))}&nbsp;{better}</th>'
+            f'<tr><th scope="row" class="nowrap">{escape(row.title)}&nbsp;{better}</th>'
             f"{''.join(_interval(value, digits=digits) for value in values)}"
             f"{_interval(row.gap, digits=digits, signed=True)}"
             f'<td class="nowrap {row.verdict}">{mark(row)}</td></tr>'

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from shared.metrics.catalogue import label, spec_of
+from shared.metrics.catalogue import spec_of
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import summary_sentence
 from shared.metrics.spec import MetricSpec
@@ -211,7 +211,7 @@ def _method(report: Report) -> str:
         if seeds > 1
         else " With one seed, the intervals do not cover variation between seeds."
     )
-    left_out = [f"{label(row.metric)} {row.undefined:,}" for row in report.rows if row.undefined]
+    left_out = [f"{row.title} {row.undefined:,}" for row in report.rows if row.undefined]
     missing = (
         f"<p>Resamples dropped because the metric is not defined on them: {escape(', '.join(left_out))}.</p>"
         if left_out
@@ -228,7 +228,7 @@ def _method(report: Report) -> str:
         "replacement, the same for all models, so that shared variation cancels in the gap."
         f"{several}</p>"
     )
-    of_runs = [label(row.metric) for row in report.rows if row.per_run]
+    of_runs = [row.title for row in report.rows if row.per_run]
     student = (
         f"<p>{escape(', '.join(of_runs))}: one number a run, so the interval is Student's t interval of the "
         f"mean over the seeds{', and one seed has none' if seeds == 1 else ''}.</p>"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared.data.profile import CountTable, SpanTable
-from shared.metrics.catalogue import better, label
+from shared.metrics.catalogue import better
 from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
 from simulations.gap.bootstrap import per_client_summary
@@ -72,7 +72,7 @@ def gap_data(rows: Sequence[GapRow]) -> DataTable:
     cells: list[list[Cell]] = []
     for row in rows:
         intervals = (row.pooled, row.federated, row.gap)
-        cells.append([label(row.metric), *(end for i in intervals for end in (i.value, i.low, i.high))])
+        cells.append([row.title, *(end for i in intervals for end in (i.value, i.low, i.high))])
     return DataTable("Gap of each metric, pooled minus federated", ["metric", *names], cells)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -87,6 +88,13 @@ def test_the_headline_is_the_first_that_is_defined() -> None:
     assert headline([undefined, accuracy, loss]) is accuracy
     assert headline([undefined]) is undefined
     assert "not defined" in summary_sentence([undefined], num_clients=2)
+
+
+def test_a_metric_of_ones_own_has_its_own_label() -> None:
+    own = replace(row("dice", 0.9, 0.9, (0.0, 0.0)), label="Dice")
+    assert "reaches Dice 0.900" in summary_sentence([own], num_clients=2)
+    assert GapRow.from_json(asdict(own)).title == "Dice"
+    assert row("auroc", 0.9, 0.9, (0.0, 0.0)).title == "AUROC"
 
 
 def test_no_difference_is_equal() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fedtwin.cli.main import main
 from fedtwin.models import load_model, predict
 from shared.config.compose import compose
 from shared.metrics.gap import stored_gap
@@ -55,6 +57,7 @@ def importable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example may run in this process."""
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("FEDTWIN_MAY_RUN", "visits")
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # a command that runs here adds to it
     monkeypatch.delitem(sys.modules, "visits", raising=False)
 
 
@@ -63,7 +66,7 @@ def home(folder: Path) -> Path:
     """Where a comparison of the example was stored that ran as the docs say."""
     done = fedtwin(folder, "compare", "--config-dir", "conf", "task=visits", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "reaches deviance" in done.stdout
+    assert "reaches Poisson deviance" in done.stdout
     return folder / "home"
 
 
@@ -77,6 +80,7 @@ def test_the_twins_are_compared_with_an_interval(home: Path) -> None:
     assert first.pooled.value == pytest.approx(pooled.summary["test"]["deviance"])
     assert [client.num_examples for client in clients] == [66, 62, 67]  # by ward
     assert pooled.summary["monitor"] == federated.summary["monitor"] == {"key": "val/deviance", "mode": "min"}
+    assert set(pooled.summary["best"]) == set(federated.summary["best"]) == {"deviance", "loss"}
 
 
 @pytest.mark.parametrize("run_id", [2, 3])
@@ -99,6 +103,21 @@ def test_a_stored_run_may_not_run_it_unasked(home: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("FEDTWIN_MAY_RUN", raising=False)
     with pytest.raises(ConfigError, match=r"_target_=visits.Visits may not run here"):
         load_model(2, store=home)
+
+
+@pytest.mark.usefixtures("importable")
+def test_its_partition_is_shown(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FEDTWIN_HOME", str(tmp_path))
+    own = ["--config-dir", str(folder / "conf"), "task=visits", f"data.path={folder / 'visits.csv'}"]
+    monkeypatch.setattr(sys, "argv", ["fedtwin", "partition", *own, "federation.num_clients=3"])
+    main()
+    assert capsys.readouterr().out.split("\n")[:3] == [
+        "client-0  66 rows",
+        "client-1  62 rows",
+        "client-2  67 rows",
+    ]
 
 
 @pytest.mark.usefixtures("importable")
