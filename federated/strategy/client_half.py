@@ -60,8 +60,9 @@ class ClientHalf:
     def callbacks(self) -> Sequence[Callback]:
         """Lightning callbacks of the fit.
 
-        Called are ``on_train_start``, ``on_train_epoch_start``, ``on_before_optimizer_step`` (before gradients
-        are clipped), ``on_train_epoch_end`` and ``on_train_end``.
+        Called are ``on_train_start``, ``on_train_epoch_start``, ``on_before_optimizer_step`` (with gradients
+        that are not scaled and not yet clipped; if ``trainer.scaler`` is there, a step whose gradients are not
+        finite is skipped after it), ``on_train_epoch_end`` and ``on_train_end``.
         """
         return ()
 
