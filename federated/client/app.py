@@ -117,7 +117,7 @@ def train(message: Message, context: Context) -> Message:
     network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
     algorithm = algorithm_for(order.snapshot, context)
     state = state_for(order, context, algorithm)
-    kept = state.before(order.round) if state else Kept()
+    kept = state.of(order.state_round) if state else Kept()
     network.load_state_dict(kept.local, strict=False)
     received = {spec.name: state_of(message.content.array_records[spec.name]) for spec in algorithm.wire.down}
     half = algorithm.client(
@@ -137,7 +137,11 @@ def train(message: Message, context: Context) -> Message:
     arrays = network.state_dict()
     local = algorithm.local_keys(network)
     if state:
-        state.keep(Kept({key: arrays[key] for key in local}, result.state), round=order.round)
+        state.keep(
+            Kept({key: arrays[key] for key in local}, result.state),
+            round=order.round,
+            accepted=order.state_round,
+        )
     if not algorithm.wire.sends_local:
         arrays = {key: tensor for key, tensor in arrays.items() if key not in local}
     count = datamodule.num_examples("train")
@@ -173,7 +177,7 @@ def evaluate(message: Message, context: Context) -> Message:
     network = learner.network(module)
     network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
     if state := state_for(order, context, algorithm_for(order.snapshot, context)):
-        network.load_state_dict(state.before(order.round + 1).local, strict=False)
+        network.load_state_dict(state.of(order.state_round).local, strict=False)
     spec, count = learner.spec(rows_of(order.snapshot, context)[0].schema), datamodule.num_examples("val")
     outputs = learner.predict(module, datamodule, "val")
     points = [

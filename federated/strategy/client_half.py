@@ -25,8 +25,8 @@ class ClientContext:
     received : mapping of str to mapping
         The declared records beside the model: name to key to values.
     state : mapping of str to Tensor
-        What this client kept in the last earlier round that it trained in; empty before that. The same message
-        asked again finds the same state.
+        What this client kept in the last round in which the server accepted its reply; empty before that. The
+        same message asked again finds the same state.
     """
 
     client_id: int

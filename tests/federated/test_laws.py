@@ -231,6 +231,51 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     assert measured(resumed) == measured(whole)
 
 
+def drops(number: int, client_id: int, *, how: str) -> ClientApp:
+    """Our ClientApp, of which the server does not get one client's training reply of a round."""
+    lossy = ClientApp()
+
+    @lossy.query()
+    def query(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    @lossy.train()
+    def train(message: Message, context: Context) -> Message:
+        asked = message.content.config_records["config"]["server-round"], context.node_config["partition-id"]
+        if asked != (number, client_id):
+            return app(message, context)
+        if how == "not-trained":
+            raise ConnectionError
+        reply = app(message, context)
+        if how == "lost":
+            raise ConnectionError
+        reply.content.metric_records["metrics"]["num-examples"] = 0
+        return reply
+
+    @lossy.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    return lossy
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("strategy", ["scaffold", "fedbn"])
+def test_a_client_whose_reply_was_dropped_goes_on_as_if_it_had_not_trained(
+    strategy: str, number: int, federate: Federate, make_config: MakeConfig, store: Store
+) -> None:
+    cfg = make_config(f"strategy={strategy}", "model.norm=batch", "federation.num_rounds=3")
+    runs = [
+        federate(cfg=cfg, client_app=drops(number, 1, how=how)) for how in ("not-trained", "lost", "rejected")
+    ]
+    assert all([row.replied for row in run.rounds][number - 1] == [0, 2] for run in runs)
+    assert len({run.digest() for run in runs}) == 1
+    for name in ("val/loss", "val/accuracy"):
+        stage, _, metric = name.partition("/")
+        assert len({str(run.values(metric, stage=stage, client_id=1)) for run in runs}) == 1
+    assert federate(cfg=cfg).digest() != runs[0].digest()
+
+
 def test_resuming_a_run_that_lacks_only_the_test_trains_no_more(
     federate: Federate, make_config: MakeConfig, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
