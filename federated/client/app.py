@@ -132,6 +132,7 @@ def train(message: Message, context: Context) -> Message:
         callbacks=[MetricsCollector(buffer, round=order.round, client_id=client_id), *half.callbacks()],
     )
     result = half.after_fit(module)
+    result.check(algorithm.wire)
     # A fit in 16 bits leaves it in 16 bits.
     network = network if module.dtype == torch.float32 else network.float()
     arrays = network.state_dict()
@@ -142,8 +143,7 @@ def train(message: Message, context: Context) -> Message:
             round=order.round,
             accepted=order.state_round,
         )
-    if not algorithm.wire.sends_local:
-        arrays = {key: tensor for key, tensor in arrays.items() if key not in local}
+    stay = frozenset[str]() if algorithm.wire.sends_local else local
     count = datamodule.num_examples("train")
     more = [
         MetricPoint(
@@ -154,7 +154,7 @@ def train(message: Message, context: Context) -> Message:
     content = reply_content(
         points=[*buffer.points, *more],
         num_examples=count,
-        arrays=arrays_from_state(arrays),
+        arrays=arrays_from_state({key: tensor for key, tensor in arrays.items() if key not in stay}),
         extra={name: arrays_from_state(_ordered(tensors, arrays)) for name, tensors in result.arrays.items()},
     )
     return Message(content, reply_to=message)

@@ -9,6 +9,9 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from federated.messages.wire import WireSpec
+from shared.runtime.errors import FederationError
+
 Tensors = Mapping[str, Tensor]
 
 
@@ -52,6 +55,21 @@ class FitResult:
     arrays: Mapping[str, Tensors] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     state: Tensors = field(default_factory=dict)
+
+    def check(self, wire: WireSpec) -> None:
+        """Make sure that what travels is what is declared.
+
+        Raises
+        ------
+        FederationError
+        """
+        declared = {"arrays": {spec.name for spec in wire.up}, "metrics": {*wire.metrics}}
+        for kind, found in (("arrays", self.arrays), ("metrics", self.metrics)):
+            if {*found} != declared[kind]:
+                raise FederationError(
+                    f"the algorithm's client half returned {kind} {sorted(found)}, but its wire declares "
+                    f"{sorted(declared[kind])}"
+                )
 
 
 class ClientHalf:

@@ -160,7 +160,6 @@ def dies_at_line(start: str) -> Callable[[str], None]:
     return say
 
 
-PART = ["federation.num_clients=3", "strategy.fraction_train=0.67", "strategy.min_train=2"]
 RESUMED = [
     "federation.num_rounds=4",
     "federation.num_clients=2",
@@ -179,24 +178,12 @@ RESUMED = [
         ),
         ({"say": dies_at_line("round 3/")}, ["trainer.scheduler.name=plateau", "trainer.scheduler.patience=0"]),
         ({"client_app": dies_in_round(1, at="train")}, ["federation.local_epochs=2"]),
-        ({"client_app": dies_in_round(3, at="train")}, ["strategy=fedavgm", "model.norm=batch"]),
-        ({"client_app": dies_in_round(3, at="train")}, ["strategy=fedadam", "model.norm=batch"]),
-        ({"client_app": dies_in_round(3, at="train")}, ["strategy=scaffold", *PART]),
-        ({"say": dies_at_line("round 3/")}, ["strategy=scaffold", "trainer.optimizer.momentum=0"]),
-        ({"client_app": dies_in_round(3, at="evaluate")}, ["strategy=fedbn", "model.norm=batch", *PART]),
-        ({"say": dies_at_line("round 3/")}, ["strategy=fedbn", "model.norm=batch"]),
     ],
     ids=[
         "training",
         "evaluating",
         "before-the-checkpoint",
         "first-round",
-        "server-momentum",
-        "server-adam",
-        "control-variates",
-        "control-variates-before-the-checkpoint",
-        "own-norms",
-        "own-norms-before-the-checkpoint",
     ],
 )
 def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
@@ -229,51 +216,6 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
         )
 
     assert measured(resumed) == measured(whole)
-
-
-def drops(number: int, client_id: int, *, how: str) -> ClientApp:
-    """Our ClientApp, of which the server does not get one client's training reply of a round."""
-    lossy = ClientApp()
-
-    @lossy.query()
-    def query(message: Message, context: Context) -> Message:
-        return app(message, context)
-
-    @lossy.train()
-    def train(message: Message, context: Context) -> Message:
-        asked = message.content.config_records["config"]["server-round"], context.node_config["partition-id"]
-        if asked != (number, client_id):
-            return app(message, context)
-        if how == "not-trained":
-            raise ConnectionError
-        reply = app(message, context)
-        if how == "lost":
-            raise ConnectionError
-        reply.content.metric_records["metrics"]["num-examples"] = 0
-        return reply
-
-    @lossy.evaluate()
-    def evaluate(message: Message, context: Context) -> Message:
-        return app(message, context)
-
-    return lossy
-
-
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("strategy", ["scaffold", "fedbn"])
-def test_a_client_whose_reply_was_dropped_goes_on_as_if_it_had_not_trained(
-    strategy: str, number: int, federate: Federate, make_config: MakeConfig, store: Store
-) -> None:
-    cfg = make_config(f"strategy={strategy}", "model.norm=batch", "federation.num_rounds=3")
-    runs = [
-        federate(cfg=cfg, client_app=drops(number, 1, how=how)) for how in ("not-trained", "lost", "rejected")
-    ]
-    assert all([row.replied for row in run.rounds][number - 1] == [0, 2] for run in runs)
-    assert len({run.digest() for run in runs}) == 1
-    for name in ("val/loss", "val/accuracy"):
-        stage, _, metric = name.partition("/")
-        assert len({str(run.values(metric, stage=stage, client_id=1)) for run in runs}) == 1
-    assert federate(cfg=cfg).digest() != runs[0].digest()
 
 
 def test_resuming_a_run_that_lacks_only_the_test_trains_no_more(
