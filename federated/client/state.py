@@ -136,7 +136,7 @@ class ClientState:
         if not self.folder.exists():
             _remove_old(self.root)
             self.folder.mkdir(parents=True, mode=0o700)
-        temporary = self.folder / f"{round}.tmp"
+        temporary = self.folder / f"{round}.{os.getpid()}.tmp"  # an earlier process may still be at it
         with temporary.open("wb") as file:
             file.write(save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}))
             file.flush()

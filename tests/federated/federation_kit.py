@@ -14,7 +14,17 @@ from flwr.clientapp import ClientApp
 from safetensors.torch import load_file
 from torch import Tensor
 
-from federated.messages.records import ARRAYS, CLIENT, CONFIG, SERVER_ROUND, ClientInfo, reply_content
+from federated.client.app import app
+from federated.messages.records import (
+    ARRAYS,
+    CLIENT,
+    CONFIG,
+    METRICS,
+    NUM_EXAMPLES,
+    SERVER_ROUND,
+    ClientInfo,
+    reply_content,
+)
 from shared.config.config import Config
 from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
@@ -190,3 +200,37 @@ def copied(content: RecordDict) -> RecordDict:
             for name, record in content.items()
         }
     )
+
+
+def drops(number: int, client_id: int, *, how: str) -> ClientApp:
+    """Our ClientApp, of which the server does not get one client's training reply of a round.
+
+    Parameters
+    ----------
+    how : {"not-trained", "lost", "rejected"}
+        In the last two, the client has trained.
+    """
+    lossy = ClientApp()
+
+    @lossy.query()
+    def query(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    @lossy.train()
+    def train(message: Message, context: Context) -> Message:
+        asked = message.content.config_records[CONFIG][SERVER_ROUND], context.node_config["partition-id"]
+        if asked != (number, client_id):
+            return app(message, context)
+        if how == "not-trained":
+            raise ConnectionError
+        reply = app(message, context)
+        if how == "lost":
+            raise ConnectionError
+        reply.content.metric_records[METRICS][NUM_EXAMPLES] = 0
+        return reply
+
+    @lossy.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    return lossy

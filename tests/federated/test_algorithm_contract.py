@@ -38,7 +38,7 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.nodes import run_client_app
 from tests.federated.client.test_egress import SITE
-from tests.federated.federation_kit import Federate, MakeConfig, Tapped, copied, digest
+from tests.federated.federation_kit import Federate, MakeConfig, Tapped, copied, digest, drops
 from tests.federated.test_laws import Killed, ShuffledGrid, dies_at_line, dies_in_round, pooled_digest
 
 # Settings with which the server takes the clients' average as it is; None: there are none.
@@ -397,34 +397,6 @@ def test_what_is_not_as_declared_is_rejected_by_name_and_one_reply_is_enough(
 
 
 # --- what clients keep --------------------------------------------------------------------------------
-
-
-def drops(number: int, client_id: int, *, how: str) -> ClientApp:
-    """Our ClientApp, of which the server does not get one client's training reply of a round."""
-    lossy = ClientApp()
-
-    @lossy.query()
-    def query(message: Message, context: Context) -> Message:
-        return app(message, context)
-
-    @lossy.train()
-    def train(message: Message, context: Context) -> Message:
-        asked = message.content.config_records[CONFIG][SERVER_ROUND], context.node_config["partition-id"]
-        if asked != (number, client_id):
-            return app(message, context)
-        if how == "not-trained":
-            raise ConnectionError
-        reply = app(message, context)
-        if how == "lost":
-            raise ConnectionError
-        reply.content.metric_records[METRICS][NUM_EXAMPLES] = 0
-        return reply
-
-    @lossy.evaluate()
-    def evaluate(message: Message, context: Context) -> Message:
-        return app(message, context)
-
-    return lossy
 
 
 @pytest.mark.parametrize("name", STATEFUL)
