@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import (
 
 from shared.config.config import Config
 from shared.data.profile import Profile
-from shared.metrics.catalogue import progress_metrics
+from shared.metrics.catalogue import LOSS
 from shared.metrics.point import MetricSink
 from shared.runtime.errors import ConfigError
 from shared.tasks.base import TaskSpec
@@ -57,7 +57,7 @@ def build_callbacks(
     ConfigError
         ``trainer.monitor`` is not defined on the available rows.
     """
-    monitor, mode = cfg.trainer.monitored(spec.monitor)
+    monitor, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
     measured = _is_measured(
         monitor,
         spec=spec,
@@ -68,7 +68,7 @@ def build_callbacks(
     callbacks: list[Callback] = [KeepSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
-    callbacks.append(MetricsCollector(sink))
+    callbacks += [KeepConfig(cfg), MetricsCollector(sink)]
     stopping = cfg.trainer.early_stopping
     if stopping.enabled and measured:
         callbacks.append(
@@ -155,6 +155,19 @@ class KeepSigterm(Callback):
             signal.signal(signal.SIGTERM, self.handler)
 
 
+class KeepConfig(Callback):
+    """Keeps the settings in checkpoints beside the weights, for whoever resumes from there."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.cfg = cfg
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add them."""
+        checkpoint["config"] = self.cfg.snapshot()
+
+
 class EpochLines(Callback):
     """Prints one line per epoch if standard error is not a terminal.
 
@@ -171,8 +184,7 @@ class EpochLines(Callback):
         """Print the line."""
         if not trainer.is_global_zero:
             return
-        loss, *_ = progress_metrics()
-        shown = dict.fromkeys((f"train/{loss}", f"val/{loss}", self.monitor))
+        shown = dict.fromkeys((f"train/{LOSS}", f"val/{LOSS}", self.monitor))
         values = [
             f"{key} {float(trainer.callback_metrics[key]):.4f}"
             for key in shown

@@ -134,11 +134,10 @@ def fit(
     trainer = build_trainer(
         cfg.trainer,
         max_epochs=cfg.trainer.max_epochs,
-        callbacks=[*callbacks, *extra_callbacks],
+        callbacks=[*work.learner.callbacks(work.context), *callbacks, *extra_callbacks],
         root=folder,
         environment=environment,
         limit_val_batches=1.0 if datamodule.num_examples("val") else 0,  # 0: Lightning skips validation
-        enable_checkpointing=True,
         enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
     )
     _set_threads(cfg, trainer)

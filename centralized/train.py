@@ -66,7 +66,8 @@ def train(
         if resume and last.is_file():
             cfg = cfg.replace("", resume=str(last))
         work = load(cfg, home=home, subset=subset)
-        store.runs.update(run_id, summary=begin_summary(cfg, spec=work.spec, schema=work.data.schema))
+        summary = begin_summary(cfg, spec=work.spec, schema=work.data.schema)
+        store.runs.update(run_id, summary={**summary, "agreed": dict(work.context.agreed)})
         module, stop_reason = fit(
             cfg,
             work=work,

@@ -15,12 +15,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fedtwin.models import Predictions, load_model, predict
+    from fedtwin.models import load_model, predict
     from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
     from fedtwin.training import compare, configure, federate, resume, train
     from shared.config.config import Config
-    from shared.model.trained_model import TrainedModel
     from shared.runtime.errors import FedtwinError
+    from shared.tasks.predictions import Predictions
+    from shared.tasks.trained_model import TrainedModel
 
 __all__ = [
     "Comparison",
@@ -44,8 +45,9 @@ __all__ = [
 _MODULES = {
     "fedtwin.training": ("compare", "configure", "federate", "resume", "train"),
     "fedtwin.records": ("Comparison", "Run", "load_comparison", "load_run", "runs"),
-    "fedtwin.models": ("Predictions", "load_model", "predict"),
-    "shared.model.trained_model": ("TrainedModel",),
+    "fedtwin.models": ("load_model", "predict"),
+    "shared.tasks.predictions": ("Predictions",),
+    "shared.tasks.trained_model": ("TrainedModel",),
     "shared.config.config": ("Config",),
     "shared.runtime.errors": ("FedtwinError",),
     "fedtwin.cli.main": ("command",),  # the command line's entry point, not part of the API

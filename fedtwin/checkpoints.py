@@ -1,31 +1,25 @@
-"""`read_state`: the weights of the model that a run chose, from its checkpoint."""
+"""`find_model` and `load_weights`: the checkpoint of the model that a run chose, and its weights."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from pathlib import Path
+
+from lightning import LightningModule
 
 from federated.server.checkpoint import load_checkpoint
 from fedtwin.records import Run
 from shared.model.weights import read_file
-from shared.runtime.errors import TrackingError
+from shared.runtime.errors import TrackingError, WeightsError
+from shared.tasks.base import Learner
 
-_NETWORK = "network."  # what the keys of a Lightning checkpoint begin with
 
-
-def read_state(run: Run) -> dict[str, Tensor]:
-    """Read the weights of the network.
-
-    Returns
-    -------
-    dict of str to Tensor
-        On the CPU.
+def find_model(run: Run) -> Path:
+    """The checkpoint of the model that a run chose.
 
     Raises
     ------
     TrackingError
         The run is a comparison, or has no model yet.
-    FedtwinError
-        The file is missing or damaged.
     """
     if run.mode == "compare":
         twins = run.row.summary.get("twins") or {}
@@ -35,9 +29,28 @@ def read_state(run: Run) -> dict[str, Tensor]:
         )
     kind = "safetensors" if run.mode == "federated" else "ckpt"
     path = run.folder / "checkpoints" / f"{run.config['trainer']['test_model']}.{kind}"
-    if not path.is_file() or "classes" not in run.row.summary:
+    if not path.is_file() or not {"schema", "classes"} & run.row.summary.keys():
         raise TrackingError(f"run {run.id} ({run.status}) has no model: there is no {path}")
-    if run.mode == "federated":
-        return load_checkpoint(path)[0]
-    state = read_file(path)["state_dict"]
-    return {key.removeprefix(_NETWORK): value for key, value in state.items() if key.startswith(_NETWORK)}
+    return path
+
+
+def load_weights(run: Run, module: LightningModule, *, learner: Learner) -> None:
+    """Load the weights of the model that a run chose, in place.
+
+    Raises
+    ------
+    TrackingError
+        As for `find_model`.
+    WeightsError
+        The weights are not those of this module.
+    FedtwinError
+        The file is damaged.
+    """
+    path = find_model(run)
+    try:
+        if run.mode == "federated":
+            learner.network(module).load_state_dict(load_checkpoint(path)[0])
+        else:
+            module.load_state_dict(read_file(path)["state_dict"])
+    except RuntimeError as error:
+        raise WeightsError(f"these weights do not fit the run's settings: {error}") from None

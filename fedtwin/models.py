@@ -1,69 +1,20 @@
-"""`load_model` and `predict`: the model that a run chose, and what it says about new images."""
+"""`load_model` and `predict`: the model that a run chose, and what it says about new rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedtwin.places import Place
 from fedtwin.records import Run, load_run
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
+    from lightning import LightningModule
 
-    from shared.config.data import DataConfig
-    from shared.data.images.reading import Named
-    from shared.model.trained_model import TrainedModel
+    from shared.tasks.predictions import Predictions
+    from shared.tasks.trained_model import TrainedModel
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a model says about images.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Of the files, or the numbers of the images from 0.
-    classes : tuple of str
-    probabilities : ndarray [N, classes], float32
-    threshold : float
-        Of the probability of the second of 2 classes; the class with the highest probability wins otherwise.
-    """
-
-    names: tuple[str, ...]
-    classes: tuple[str, ...]
-    probabilities: npt.NDArray[np.float32] = field(repr=False)
-    threshold: float
-
-    @property
-    def labels(self) -> list[str]:
-        """The predicted class of each image."""
-        if len(self.classes) == 2:
-            chosen = (self.probabilities[:, 1] > self.threshold).astype(int)
-        else:
-            chosen = self.probabilities.argmax(axis=1)
-        return [self.classes[index] for index in chosen]
-
-    def frame(self) -> pd.DataFrame:
-        """One row an image, by name: ``prediction``, and the probability of each class."""
-        import pandas as pd
-
-        frame = pd.DataFrame(
-            self.probabilities, columns=list(self.classes), index=pd.Index(self.names, name="image")
-        )
-        frame.insert(0, "prediction", self.labels, allow_duplicates=True)
-        return frame
-
-    def _repr_html_(self) -> str:
-        return self.frame().to_html()
-
-
-def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
+def load_model(run: int | Run, *, store: Place = None) -> TrainedModel | LightningModule:
     """The model that a run chose, with its preprocessing, on the CPU and in evaluation mode.
 
     Parameters
@@ -75,15 +26,17 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
 
     Returns
     -------
-    TrainedModel
-        A ``torch.nn.Module``: uint8 images [B, C, H, W] in, probabilities [B, classes] out. Its ``network``
-        gives logits; ``classes`` names the columns.
+    TrainedModel or LightningModule
+        A ``torch.nn.Module``. Of the tasks on images: uint8 images [B, C, H, W] in, probabilities [B, classes]
+        or [B, labels] out (``classes`` names the columns), or numbers [B, 1]. Its ``network`` gives logits.
+        Of ``task=custom``, and of a task whose learner has no ``trained_model``: the module itself.
 
     Raises
     ------
     TrackingError
-        There is no such run, or it is a comparison, has no model, or trained another task than image
-        classification.
+        There is no such run, it is a comparison, or it has no model.
+    ConfigError
+        Its task is of somebody's own, and may not run here.
     FedtwinError
         Its checkpoint is missing or damaged.
 
@@ -93,22 +46,27 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel:
     >>> model(images).argmax(dim=1)
     """
     run = run if isinstance(run, Run) else load_run(run, store=store)
-    from fedtwin.checkpoints import read_state
+    import shared.runtime.fast_imports  # noqa: F401 - before what it imports
+
+    from fedtwin.checkpoints import find_model, load_weights
     from shared.config.stored import read_snapshot
-    from shared.model.trained_model import TrainedModel
-    from shared.runtime.errors import TrackingError
+    from shared.tasks.base import FitContext
+    from shared.tasks.task import learner_of, schema_of_run
+    from shared.tasks.trained_model import PredictingLearner
 
-    cfg = read_snapshot(run.config)
-    if cfg.task.name != "image_classification":
-        raise TrackingError(
-            f"run {run.id} trained task={cfg.task.name}; load_model and predict need task=image_classification"
-        )
-    state = read_state(run)
-    threshold = run.row.summary.get("threshold", cfg.trainer.fixed_threshold)
-    return TrainedModel(cfg, classes=run.row.summary["classes"], threshold=threshold, state=state)
+    find_model(run)
+    # Weights that a training started from are behind it, and their file may be gone.
+    cfg = read_snapshot(run.config).replace("model", weights=None).replace("trainer", compile=False)
+    learner, schema, summary = learner_of(cfg), schema_of_run(run.row), run.row.summary
+    module = learner.module(schema, FitContext(agreed=summary.get("agreed") or {}))
+    load_weights(run, module, learner=learner)
+    if not isinstance(learner, PredictingLearner):
+        return module.eval()
+    threshold = summary.get("threshold", cfg.trainer.fixed_threshold)
+    return learner.trained_model(module, schema, threshold=threshold)
 
 
-def predict(run: int | Run | TrainedModel, images: Any, *, store: Place = None) -> Predictions:
+def predict(run: int | Run | TrainedModel, rows: Any, *, store: Place = None) -> Predictions:
     """Predict with the model that a run chose.
 
     Images are decoded, resized and normalised as those were that the model was trained on.
@@ -116,16 +74,24 @@ def predict(run: int | Run | TrainedModel, images: Any, *, store: Place = None) 
     Parameters
     ----------
     run : int, Run or TrainedModel
-    images : str, Path, ndarray, Tensor, or sequence of str, Path or PIL.Image.Image
-        An image file, a folder or a ZIP, whose images are all read; several files; images in memory: uint8
-        arrays [N, H, W], [N, C, H, W] or [N, H, W, C] of any size, or Pillow's.
+    rows : str, Path, ndarray, Tensor, or sequence of str, Path or PIL.Image.Image
+        Images: a file, a folder or a ZIP, whose images are all read; several files; images in memory: uint8
+        arrays [N, H, W], [N, C, H, W] or [N, H, W, C] of any size, or Pillow's. A task of your own takes what
+        its model reads.
     store : str or Path, optional
         See `fedtwin.compare`.
+
+    Returns
+    -------
+    Predictions
+        Its ``answers`` are classes, labels or numbers; ``frame()`` has them with their probabilities.
 
     Raises
     ------
     DataError
-        An image cannot be read (all such are named), or is of another kind.
+        A row cannot be read (all such are named), or is of another kind.
+    ConfigError
+        The task reads rows by code of its own alone.
     FedtwinError
         As for `load_model`.
 
@@ -133,39 +99,13 @@ def predict(run: int | Run | TrainedModel, images: Any, *, store: Place = None) 
     --------
     >>> fedtwin.predict(3, "new_xrays/").frame()
     """
-    from shared.model.trained_model import TrainedModel
+    from shared.runtime.errors import ConfigError
+    from shared.tasks.trained_model import TrainedModel
 
     model = run if isinstance(run, TrainedModel) else load_model(run, store=store)
-    names, parts = [], []
-    import numpy as np
-    import torch
-
-    with torch.inference_mode():
-        for batch in _batches(_read(images, model.data), size=model.data.eval_batch_size):
-            names += [name for name, _ in batch]
-            pixels = torch.from_numpy(np.stack([image for _, image in batch]))
-            parts.append(model(pixels).numpy())
-    empty = np.zeros((0, len(model.classes)), dtype=np.float32)
-    return Predictions(tuple(names), model.classes, np.concatenate([empty, *parts]), model.threshold)
-
-
-def _read(images: Any, cfg: DataConfig) -> Iterator[Named]:
-    from PIL import Image
-
-    from shared.data.images.reading import from_array, from_picture, read_path
-
-    if isinstance(images, str | Path):
-        yield from read_path(Path(images), cfg=cfg)
-    elif isinstance(images, Sequence) and images and all(isinstance(one, str | Path) for one in images):
-        for path in images:
-            yield from ((str(path), pixels) for _, pixels in read_path(Path(path), cfg=cfg))
-    elif isinstance(images, Sequence) and images and all(isinstance(one, Image.Image) for one in images):
-        yield from ((str(number), from_picture(image, cfg=cfg)) for number, image in enumerate(images))
-    else:
-        yield from ((str(number), image) for number, image in enumerate(from_array(images, cfg=cfg)))
-
-
-def _batches(images: Iterable[Named], *, size: int) -> Iterator[list[Named]]:
-    rest = iter(images)
-    while batch := list(islice(rest, size)):
-        yield batch
+    if not isinstance(model, TrainedModel):
+        raise ConfigError(
+            f"how rows become the inputs of {type(model).__name__}, only its own code knows: call "
+            f"fedtwin.load_model(run)(inputs), or give its task's learner a trained_model (docs/extending.md)"
+        )
+    return model.predict(rows)

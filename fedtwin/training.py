@@ -157,8 +157,8 @@ def configure(settings: Settings = ()) -> Config:
 
 def _execute(settings: Settings, mode: Mode, *, store: Place) -> Run:
     cfg = configure(settings)
-    allow_component(cfg.strategy.target)  # whoever calls us has named them
-    allow_component(cfg.task.target)
+    for target in cfg.targets:  # whoever calls us has named them
+        allow_component(target)
     home = open_home(cfg.tracking) if store is None else find_home(store)
     cfg = cfg.replace("tracking", home=str(home.root), database_url=home.database_url)
     _import_plainly()

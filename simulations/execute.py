@@ -55,6 +55,8 @@ def execute(
     from simulations.runner import open_runner  # what trains takes a second to import
 
     if mode == "compare" or cfg.federation.engine == "local":  # Flower's ServerApp does so itself
+        import shared.runtime.fast_imports  # noqa: F401  # before what it imports
+
         from federated.strategy.base import load_algorithm
 
         load_algorithm(cfg.strategy)  # its settings are checked before anything is trained

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from shared.config.config import Config
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.images import dataset
 from shared.data.images.dataset import ImageData
 from shared.data.schema import Schema
@@ -20,7 +20,7 @@ from shared.tasks.image_classification.module import LitClassifier
 from shared.tasks.image_classification.spec import CLASS_WEIGHTS, ClassificationSpec
 
 
-def load_images(cfg: DataConfig, *, cache_dir: Path, **more: Any) -> ImageData:
+def load_images(cfg: ImageDataConfig, *, cache_dir: Path, **more: Any) -> ImageData:
     """Images with one of several classes each."""
     return dataset.load_images(cfg, cache_dir=cache_dir, read_targets=read_classes, **more)
 
@@ -40,7 +40,7 @@ def classifier(
 
 @dataclass
 class Bare:
-    """A network that gives logits, as `shared.tasks.images.prediction.predict` takes a module."""
+    """A network that gives logits, as `shared.tasks.stage_outputs.predict` takes a module."""
 
     network: nn.Module
 

@@ -20,6 +20,7 @@ from federated.client.work import (
     algorithm_for,
     begin_fit,
     config_of,
+    fit_context,
     learner_for,
     place_of,
     rows_of,
@@ -38,8 +39,8 @@ from federated.messages.records import (
 from federated.strategy.client_half import ClientContext, Tensors
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import DataError, FedtwinError
+from shared.tasks.client_fit import fit_client
 from shared.training.collector import MetricsCollector
-from shared.training.minimal_loop import lean_trainer
 
 app = ClientApp(mods=[egress_filter])
 
@@ -121,15 +122,25 @@ def train(message: Message, context: Context) -> Message:
     network.load_state_dict(kept.local, strict=False)
     received = {spec.name: state_of(message.content.array_records[spec.name]) for spec in algorithm.wire.down}
     half = algorithm.client(
-        ClientContext(client_id=client_id, round=order.round, received=received, state=kept.algorithm)
+        ClientContext(
+            client_id=client_id,
+            round=order.round,
+            network=network,
+            received=received,
+            state=kept.algorithm,
+        )
     )
     half.before_fit(module)
     buffer = PointBuffer()
-    lean_trainer(cfg.trainer).fit(
+    fit = fit_context(order, context)
+    collector = MetricsCollector(buffer, round=order.round, client_id=client_id)
+    fit_client(
         module,
         datamodule=datamodule,
-        max_epochs=cfg.federation.local_epochs,
-        callbacks=[MetricsCollector(buffer, round=order.round, client_id=client_id), *half.callbacks()],
+        cfg=cfg.trainer,
+        fit=fit,
+        epochs=cfg.federation.local_epochs,
+        callbacks=[*learner.callbacks(fit), collector, *half.callbacks()],
     )
     result = half.after_fit(module)
     result.check(algorithm.wire)

@@ -7,14 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, cast
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 
+from federated.client.site import SITE_FILE, site_of
+from federated.client.work import learner_for, rows_of
 from federated.kit.federation_file import MayLeave
-from federated.kit.site_file import SiteFile, read_site
+from federated.kit.site_file import SiteFile
 from federated.messages.records import (
     ARRAYS,
     CLIENT,
@@ -35,10 +35,8 @@ from federated.messages.wire import Layout, layout_of
 from federated.strategy.base import load_algorithm
 from shared.config.stored import read_snapshot
 from shared.data.profile import Profile
-from shared.metrics.catalogue import CLASSIFICATION
 from shared.runtime.errors import FederationError
 
-SITE_FILE = "site-file"  # of the node config: the path of the site's own file
 _COLUMNS = ("stages", "names", "values", "epochs", "counts")
 _DESCRIPTION = (CLIENT_ID, NUM_PARTITIONS, "name", SCHEMA, NUM_EXAMPLES, PROFILE, NUM_VAL)
 
@@ -51,33 +49,25 @@ def egress_filter(message: Message, context: Context, call_next: Call) -> Messag
     A node without a site's file (a simulated one) is left alone. An error that nobody foresaw becomes a
     sentence: its own text may hold a file's name, and so a patient's.
     """
-    path = context.node_config.get(SITE_FILE)
-    if path is None:
+    if SITE_FILE not in context.node_config:
         return call_next(message, context)
     try:
-        site = _site(str(path), Path(str(path)).stat().st_mtime_ns)
+        site = site_of(context)
+        assert site is not None
         reply = call_next(message, context)
         content = None
         if reply.has_content():
-            declared = _declared(message, site) if reply.content.array_records else Declared()
+            declared = Declared()
+            if reply.content.array_records:
+                declared = _declared(message, site)
+            elif STATISTICS in reply.content.config_records:
+                declared = Declared(told=_told(message, context))
             content = filter_content(reply.content, site.may_leave, declared=declared)
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # this is the site's own log
         reason = f"{type(error).__name__} at this site; the log of its node says more"
         return Message(error_content(FederationError(reason)), reply_to=message)
     return reply if content is None else Message(content, reply_to=message)
-
-
-def may_run(context: Context) -> tuple[str, ...]:
-    """What a site's own file allows to run there, beside what is ours; nothing where there is no file.
-
-    Raises
-    ------
-    DeployError
-        The file cannot be read.
-    """
-    path = context.node_config.get(SITE_FILE)
-    return () if path is None else _site(str(path), Path(str(path)).stat().st_mtime_ns).may_run
 
 
 @dataclass(frozen=True)
@@ -92,11 +82,14 @@ class Declared:
         The arrays of the model, which every array must be like.
     metrics : collection of str
         Names of metrics.
+    told : collection of str or None
+        Names of the metrics that follow from the task's statistics; None where none may leave.
     """
 
     records: Collection[str] = ()
     model: Layout = field(default_factory=dict)
     metrics: Collection[str] = ()
+    told: Collection[str] | None = None
 
 
 def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared = Declared()) -> RecordDict:
@@ -123,15 +116,19 @@ def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared
             kept[name] = _points(record, {*allowed.metrics, *declared.metrics})
         elif name == CLIENT:
             kept[name] = _description(record, allowed)
-        elif name == ERROR or (name == STATISTICS and _statistics_allowed(allowed)):
+        elif name == ERROR or (name == STATISTICS and _statistics_allowed(allowed, declared.told)):
             kept[name] = record
     return kept
 
 
-def _statistics_allowed(allowed: MayLeave) -> bool:
+def _statistics_allowed(allowed: MayLeave, told: Collection[str] | None) -> bool:
     # Every validation metric follows from them, so a name that is not listed keeps them here too.
-    told = {spec.name for spec in CLASSIFICATION}
-    return "statistics" in allowed.counts and told <= {*allowed.metrics}
+    return told is not None and "statistics" in allowed.counts and {*told} <= {*allowed.metrics}
+
+
+def _told(message: Message, context: Context) -> tuple[str, ...]:
+    snapshot = TrainOrder.from_message(message).snapshot
+    return learner_for(snapshot, context).spec(rows_of(snapshot, context)[0].schema).names
 
 
 def _declared(message: Message, site: SiteFile) -> Declared:
@@ -167,8 +164,3 @@ def _description(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
     if "num_val" not in allowed.counts:
         kept[NUM_VAL] = 0  # and so the server does not ask this site to evaluate
     return kept
-
-
-@lru_cache(maxsize=2)
-def _site(path: str, changed: int) -> SiteFile:
-    return read_site(Path(path))

@@ -9,7 +9,7 @@ from typing import Any
 from flwr.app import Context
 from lightning import LightningModule
 
-from federated.client.egress import may_run
+from federated.client.site import may_run
 from federated.client.state import ClientState
 from federated.kit.site_data import own_data
 from federated.messages.records import TrainOrder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.config.config import Config
+from shared.config.data import ImageDataConfig
 
 
 def own_data(cfg: Config, *, path: str) -> Config:
@@ -18,6 +19,8 @@ def own_data(cfg: Config, *, path: str) -> Config:
     path : str
         Of the site's data.
     """
+    if not isinstance(cfg.data, ImageDataConfig):
+        return cfg.replace("data", path=path)  # what it is, its own code knows
     found = source_of(Path(path).expanduser())
     # MedMNIST's own setting stays for an .npz: it knows the names of the classes.
     keep = found is None or (found == "npz" and cfg.data.source == "medmnist")

@@ -187,11 +187,12 @@ class _Federation:
             run_key=progress.run_key,
             agreed=json.dumps(self.agreed),
         ).to_record()
-        sizes = {
+        facts = {
+            "agreed": self.agreed,
             "train_message_bytes": size_of(algorithm.wire.message(model)),
             "train_reply_bytes": size_of(algorithm.wire.reply(model)),
         }
-        self.store.runs.update(self.run_id, summary=sizes)
+        self.store.runs.update(self.run_id, summary=facts)
         strategy = algorithm.server(
             ServerContext(
                 nodes=[roster.node_of(client_id) for client_id in roster.clients],

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from federated.server.checkpoint import Progress
 from shared.config.trainer import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
-from shared.metrics.spec import Mode
+from shared.metrics.spec import MetricSpec, Mode
 
 _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralized run uses
 
 
 def judge_round(
-    progress: Progress, *, aggregates: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, monitor: str
+    progress: Progress,
+    *,
+    aggregates: Mapping[str, Mapping[str, float]],
+    cfg: TrainerConfig,
+    monitor: str,
+    metrics: Sequence[MetricSpec] = (),
 ) -> str | None:
     """Update a run's progress by the same rules as a centralized run's callbacks.
 
@@ -22,13 +27,15 @@ def judge_round(
         Its ``round`` is the one that has ended; changed in place.
     aggregates : mapping of str to mapping
         The clients' aggregates: stage to name to value.
+    monitor, metrics
+        The task's own, see `TrainerConfig.monitored`.
 
     Returns
     -------
     str or None
         Why to stop, by ``trainer.early_stopping``.
     """
-    monitor, mode = cfg.monitored(monitor)
+    monitor, mode = cfg.monitored(monitor, metrics=metrics)
     stage, _, name = monitor.partition("/")
     value = aggregates.get(stage, {}).get(name)
     _choose(progress, value, mode=mode)

@@ -170,6 +170,7 @@ class Rounds:
             aggregates=self.metrics.aggregates,
             cfg=self.cfg.trainer,
             monitor=self.evaluation.spec.monitor,
+            metrics=self.evaluation.spec.metrics,
         )
         self.train_config[LR_SCALE] = progress.lr_scale
         # After the rows: a crash in between repeats this round, whose rows are then already there.

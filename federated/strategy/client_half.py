@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
 from federated.messages.wire import WireSpec
 from shared.runtime.errors import FederationError
@@ -25,6 +25,8 @@ class ClientContext:
         The partition.
     round : int
         Server round, from 1.
+    network : nn.Module
+        The part of the module whose weights and buffers are the model.
     received : mapping of str to mapping
         The declared records beside the model: name to key to values.
     state : mapping of str to Tensor
@@ -34,6 +36,7 @@ class ClientContext:
 
     client_id: int
     round: int
+    network: nn.Module
     received: Mapping[str, Tensors] = field(default_factory=dict)
     state: Tensors = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 import lightning as L
 import numpy as np
@@ -47,7 +47,9 @@ class Scaffold(Algorithm):
 
     def client(self, context: ClientContext) -> ClientHalf:
         """Corrected steps."""
-        return ScaffoldClient(server_control=context.received[CONTROL], own_control=context.state)
+        return ScaffoldClient(
+            context.network, server_control=context.received[CONTROL], own_control=context.state
+        )
 
 
 class ScaffoldServer(ServerHalf, Averaging):
@@ -119,7 +121,8 @@ class ScaffoldClient(ClientHalf):
         Of the last round in which this client trained; empty at first, which stands for 0.
     """
 
-    def __init__(self, *, server_control: Tensors, own_control: Tensors) -> None:
+    def __init__(self, network: nn.Module, *, server_control: Tensors, own_control: Tensors) -> None:
+        self.network = network
         self.server_control = server_control
         self.own_control = own_control or {key: torch.zeros_like(c) for key, c in server_control.items()}
         self._correction = _Correction()
@@ -130,7 +133,7 @@ class ScaffoldClient(ClientHalf):
 
     def before_fit(self, module: L.LightningModule) -> None:
         """Pair the parameters with their corrections."""
-        parameters = dict(_network(module).named_parameters())
+        parameters = dict(self.network.named_parameters())
         self._correction.begin(
             {key: (parameters[key], c - self.own_control[key]) for key, c in self.server_control.items()}
         )
@@ -175,7 +178,3 @@ class _Correction(Callback):
 
 def _finite(gradients: Iterable[Tensor | None]) -> bool:
     return all(bool(gradient.isfinite().all()) for gradient in gradients if gradient is not None)
-
-
-def _network(module: L.LightningModule) -> nn.Module:
-    return cast(nn.Module, module.network)

@@ -54,11 +54,12 @@ def partition(cfg: Config) -> None:
     from rich.console import Console
 
     from shared.data.partition.partition import partition as share_out
-    from shared.data.profile import count_tables
+    from shared.data.profile import count_tables, span_tables
     from shared.runtime.home import open_home
     from shared.tasks.task import learner_of
-    from simulations.report.comparison_figures import save, value_distribution
-    from simulations.report.count_text import count_text
+    from simulations.report.client_figures import value_distribution, value_spans
+    from simulations.report.comparison_figures import save
+    from simulations.report.count_text import count_text, span_text
 
     home = open_home(cfg.tracking)
     learner = learner_of(cfg)
@@ -66,30 +67,31 @@ def partition(cfg: Config) -> None:
     spec = learner.spec(data.schema)
     parts = share_out(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
     rows = [data.rows("train", part) for part in parts]
-    tables = count_tables(
-        [spec.profile(data, own) for own in rows],
-        clients=[f"client-{index}" for index in range(len(parts))],
-        sizes=[len(own) for own in rows],
-    )
+    profiles = [spec.profile(data, own) for own in rows]
+    names, sizes = [f"client-{index}" for index in range(len(parts))], [len(own) for own in rows]
+    counts = count_tables(profiles, clients=names, sizes=sizes)
+    spans = span_tables(profiles, clients=names, sizes=sizes)
+    shown = [(count_text(table), value_distribution(table)) for table in counts]
+    shown += [(span_text(table), value_spans(table)) for table in spans]
     console = Console()
     home.results.mkdir(parents=True, exist_ok=True)
-    for number, table in enumerate(tables):
-        console.print(count_text(table))
+    for number, (text, figure) in enumerate(shown):
+        console.print(text)
         about = f"{data.fingerprint[:8]}_{cfg.partition.name}_{cfg.partition.seed}{number or ''}"
         path = home.results / f"partition_{about}.png"
-        save(value_distribution(table), path)
+        save(figure, path)
         console.print(f"figure  {path}", soft_wrap=True)
 
 
 def _train(cfg: Config, mode: Literal["centralized", "federated"]) -> None:
     from rich.console import Console
 
+    from fedtwin.cli.run_page import run_page
     from shared.runtime.home import open_home
-    from shared.tracking.show import run_view
     from shared.tracking.store import Store
     from simulations.execute import execute
 
     home = open_home(cfg.tracking)
     with Store(home.database_url) as store:
         run_id = execute(cfg, mode, store=store, home=home)
-        Console().print(run_view(store, run_id))
+        Console().print(run_page(store, run_id))

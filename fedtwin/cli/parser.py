@@ -63,15 +63,20 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser(
         "resume", help="resume an interrupted run from its last completed epoch or round"
     )
-    predict = commands.add_parser("predict", help="predict the classes of images with a run's model")
+    predict = commands.add_parser("predict", help="predict for new images with a run's model")
     delete = commands.add_parser("delete", help="delete a run: its rows and its files")
     rename = commands.add_parser("rename", help="give a run another name")
     tag = commands.add_parser("tag", help="add tags to a run, or remove some, and list them")
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
     for command in (show, export, resume, predict, delete, rename, tag, watch):
         command.add_argument("run", type=int, help="the run's id (see `fedtwin runs`)")
-    predict.add_argument("path", type=Path, help="an image, a folder of images, or a ZIP of images")
+    predict.add_argument(
+        "path",
+        type=Path,
+        help="an image, a folder of images, or a ZIP of images",
+    )
     predict.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    predict.description = "A task of your own may take other files."
     delete.description = (
         "A run that has not ended is not deleted, nor is one that belongs to a comparison alone."
     )

@@ -1,4 +1,4 @@
-"""``fedtwin predict RUN PATH``: the classes that a run's model sees in images, as a table, CSV or JSON."""
+"""``fedtwin predict RUN PATH``: what a run's model says about new rows, as a table, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import csv
 import json
 import sys
 from argparse import Namespace
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fedtwin.models import Predictions, predict
+from fedtwin.models import predict
+from shared.tasks.predictions import Predictions
 
 
 def run_command(options: Namespace) -> None:
@@ -30,30 +32,39 @@ def run_command(options: Namespace) -> None:
     if options.format == "json":
         print(json.dumps(_as_json(done), indent=2))
     elif options.format == "csv":
+        columns, values = done.columns()
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["image", "prediction", *done.classes])
-        for name, label, row in zip(done.names, done.labels, done.probabilities.tolist(), strict=True):
-            writer.writerow([name, label, *row])
+        writer.writerow([done.noun, "prediction", *columns])
+        for name, answer, row in zip(done.names, done.answers, values.tolist(), strict=True):
+            writer.writerow([name, answer, *row])
     else:
         Console().print(_as_table(done))
 
 
-def _as_json(done: Predictions) -> list[dict[str, object]]:
+def _as_json(done: Predictions) -> list[dict[str, Any]]:
+    columns, values = done.columns()
     return [
-        {"image": name, "prediction": label, "probabilities": dict(zip(done.classes, row, strict=True))}
-        for name, label, row in zip(done.names, done.labels, done.probabilities.tolist(), strict=True)
+        {
+            done.noun: name,
+            "prediction": answer,
+            **({"probabilities": dict(zip(columns, row, strict=True))} if columns else {}),
+        }
+        for name, answer, row in zip(done.names, done.answers, values.tolist(), strict=True)
     ]
 
 
 def _as_table(done: Predictions) -> Table:
+    certainties = done.certainties
     table = Table(title="predictions", title_justify="left", title_style="bold")
-    for column in ("image", "prediction", "probability"):
+    for column in (done.noun, "prediction", *(() if certainties is None else ("probability",))):
         table.add_column(column, justify="right" if column == "probability" else "left")
-    for name, label, row in zip(done.names, done.labels, done.probabilities.tolist(), strict=True):
+    for place, (name, answer) in enumerate(zip(done.names, done.answers, strict=True)):
+        more = () if certainties is None else (f"{certainties[place]:.3f}",)
         # A Text is never read as markup, and a name of a file could hold anything.
-        table.add_row(_text(name), _text(label), f"{row[done.classes.index(label)]:.3f}")
+        table.add_row(_text(name), _text(answer), *more)
     return table
 
 
-def _text(value: str) -> Text:
-    return Text("".join(letter if letter.isprintable() else " " for letter in value))
+def _text(value: str | float) -> Text:
+    text = value if isinstance(value, str) else f"{value:.6g}"
+    return Text("".join(letter if letter.isprintable() else " " for letter in text))

@@ -50,7 +50,7 @@ def _show(options: Namespace, store: Store, home: Home) -> None:
     if options.format == "json":
         print(json.dumps(show.run_json(store, options.run), indent=2))
     else:
-        Console().print(show.run_view(store, options.run))
+        _print_page(store, options.run)
 
 
 def _export(options: Namespace, store: Store, home: Home) -> None:
@@ -66,7 +66,13 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
 def _resume(options: Namespace, store: Store, home: Home) -> None:
     from simulations.execute import resume  # not needed to list runs, nor are the modules that train
 
-    Console().print(show.run_view(store, resume(options.run, store=store, home=home)))
+    _print_page(store, resume(options.run, store=store, home=home))
+
+
+def _print_page(store: Store, run_id: int) -> None:
+    from fedtwin.cli.run_page import run_page  # NumPy, which no list of runs needs
+
+    Console().print(run_page(store, run_id))
 
 
 COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume}

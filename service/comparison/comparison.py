@@ -13,7 +13,7 @@ from service.comparison.similarity import group_runs
 from service.read.members import ROLES, labels, member
 from service.read.run_config import monitored, unit
 from service.read.x_axes import XValues, x_axes
-from shared.metrics.catalogue import CLASSIFICATION, better, in_order, spec_of
+from shared.metrics.catalogue import LOSS, better, in_order, spec_of
 from shared.metrics.gap import GapRow, stored_gap
 from shared.metrics.headline import headline
 from shared.metrics.spec import Better
@@ -86,17 +86,18 @@ def _headline(store: Store, runs: Sequence[RunRow], final: Sequence[GapRow], *, 
     # The rule of the summary sentence of `fedtwin compare`, so that both use the same metric.
     if final:
         return headline(final).metric
-    begun = [
-        run
-        for run in runs
-        if store.series.metric_names(run.id, stage=stage, unit=unit(run)) or _tested(run, stage)
+    measured = [
+        {*store.series.metric_names(run.id, stage=stage, unit=unit(run)), *_tested(run, stage)} for run in runs
     ]
+    begun = [(run, names) for run, names in zip(runs, measured, strict=True) if names]
+    shared = in_order(set.intersection(*(names for _, names in begun))) if begun else []
     defined = (
-        spec.name
-        for spec in CLASSIFICATION
-        if all(_has(store, run, metric=spec.name, stage=stage) for run in begun)
+        name
+        for name in shared
+        if spec_of(name).source == "outputs"
+        and all(_has(store, run, metric=name, stage=stage) for run, _ in begun)
     )
-    return next(defined, CLASSIFICATION[0].name)
+    return next(defined, LOSS)
 
 
 def _better(runs: Sequence[RunRow], *, metric: str, stage: str) -> Better | None:
@@ -153,6 +154,8 @@ def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
     rows = stored_gap(parent.summary)
+    if "task" in parent.config:
+        return rows  # in the order of the task's metrics, so that all readers take the same headline
     order = in_order(row.metric for row in rows)
     return sorted(rows, key=lambda row: order.index(row.metric))
 

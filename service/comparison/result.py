@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from shared.metrics.catalogue import label
-from shared.metrics.gap import GapRow, Interval, verdict
-from shared.metrics.headline import format_distance, format_value, summary_sentence
+from shared.metrics.gap import GapRow, Interval
+from shared.metrics.headline import format_distance, format_value, meaning, row_distance, summary_sentence
 from shared.metrics.spec import Better
 
 STAGES = {"train": "training", "val": "validation", "test": "test"}
@@ -35,11 +35,12 @@ def result(comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_client
     """
     if final and final[0].verdict != "undefined":
         (row,) = final
-        distance = format_distance(row.gap)
+        distance = row_distance(row)
         before, found, after = summary_sentence([row], num_clients=num_clients).partition(distance)
         seeds = len({run["seed"] for run in comparison["runs"] if run["role"] == "federated"})
         over = f"the test examples and {seeds} seeds" if seeds > 1 else "the test examples"
-        interval = f" {100 * row.confidence:g} % CI, bootstrap over {over}."
+        how = f"t interval over {seeds} seeds" if row.per_run else f"bootstrap over {over}"
+        interval = f" {100 * row.confidence:g} % CI, {how}."
         return [*_words(before), *_words(found, strong=True), *_words(after + interval)]
     told = [words for gap in comparison["gaps"] if (words := _of_gap(comparison, gap))]
     if told:
@@ -92,16 +93,14 @@ def _running(comparison: Mapping[str, Any], gap: Mapping[str, Any], *, who: str)
 
 def _compared(now: Interval) -> Words:
     distance = format_distance(now)
-    if (float(distance.split()[0]) == 0 and math.isnan(now.low)) or now.is_nothing:
+    nothing = math.isnan(now.low) and float(format_value(now.value).replace(",", "")) == 0
+    if nothing or now.is_nothing:
         return [*_words("equal", strong=True), *_words(" to")]
     return _words(distance, strong=True)
 
 
 def _direction(now: Interval, better: Better | None) -> str:
-    # If lower is better, state what "below" means.
-    whole = now if not math.isnan(now.low) else Interval(now.value, now.value, now.value)
-    word = verdict(whole, better)
-    return f", which is {word}" if better == "lower" and word in ("worse", "better") else ""
+    return meaning(now if not math.isnan(now.low) else Interval(now.value, now.value, now.value), better)
 
 
 def _without_gap(comparison: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ _SOURCE = ("data.source", "data.path", "data.dataset")
 _ROWS = (
     *_SOURCE,
     *("data.columns", "data.classes", "data.split_by", "data.split_seed"),
-    *("data.val_fraction", "data.test_fraction", "data.on_bad_image"),
+    *("data.val_fraction", "data.test_fraction", "data.on_bad_image", "task.name"),
 )
 _OWN = ("name", "description", "resume", "seed", "compare", "tracking")  # differ from run to run
 # How a run is computed, not what: results are bit-identical.

@@ -121,9 +121,9 @@ def calibration(found: Outputs) -> dict[str, Any]:
     """
     import numpy as np
 
-    from shared.metrics.classification import CALIBRATION_BINS, ClassificationMetrics, calibration_bins
+    from shared.metrics.class_rows import CALIBRATION_BINS, ClassRows, calibration_bins
 
-    confidence, right = ClassificationMetrics(found.num_classes).confidence(found)
+    confidence, right = ClassRows(found.num_classes).confidence(found)
     bins, edges = calibration_bins(confidence), np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     count = np.bincount(bins, minlength=CALIBRATION_BINS + 1)
     sure = np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS + 1)

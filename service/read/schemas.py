@@ -65,6 +65,7 @@ class RunSummary(Shape):
     id: int
     name: str
     description: str
+    tags: list[str] = Field(description="Words that users gave it, in the order in which they did.")
     training_mode: TrainingMode
     status: Status
     seed: int

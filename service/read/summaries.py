@@ -99,6 +99,7 @@ def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dic
         "id": run.id,
         "name": run.name,
         "description": run.description,
+        "tags": run.tags,
         "training_mode": run.training_mode,
         "status": run.status,
         "seed": run.seed,

@@ -17,6 +17,7 @@ from service.stream.messages import (
     Heartbeat,
     Message,
     RoundMetrics,
+    RunDeleted,
     RunStatus,
     ServerEvaluation,
     TrainingEnd,
@@ -114,6 +115,11 @@ def encode_run_status(run: Mapping[str, Any]) -> RunStatus:
         Of `service.read.summaries.run_summary`.
     """
     return RunStatus(type="run_status", **_envelope(run["id"]), run=run)
+
+
+def encode_run_deleted(run_id: int) -> RunDeleted:
+    """Encode that there is no such run any more, for the stream of all runs."""
+    return RunDeleted(type="run_deleted", **_envelope(run_id))
 
 
 def encode_heartbeat(run_id: int | None, *, reachable: bool) -> Heartbeat:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from service.read import summaries
-from service.stream.encode import encode_end, encode_rows, encode_run_status, encode_training_mode
+from service.stream.encode import (
+    encode_end,
+    encode_rows,
+    encode_run_deleted,
+    encode_run_status,
+    encode_training_mode,
+)
 from service.stream.messages import Message
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow
 from shared.tracking.store import Store
@@ -118,12 +124,12 @@ class RunsFollower:
         self.read()
 
     def read(self) -> list[Message]:
-        """Read the summaries that have changed since the last call.
+        """Read the summaries that have changed since the last call, and which listed runs were deleted.
 
         Returns
         -------
         list of Message
-            Oldest run first.
+            Deleted runs first, then the oldest.
 
         Raises
         ------
@@ -131,16 +137,17 @@ class RunsFollower:
         """
         runs = listed_runs(self._store)
         here = {run.id for run in runs}
+        left = {run_id: self._store.runs.find(run_id) for run_id in self._known if run_id not in here}
+        deleted = sorted(run_id for run_id, run in left.items() if run is None)
         # Was running at the last read, has ended since, and is too old to be listed.
-        ended = [run_id for run_id, known in self._known.items() if not known["ended"] and run_id not in here]
-        left = (self._store.runs.find(run_id) for run_id in ended)
-        runs = [*(run for run in left if run is not None), *runs]  # others were deleted
+        ended = [run for run in left.values() if run is not None and not self._known[run.id]["ended"]]
+        runs = [*ended, *runs]
         found = {summary["id"]: summary for summary in summaries.run_summaries(self._store, runs)}
         changed = [
             run_id for run_id in sorted(found) if _without_duration(found[run_id]) != self._known.get(run_id)
         ]
         self._known = {run_id: _without_duration(found[run_id]) for run_id in here}
-        return [encode_run_status(found[run_id]) for run_id in changed]
+        return [*map(encode_run_deleted, deleted), *(encode_run_status(found[run_id]) for run_id in changed)]
 
 
 def listed_runs(store: Store) -> list[RunRow]:

@@ -112,6 +112,12 @@ class RunStatus(Message):
     run: RunSummary
 
 
+class RunDeleted(Message):
+    """A listed run was deleted; only on /ws/runs."""
+
+    type: Literal["run_deleted"]
+
+
 AnyMessage = Annotated[
     TrainingMode
     | EpochEnd
@@ -122,7 +128,8 @@ AnyMessage = Annotated[
     | Error
     | TrainingEnd
     | Heartbeat
-    | RunStatus,
+    | RunStatus
+    | RunDeleted,
     Field(discriminator="type"),
 ]
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from service.terminal.stream_client import Message
-from shared.metrics.catalogue import better, client_metric
+from shared.metrics.catalogue import LOSS, better
 
 FINISHED = ("completed", "failed", "stopped")
 POINTS = 240  # per trend
@@ -102,6 +102,8 @@ class RunState:
         for message in messages:
             if message["type"] == "run_status":
                 self._take_child(message["run"])
+            elif message["type"] == "run_deleted":
+                self.children.pop(message["run_id"], None)
             elif message["run_id"] == self.run_id:
                 for row in message.get("rows", ()):
                     self._take_row(row)
@@ -120,7 +122,7 @@ class RunState:
     @property
     def monitor(self) -> tuple[str, str, bool]:
         """Stage and name of the metric that selects the best model, and whether higher is better."""
-        monitor = (self.run or {}).get("monitor") or {"key": f"val/{client_metric()}"}
+        monitor = (self.run or {}).get("monitor") or {"key": f"val/{LOSS}"}
         stage, _, name = str(monitor["key"]).partition("/")
         return stage, name, better(name, mode=monitor.get("mode")) != "lower"
 
@@ -203,7 +205,7 @@ class RunState:
         for key, higher in (((stage, name), higher_is_better), (("train", name), higher_is_better)):
             if any(key in values for values in self.client_values.values()):
                 return (*key, higher)
-        return ("train", "loss", False)
+        return ("train", LOSS, False)
 
     def worst_first(self) -> list[int]:
         """Client ids, worst last value of the ranking metric first.

@@ -17,7 +17,7 @@ from rich.text import Text
 from service.terminal.state import Progress, RunState, Trend
 from service.terminal.stream_client import Connection
 from service.terminal.text import ASCII_BLOCKS, BLOCKS, duration, line, number, plain, sparkline, steady_scale
-from shared.metrics.catalogue import CLASSIFICATION, in_order
+from shared.metrics.catalogue import in_order, spec_of
 from shared.tracking.rows import MODE_NAMES
 
 COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
@@ -155,8 +155,8 @@ class WatchView:
         state = self.state
         stage, monitored, _ = state.compared_by()
         values = [state.client_values.get(client_id, {}) for client_id in ids]
-        measured = [spec.name for spec in CLASSIFICATION if spec.name != monitored]
-        others = [name for name in measured if any((stage, name) in each for each in values)]
+        measured = in_order(name for each in values for own, name in each if own == stage and name != monitored)
+        others = [name for name in measured if spec_of(name).source == "outputs"]
         others = others[: max(0, (width - 70) // 12)]
         dropped = Counter(str(client_id) for record in state.rounds.values() for client_id in record["failed"])
         trends = [each.get((stage, monitored), ()) for each in values]

@@ -32,8 +32,8 @@ def from_hydra(cfg: DictConfig) -> Config:
     ConfigError
     """
     checked = _resolve(cfg)
-    allow_component(checked.strategy.target)
-    allow_component(checked.task.target)
+    for target in checked.targets:
+        allow_component(target)
     return checked
 
 

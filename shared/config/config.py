@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from shared.config.compare import CompareConfig
-from shared.config.data import DataConfig
+from shared.config.data import CustomDataConfig, ImageDataConfig, RowsDataConfig
 from shared.config.federation import FederationConfig
-from shared.config.model import CnnConfig, ResNetConfig
+from shared.config.model import ModelConfig
 from shared.config.partition import PartitionConfig
 from shared.config.problems import problem_lines
 from shared.config.section import Section
 from shared.config.strategy import StrategyConfig
-from shared.config.task import TaskConfig
+from shared.config.task import TARGET, TaskConfig
 from shared.config.tracking import TrackingConfig
 from shared.config.trainer import TrainerConfig
 from shared.runtime.errors import ConfigError, bullet_list
@@ -28,9 +28,9 @@ class Config(Section):
     description: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     resume: str | None
-    data: DataConfig
+    data: Annotated[ImageDataConfig | RowsDataConfig | CustomDataConfig, Field(discriminator="source")]
     task: TaskConfig
-    model: Annotated[CnnConfig | ResNetConfig, Field(discriminator="name")]
+    model: ModelConfig
     trainer: TrainerConfig
     partition: PartitionConfig
     strategy: StrategyConfig
@@ -48,6 +48,42 @@ class Config(Section):
                 f"{clients} clients train in a round (strategy.fraction_train, strategy.min_train)"
             )
         return self
+
+    @property
+    def images(self) -> ImageDataConfig:
+        """The settings of data that is images.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
+        if isinstance(self.data, ImageDataConfig):
+            return self.data
+        raise ConfigError(
+            f"task={self.task.name} needs images, got data.source={self.data.source}; choose data=zip, "
+            f"data=folder or another group of images, or task=custom for data of your own"
+        )
+
+    @property
+    def rows(self) -> RowsDataConfig:
+        """The settings of data that a task of the user's own reads.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
+        if isinstance(self.data, RowsDataConfig):
+            return self.data
+        raise ConfigError(
+            f"task={self.task.name} reads its rows itself, got data.source={self.data.source}; choose data=rows"
+        )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Dotted names of all components that the settings name, see `shared.runtime.components`."""
+        return tuple(dict.fromkeys(_targets(self.snapshot())))
 
     def snapshot(self) -> dict[str, Any]:
         """The resolved settings that a run stores and a client receives, as plain JSON types.
@@ -91,6 +127,16 @@ def validate(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate({"tracking": nowhere, **values})
     except ValidationError as error:
-        variants = [name for name, field in Config.model_fields.items() if field.discriminator]
-        problems = problem_lines(error, variants=variants)
+        problems = problem_lines(error, variants=("data", "model"))
         raise ConfigError("the configuration is not valid:\n" + bullet_list(problems)) from None
+
+
+def _targets(settings: Any) -> Iterator[str]:
+    if isinstance(settings, Mapping):
+        target = settings.get(TARGET)
+        if isinstance(target, str):
+            yield target
+        settings = settings.values()
+    if not isinstance(settings, str) and isinstance(settings, Iterable):
+        for value in settings:
+            yield from _targets(value)

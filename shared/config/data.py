@@ -1,10 +1,10 @@
-"""Settings of the group ``data``: which images, how they are split, batched and augmented."""
+"""Settings of the group ``data``: which rows, how they are split, batched and augmented."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.config.section import Positive, Section, Share
 
@@ -32,7 +32,7 @@ class AugmentConfig(Section):
     brightness: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class DataConfig(Section):
+class ImageDataConfig(Section):
     """Which images, how they are split, batched and augmented."""
 
     name: str
@@ -61,7 +61,7 @@ class DataConfig(Section):
     augment: AugmentConfig
 
     @model_validator(mode="after")
-    def _consistent(self) -> DataConfig:
+    def _consistent(self) -> ImageDataConfig:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.channels):
                 raise ValueError(f"data.{name} must have 1 or {self.channels} values, got {len(values)}")
@@ -80,3 +80,49 @@ class DataConfig(Section):
         if self.source == "medmnist" and not (self.path or self.dataset):
             raise ValueError("data.source=medmnist needs data.dataset=NAME or data.path=FILE")
         return self
+
+
+class RowsDataConfig(Section):
+    """Rows that a task of the user's own reads, how they are split and batched."""
+
+    name: str
+    source: Literal["rows"]
+    path: str | None
+    split_by: Literal["random", "time"]
+    split_seed: int
+    val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
+    test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
+    batch_size: Positive
+    eval_batch_size: Positive
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RowsDataConfig:
+        if self.val_fraction + self.test_fraction >= 1.0:
+            raise ValueError("data.val_fraction + data.test_fraction must be below 1")
+        return self
+
+
+class CustomDataConfig(Section):
+    """Data of the user's own; further keys are arguments of what ``_target_`` names."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    source: Literal["custom"]
+    path: str | None
+    strata: str | None
+    groups: str | None
+    batch_size: Positive
+    eval_batch_size: Positive
+    split_seed: int
+
+    @property
+    def target(self) -> str | None:
+        """Dotted name of a LightningDataModule or of a function."""
+        return (self.model_extra or {}).get("_target_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it is called with."""
+        given = {name: value for name, value in (self.model_extra or {}).items() if name != "_target_"}
+        return given if self.path is None else {"path": self.path, **given}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from shared.config.section import Positive, Section
+
+ResNetName = Literal["resnet18", "resnet34", "resnet50"]
 
 
 class CnnConfig(Section):
@@ -23,9 +25,51 @@ class CnnConfig(Section):
 class ResNetConfig(Section):
     """A torchvision ResNet."""
 
-    name: Literal["resnet18", "resnet34", "resnet50"]
+    name: ResNetName
     stem: Literal["small", "strided", "imagenet"]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     norm: Literal["batch", "group"]
     finetune_stages: Annotated[int, Field(ge=0, le=4)] | None
     weights: str | None
+
+
+class CustomModelConfig(Section):
+    """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    weights: str | None
+
+    @property
+    def target(self) -> str | None:
+        """Dotted name of a LightningModule."""
+        return (self.model_extra or {}).get("_target_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it is called with."""
+        return {name: value for name, value in (self.model_extra or {}).items() if name != "_target_"}
+
+
+def kind_of_model(model: Any) -> str | None:
+    """Which of the classes above some settings are for; None where no class has their name."""
+    given = model if isinstance(model, dict) else dict(model)
+    if "_target_" in given:
+        return "custom"
+    name = given.get("name")
+    return "cnn" if name == "cnn" else "resnet" if name in get_args(ResNetName) else None
+
+
+ModelConfig = Annotated[
+    Annotated[CnnConfig, Tag("cnn")]
+    | Annotated[ResNetConfig, Tag("resnet")]
+    | Annotated[CustomModelConfig, Tag("custom")],
+    Discriminator(
+        kind_of_model,
+        custom_error_type="unknown_model",
+        custom_error_message="expected a name out of cnn, "
+        + ", ".join(get_args(ResNetName))
+        + ", or a _target_ of your own",
+    ),
+]

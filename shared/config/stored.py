@@ -73,7 +73,9 @@ def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
         for part in outer:
             section = section[part] if isinstance(section.get(part), dict) else {}
         given = section.get(name)
-        if isinstance(given, Mapping):
+        if (
+            isinstance(given, Mapping) and given.get("source") != "custom"
+        ):  # whose keys are the user's arguments
             section[name] = {**added, **given}
     strategy = upgraded.get("strategy")
     if isinstance(strategy, Mapping) and strategy.get("name") in TARGETS:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shared.config.section import Positive, Section
 from shared.metrics.catalogue import spec_of
+from shared.metrics.spec import MetricSpec
 from shared.runtime.errors import ConfigError
 
 
@@ -71,13 +73,17 @@ class TrainerConfig(Section):
         """The threshold where none is chosen on the validation split."""
         return 0.5 if self.threshold == "val" else self.threshold
 
-    def monitored(self, default: str) -> tuple[str, Literal["min", "max"]]:
+    def monitored(
+        self, default: str, *, metrics: Iterable[MetricSpec] = ()
+    ) -> tuple[str, Literal["min", "max"]]:
         """The metric that chooses the best model, and the better direction.
 
         Parameters
         ----------
         default : str
             The task's own (`shared.tasks.base.TaskSpec.monitor`).
+        metrics : iterable of MetricSpec
+            The task's; what it does not know, the catalogue may.
 
         Returns
         -------
@@ -89,7 +95,9 @@ class TrainerConfig(Section):
             Neither the settings nor the catalogue of metrics know the better direction.
         """
         monitor = self.monitor or default
-        mode = self.mode or spec_of(monitor.partition("/")[2]).mode
+        name = monitor.partition("/")[2]
+        spec = next((spec for spec in metrics if spec.name == name), None) or spec_of(name)
+        mode = self.mode or spec.mode
         if mode is None:
             raise ConfigError(
                 f"trainer.monitor={monitor}: it is not known whether lower or higher is better; "

@@ -136,6 +136,51 @@ def count_tables(
     return tables
 
 
+@dataclass(frozen=True)
+class SpanTable:
+    """Smallest and largest value of one variable in the training rows of each client.
+
+    Attributes
+    ----------
+    variable : str
+    clients : tuple of str, C
+        Names.
+    spans : tuple of (float, float) or None, C
+        None of a client that says nothing.
+    sizes : ndarray [C], int64
+        Training rows.
+    """
+
+    variable: str
+    clients: tuple[str, ...]
+    spans: tuple[tuple[float, float] | None, ...]
+    sizes: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        assert len(self.spans) == len(self.clients) == len(self.sizes)
+
+    @property
+    def of_all(self) -> tuple[float, float]:
+        """Smallest and largest value at any client."""
+        known = [span for span in self.spans if span is not None]
+        return min(low for low, _ in known), max(high for _, high in known)
+
+
+def span_tables(
+    profiles: Sequence[Profile], *, clients: Sequence[str], sizes: Sequence[int]
+) -> list[SpanTable]:
+    """Put the spans of all clients side by side, one table a variable; see `count_tables`."""
+    return [
+        SpanTable(
+            variable=variable,
+            clients=tuple(clients),
+            spans=tuple(profile.spans.get(variable) for profile in profiles),
+            sizes=np.array(sizes, dtype=np.int64),
+        )
+        for variable in dict.fromkeys(name for profile in profiles for name in profile.spans)
+    ]
+
+
 def count_values(numbers: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
     """How many rows have each value.
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from shared.metrics.spec import MODES, Better, MetricSpec, Mode
+
+LOSS = "loss"  # what every task has
 
 _SHARE = (0.0, 1.0)
 _UP = (0.0, float("inf"))
@@ -60,12 +63,20 @@ CLASSIFICATION = (
         inflated=True,
     ),
 )
+_OF_LABELS = {
+    "auroc": "Area under the ROC curve of a label, mean over the labels.",
+    "average_precision": "Mean precision of a label over all recalls, mean over the labels.",
+    "f1": "Harmonic mean of a label's precision and recall, mean over the labels.",
+    "precision": "Share of the predictions of a label that are right, mean over the labels.",
+    "recall": "Share of the rows with a label that are predicted to have it, mean over the labels.",
+}
 # Any number of labels a row: means over the labels, except for the last two.
 MULTI_LABEL = (
     *(
-        spec
+        replace(spec, description=text)
+        for name, text in _OF_LABELS.items()
         for spec in CLASSIFICATION
-        if spec.name in ("auroc", "average_precision", "f1", "precision", "recall")
+        if spec.name == name
     ),
     MetricSpec(
         "label_accuracy",
@@ -109,8 +120,12 @@ SYSTEM = (
         "late_reply_seconds", "seconds of a late reply", "lower", _UP, "s", "Past its deadline.", "server"
     ),
 )
+_ANY_LOSS = MetricSpec(LOSS, LOSS, "lower", _UP, description="What training minimises, mean over the rows.")
 # One meaning a name, or one that fits all tasks that have it: the first description counts.
-_ALL = (*CLASSIFICATION[:2], *REGRESSION[:-1], *CLASSIFICATION[2:], *MULTI_LABEL, *REGRESSION, *SYSTEM)
+_ALL = (
+    *(*CLASSIFICATION[:2], *REGRESSION[:-1], _ANY_LOSS, *CLASSIFICATION[2:]),
+    *(*MULTI_LABEL, *REGRESSION, *SYSTEM),
+)
 _KNOWN = {spec.name: spec for spec in reversed(_ALL)}
 _KNOWN = {spec.name: _KNOWN[spec.name] for spec in _ALL}
 _PLACES = {name: place for place, name in enumerate(_KNOWN)}
@@ -159,14 +174,12 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (_PLACES.get(name, len(_PLACES)), name))
 
 
-def client_metric() -> str:
-    """The metric by which clients are compared: the first that is a share of the examples."""
-    return next(spec.name for spec in CLASSIFICATION if spec.proportion)
-
-
-def progress_metrics() -> tuple[str, ...]:
-    """The metrics that a line of progress shows."""
-    return ("loss", client_metric())
+def progress_metrics(names: Iterable[str]) -> list[str]:
+    """What a line of progress shows of the metrics that were measured: the loss and one that is easily read."""
+    measured = [name for name in in_order(names) if spec_of(name).source == "outputs"]
+    others = [name for name in measured if name != LOSS]
+    shares = [name for name in others if spec_of(name).proportion]
+    return [name for name in measured if name == LOSS] + (shares or others)[:1]
 
 
 def default_monitor(num_classes: int) -> str:
@@ -175,8 +188,10 @@ def default_monitor(num_classes: int) -> str:
     Parameters
     ----------
     num_classes : int
-        0 where it is not known.
+        0 where it is not known yet, or where there are none.
     """
+    if not num_classes:
+        return f"val/{LOSS}"
     return "val/recall" if num_classes == 2 else "val/accuracy"
 
 

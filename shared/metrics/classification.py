@@ -12,31 +12,22 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.metrics.averages import Bools, Floats, defined, mean_over_classes, rates
+from shared.metrics.averages import Floats, defined, mean_over_classes, rates, under_weights
 from shared.metrics.binned_ranking import BINS, bin_scores, binned_areas, in_thousandths
 from shared.metrics.catalogue import CLASSIFICATION, default_monitor
+from shared.metrics.class_rows import CALIBRATION_BINS, LEAST_PROBABILITY, ClassRows
 from shared.metrics.outputs import Outputs
 from shared.metrics.ranking import rank
 from shared.metrics.spec import MetricSpec
 from shared.metrics.statistics import Layout, Statistics
 from shared.metrics.thresholds import best_threshold
 
-Ints = NDArray[np.int64]
 
-CALIBRATION_BINS = 15
-LEAST_PROBABILITY = 1e-12  # of the true class, in the loss: a certain mistake has a finite one
-
-
-class ClassificationMetrics:
+class ClassificationMetrics(ClassRows):
     """The metrics of a classifier with so many classes."""
 
     metrics: tuple[MetricSpec, ...] = CLASSIFICATION
-
-    def __init__(self, num_classes: int) -> None:
-        assert num_classes >= 2, num_classes
-        self.num_classes = num_classes
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,33 +56,30 @@ class ClassificationMetrics:
         ----------
         Naeini et al. (2015), Obtaining Well Calibrated Probabilities Using Bayesian Binning.
         """
-        probabilities, targets = self._checked(outputs)
-        w = np.ones((1, len(outputs))) if weights is None else weights
-        assert w.ndim == 2, w.shape
-        assert w.shape[1] == len(outputs) > 0, (w.shape, len(outputs))
-        if not outputs.is_finite:
-            return {name: np.full(len(w), np.nan) for name in self.names}
-        predicted = self.predicted(outputs)
-        classes = self.measured_classes
-        is_target = targets[:, None] == classes
-        is_predicted = predicted[:, None] == classes
-        positives = w @ is_target.astype(np.float64)
-        present = positives > 0
-        columns = np.ascontiguousarray(w.T)
-        ranked = [rank(probabilities[:, k], is_target[:, i], columns) for i, k in enumerate(classes)]
-        values = {
-            "auroc": mean_over_classes(np.stack([area for area, _ in ranked], axis=1), present),
-            "accuracy": (w @ (predicted == targets).astype(np.float64)) / w.sum(axis=1),
-            "loss": (w @ self.losses(outputs)) / w.sum(axis=1),
-            **rates(
-                correct=w @ (is_target & is_predicted).astype(np.float64),
-                claimed=w @ is_predicted.astype(np.float64),
-                positives=positives,
-            ),
-            "average_precision": mean_over_classes(np.stack([ap for _, ap in ranked], axis=1), present),
-            "calibration_error": np.abs(w @ self.surpluses(outputs)).sum(axis=1) / w.sum(axis=1),
-        }
-        return {name: values[name] for name in self.names}
+        probabilities, targets = self.checked(outputs)
+
+        def measure(w: Floats) -> dict[str, Floats]:
+            predicted, classes = self.predicted(outputs), self.measured_classes
+            is_target = targets[:, None] == classes
+            is_predicted = predicted[:, None] == classes
+            positives = w @ is_target.astype(np.float64)
+            present = positives > 0
+            columns = np.ascontiguousarray(w.T)
+            ranked = [rank(probabilities[:, k], is_target[:, i], columns) for i, k in enumerate(classes)]
+            return {
+                "auroc": mean_over_classes(np.stack([area for area, _ in ranked], axis=1), present),
+                "accuracy": (w @ (predicted == targets).astype(np.float64)) / w.sum(axis=1),
+                "loss": (w @ self.losses(outputs)) / w.sum(axis=1),
+                **rates(
+                    correct=w @ (is_target & is_predicted).astype(np.float64),
+                    claimed=w @ is_predicted.astype(np.float64),
+                    positives=positives,
+                ),
+                "average_precision": mean_over_classes(np.stack([ap for _, ap in ranked], axis=1), present),
+                "calibration_error": np.abs(w @ self.surpluses(outputs)).sum(axis=1) / w.sum(axis=1),
+            }
+
+        return under_weights(outputs, weights, names=self.names, measure=measure)
 
     def values(self, outputs: Outputs) -> dict[str, float]:
         """All metrics that are defined, each row counted once.
@@ -115,19 +103,6 @@ class ClassificationMetrics:
         uniform = np.full((len(present), self.num_classes), 1 / self.num_classes)
         return frozenset(self.values(Outputs(uniform, present)))
 
-    def confusion(self, outputs: Outputs) -> Ints:
-        """Count the predictions, at the outputs' own threshold.
-
-        Returns
-        -------
-        ndarray [classes, classes], int64
-            A row a true class, a column a predicted class.
-        """
-        _, targets = self._checked(outputs)
-        pairs = targets * self.num_classes + self.predicted(outputs)
-        counts = np.bincount(pairs, minlength=self.num_classes**2).astype(np.int64)
-        return counts.reshape(self.num_classes, self.num_classes)
-
     @cached_property
     def layout(self) -> dict[str, Layout]:
         """The arrays of `statistics`."""
@@ -148,7 +123,7 @@ class ClassificationMetrics:
             ``confusion`` (at the threshold of the outputs), ``ranking`` (see `binned_ranking`), the sum
             of the losses, and of each calibration bin the sum of outcome minus confidence.
         """
-        probabilities, targets = self._checked(outputs)
+        probabilities, targets = self.checked(outputs)
         ranking = [bin_scores(probabilities[:, k], targets == k) for k in self.measured_classes]
         return Statistics(
             {
@@ -211,64 +186,3 @@ class ClassificationMetrics:
         """The threshold of two classes that decides best on the rows, see `shared.metrics.thresholds`."""
         assert self.num_classes == 2
         return best_threshold(in_thousandths(statistics["ranking"][0]))
-
-    def predicted(self, outputs: Outputs) -> Ints:
-        """The predicted class of each row.
-
-        Returns
-        -------
-        ndarray [N], int64
-        """
-        probabilities, _ = self._checked(outputs)
-        if self.num_classes == 2:
-            return (probabilities[:, 1].astype(np.float32) > np.float32(outputs.threshold)).astype(np.int64)
-        return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
-
-    @property
-    def measured_classes(self) -> Ints:
-        """The classes that precision, recall and the curves are of: class 1 of two, each one of more."""
-        return np.arange(self.num_classes) if self.num_classes > 2 else np.array([1])
-
-    def losses(self, outputs: Outputs) -> Floats:
-        """The negative log likelihood of each row's true class, ndarray [N], float64."""
-        probabilities, targets = self._checked(outputs)
-        of_target = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-        return np.asarray(-np.log(np.clip(of_target, LEAST_PROBABILITY, 1.0)))
-
-    def surpluses(self, outputs: Outputs) -> Floats:
-        """By how much outcome and confidence differ, each row in its calibration bin.
-
-        Returns
-        -------
-        ndarray [N, bins + 1], float64
-            Exactly 1 has a bin of its own, as in torchmetrics.
-        """
-        confidence, outcome = self.confidence(outputs)
-        surplus = np.zeros((len(outputs), CALIBRATION_BINS + 1))
-        surplus[np.arange(len(outputs)), calibration_bins(confidence)] = outcome - confidence
-        return surplus
-
-    def confidence(self, outputs: Outputs) -> tuple[Floats, Bools]:
-        """How sure the model is of class 1 of two, or of the likeliest of more classes, and whether it is true.
-
-        Returns
-        -------
-        tuple of ndarray [N] float64 and ndarray [N] bool
-        """
-        probabilities, targets = self._checked(outputs)
-        if self.num_classes == 2:
-            return probabilities[:, 1].astype(np.float64), targets == 1
-        return probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == targets
-
-    def _checked(self, outputs: Outputs) -> tuple[NDArray[np.floating], Ints]:
-        assert outputs.predictions.shape[1:] == (self.num_classes,), (
-            outputs.predictions.shape,
-            self.num_classes,
-        )
-        return outputs.predictions, outputs.targets
-
-
-def calibration_bins(confidence: Floats) -> NDArray[np.intp]:
-    """The calibration bin of each confidence, from 0 to `CALIBRATION_BINS`."""
-    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
-    return np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS)

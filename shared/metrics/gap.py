@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shared.metrics.catalogue import CLASSIFICATION
 from shared.metrics.spec import Better
 
 Verdict = Literal["worse", "better", "equal", "unclear", "undefined"]
@@ -45,6 +46,8 @@ class GapRow:
         Of all intervals, such as 0.95.
     undefined : int
         Resamples left out because the metric is not defined in them (no example of a class).
+    per_run : bool
+        The intervals are Student's over the seeds, see `MetricSpec.per_run`; else of a bootstrap.
     """
 
     metric: str
@@ -55,6 +58,7 @@ class GapRow:
     better: Better | None
     confidence: float
     undefined: int
+    per_run: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -80,12 +84,17 @@ class GapRow:
             better=given["better"],
             confidence=float(given["confidence"]),
             undefined=int(given.get("undefined", 0)),
+            per_run=bool(given.get("per_run", False)),
         )
 
 
 def stored_gap(summary: Mapping[str, Any]) -> list[GapRow]:
     """The rows of a comparison's gap, from the summary of its run; empty where none was measured."""
-    return [GapRow.from_json(row) for row in summary.get("gap") or []]
+    rows = [GapRow.from_json(row) for row in summary.get("gap") or []]
+    places = {spec.name: place for place, spec in enumerate(CLASSIFICATION)}
+    if places.keys() == {row.metric for row in rows}:  # early versions stored them in another order
+        rows.sort(key=lambda row: places[row.metric])
+    return rows
 
 
 def verdict(gap: Interval, better: Better | None) -> Verdict:

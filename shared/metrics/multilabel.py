@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.metrics.averages import Bools, Floats, defined, mean_over_classes, rates
+from shared.metrics.averages import (
+    Bools,
+    Floats,
+    defined,
+    mean_over_classes,
+    rates,
+    rates_of_each,
+    under_weights,
+)
 from shared.metrics.binned_ranking import BINS, bin_scores, binned_areas
 from shared.metrics.catalogue import MULTI_LABEL
 from shared.metrics.outputs import Outputs
@@ -49,18 +57,17 @@ class MultiLabelMetrics:
         dict of str to ndarray [R], float64
             In the order of `metrics`; all NaN if a probability is not finite.
         """
-        w = np.ones((1, len(outputs))) if weights is None else weights
-        assert w.ndim == 2, w.shape
-        assert w.shape[1] == len(outputs) > 0, (w.shape, len(outputs))
-        if not outputs.is_finite:
-            return {name: np.full(len(w), np.nan) for name in self.names}
-        by_label = self.by_label(outputs, w)
-        present = by_label.pop("positives") > 0
-        decisions = w.sum(axis=1) * self.num_labels
-        means = {name: mean_over_classes(values, present) for name, values in by_label.items()}
-        means["label_accuracy"] = (w @ self._hits(outputs).sum(axis=1)) / decisions
-        means["loss"] = (w @ self.losses(outputs)) / w.sum(axis=1)
-        return {name: means[name] for name in self.names}
+
+        def measure(w: Floats) -> dict[str, Floats]:
+            by_label = self.by_label(outputs, w)
+            present = by_label.pop("positives") > 0
+            decisions = w.sum(axis=1) * self.num_labels
+            means = {name: mean_over_classes(values, present) for name, values in by_label.items()}
+            means["label_accuracy"] = (w @ self._hits(outputs).sum(axis=1)) / decisions
+            means["loss"] = (w @ self.losses(outputs)) / w.sum(axis=1)
+            return means
+
+        return under_weights(outputs, weights, names=self.names, measure=measure)
 
     def values(self, outputs: Outputs) -> dict[str, float]:
         """All metrics that are defined, each row counted once."""
@@ -85,7 +92,7 @@ class MultiLabelMetrics:
             "positives": positives,
             "auroc": np.stack([area for area, _ in ranked], axis=1),
             "average_precision": np.stack([precision for _, precision in ranked], axis=1),
-            **_each_label(positives=positives, **parts),
+            **rates_of_each(positives=positives, **parts),
         }
 
     @property
@@ -178,14 +185,3 @@ class MultiLabelMetrics:
 
     def _hits(self, outputs: Outputs) -> Floats:
         return np.asarray((self._claimed(outputs) == (outputs.targets > 0)).astype(np.float64))
-
-
-def _each_label(*, correct: Floats, claimed: Floats, positives: Floats) -> dict[str, Floats]:
-    def ratio(part: Floats, whole: Floats) -> Floats:
-        return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-
-    return {
-        "f1": ratio(2 * correct, positives + claimed),
-        "precision": ratio(correct, claimed),
-        "recall": ratio(correct, positives),
-    }

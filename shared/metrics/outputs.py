@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 OUTPUTS_FILE = "test_predictions.npz"  # in a run's folder
 # The arrays of the file: the names that runs have been stored with since the first version.
 _PREDICTIONS, _TARGETS, _THRESHOLD, _GROUPS = "probabilities", "labels", "threshold", "groups"
+_NAMES, _VALUES = "logged_names", "logged_values"
 
 
 class UnreadableOutputs(Exception):
@@ -33,12 +36,15 @@ class Outputs:
         Two classes only: class 1 is predicted where its probability is above this, in 32 bits.
     groups : ndarray [N], int64, optional
         Rows that belong together, such as those of one patient.
+    logged : mapping of str to float
+        Metrics of all rows together that the module computed itself.
     """
 
     predictions: NDArray[Any]
     targets: NDArray[Any]
     threshold: float = 0.5
     groups: NDArray[np.int64] | None = None
+    logged: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.predictions) != len(self.targets):
@@ -57,8 +63,8 @@ class Outputs:
 
     @property
     def is_finite(self) -> bool:
-        """Whether no prediction is NaN or infinite."""
-        return bool(np.isfinite(self.predictions).all())
+        """Whether no prediction is NaN or infinite, and no logged metric infinite."""
+        return bool(np.isfinite(self.predictions).all()) and not any(map(math.isinf, self.logged.values()))
 
     def at(self, threshold: float) -> Outputs:
         """The same outputs with another threshold."""
@@ -74,6 +80,9 @@ class Outputs:
             _THRESHOLD: self.threshold,
             **groups,
         }
+        if self.logged:
+            arrays[_NAMES] = np.array(list(self.logged), dtype=np.str_)
+            arrays[_VALUES] = np.array(list(self.logged.values()), dtype=np.float64)
         np.savez_compressed(temporary, **arrays)
         temporary.replace(path)
 
@@ -95,6 +104,9 @@ class Outputs:
                     targets=arrays[_TARGETS],
                     threshold=float(arrays[_THRESHOLD]),
                     groups=arrays[_GROUPS].astype(np.int64) if _GROUPS in arrays else None,
+                    logged=dict(zip(arrays[_NAMES].tolist(), arrays[_VALUES].tolist(), strict=True))
+                    if _NAMES in arrays
+                    else {},
                 )
         except FileNotFoundError:
             raise
@@ -115,8 +127,9 @@ class Outputs:
         UnreadableOutputs
         """
         predictions, targets = self.predictions, self.targets
-        if predictions.ndim != 2 or targets.ndim != 1 or targets.dtype.kind == "f":
-            raise UnreadableOutputs(f"shapes {predictions.shape} and {targets.shape} do not fit")
-        if not 0 <= targets.min() <= targets.max() < predictions.shape[1] >= 2:
-            raise UnreadableOutputs(f"shapes {predictions.shape} and {targets.shape} do not fit")
+        several = predictions.ndim == 2 and targets.ndim == 1 and targets.dtype.kind != "f"
+        if not several or not 0 <= targets.min() <= targets.max() < predictions.shape[1] >= 2:
+            raise UnreadableOutputs(
+                f"they are not of classes, with shapes {predictions.shape} and {targets.shape}"
+            )
         return replace(self, targets=targets.astype(np.int64))

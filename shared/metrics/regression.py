@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.metrics.averages import Floats, defined
+from shared.metrics.averages import Floats, defined, under_weights
 from shared.metrics.catalogue import REGRESSION
 from shared.metrics.outputs import Outputs
 from shared.metrics.spec import MetricSpec
@@ -36,20 +36,19 @@ class RegressionMetrics:
         dict of str to ndarray [R], float64
             In the order of `metrics`; all NaN if a prediction is not finite.
         """
-        w = np.ones((1, len(outputs))) if weights is None else weights
-        assert w.ndim == 2, w.shape
-        assert w.shape[1] == len(outputs) > 0, (w.shape, len(outputs))
-        if not outputs.is_finite:
-            return {name: np.full(len(w), np.nan) for name in self.names}
-        true, errors = _true_and_errors(outputs)
-        shifted = true - true.mean()  # the spread is that of the values, and digits are not lost on their level
-        return _values(
-            rows=w.sum(axis=1),
-            absolute=w @ np.abs(errors),
-            squared=w @ errors**2,
-            total=w @ shifted,
-            total_squared=w @ shifted**2,
-        )
+
+        def measure(w: Floats) -> dict[str, Floats]:
+            true, errors = _true_and_errors(outputs)
+            shifted = true - true.mean()  # the spread is that of the values: no digits are lost on their level
+            return _values(
+                rows=w.sum(axis=1),
+                absolute=w @ np.abs(errors),
+                squared=w @ errors**2,
+                total=w @ shifted,
+                total_squared=w @ shifted**2,
+            )
+
+        return under_weights(outputs, weights, names=self.names, measure=measure)
 
     def values(self, outputs: Outputs) -> dict[str, float]:
         """All metrics that are defined, each row counted once."""

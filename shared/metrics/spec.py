@@ -38,6 +38,8 @@ class MetricSpec:
         have different classes can be compared.
     inflated : bool
         Small samples make it too large, and resamples that repeat examples even more so.
+    per_run : bool
+        One number a run, which cannot be computed of resampled rows: only several seeds give an interval.
     """
 
     name: str
@@ -49,6 +51,7 @@ class MetricSpec:
     source: Source = "outputs"
     proportion: bool = False
     inflated: bool = False
+    per_run: bool = False
 
     @property
     def mode(self) -> Mode | None:

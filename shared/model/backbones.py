@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from shared.config.config import Config
-from shared.config.model import CnnConfig, ResNetConfig
+from shared.config.model import CnnConfig, CustomModelConfig, ResNetConfig
 from shared.model.weights import load_weights
+from shared.runtime.errors import ConfigError
 
 
 def build_network(cfg: Config, *, num_outputs: int) -> nn.Module:
@@ -24,23 +25,26 @@ def build_network(cfg: Config, *, num_outputs: int) -> nn.Module:
     ------
     WeightsError
         ``model.weights`` cannot be loaded.
+    ConfigError
+        The data is no images, or the model is none of ours.
     """
+    images, model = cfg.images, cfg.model
+    if isinstance(model, CustomModelConfig):
+        raise ConfigError(f"task={cfg.task.name} builds its own network; choose model=cnn or a ResNet")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
-        if isinstance(cfg.model, CnnConfig):
-            network = _cnn(
-                cfg.model, channels=cfg.data.channels, size=cfg.data.image_size, num_outputs=num_outputs
-            )
+        if isinstance(model, CnnConfig):
+            network = _cnn(model, channels=images.channels, size=images.image_size, num_outputs=num_outputs)
         else:
-            network = _resnet(cfg.model, channels=cfg.data.channels, num_outputs=num_outputs)
-    if cfg.model.weights:
-        load_weights(network, cfg.model.weights)
+            network = _resnet(model, channels=images.channels, num_outputs=num_outputs)
+    if model.weights:
+        load_weights(network, model.weights)
     return network.to(memory_format=torch.channels_last)
 
 
-def frozen_modules(network: nn.Module, cfg: CnnConfig | ResNetConfig) -> list[nn.Module]:
+def frozen_modules(network: nn.Module, cfg: CnnConfig | ResNetConfig | CustomModelConfig) -> list[nn.Module]:
     """The parts that are not trained, in order from the input."""
-    if isinstance(cfg, CnnConfig) or cfg.finetune_stages is None:
+    if not isinstance(cfg, ResNetConfig) or cfg.finetune_stages is None:
         return []
     stages = [network.get_submodule(name) for name in ("layer1", "layer2", "layer3", "layer4")]
     stem = [network.get_submodule("conv1"), network.get_submodule("bn1")]

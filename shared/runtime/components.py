@@ -1,4 +1,4 @@
-"""`load_component`: imports the class that a ``_target_`` names, once it has passed an allow-list.
+"""`load_component` and `load_function`: import what a ``_target_`` names, once it has passed an allow-list.
 
 A ``_target_`` may come over the network, in a run's settings: nothing is imported for it unless it is one of
 ours, an installed package offers it as an entry point, or somebody on this machine has named it.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.runtime.errors import ConfigError
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def load_component(target: str, *, kind: type[T], may_run: Collection[str] = ()) -> type[T]:
-    """Import a component.
+    """Import a class.
 
     Parameters
     ----------
@@ -40,6 +40,33 @@ def load_component(target: str, *, kind: type[T], may_run: Collection[str] = ())
     ConfigError
         It is not allowed, cannot be imported, or is something else.
     """
+    found = load_object(target, may_run=may_run)
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise ConfigError(f"_target_={target} must be a subclass of {kind.__module__}.{kind.__name__}")
+    return found
+
+
+def load_function(target: str, *, may_run: Collection[str] = ()) -> Callable[..., Any]:
+    """Import a function; as `load_component`.
+
+    Raises
+    ------
+    ConfigError
+    """
+    found = load_object(target, may_run=may_run)
+    if not callable(found) or isinstance(found, type):
+        raise ConfigError(f"_target_={target} must be a function")
+    function: Callable[..., Any] = found
+    return function
+
+
+def load_object(target: str, *, may_run: Collection[str] = ()) -> Any:
+    """Import whatever a ``_target_`` names; as `load_component`.
+
+    Raises
+    ------
+    ConfigError
+    """
     if not _is_allowed(target, may_run):
         raise ConfigError(
             f"_target_={target} may not run here: it is not part of fedtwin, no installed package offers it "
@@ -48,15 +75,12 @@ def load_component(target: str, *, kind: type[T], may_run: Collection[str] = ())
         )
     module, _, name = target.rpartition(".")
     try:
-        found = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
     except Exception as error:  # a module of the user's own may raise anything
         raise ConfigError(
             f"_target_={target} cannot be imported: {type(error).__name__}: {error}; its folder must be the "
             f"current one or on PYTHONPATH"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise ConfigError(f"_target_={target} must be a subclass of {kind.__module__}.{kind.__name__}")
-    return found
 
 
 def allow_component(target: str) -> None:

@@ -16,6 +16,7 @@ from shared.metrics.judge import Judge
 if TYPE_CHECKING:
     import numpy as np
     from lightning import LightningModule
+    from lightning.pytorch.callbacks import Callback
     from numpy.typing import NDArray
     from torch import nn
 
@@ -175,6 +176,10 @@ class Learner(Protocol):
 
     def begin_fit(self, module: Any, fit: FitContext) -> LightningModule:
         """The module for the next fit: the same one, made ready, or a new one; weights are loaded after."""
+        ...
+
+    def callbacks(self, fit: FitContext) -> Sequence[Callback]:
+        """Lightning callbacks of every fit, called before all others."""
         ...
 
     def network(self, module: Any) -> nn.Module:

@@ -36,13 +36,13 @@ def check_trainer(trainer: TrainerConfig, *, monitor: str, names: Sequence[str])
         )
 
 
-def reject_settings(trainer: TrainerConfig, task: str, **neutral: Any) -> None:
+def reject_settings(trainer: TrainerConfig, task: str | None, **neutral: Any) -> None:
     """Reject settings that would have no effect.
 
     Parameters
     ----------
-    task : str
-        Its name, for messages.
+    task : str or None
+        Its name, for messages; None where it is not known.
     **neutral
         By name, the value that a setting must have.
 
@@ -51,8 +51,9 @@ def reject_settings(trainer: TrainerConfig, task: str, **neutral: Any) -> None:
     ConfigError
         Names every one that has another.
     """
+    about = "this task" if task is None else f"task={task}"
     found = [
-        f"trainer.{name}={getattr(trainer, name)} has no effect on task={task}; set it to {value}"
+        f"trainer.{name}={getattr(trainer, name)} has no effect on {about}; set it to {value}"
         for name, value in neutral.items()
         if getattr(trainer, name) != value
     ]

@@ -24,7 +24,7 @@ def begin_summary(cfg: Config, *, spec: TaskSpec, schema: Schema) -> dict[str, A
         Settings of the training do not fit the task.
     """
     spec.check_settings(cfg.trainer)
-    monitor, mode = cfg.trainer.monitored(spec.monitor)
+    monitor, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
     summary: dict[str, Any] = {
         "schema": json.loads(schema.to_json()),
         "monitor": {"key": monitor, "mode": mode},

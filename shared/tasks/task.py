@@ -28,8 +28,8 @@ class Task:
 
         model_config = ConfigDict(extra="forbid")
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, *, may_run: Collection[str] = ()) -> None:
+        self.config, self.may_run = config, tuple(may_run)  # see `shared.runtime.components.load_component`
 
     def spec(self, schema: Schema) -> TaskSpec:
         """What is measured, told and shown on rows of a schema; imports no torch."""
@@ -54,7 +54,7 @@ def load_task(config: TaskConfig, *, may_run: Collection[str] = ()) -> Task:
         The task may not run here, is none, or its settings are not valid.
     """
     kind = load_component(config.target, kind=Task, may_run=may_run)
-    return kind(check_settings(kind.Config, config.settings(), section="task"))
+    return kind(check_settings(kind.Config, config.settings(), section="task"), may_run=may_run)
 
 
 def learner_of(cfg: RunConfig, *, may_run: Collection[str] = ()) -> Learner:
@@ -76,9 +76,13 @@ def spec_of_run(run: RunRow) -> TaskSpec:
         Its task may not run here.
     """
     config = upgrade(run.config)
+    return load_task(TaskConfig.model_validate(config["task"])).spec(schema_of_run(run))
+
+
+def schema_of_run(run: RunRow) -> Schema:
+    """What the rows of a stored run hold; of an early version, which classified images, its classes."""
     stored = run.summary.get("schema")
-    classes = run.summary.get("classes") or [
-        str(number) for number in range(len(run.summary.get("confusion") or ()))
-    ]
-    schema = Schema.from_json(json.dumps(stored)) if stored else Schema(classes=tuple(classes))
-    return load_task(TaskConfig.model_validate(config["task"])).spec(schema)
+    if stored:
+        return Schema.from_json(json.dumps(stored))
+    classes = run.summary.get("classes") or map(str, range(len(run.summary.get("confusion") or ())))
+    return Schema(classes=tuple(classes))

@@ -9,7 +9,6 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from shared.config.config import Config
@@ -18,7 +17,7 @@ from shared.model.backbones import frozen_modules
 from shared.runtime.errors import DivergedError
 from shared.runtime.seeding import derive_seed
 from shared.tasks.base import FitContext, TaskSpec
-from shared.training.schedule import lr_factor
+from shared.tasks.optimizer import configure_optimizer
 
 Batch = tuple[Tensor, Tensor]  # inputs and targets
 
@@ -36,6 +35,7 @@ class TaskModule(L.LightningModule):
         From inputs to what the loss takes.
     """
 
+    minimal_loop = True  # it needs no more of Lightning than `LeanTrainer` has
     loss_unit = 1.0  # one unit of the loss that is minimised, in the unit of the loss that is reported
 
     def __init__(self, cfg: Config, *, spec: TaskSpec, network: nn.Module, fit: FitContext) -> None:
@@ -108,53 +108,8 @@ class TaskModule(L.LightningModule):
             self._log_epoch("val")
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, and the schedule at this fit's place in the whole training.
-
-        Returns
-        -------
-        Optimizer or dict
-            As Lightning takes them.
-        """
-        cfg, fit = self.cfg.trainer.optimizer, self.fit_context
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        lr = cfg.lr * fit.lr_scale
-        # One pass over the weights instead of several. On a GPU torch has its own way, and gradients that are
-        # scaled for 16 bits cannot be clipped with this one.
-        fused = self.device.type == "cpu" and not self.cfg.trainer.precision.startswith("16")
-        optimizer: torch.optim.Optimizer
-        if cfg.name == "sgd":
-            optimizer = torch.optim.SGD(
-                parameters,
-                lr=lr,
-                momentum=cfg.momentum,
-                nesterov=cfg.nesterov,
-                weight_decay=cfg.weight_decay,
-                fused=fused,
-            )
-        else:
-            optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=cfg.weight_decay, fused=fused)
-        schedule = self.cfg.trainer.scheduler
-        if schedule.name == "none" or (schedule.name == "plateau" and fit.is_federated):
-            return optimizer  # a plateau of a federated run is seen by the server, which sends lr_scale
-        if schedule.name == "plateau":
-            plateau = ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
-            monitor = "val/loss" if self.trainer.enable_validation else "train/loss"
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": monitor}}
-        # Asking for all steps of this fit makes Lightning count the batches, which it has not done by now.
-        steps = int(self.trainer.estimated_stepping_batches) // (self.trainer.max_epochs or 1)
-        total = fit.total_epochs or self.cfg.trainer.max_epochs
-
-        def factor(step: int) -> float:
-            return lr_factor(schedule, (fit.epoch_offset * steps + step) / (total * steps))
-
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
-        }
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the settings beside the weights, for whoever resumes from here."""
-        checkpoint["config"] = self.cfg.snapshot()
+        """The configured optimiser and schedule, as Lightning takes them."""
+        return configure_optimizer(self, cfg=self.cfg.trainer, fit=self.fit_context)
 
     def outputs_of(self, results: Tensor, targets: Tensor) -> Outputs:
         """What the metrics take, of some of the network's results."""

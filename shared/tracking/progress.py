@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shared.metrics.catalogue import in_order, progress_metrics
+from shared.metrics.catalogue import progress_metrics
 from shared.runtime.notebook import NotebookTable, in_notebook
 from shared.tracking.store import Store
 
@@ -63,8 +63,7 @@ class Board:
             if evaluations:
                 last = evaluations[-1]
                 values = {**last.metrics, "loss": last.loss}
-                names = [name for name in progress_metrics() if name in values] or in_order(values)[:2]
-                shown = [f"test/{name} {values[name]:.4f}" for name in names]
+                shown = [f"test/{name} {values[name]:.4f}" for name in progress_metrics(values)]
                 update(last.round, "  ".join(shown))
 
         return look

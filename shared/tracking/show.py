@@ -18,6 +18,7 @@ COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed
 HIGHLIGHTS = {
     "all": (
         "data.name",
+        "task.name",
         "model.name",
         "trainer.optimizer.name",
         "trainer.optimizer.lr",
@@ -33,6 +34,19 @@ HIGHLIGHTS = {
         "federation.local_epochs",
     ),
 }
+# Columns of text; all others hold numbers.
+WORDS = (
+    "name",
+    "mode",
+    "status",
+    "best",
+    "metric",
+    "failed",
+    "tags",
+    "label",
+    "true class",
+    "mostly taken for",
+)
 MOST_METRICS = 6  # of a client, on a line of the terminal
 LONGEST_TEXT = 500
 
@@ -40,7 +54,7 @@ LONGEST_TEXT = 500
 def runs_table(rows: Sequence[RunRow]) -> Table:
     """A table with one line per run."""
     tags = ("tags",) if any(row.tags for row in rows) else ()
-    table = _table("id", "name", "mode", "status", "age", "seconds", "best", *tags, title="runs")
+    listed = table("id", "name", "mode", "status", "age", "seconds", "best", *tags, title="runs")
     now = datetime.now(UTC)
     for row in rows:
         age = _age((now - row.started).total_seconds())
@@ -48,9 +62,9 @@ def runs_table(rows: Sequence[RunRow]) -> Table:
         shown = "-" if best is None else f"{best[0]} {best[1]:.4f}"
         status = Text(row.status, COLOURS[row.status])
         mode = MODE_NAMES[row.training_mode]
-        values = (str(row.id), _text(row.name), mode, status, age, f"{row.seconds:.1f}", shown)
-        table.add_row(*values, *(_text(", ".join(row.tags)) for _ in tags))
-    return table
+        values = (str(row.id), plain(row.name), mode, status, age, f"{row.seconds:.1f}", shown)
+        listed.add_row(*values, *(plain(", ".join(row.tags)) for _ in tags))
+    return listed
 
 
 def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
@@ -111,13 +125,13 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
 def _header(store: Store, run: RunRow) -> RenderableType:
     grid, children = Table.grid(padding=(0, 2)), store.runs.children(run.id)
     lines: list[tuple[str, str | Text]] = [
-        ("run", Text.assemble(f"{run.id}  ", _text(run.name), f"  ({MODE_NAMES[run.training_mode]})")),
+        ("run", Text.assemble(f"{run.id}  ", plain(run.name), f"  ({MODE_NAMES[run.training_mode]})")),
         ("status", Text(run.status, COLOURS[run.status])),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.seconds:.1f} s"),
-        ("description", _text(run.description)),
-        ("tags", _text(", ".join(run.tags))),
-        ("error", Text("\n").join(map(_text, (run.error or "")[:LONGEST_TEXT].splitlines()))),
-        ("stop reason", _text(run.stop_reason or "")),
+        ("description", plain(run.description)),
+        ("tags", plain(", ".join(run.tags))),
+        ("error", Text("\n").join(map(plain, (run.error or "")[:LONGEST_TEXT].splitlines()))),
+        ("stop reason", plain(run.stop_reason or "")),
         ("comparison", "" if run.parent_id is None else str(run.parent_id)),
         ("runs", ", ".join(f"{child.id} ({MODE_NAMES[child.training_mode]})" for child in children)),
     ]
@@ -131,7 +145,7 @@ def _settings(run: RunRow) -> RenderableType | None:
     names = HIGHLIGHTS["all"] + HIGHLIGHTS.get(run.training_mode, HIGHLIGHTS["centralized"])
     found = [(name, _setting(run.config, name)) for name in names]
     shown = [f"{name}={value}" for name, value in found if value is not None]
-    return _text("  ".join(shown)) if shown else None
+    return plain("  ".join(shown)) if shown else None
 
 
 def _setting(config: Any, name: str) -> Any:
@@ -144,10 +158,10 @@ def _stages(latest: Sequence[MetricRow]) -> Table | None:
     values = {(row.stage, row.name): row.value for row in latest if row.client_id is None}
     if not values:
         return None
-    table = _table("metric", "train", "val", "test", title="latest values")
+    shown = table("metric", "train", "val", "test", title="latest values")
     for name in in_order(name for _, name in values):
-        table.add_row(_text(name), *(_number(values.get((stage, name))) for stage in ("train", "val", "test")))
-    return table
+        shown.add_row(plain(name), *(number(values.get((stage, name))) for stage in ("train", "val", "test")))
+    return shown
 
 
 def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | None:
@@ -160,38 +174,38 @@ def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | 
     stage = "val" if "val" in stages else "train"
     measured = in_order(name for _, own, name in values if own == stage and spec_of(name).source == "outputs")
     names = measured[:MOST_METRICS]
-    table = _table("client", "name", "examples", "round", *names, title=f"clients, latest values ({stage})")
+    shown = table("client", "name", "examples", "round", *names, title=f"clients, latest values ({stage})")
     for client_id in ids:
         row = clients.get(client_id)
         last = max((point.round or 0 for key, point in values.items() if key[0] == client_id), default=None)
         points = [values.get((client_id, stage, name)) for name in names]
-        table.add_row(
+        shown.add_row(
             str(client_id),
-            _text(row.name if row else ""),
+            plain(row.name if row else ""),
             str(row.num_examples if row else "-"),
             "-" if last is None else str(last),
-            *(_number(point.value if point else None) for point in points),
+            *(number(point.value if point else None) for point in points),
         )
-    return table
+    return shown
 
 
 def _rounds(store: Store, run_id: int) -> Table | None:
     rounds = store.rounds.of_run(run_id)
     if not rounds:
         return None
-    table = _table("round", "sampled", "replied", "seconds", "MB down", "MB up", "failed", title="rounds")
+    shown = table("round", "sampled", "replied", "seconds", "MB down", "MB up", "failed", title="rounds")
     for row in rounds:
         reasons = [f"client {client_id}: {reason}" for client_id, reason in sorted(row.failed.items())]
-        table.add_row(
+        shown.add_row(
             str(row.round),
             str(len(row.sampled)),
             str(len(row.replied)),
             f"{row.seconds:.1f}",
             f"{row.bytes_down / 1e6:.2f}",
             f"{row.bytes_up / 1e6:.2f}",
-            Text("\n").join(map(_text, reasons)),
+            Text("\n").join(map(plain, reasons)),
         )
-    return table
+    return shown
 
 
 def _headline(run: RunRow) -> tuple[str, float] | None:
@@ -203,16 +217,20 @@ def _headline(run: RunRow) -> tuple[str, float] | None:
     return next(((f"val/{name}", best[name]) for name in wanted if best.get(name) is not None), None)
 
 
-def _table(*columns: str, title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    words = ("name", "mode", "status", "best", "metric", "failed", "tags")
+def table(*columns: str, title: str) -> Table:
+    """An empty table, with its numbers on the right."""
+    shown = Table(title=title, title_justify="left", title_style="bold")
+    words = WORDS
     for column in columns:
-        table.add_column(column, justify="left" if column in words else "right")
-    return table
+        shown.add_column(plain(column), justify="left" if column in words else "right")
+    return shown
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def number(value: float | None, *, digits: int = 4) -> str:
+    """A value with so many significant digits, at least those before the point; a dash for None."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if 10**digits <= abs(value) < 10**9 else f"{value:.{digits}g}"
 
 
 def _age(seconds: float) -> str:
@@ -222,7 +240,7 @@ def _age(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def _text(value: str) -> Text:
-    # A Text is not interpreted as markup; control characters could manipulate the terminal.
+def plain(value: str) -> Text:
+    """Text of others: not interpreted as markup, no control characters (they could move the cursor), cut."""
     short = value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "..."
     return Text("".join(letter if letter.isprintable() else " " for letter in short))

@@ -12,7 +12,7 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from shared.config.trainer import TrainerConfig
 from shared.runtime.errors import ConfigError
@@ -36,7 +36,7 @@ def build_trainer(
     environment : ClusterEnvironment, optional
         How the processes of several devices find each other; without it there must be one device.
     **flags : bool or float
-        Of Lightning's Trainer; checkpoints and the progress bar are off by default.
+        Of Lightning's Trainer; the progress bar is off by default.
 
     Raises
     ------
@@ -59,7 +59,8 @@ def build_trainer(
             use_distributed_sampler=False,  # BatchLoader shares the rows out by rank itself
             log_every_n_steps=1,
             enable_model_summary=False,
-            **{"enable_checkpointing": False, "enable_progress_bar": False, **flags},  # type: ignore[arg-type]
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            **{"enable_progress_bar": False, **flags},  # type: ignore[arg-type]
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise ConfigError(

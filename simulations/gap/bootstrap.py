@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from shared.metrics.averages import Floats
 from shared.metrics.gap import GapRow, Interval
@@ -46,6 +47,9 @@ def compare_gap(
     twins share (hard examples) cancels in the gap. With S > 1 seeds it also draws S - 1 of the seeds, in
     pairs: S - 1 draws make the variance of their mean unbiased, S draws would make it too small. Few seeds
     stay few: below about five, their share of the interval is a rough guess.
+
+    A metric that is one number a run (``MetricSpec.per_run``) has Student's interval of its mean over the
+    seeds, the gap that of the paired differences; with one seed it has none.
 
     Intervals are percentiles of the resampled values: they need no formula for any of the metrics, keep to
     the metric's range, and need no symmetry. The calibration error is the exception. Small bins make it too
@@ -87,14 +91,16 @@ def compare_gap(
     units = np.arange(num_examples) if groups is None else np.unique(groups, return_inverse=True)[1]
     assert len(units) == num_examples, (len(units), num_examples)
 
-    def measure(models: Callable[[int], Sequence[Outputs]]) -> dict[str, tuple[float, Floats]]:
+    resampled = any(not spec.per_run for spec in judge.metrics)
+
+    def measure(models: Callable[[int], Sequence[Outputs]]) -> dict[str, tuple[Floats, Floats]]:
         once = [_mean_over_models(judge, models(s), None) for s in range(num_seeds)]
         values: dict[str, Floats] = {m: np.zeros(resamples) for m in judge.names}
-        for rows, weights in _example_weights(units, resamples=resamples, seed=seed):
+        for rows, weights in _example_weights(units, resamples=resamples, seed=seed) if resampled else ():
             for s in range(num_seeds):
                 for metric, sampled in _mean_over_models(judge, models(s), weights).items():
                     values[metric][rows] += sampled * seed_weights[rows, s] / draws
-        return {m: (float(np.mean([o[m][0] for o in once])), values[m]) for m in judge.names}
+        return {m: (np.array([o[m][0] for o in once]), values[m]) for m in judge.names}
 
     of_pooled = measure(lambda s: [pooled[s]])
     of_federated = measure(lambda s: [federated[s]])
@@ -102,15 +108,37 @@ def compare_gap(
     result = []
     for spec in judge.metrics:
         metric, low = spec.name, spec.bounds[0]
-        (p, p_sampled), (f, f_sampled) = of_pooled[metric], of_federated[metric]
+        (p_once, p_sampled), (f_once, f_sampled) = of_pooled[metric], of_federated[metric]
         difference = p_sampled - f_sampled
+        if spec.per_run:
+            result.append(
+                GapRow(
+                    metric=metric,
+                    pooled=_over_seeds(p_once, confidence),
+                    federated=_over_seeds(f_once, confidence),
+                    gap=_over_seeds(p_once - f_once, confidence),
+                    local=_over_seeds(of_local[metric][0], confidence) if of_local else None,
+                    better=spec.better,
+                    confidence=confidence,
+                    undefined=0,
+                    per_run=True,
+                )
+            )
+            continue
+        p, f = float(np.mean(p_once)), float(np.mean(f_once))
         result.append(
             GapRow(
                 metric=metric,
                 pooled=_interval(p, p_sampled, confidence, recentre=spec.inflated, floor=low),
                 federated=_interval(f, f_sampled, confidence, recentre=spec.inflated, floor=low),
                 gap=_interval(p - f, difference, confidence, recentre=spec.inflated),
-                local=_interval(*of_local[metric], confidence, recentre=spec.inflated, floor=low)
+                local=_interval(
+                    float(np.mean(of_local[metric][0])),
+                    of_local[metric][1],
+                    confidence,
+                    recentre=spec.inflated,
+                    floor=low,
+                )
                 if of_local
                 else None,
                 better=spec.better,
@@ -177,6 +205,16 @@ def _example_weights(units: NDArray[np.intp], *, resamples: int, seed: int) -> I
 def _mean_over_models(judge: Judge, models: Sequence[Outputs], weights: Floats | None) -> dict[str, Floats]:
     values = [judge.score(outputs, weights) for outputs in models]
     return {metric: np.mean([v[metric] for v in values], axis=0) for metric in judge.names}
+
+
+def _over_seeds(values: Floats, confidence: float) -> Interval:
+    """The mean over seeds with Student's interval."""
+    mean, count = float(np.mean(values)), len(values)
+    if count < 2 or np.isnan(mean):
+        return Interval(mean, np.nan, np.nan)
+    quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
+    half = quantile * float(np.std(values, ddof=1)) / count**0.5
+    return Interval(mean, mean - half, mean + half)
 
 
 def _interval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich import box
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow, Verdict
-from shared.metrics.headline import format_interval, format_value
+from shared.metrics.headline import format_interval, format_value, row_digits
 
 MARKS: dict[Verdict, str] = {
     "worse": "▼ worse",
@@ -26,6 +27,12 @@ _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 def named(row: GapRow) -> str:
     """A metric's label with an arrow in its better direction."""
     return f"{label(row.metric)}{_ARROWS[row.better]}"
+
+
+def mark(row: GapRow) -> str:
+    """The verdict in a word, with a sign."""
+    without = row.verdict == "undefined" and not math.isnan(row.gap.value)
+    return "no interval" if without else MARKS[row.verdict]
 
 
 def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
@@ -59,11 +66,12 @@ def gap_table(rows: Sequence[GapRow], *, title: str | None = None) -> Table:
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         values = [row.pooled, row.federated, *((row.local,) if with_local else ())]
+        digits = row_digits(row)
         table.add_row(
             Text(named(row)),
-            *(format_value(value.value) if value else "" for value in values),
-            Text(format_interval(row.gap, signed=True)),
-            Text(MARKS[row.verdict], style=_STYLES.get(row.verdict, "")),
+            *(format_value(value.value, digits=digits) if value else "" for value in values),
+            Text(format_interval(row.gap, signed=True, digits=digits)),
+            Text(mark(row), style=_STYLES.get(row.verdict, "")),
         )
     return table
 
@@ -73,7 +81,9 @@ def _caption(rows: Sequence[GapRow]) -> str:
         "gap: pooled minus federated, same test set. ↑ higher, ↓ lower is better.",
         "worse/better: effect of federation; unclear: interval includes 0.",
     ]
+    if any(mark(row) == "no interval" for row in rows):
+        parts.append("no interval: one number a run, and one seed.")
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in rows if row.undefined]
     if left_out:
-        parts.append(f"Resamples dropped because a class was missing: {', '.join(left_out)}.")
+        parts.append(f"Resamples dropped because the metric is not defined on them: {', '.join(left_out)}.")
     return " ".join(parts)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.config.config import Config
-from shared.data.profile import Profile, count_tables
+from shared.data.profile import CountTable, Profile, SpanTable, count_tables, span_tables
 from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
@@ -18,7 +18,7 @@ from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
 from shared.tasks.task import learner_of
 from shared.tracking.store import Store
-from simulations.report.client_figures import client_bars, value_distribution
+from simulations.report.client_figures import client_bars, value_distribution, value_spans
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
 from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.page import CostRow, Report, ReportFigure, write_report
@@ -27,6 +27,7 @@ from simulations.report.tables import (
     client_table,
     curve_table,
     gap_data,
+    span_table,
     value_table,
 )
 from simulations.twins import Twins
@@ -79,6 +80,7 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         title=done.cfg.name,
         created=datetime.now(UTC),
         rows=done.rows,
+        metrics=spec.metrics,
         num_clients=done.cfg.federation.num_clients,
         num_test=len(data.indices("test")),
         resamples=done.cfg.compare.resamples,
@@ -171,20 +173,31 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
 
 def _values(twins: Twins, store: Store) -> dict[str, ReportFigure]:
     clients = store.clients.of_run(twins.federated[0])
-    tables = count_tables(
-        [Profile.from_dict(client.profile) for client in clients],
-        clients=[client.name for client in clients],
-        sizes=[client.num_examples for client in clients],
+    profiles = [Profile.from_dict(client.profile) for client in clients]
+    names, sizes = [client.name for client in clients], [client.num_examples for client in clients]
+    counts = count_tables(profiles, clients=names, sizes=sizes)
+    spans = span_tables(profiles, clients=names, sizes=sizes)
+    seed = twins.seeds[0]
+    drawn = [*(_counts(table, seed=seed) for table in counts), *(_spans(table, seed=seed) for table in spans)]
+    return {f"{VALUES}{number or ''}": figure for number, figure in enumerate(drawn)}
+
+
+def _counts(table: CountTable, *, seed: int) -> ReportFigure:
+    return ReportFigure(
+        title=f"Training examples per client and {table.variable}",
+        caption=f"Training examples per {table.variable}, seed {seed}.",
+        figure=value_distribution(table),
+        table=value_table(table),
     )
-    return {
-        f"{VALUES}{number or ''}": ReportFigure(
-            title=f"Training examples per client and {table.variable}",
-            caption=f"Training examples per {table.variable}, seed {twins.seeds[0]}.",
-            figure=value_distribution(table),
-            table=value_table(table),
-        )
-        for number, table in enumerate(tables)
-    }
+
+
+def _spans(table: SpanTable, *, seed: int) -> ReportFigure:
+    return ReportFigure(
+        title=f"Training examples per client, and their {table.variable}",
+        caption=f"From the smallest to the largest {table.variable}, seed {seed}.",
+        figure=value_spans(table),
+        table=span_table(table),
+    )
 
 
 def _panels(done: Comparison, home: Home, *, spec: TaskSpec) -> dict[str, ReportFigure]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shared.data.profile import CountTable
+from shared.data.profile import CountTable, SpanTable
 from shared.metrics.catalogue import better
 from shared.metrics.headline import format_value
 from simulations.gap.bootstrap import per_client_summary
@@ -106,6 +106,36 @@ def value_distribution(table: CountTable) -> Figure:
     sizes_text = f"{sizes.min():,} to {sizes.max():,} examples each"
     values_text = f"largest {plain(table.variable)} {largest.min():.0%} to {largest.max():.0%}"
     set_title(fig, f"{num_clients} clients: {sizes_text}, {values_text}")
+    return fig
+
+
+def value_spans(table: SpanTable) -> Figure:
+    """Between which values of a variable each client's training examples are.
+
+    Returns
+    -------
+    Figure
+        Above, the clients' sizes; below, a bar a client from its smallest to its largest value.
+    """
+    fig = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    above, below = fig.subplots(2, 1, sharex=True, height_ratios=[1.0, 1.6])
+    for axes in (above, below):
+        style_axes(axes)
+    places = range(len(table.clients))
+    above.bar(places, table.sizes, color="#666666", width=0.8)
+    above.set_ylabel("examples")
+    above.yaxis.set_major_formatter(thousands())
+    above.tick_params(bottom=False, labelbottom=False)
+    for place, span in zip(places, table.spans, strict=True):
+        if span is not None:
+            below.plot([place, place], span, color=FEDERATED, linewidth=2.2, marker="_", markersize=12)
+    below.margins(y=0.12)
+    below.set_ylabel(plain(table.variable))
+    below.set_xlabel("client")
+    _name_clients(below, table.clients)
+    low, high = table.of_all
+    sizes_text = f"{table.sizes.min():,} to {table.sizes.max():,} examples each"
+    set_title(fig, f"{len(table.clients)} clients: {sizes_text}, {plain(table.variable)} {low:g} to {high:g}")
     return fig
 
 

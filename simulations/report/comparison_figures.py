@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.metrics.catalogue import spec_of
 from shared.metrics.gap import GapRow
-from shared.metrics.headline import format_interval, format_value
+from shared.metrics.headline import format_interval, format_value, row_digits
 from simulations.gap.wording import named
 from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.figure_style import (
@@ -148,7 +148,8 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
         mirrored. Metrics without bounds, such as the loss, have a scale of their own.
     """
     bounded = [row for row in rows if spec_of(row.metric).is_bounded]
-    scales = [part for part in ([row for row in rows if row not in bounded], bounded) if part]
+    # Metrics without bounds have scales of their own: a squared error would hide an absolute one.
+    scales = [*([row] for row in rows if row not in bounded), *([bounded] if bounded else [])]
     heights = [len(part) + 1.2 for part in scales]
     fig = Figure(figsize=(WIDTH, 0.8 + 0.36 * sum(heights)), layout="constrained")
     parts = fig.subplots(len(scales), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -177,7 +178,7 @@ def _forest(axes: Axes, rows: Sequence[GapRow]) -> None:
         axes.plot([sign * row.gap.low, sign * row.gap.high], [position] * 2, color=colour, linewidth=2.2)
         axes.plot(sign * row.gap.value, position, "o", color=colour, markersize=8, markerfacecolor=filling)
         axes.annotate(
-            format_interval(row.gap, signed=True),
+            format_interval(row.gap, signed=True, digits=row_digits(row)),
             (1.02, position),
             xycoords=("axes fraction", "data"),
             va="center",

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow, Interval
-from shared.metrics.headline import format_interval, format_value
-from simulations.gap.wording import MARKS
+from shared.metrics.headline import format_interval, format_value, row_digits
+from simulations.gap.wording import mark
 from simulations.report.figure_style import WIDTH, to_svg
 from simulations.report.tables import Cell, DataTable
 
@@ -44,12 +44,14 @@ def gap_html(rows: Sequence[GapRow]) -> str:
     body = []
     for row in rows:
         values = [row.pooled, row.federated, *([row.local] if with_local else [])]
+        digits = row_digits(row)
         arrow = {"higher": "↑", "lower": "↓"}.get(row.better or "", "")
         better = f'<span title="{row.better} is better">{arrow}</span>' if arrow else ""
         body.append(
             f'<tr><th scope="row" class="nowrap">{escape(label(row.metric))}&nbsp;{better}</th>'
-            f"{''.join(_interval(value) for value in values)}{_interval(row.gap, signed=True)}"
-            f'<td class="nowrap {row.verdict}">{MARKS[row.verdict]}</td></tr>'
+            f"{''.join(_interval(value, digits=digits) for value in values)}"
+            f"{_interval(row.gap, digits=digits, signed=True)}"
+            f'<td class="nowrap {row.verdict}">{mark(row)}</td></tr>'
         )
     return (
         _scrolling(
@@ -98,13 +100,13 @@ def _cell(cell: Cell) -> str:
         return "–"
     if isinstance(cell, int):
         return f"{cell:,}"
-    return format_value(cell, digits=4) if isinstance(cell, float) else escape(cell)
+    return format_value(cell, digits=4 if abs(cell) < 10 else 2) if isinstance(cell, float) else escape(cell)
 
 
-def _interval(interval: Interval | None, *, signed: bool = False) -> str:
+def _interval(interval: Interval | None, *, digits: int, signed: bool = False) -> str:
     kind = "number" if signed else "number level"
     if interval is None:
         return f'<td class="{kind}">–</td>'
-    value, _, ends = format_interval(interval, signed=signed).partition(" ")
+    value, _, ends = format_interval(interval, signed=signed, digits=digits).partition(" ")
     below = f'<span class="ends">{ends}</span>' if ends else ""
     return f'<td class="{kind}">{value}{below}</td>'

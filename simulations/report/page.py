@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from shared.metrics.catalogue import label, spec_of
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import summary_sentence
+from shared.metrics.spec import MetricSpec
 from simulations.report.html import figure_html, gap_html, table_html
 from simulations.report.tables import DataTable, client_summary_table, flatten
 
@@ -61,6 +62,8 @@ class Report:
         Aware.
     rows : sequence of GapRow
         Not empty.
+    metrics : sequence of MetricSpec
+        Of the task, as they are explained.
     num_clients, num_test, resamples : int
         Clients, test examples, bootstrap resamples.
     runs : mapping of str to sequence of int
@@ -82,6 +85,7 @@ class Report:
     title: str
     created: datetime
     rows: Sequence[GapRow]
+    metrics: Sequence[MetricSpec]
     num_clients: int
     num_test: int
     resamples: int
@@ -209,20 +213,28 @@ def _method(report: Report) -> str:
     )
     left_out = [f"{label(row.metric)} {row.undefined:,}" for row in report.rows if row.undefined]
     missing = (
-        f"<p>Resamples dropped because a class was missing: {escape(', '.join(left_out))}.</p>"
+        f"<p>Resamples dropped because the metric is not defined on them: {escape(', '.join(left_out))}.</p>"
         if left_out
         else ""
     )
+    own = {spec.name: spec for spec in report.metrics}
     definitions = "".join(
         f"<li>{escape(spec.label)}: {escape(spec.description)}</li>"
-        for spec in (spec_of(row.metric) for row in report.rows)
+        for spec in (own.get(row.metric, spec_of(row.metric)) for row in report.rows)
         if spec.description
     )
-    return (
+    bootstrap = (
         f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
         "replacement, the same for all models, so that shared variation cancels in the gap."
-        f"{several}</p><ul>{definitions}</ul>{missing}"
+        f"{several}</p>"
     )
+    of_runs = [label(row.metric) for row in report.rows if row.per_run]
+    student = (
+        f"<p>{escape(', '.join(of_runs))}: one number a run, so the interval is Student's t interval of the "
+        f"mean over the seeds{', and one seed has none' if seeds == 1 else ''}.</p>"
+    )
+    shown = [bootstrap] * (len(of_runs) < len(report.rows)) + [student] * bool(of_runs)
+    return f"{''.join(shown)}<ul>{definitions}</ul>{missing}"
 
 
 def _settings(report: Report) -> str:

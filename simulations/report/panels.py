@@ -16,6 +16,7 @@ from simulations.report.prediction_figures import confusion_matrices, roc_curves
 from simulations.report.tables import Cell, DataTable, confusion_table, roc_table
 
 Figures = dict[str, ReportFigure]
+MARKERS = "os^D"  # models are told apart without colour too
 
 
 def panel_figures(panels: Mapping[str, list[Panel]], outputs: Mapping[str, Outputs], *, seed: int) -> Figures:
@@ -68,7 +69,8 @@ def _label_table(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wh
     style_axes(axes, grid="x")
     for position, (title, panel) in enumerate(panels.items()):
         values = [np.nan if value is None else value for value in panel.data["values"][headline]]
-        axes.plot(values, range(len(labels)), "o", color=colour_of(title, position), label=plain(title))
+        mark = MARKERS[position % len(MARKERS)]
+        axes.plot(values, range(len(labels)), mark, color=colour_of(title, position), label=plain(title))
     axes.set_yticks(range(len(labels)), [plain(name) for name in labels])
     axes.invert_yaxis()
     axes.set_xlabel(label(headline))
@@ -84,18 +86,19 @@ def _label_table(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wh
 
 
 def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], where: str) -> Figures:
-    target = next(iter(panels.values())).data["target"]
+    first = next(iter(panels.values())).data
+    target = first["target"]
     fig = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = fig.subplots()
     style_axes(axes, grid="both")
     ends = [end for panel in panels.values() for end in (min(panel.data["true"]), max(panel.data["true"]))]
-    axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="#BBBBBB", linewidth=1.0)
+    axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="black", linewidth=1.0, zorder=3)
     for position, (title, panel) in enumerate(panels.items()):
         colour = colour_of(title, position)
         axes.plot(
             panel.data["true"],
             panel.data["predicted"],
-            "o",
+            MARKERS[position % len(MARKERS)],
             color=colour,
             markersize=3,
             alpha=0.5,
@@ -104,11 +107,9 @@ def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wher
     axes.set_xlabel(f"true {plain(target)}")
     axes.set_ylabel(f"predicted {plain(target)}")
     axes.legend(loc="upper left", frameon=False, fontsize=9)
-    shown, count = (
-        len(next(iter(panels.values())).data["true"]),
-        next(iter(panels.values())).data["num_examples"],
-    )
-    set_title(fig, f"Predicted against true {plain(target)}: {shown:,} of {count:,} test rows")
+    shown, count = len(first["true"]), first["num_examples"]
+    part = f"{shown:,} of " if shown < count else ""
+    set_title(fig, f"Predicted against true {plain(target)}: {part}{count:,} test rows")
     rows: list[list[Cell]] = [
         [title, true, predicted, predicted - true]
         for title, panel in panels.items()

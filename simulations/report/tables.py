@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shared.data.profile import CountTable
+from shared.data.profile import CountTable, SpanTable
 from shared.metrics.catalogue import better, label
 from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
@@ -114,6 +114,17 @@ def value_table(table: CountTable) -> DataTable:
     rows.append(["all", *counts.sum(axis=0).tolist(), int(sizes.sum())])
     caption = f"Training examples per client and {table.variable}"
     return DataTable(caption, ["client", *table.values, "all"], rows)
+
+
+def span_table(table: SpanTable) -> DataTable:
+    """The numbers of `simulations.report.client_figures.value_spans`, with those of all clients."""
+    rows: list[list[Cell]] = [
+        [name, *(map(_number, span) if span else (None, None)), int(size)]
+        for name, span, size in zip(table.clients, table.spans, table.sizes, strict=True)
+    ]
+    rows.append(["all", *map(_number, table.of_all), int(table.sizes.sum())])
+    columns = ["client", f"smallest {table.variable}", f"largest {table.variable}", "examples"]
+    return DataTable(f"Training examples per client, and their {table.variable}", columns, rows)
 
 
 def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> DataTable:

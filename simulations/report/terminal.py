@@ -12,7 +12,7 @@ from rich.table import Table
 
 from shared.metrics.catalogue import better, label
 from shared.metrics.gap import stored_gap
-from shared.metrics.headline import summary_sentence
+from shared.metrics.headline import format_value, summary_sentence
 from shared.runtime.home import Home
 from shared.tasks.task import spec_of_run
 from shared.tracking.store import Store
@@ -55,8 +55,9 @@ def clients_summary(twins: Twins, *, store: Store, metric: str) -> str:
         return "no validation rows"
     spread = per_client_summary(values, better=better(metric))
     return (
-        f"worst {spread.worst:.3f} ({escape(spread.worst_name)}), median {spread.median:.3f}, "
-        f"best {spread.best:.3f} ({escape(spread.best_name)}), spread {spread.spread:.3f}"
+        f"worst {format_value(spread.worst)} ({escape(spread.worst_name)}), "
+        f"median {format_value(spread.median)}, best {format_value(spread.best)} "
+        f"({escape(spread.best_name)}), spread {format_value(spread.spread)}"
     )
 
 

@@ -15,7 +15,7 @@ from centralized.train import Subset
 from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.classification import ClassificationMetrics
 from shared.runtime.errors import ConfigError, DivergedError
-from shared.tasks.images.prediction import predict
+from shared.tasks.stage_outputs import predict
 from tests.images import classifier, load_images
 
 CPU = torch.device("cpu")

@@ -190,6 +190,32 @@ def federating(cfg: Config, *, home: Home, gate: Gate) -> Iterator[tuple[int, Fu
                 gate.open_all()
 
 
+def test_a_deleted_run_leaves_the_open_list(live: Server, visit: Open) -> None:
+    with Store(f"sqlite:///{live.home / 'fedtwin.db'}") as store:
+        kept, gone, missed = (
+            store.runs.create(name=name, training_mode="centralized", config={}, seed=1)
+            for name in ("kept", "gone", "missed")
+        )
+        for run_id in (kept, gone, missed):
+            store.runs.finish(run_id, "completed")
+        seen = visit(live.url)
+        page = seen.page
+        box = {number: page.get_by_role("checkbox", name=f"Select run {number} ") for number in (1, 2, 3)}
+        box[gone].check()
+        expect(page.get_by_text("1 run selected")).to_be_visible()
+        store.runs.delete(gone)
+        expect(box[gone]).to_have_count(0)
+        expect(page.get_by_role("region", name="Selection")).to_be_hidden()
+        assert "select=" not in page.url
+
+        seen.expected = SERVER_IS_GONE
+        live.kill()
+        store.runs.delete(missed)  # nobody streams it
+        live.start()
+        expect(box[missed]).to_have_count(0)
+        expect(box[kept]).to_be_visible()
+
+
 def test_a_federated_run_is_watched_through_the_death_of_the_server(
     live: Server,
     visit: Open,

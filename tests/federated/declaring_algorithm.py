@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from flwr.app import ArrayRecord
 from lightning import LightningModule
-from torch import Tensor
+from torch import nn
 
 from federated.messages.wire import ArraySpec, WireSpec
 from federated.strategy.aggregation import Averaging
@@ -29,7 +29,7 @@ class Declares(FedBN):
         return _Server(context)
 
     def client(self, context: ClientContext) -> ClientHalf:
-        return _Client()
+        return _Client(context.network)
 
 
 class _Server(ServerHalf, Averaging):
@@ -40,14 +40,13 @@ class _Server(ServerHalf, Averaging):
 
 
 class _Client(ClientHalf):
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
     def before_fit(self, module: LightningModule) -> None:
-        self.start = {key: p.detach().clone() for key, p in self._parameters(module).items()}
+        self.start = {key: p.detach().clone() for key, p in self.network.named_parameters()}
 
     def after_fit(self, module: LightningModule) -> FitResult:
-        change = {key: p.detach() - self.start[key] for key, p in self._parameters(module).items()}
+        change = {key: p.detach() - self.start[key] for key, p in self.network.named_parameters()}
         drift = sum(float(value.square().sum()) for value in change.values()) ** 0.5
         return FitResult(arrays={"change": change}, metrics={"drift": drift})
-
-    @staticmethod
-    def _parameters(module: LightningModule) -> dict[str, Tensor]:
-        return dict(module.network.named_parameters())  # type: ignore[operator,union-attr]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,13 +15,19 @@ from operator import add
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+import fedtwin
+from centralized.train import train
+from fedtwin.cli.main import main
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import Config
 from shared.data.partition.partition import partition
 from shared.data.profile import Profile
+from shared.metrics.headline import headline
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.metrics.statistics import Statistics
 from shared.runtime.errors import ConfigError
@@ -27,7 +35,10 @@ from shared.runtime.home import Home
 from shared.tasks.panels import KINDS
 from shared.tasks.task import learner_of, spec_of_run
 from shared.tracking.store import Store
+from simulations.compare import measure_gap
+from simulations.report.build import Comparison, write_results
 from simulations.report.panels import DRAW
+from simulations.twins import Twins, for_seed
 from tests.federated.federation_kit import Federate
 from tests.federated.test_laws import pooled_digest
 
@@ -102,6 +113,32 @@ def test_one_client_with_all_data_equals_pooled_training(
     assert row.summary["panels"] == [panel.as_dict() for panel in spec.panels(outputs)]
 
 
+def test_a_comparison_is_reported_in_the_words_of_its_task(
+    cfg: Config, federate: Federate, home: Home, store: Store
+) -> None:
+    cfg = cfg.replace("federation", num_clients=2).replace("compare", resamples=100)
+    parent = store.runs.create(name="p", training_mode="compare", config={}, seed=cfg.seed)
+    own = for_seed(cfg, seed=cfg.seed, parent_id=parent)
+    pooled, run = train(own, store=store, home=home), federate(cfg=own)
+    twins = Twins(seeds=[cfg.seed], pooled=[pooled], federated=[run.id])
+    rows = measure_gap(cfg, twins, home=home)
+    spec = spec_of_run(store.runs.get(run.id))
+    assert [row.metric for row in rows] == list(spec.names)
+    assert headline(rows).metric == spec.names[0]
+    done = Comparison(run_id=1, cfg=cfg, twins=twins, rows=rows, command="fedtwin compare")
+    folder = home.results / "compare_1"
+    text = html.unescape(write_results(done, store=store, home=home, folder=folder).read_text())
+    for metric in spec.metrics:
+        assert f"<li>{metric.label}: {metric.description}</li>" in text
+    assert f"reaches {spec.metrics[0].label} " in text
+    profile = Profile.from_dict(store.clients.of_run(run.id)[0].profile)
+    for variable in (*profile.counts, *profile.spans):
+        assert f"{variable}</h3>" in text
+    if cfg.task.name != "image_classification":
+        words = re.sub(r"<style.*?</style>|<[^>]*>", " ", text.partition("All settings")[0], flags=re.DOTALL)
+        assert not re.findall(r"\b(?:class|classes|threshold)\b", words)
+
+
 def test_sums_of_clients_are_the_score_of_all_rows(cfg: Config, home: Home) -> None:
     learner = learner_of(cfg)
     data = learner.dataset(cache=home.cache)
@@ -168,6 +205,60 @@ def test_metrics_have_a_catalogue_entry_and_the_monitor_is_one(cfg: Config, home
     wrong = cfg.replace("trainer", monitor="val/nonsense").trainer
     with pytest.raises(ConfigError, match="val/nonsense is not measured"):
         spec.check_settings(wrong)
+
+
+@pytest.mark.parametrize("mode", ["pooled", "federated"])
+def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
+    mode: str,
+    cfg: Config,
+    federate: Federate,
+    home: Home,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_id = federate(cfg=cfg).id if mode == "federated" else train(cfg, store=store, home=home)
+    tested = Outputs.load(home.run_dir(run_id) / OUTPUTS_FILE)
+    data = learner_of(cfg).dataset(cache=home.cache)
+    images = data.images[data.indices("test")]
+    model = fedtwin.load_model(run_id, store=home.root)
+    values = model(torch.from_numpy(images)).detach().numpy()
+    np.testing.assert_allclose(values, tested.predictions, rtol=1e-5, atol=1e-6)
+    done = fedtwin.predict(model, images)
+    frame = done.frame()
+    expected = _told(cfg.task.name, tested, data.schema.classes)
+    pd.testing.assert_frame_equal(frame.reset_index(drop=True), expected, check_dtype=False, rtol=1e-5)
+
+    monkeypatch.setenv("FEDTWIN_HOME", str(home.root))
+    monkeypatch.setattr(sys, "argv", ["fedtwin", "predict", str(run_id), str(cfg.data.path), "--format", "csv"])
+    capsys.readouterr()
+    main()
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index("image")
+    rows = [f"images/{row}.png" for row in data.indices("test")]
+    pd.testing.assert_frame_equal(
+        printed.loc[rows].reset_index(drop=True), expected, check_dtype=False, rtol=1e-5
+    )
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:-1], "json"])
+    main()
+    found = {one["image"]: one for one in json.loads(capsys.readouterr().out)}
+    assert [found[row]["prediction"] for row in rows] == pytest.approx(done.answers)
+    assert all(list(one.get("probabilities", {})) == list(data.schema.classes) for one in found.values())
+    monkeypatch.setattr(sys, "argv", sys.argv[:-2])
+    main()
+    assert str(done.answers[0])[:5] in capsys.readouterr().out
+
+
+def _told(task: str, tested: Outputs, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The frame of the predictions that a run was tested by, second implementation."""
+    frame = pd.DataFrame(tested.predictions, columns=list(classes) or ["prediction"])
+    if task == "image_regression":
+        return frame
+    if task == "image_multilabel":
+        texts = ["|".join(row[row > 0.5].index) or "No Finding" for _, row in frame.iterrows()]
+    else:
+        texts = [classes[int(value > np.float32(tested.threshold))] for value in tested.predictions[:, 1]]
+    frame.insert(0, "prediction", texts)
+    return frame
 
 
 @pytest.mark.parametrize("task", TASKS)

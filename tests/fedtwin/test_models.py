@@ -7,6 +7,8 @@ import io
 import json
 import sys
 import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +18,14 @@ from PIL import Image
 import fedtwin
 from fedtwin.cli.main import main
 from shared.config.compose import compose
+from shared.data.schema import Column, Schema
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
-from shared.runtime.errors import DataError, ImageDecodeError, TrackingError
+from shared.runtime.errors import ConfigError, DataError, ImageDecodeError, TrackingError
+from shared.tasks.base import FitContext
+from shared.tasks.image_classification.predictions import ClassPredictions
+from shared.tasks.image_classification.task import ImageClassification
+from shared.tasks.image_multilabel.predictions import LabelPredictions
+from shared.tasks.task import learner_of
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +77,9 @@ def test_it_is_a_plain_module(comparison, images):
 
 
 def test_the_threshold_decides_between_two_classes():
-    done = fedtwin.Predictions(("a", "b"), ("no", "yes"), np.array([[0.6, 0.4], [0.8, 0.2]], np.float32), 0.3)
+    done = ClassPredictions(("a", "b"), ("no", "yes"), np.array([[0.6, 0.4], [0.8, 0.2]], np.float32), 0.3)
     assert done.labels == ["yes", "no"]
-    many = fedtwin.Predictions(("a",), ("x", "y", "z"), np.array([[0.2, 0.3, 0.5]], np.float32), 0.5)
+    many = ClassPredictions(("a",), ("x", "y", "z"), np.array([[0.2, 0.3, 0.5]], np.float32), 0.5)
     assert many.labels == ["z"]
     frame = done.frame()
     assert list(frame.columns) == ["prediction", "no", "yes"]
@@ -125,11 +133,40 @@ def test_a_comparison_has_no_model(comparison):
         fedtwin.load_model(comparison.run)
 
 
-def test_a_run_of_another_task(store, home, settings):
-    cfg = compose([*settings, "task=image_regression"])
-    run_id = store.runs.create(name="ages", training_mode="centralized", config=cfg.snapshot(), seed=1)
-    with pytest.raises(TrackingError, match=r"trained task=image_regression; load_model .* need"):
-        fedtwin.load_model(run_id, store=home.root)
+def test_several_labels_are_written_as_they_were_read():
+    probabilities = np.array([[0.6, 0.7], [0.2, 0.9], [0.5, 0.1]], np.float32)
+    done = LabelPredictions(("a", "b", "c"), ("Mass", "Nodule"), probabilities, "|", "No Finding")
+    assert done.labels == [("Mass", "Nodule"), ("Nodule",), ()]
+    assert list(done.frame()["prediction"]) == ["Mass|Nodule", "Nodule", "No Finding"]
+
+
+class Unpredicting(ImageClassification):
+    """A task of the user's own, whose learner only trains."""
+
+    def learner(self, cfg):
+        learner = super().learner(cfg)
+        return SimpleNamespace(module=learner.module, network=learner.network)
+
+
+def test_of_a_task_that_reads_no_new_rows_the_module_is_there(comparison, monkeypatch):
+    monkeypatch.setenv("FEDTWIN_MAY_RUN", __name__)
+    run = comparison.pooled[0]
+    own = {"_target_": f"{__name__}.Unpredicting", "name": "own"}
+    unpredicting = replace(run, row=replace(run.row, config={**run.config, "task": own}))
+    module = fedtwin.load_model(unpredicting)
+    assert not module.training
+    mine, ours = module.network.state_dict(), fedtwin.load_model(run).network.state_dict()
+    assert all(mine[key].equal(value) for key, value in ours.items())
+    with pytest.raises(ConfigError, match=r"only its own code knows: call fedtwin.load_model\(run\)\(inputs\)"):
+        fedtwin.predict(unpredicting, "images")
+
+
+def test_a_regression_that_kept_no_span(settings):
+    learner = learner_of(compose([*settings, "task=image_regression"]))
+    schema = Schema(targets=(Column("age", "numeric"),))
+    module = learner.module(schema, FitContext())
+    with pytest.raises(TrackingError, match="without the span of its targets"):
+        learner.trained_model(module, schema, threshold=0.5)
 
 
 def test_a_run_without_a_model(comparison, folder, settings):

@@ -43,7 +43,10 @@ def point(value: float, **changes: Any) -> MetricPoint:
 
 def new_run(store: Store, **changes: Any) -> RunRow:
     given = {"name": "digits-cnn", "training_mode": "centralized", "config": CONFIG, "seed": 7}
-    return store.runs.get(store.runs.create(**{**given, **changes}))
+    run_id = store.runs.create(**{**given, **changes})
+    if "config" not in changes:
+        store.runs.update(run_id, summary={"monitor": {"key": "val/accuracy", "mode": "max"}})
+    return store.runs.get(run_id)
 
 
 def pooled_run(store: Store, *values: float, examples: int = 100, **changes: Any) -> RunRow:

@@ -149,7 +149,7 @@ def shared_settings(cfg: Config, data: ImageData) -> list[str]:
         Overrides.
     """
     names = ",".join("'" + name.replace("'", r"\'") + "'" for name in data.schema.classes)
-    same = {name: getattr(cfg.data, name) for name in ("image_size", "channels", "batch_size", "standardize")}
+    same = {name: getattr(cfg.images, name) for name in ("image_size", "channels", "batch_size", "standardize")}
     return [
         "data=folder",
         f"data.classes=[{names}]",

@@ -11,7 +11,7 @@ from federated.deploy.preflight.finding import Finding
 from federated.kit.site_data import source_of
 from federated.kit.site_file import KitFacts, SiteFile
 from shared.config.compose import compose
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.sources.metadata_csv import MetadataSource, image_name
 from shared.data.sources.open import open_source
 from shared.data.sources.table import annotate
@@ -49,6 +49,8 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
             )
         ]
     source = source_of(path)
+    if source is None and site.may_run:
+        return [Finding("data", "ok", f"{path} can be read; what it holds, {_own_code(site)} knows")]
     if source is None:
         return [
             Finding(
@@ -63,14 +65,20 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
     learner = learner_of(cfg)
     assert isinstance(learner, ImageLearner)
     try:
-        findings = [_labels(cfg.data, cache_dir, learner)]
+        findings = [_labels(cfg.images, cache_dir, learner)]
         if decode:
             data = learner.dataset(cache=cache_dir, progress=True, sides=("train", "val"))
             findings.append(Finding("images", "ok", f"all {len(data)} images were read"))
     except DataError as error:
         fix = "mend what is listed; docs/data.md says what is expected"
-        return [Finding("data", "failed", str(error), fix)]
+        if not site.may_run:
+            return [Finding("data", "failed", str(error), fix)]
+        return [Finding("data", "warning", str(error), f"{fix}, unless {_own_code(site)} reads this data")]
     return findings
+
+
+def _own_code(site: SiteFile) -> str:
+    return f"the site's own code ({', '.join(site.may_run)})"
 
 
 def _unreadable(path: Path) -> str | None:
@@ -84,7 +92,7 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _labels(cfg: DataConfig, cache_dir: Path, learner: ImageLearner) -> Finding:
+def _labels(cfg: ImageDataConfig, cache_dir: Path, learner: ImageLearner) -> Finding:
     source = open_source(cfg, cache_dir=cache_dir)
     table = source.table()
     notes = annotate(table, naming=source.naming, classes=cfg.classes, read_targets=learner.read_targets)

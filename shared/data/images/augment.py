@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from shared.config.data import AugmentConfig, DataConfig
+from shared.config.data import AugmentConfig, ImageDataConfig
 
 Transform = Callable[[Tensor], Tensor]  # of a batch
 
@@ -110,7 +110,7 @@ def standardize(images: Tensor) -> Tensor:
     return (images - mean) / (std + SMALLEST_STD)
 
 
-def build_transform(cfg: DataConfig, *, train: bool) -> Transform:
+def build_transform(cfg: ImageDataConfig, *, train: bool) -> Transform:
     """The transform of a batch of images.
 
     Parameters

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.cache import drop_entry, open_entry, remember_digest
 from shared.data.dataset import SIDES, Dataset
 from shared.data.pixels.files import Content
@@ -46,7 +46,7 @@ class ImageData(Dataset):
 
 
 def load_images(
-    cfg: DataConfig,
+    cfg: ImageDataConfig,
     *,
     cache_dir: Path,
     read_targets: TargetReader,
@@ -134,13 +134,13 @@ def _digest(content: Content, stamp: str, cache_dir: Path, *, progress: bool) ->
     return remember_digest(cache_dir, path=root, stamp=stamp, compute=compute)
 
 
-def _key(cfg: DataConfig, kind: str, digest: str) -> str:
+def _key(cfg: ImageDataConfig, kind: str, digest: str) -> str:
     parts = [_FORMAT, kind, digest, cfg.image_size, cfg.channels, cfg.columns.filename]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _build(
-    cfg: DataConfig, source: Source, folder: Path, *, read_targets: TargetReader, progress: bool
+    cfg: ImageDataConfig, source: Source, folder: Path, *, read_targets: TargetReader, progress: bool
 ) -> None:
     table = source.table()
     before = annotate(
@@ -171,7 +171,7 @@ def _name(source: Source, table: Table, row: int) -> str:
     return table.columns[source.naming.columns.filename][row]
 
 
-def _judge(bad: Sequence[str], total: int, cfg: DataConfig, origin: str) -> None:
+def _judge(bad: Sequence[str], total: int, cfg: ImageDataConfig, origin: str) -> None:
     if not bad:
         return
     found = f"{len(bad)} of {total} images of {origin} cannot be used"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.pixels.decode import decode_image, resize_image
 from shared.data.pixels.files import FileTree, FolderTree, ZipTree, open_reader
 from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
@@ -21,7 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 Named = tuple[str, Pixels]  # a name for people, and [C, H, W]
 
 
-def read_path(path: Path, *, cfg: DataConfig) -> Iterator[Named]:
+def read_path(path: Path, *, cfg: ImageDataConfig) -> Iterator[Named]:
     """Decode an image file, or every image below a folder or in a ZIP.
 
     Parameters
@@ -57,7 +57,7 @@ def read_path(path: Path, *, cfg: DataConfig) -> Iterator[Named]:
         raise ImageDecodeError(f"{len(bad)} of {len(names)} images cannot be used:\n{bullet_list(bad)}")
 
 
-def from_array(images: Any, *, cfg: DataConfig) -> Pixels:
+def from_array(images: Any, *, cfg: ImageDataConfig) -> Pixels:
     """Bring images that are in memory to the size and the channels that a model takes.
 
     Parameters
@@ -89,7 +89,7 @@ def from_array(images: Any, *, cfg: DataConfig) -> Pixels:
     return np.stack([from_picture(_picture(image), cfg=cfg) for image in array])
 
 
-def from_picture(image: Image.Image, *, cfg: DataConfig) -> Pixels:
+def from_picture(image: Image.Image, *, cfg: ImageDataConfig) -> Pixels:
     """Bring one of Pillow's images to the size and the channels that a model takes.
 
     Returns
@@ -111,7 +111,7 @@ def _picture(image: Pixels) -> Image.Image:
     return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
 
 
-def _image_names(path: Path, cfg: DataConfig) -> dict[str, str]:
+def _image_names(path: Path, cfg: ImageDataConfig) -> dict[str, str]:
     tree: FileTree = FolderTree(path)
     if not path.is_dir():
         tree = ZipTree(path, cfg.max_archive_files, cfg.max_archive_bytes, cfg.max_archive_ratio)

@@ -20,6 +20,7 @@ from shared.data.pixels.files import OneFile
 from shared.data.pixels.zip_archive import BROKEN_ZIP, METHODS
 from shared.data.progress import progress_bar
 from shared.data.sources.table import Naming, Table
+from shared.data.sources.targets import SEVERAL
 from shared.runtime.errors import DataError, bullet_list
 
 _SIDES = ("train", "val", "test")
@@ -96,7 +97,11 @@ class NpzSource:
             raise DataError(f"{path} is not in MedMNIST's layout:\n" + bullet_list(problems))
         return Table(
             {
-                "label": [str(label) for side in _SIDES for label in labels[side].reshape(-1)],
+                "label": [
+                    SEVERAL.join(map(str, row))
+                    for side in _SIDES
+                    for row in labels[side].reshape(len(labels[side]), -1).tolist()
+                ],
                 "split": [side for side in _SIDES for _ in labels[side]],
             }
         )
@@ -141,6 +146,9 @@ def _layout_problems(archive: zipfile.ZipFile, max_bytes: int) -> list[str]:
         images, labels = headers.get(f"{side}_images"), headers.get(f"{side}_labels")
         problems += _image_problems(f"{side}_images", images) if images else []
         problems += _label_problems(f"{side}_labels", labels) if labels else []
+        first = headers.get("train_labels")
+        if labels and first and _per_image(labels) != _per_image(first):
+            problems.append(f"{side}_labels are {list(labels[0])}, train_labels {list(first[0])}")
         if images and labels and images[0][:1] != labels[0][:1]:
             problems.append(f"{side} has images {list(images[0])} but labels {list(labels[0])}")
     return problems
@@ -161,11 +169,17 @@ def _image_problems(key: str, header: Header) -> list[str]:
 def _label_problems(key: str, header: Header) -> list[str]:
     shape, _, dtype = header
     problems = []
-    if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)):
-        problems.append(f"{key} must be [N] or [N, 1], one label an image, got {list(shape)}")
+    if len(shape) not in (1, 2) or 0 in shape[1:]:
+        problems.append(
+            f"{key} must be [N] or [N, 1], one label an image, or [N, labels] of 0 and 1, got {list(shape)}"
+        )
     if dtype.kind not in "iu":
         problems.append(f"{key} must be integers, got {dtype}")
     return problems
+
+
+def _per_image(header: Header) -> int:
+    return math.prod(header[0][1:])
 
 
 def _read_header(handle: IO[bytes]) -> Header:

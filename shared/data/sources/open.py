@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import Content, FolderTree, OneFile, ZipTree, existing_path
 from shared.data.pixels.zip_archive import is_junk
@@ -81,7 +81,7 @@ class ClassFoldersSource:
         return decode_files(self.content.root, names=names, out=out, workers=workers, progress=progress)
 
 
-def open_source(cfg: DataConfig, *, cache_dir: Path, progress: bool = False) -> Source:
+def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False) -> Source:
     """Find the configured source.
 
     Parameters

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
 
+SEVERAL = " "  # between the 0 and 1 of each label, where a numbered source has several labels a row
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -41,7 +43,7 @@ class TargetColumn:
     rows : sequence of str, N
         Names of the rows, for messages.
     numbered : bool
-        Labels are numbers from 0; else they are names.
+        Labels are numbers from 0, or 0 and 1 for each of several labels (``0 1 0``); else they are names.
     classes : tuple of str, optional
         Names of the labels by number, as the source has them.
     wanted : tuple of str, optional
@@ -54,6 +56,11 @@ class TargetColumn:
     numbered: bool = False
     classes: tuple[str, ...] | None = None
     wanted: tuple[str, ...] | None = None
+
+    @property
+    def labels_a_row(self) -> int:
+        """More than 1 where a numbered source has several labels a row."""
+        return 1 + max((text.count(SEVERAL) for text in self.texts), default=0) if self.numbered else 1
 
 
 class TargetReader(Protocol):

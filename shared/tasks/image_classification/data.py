@@ -18,6 +18,12 @@ def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
         ``values`` [N], int64. Names are those that are configured, else those that the source knows, else the
         sorted labels that occur.
     """
+    if column.labels_a_row > 1:
+        problems.append(
+            f"there are {column.labels_a_row} labels an image, and task=image_classification takes one; set "
+            f"task=image_multilabel"
+        )
+        return Targets(np.zeros(len(column.texts), dtype=np.int64), Schema(), None)
     names = column.wanted or column.classes or tuple(sorted(set(column.texts) - {""}))
     known = tuple(map(str, range(len(names)))) if column.numbered else names
     if not column.wanted and not column.classes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
-from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.sources.targets import SEVERAL, TargetColumn, Targets
 
 FEWEST = 20  # rows of a stratum of its own; rarer labels are one stratum together
 
@@ -26,6 +26,8 @@ def read_labels(column: TargetColumn, problems: list[str], *, separator: str, no
     Targets
         ``values`` [N, labels], float32, 0 or 1. The stratum of a row is the rarest of its labels.
     """
+    if column.labels_a_row > 1:
+        return _read_indicators(column, problems, none=none)
     found = [[part.strip() for part in text.split(separator)] for text in column.texts]
     names = column.wanted or tuple(sorted({part for parts in found for part in parts} - {"", none}))
     if len(set(names)) < len(names):
@@ -51,6 +53,24 @@ def read_labels(column: TargetColumn, problems: list[str], *, separator: str, no
         for text, rows in strangers.items()
     ]
     return Targets(values, Schema(classes=names), _strata(values, names, none=none) if names else None)
+
+
+def _read_indicators(column: TargetColumn, problems: list[str], *, none: str) -> Targets:
+    values = np.array([text.split(SEVERAL) for text in column.texts]).astype(np.int64)
+    count = values.shape[1]
+    names = column.wanted or column.classes or tuple(map(str, range(count)))
+    if len(names) != count:
+        problems.append(
+            f"there are {count} labels an image, and {len(names)} names: {list(names)}; set data.classes"
+        )
+    if len(set(names)) < len(names):
+        problems.append(f"data.classes names a label twice: {list(names)}")
+    wrong = np.flatnonzero(((values < 0) | (values > 1)).any(axis=1))
+    problems += [
+        f"{column.rows[row]!r} has the labels {column.texts[row]}, expected 0 and 1" for row in wrong.tolist()
+    ]
+    own = values.astype(np.float32)
+    return Targets(own, Schema(classes=names), None if problems else _strata(own, names, none=none))
 
 
 def _strata(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from shared.config.config import Config
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.tasks.base import FitContext
 from shared.tasks.image_multilabel.data import read_labels
 from shared.tasks.image_multilabel.module import LitMultiLabel
+from shared.tasks.image_multilabel.predictions import LabelPredictions
 from shared.tasks.image_multilabel.spec import MultiLabelSpec
 from shared.tasks.images.learner import ImageLearner
 from shared.tasks.task import Task
@@ -33,3 +37,9 @@ class MultiLabelLearner(ImageLearner):
     def module(self, schema: Schema, fit: FitContext) -> LitMultiLabel:
         """A new classifier."""
         return LitMultiLabel(self.cfg, spec=MultiLabelSpec(schema), fit=fit)
+
+    def tell(
+        self, names: tuple[str, ...], values: npt.NDArray[np.float32], *, schema: Schema, threshold: float
+    ) -> LabelPredictions:
+        """The labels of each image."""
+        return LabelPredictions(names, schema.classes, values, self.separator, self.none)

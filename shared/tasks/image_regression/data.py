@@ -22,7 +22,14 @@ def read_numbers(column: TargetColumn, problems: list[str]) -> Targets:
     Targets
         ``values`` [N, 1], float32. The strata are bins of about as many rows each.
     """
+    schema = Schema(targets=(Column(column.name, "numeric"),))
     values = np.zeros(len(column.texts))
+    if column.labels_a_row > 1:
+        problems.append(
+            f"there are {column.labels_a_row} labels an image, and task=image_regression takes one number; set "
+            f"task=image_multilabel"
+        )
+        return Targets(values.astype(np.float32)[:, None], schema, None)
     if column.wanted:
         problems.append(
             "data.classes has no effect on task=image_regression, whose targets are numbers; set it to null"
@@ -36,7 +43,6 @@ def read_numbers(column: TargetColumn, problems: list[str]) -> Targets:
             problems.append(f"{row!r} has {column.name} {text!r}, expected a finite number of 32 bits")
     if len(values) and values.min() == values.max():
         problems.append(f"column {column.name!r} has the same number in every row")
-    schema = Schema(targets=(Column(column.name, "numeric"),))
     finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     return Targets(finite.astype(np.float32)[:, None], schema, bins_of(finite))
 

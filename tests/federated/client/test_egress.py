@@ -163,37 +163,34 @@ def test_arrays_that_are_not_like_the_models_do_not_leave() -> None:
             filtered(**arrays)
 
 
-def test_an_algorithm_that_the_site_does_not_allow_is_not_even_imported(
-    make_config: MakeConfig, home: Home, site_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("section", "base"),
+    [
+        ("strategy", "federated.strategy.base.Algorithm"),
+        ("task", "shared.tasks.image_classification.task.ImageClassification"),
+    ],
+)
+def test_a_component_that_the_site_does_not_allow_is_not_even_imported(
+    section: str,
+    base: str,
+    make_config: MakeConfig,
+    home: Home,
+    site_file: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "foreign_algorithm.py").write_text(
-        "from pathlib import Path\nfrom federated.strategy.base import Algorithm\n"
-        "Path(__file__).with_name('imported').touch()\nclass Foreign(Algorithm): pass\n"
+    module, name = f"foreign_{section}", base.rpartition(".")[2]
+    (tmp_path / f"{module}.py").write_text(
+        f"from pathlib import Path\nfrom {base.removesuffix('.' + name)} import {name}\n"
+        f"Path(__file__).with_name('imported').touch()\nclass Foreign({name}): pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    cfg = make_config("strategy._target_=foreign_algorithm.Foreign")
+    cfg = make_config(f"{section}._target_={module}.Foreign")
     for kind in (MessageType.QUERY, MessageType.TRAIN):
         error = read_error(ask(cfg, kind, site_file(), round=1))
         assert "may not run here" in str(error)
     assert not (tmp_path / "imported").exists()
-    content = ask(cfg, MessageType.TRAIN, site_file(may_run=["foreign_algorithm"]), round=1)
-    assert sorted(content.array_records) == [ARRAYS]
-
-
-def test_a_task_that_the_site_does_not_allow_is_not_even_imported(
-    make_config: MakeConfig, home: Home, site_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "foreign_task.py").write_text(
-        "from pathlib import Path\nfrom shared.tasks.image_classification.task import ImageClassification\n"
-        "Path(__file__).with_name('imported').touch()\nclass Foreign(ImageClassification): pass\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    cfg = make_config("task._target_=foreign_task.Foreign")
-    for kind in (MessageType.QUERY, MessageType.TRAIN):
-        error = read_error(ask(cfg, kind, site_file(), round=1))
-        assert "may not run here" in str(error)
-    assert not (tmp_path / "imported").exists()
-    content = ask(cfg, MessageType.TRAIN, site_file(may_run=["foreign_task"]), round=1)
+    content = ask(cfg, MessageType.TRAIN, site_file(may_run=[module]), round=1)
     assert sorted(content.array_records) == [ARRAYS]
 
 

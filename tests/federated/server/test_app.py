@@ -25,7 +25,7 @@ from shared.runtime.errors import (
     TrackingError,
 )
 from shared.runtime.home import Home
-from shared.tasks.images.prediction import predict
+from shared.tasks.stage_outputs import predict
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import Asked, Federate, MakeConfig, Run, toy_app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,11 +78,12 @@ def answered(content: dict[str, ArrayRecord], examples: int) -> Message:
 # --- SCAFFOLD -----------------------------------------------------------------------------------------
 
 
-def fit(half: ScaffoldClient, start: Tensor, target: tuple[float, float]) -> tuple[Tensor, FitResult]:
+def fit(start: Tensor, target: tuple[float, float], **controls: Any) -> tuple[Tensor, FitResult]:
     """Two steps of plain SGD with a learning rate of 1/2."""
     network = nn.Module()
     network.w = nn.Parameter(start.clone())
-    module: Any = SimpleNamespace(network=network)
+    module: Any = None  # the network is all that it looks at
+    half = ScaffoldClient(network, **controls)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
     half.before_fit(module)
     (callback,) = half.callbacks()
@@ -108,8 +108,8 @@ def scaffold_round(
     control = state_of(message.content.array_records[CONTROL])
     replies = []
     for client in clients:
-        half = ScaffoldClient(server_control=control, own_control=states.get(client, {}))
-        weights, result = fit(half, state_of(message.content.array_records[ARRAYS])["w"], TARGETS[client])
+        start, own = state_of(message.content.array_records[ARRAYS])["w"], states.get(client, {})
+        weights, result = fit(start, TARGETS[client], server_control=control, own_control=own)
         states[client] = result.state
         content = {
             ARRAYS: arrays_from_state({"w": weights}),
@@ -141,8 +141,7 @@ def test_two_rounds_of_scaffold() -> None:
 
 def test_the_new_control_variate_is_the_papers_option_two() -> None:
     c, own, start = torch.tensor([0.5, -1.0]), torch.tensor([0.25, 2.0]), torch.tensor([1.0, 1.0])
-    half = ScaffoldClient(server_control={"w": c}, own_control={"w": own})
-    end, result = fit(half, start, (2.0, 0.0))
+    end, result = fit(start, (2.0, 0.0), server_control={"w": c}, own_control={"w": own})
     assert result.state["w"].tolist() == (own - c + (start - end) / (2 * 0.5)).tolist()
     assert result.arrays[CONTROL]["w"].tolist() == (result.state["w"] - own).tolist()
 

@@ -19,6 +19,7 @@ import pytest
 from service.api import chart_schemas
 from service.problem_details import MEDIA_TYPE
 from service.read import schemas
+from shared.metrics.outputs import Outputs
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from tests.service.rows_kit import CONFIG, asking, build_app, clients, federated_run, new_run, point, pooled_run
@@ -131,6 +132,13 @@ def test_the_list_of_runs(client, query, ids):
     assert found["next"] is None
 
 
+def test_runs_have_their_tags(client, store):
+    store.runs.tag(4, add=["ward", "first"])
+    listed = {run["id"]: run["tags"] for run in get(client, "/api/runs", model=schemas.Runs)["runs"]}
+    assert listed == {1: [], 2: [], 3: [], 4: ["ward", "first"], 5: []}
+    assert get(client, "/api/runs/4", model=schemas.RunDetail)["tags"] == ["ward", "first"]
+
+
 def test_the_list_of_runs_has_pages(client):
     pages, path = [], "/api/runs?limit=2"
     while path:
@@ -223,6 +231,14 @@ def test_damaged_predictions(client, home):
     (folder / "test_predictions.npz").write_text("damaged")
     found = problem(client, "/api/runs/5/predictions", 404, "the predictions of run 5 cannot be read")
     assert str(home.root) not in json.dumps(found)
+
+
+def test_predictions_of_another_task(client, home):
+    folder = home.run_dir(5)
+    folder.mkdir(parents=True, exist_ok=True)
+    ages = np.full((4, 1), 40.5, dtype=np.float32)
+    Outputs(ages, ages).save(folder / "test_predictions.npz")
+    problem(client, "/api/runs/5/predictions", 404, "they are not of classes")
 
 
 def test_the_difference_of_settings(client):

@@ -106,12 +106,27 @@ def test_a_comparison_stands_for_its_runs(store):
     assert comparison_members(store, alone)["parent"] is None
 
 
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (("loss", "r2", "mae", "seconds"), "mae"),
+        (("loss", "label_accuracy", "f1"), "loss"),
+        (("dice",), "dice"),
+    ],
+)
+def test_the_headline_is_one_that_the_runs_of_a_task_have(store, names, chosen):
+    pooled, federated = new_run(store), new_run(store, training_mode="federated")
+    store.metrics.add(pooled.id, [point(0.5, name=name, epoch=1) for name in names])
+    store.metrics.add(federated.id, [point(0.5, name=name, round=1) for name in names])
+    assert compared(store, pooled, federated, metric=None)["metric"] == chosen
+
+
 def test_the_headline_is_auroc_where_all_runs_have_it(store):
     def headline(*runs, stage="val"):
         return compared(store, *runs, metric=None, stage=stage)["metric"]
 
     pooled, federated, waiting = pooled_run(store, 0.5), federated_run(store, 0.5), new_run(store)
-    assert headline(waiting) == "auroc", "the first of the catalogue"
+    assert headline(waiting) == "loss", "every task has it"
     assert headline(pooled, federated, waiting) == "accuracy"
     store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1)])
     assert headline(pooled, waiting) == "auroc"
@@ -436,6 +451,26 @@ def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
     assert text.startswith(summary_sentence(rows, num_clients=len(store.clients.of_run(4))))
     assert text.endswith("90 % CI, bootstrap over the test examples and 2 seeds.")
     assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
+
+
+def test_of_one_number_a_run_the_interval_is_that_of_the_seeds(store, finished):
+    row, undefined = finished.summary["gap"]
+    store.runs.update(finished.id, summary={"gap": [{**row, "per_run": True}, undefined]})
+    text = "".join(part["text"] for part in compared(store, finished, metric=None)["result"])
+    assert text.endswith("90 % CI, t interval over 2 seeds.")
+
+
+def test_the_final_gap_is_in_the_order_of_the_task(store, finished):
+    assert [row["metric"] for row in compared(store, finished)["final"]] == ["auroc", "accuracy"], "older runs"
+    dice = {**finished.summary["gap"][0], "metric": "dice"}
+    loss = {**dice, "metric": "loss"}
+    parent = new_run(store, training_mode="compare", config={**CONFIG, "task": {"name": "custom"}})
+    twins = [pooled_run(store, 0.5, parent_id=parent.id), federated_run(store, 0.5, parent_id=parent.id)]
+    ids = {"pooled": [twins[0].id], "federated": [twins[1].id]}
+    store.runs.update(parent.id, summary={"gap": [dice, loss], "twins": {"seeds": [7], **ids, "local": []}})
+    found = compared(store, parent, metric=None)
+    assert [row["metric"] for row in found["final"]] == ["dice", "loss"]
+    assert found["metric"] == "dice"
 
 
 def test_the_final_gap_is_that_of_the_comparison(store, finished):

@@ -24,7 +24,7 @@ def test_a_deleted_run_has_nothing_new(store, begin):
     assert follower.read() == []
 
 
-def test_the_list_of_runs_goes_on_without_a_deleted_one(store, begin):
+def test_the_list_of_runs_says_which_was_deleted(store, begin):
     gone = begin()
     for _ in range(LISTED_RUNS):  # then it is listed only because it is running
         store.runs.finish(begin(), "completed")
@@ -32,4 +32,8 @@ def test_the_list_of_runs_goes_on_without_a_deleted_one(store, begin):
     store.runs.finish(gone, "failed")
     store.runs.delete(gone)
     later = begin()
-    assert [later] == [message.run_id for message in follower.read()]
+    found = [(message.type, message.run_id) for message in follower.read()]
+    assert found == [("run_deleted", gone), ("run_status", later)]
+    store.runs.finish(later, "completed")
+    assert [message.type for message in follower.read()] == ["run_status"]
+    assert follower.read() == []

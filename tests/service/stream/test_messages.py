@@ -17,6 +17,7 @@ from service.stream.encode import (
     encode_end,
     encode_heartbeat,
     encode_rows,
+    encode_run_deleted,
     encode_run_status,
     encode_training_mode,
 )
@@ -50,6 +51,7 @@ def summary(**changes) -> dict:
     known = {
         "id": 3,
         "name": "digits",
+        "tags": ["first"],
         "description": "",
         "training_mode": "federated",
         "status": "completed",
@@ -214,6 +216,7 @@ class TestSchema:
             *encode_end(summary(stop_reason="no progress", error="why")),
             encode_heartbeat(3, reachable=False),
             encode_run_status(summary()),
+            encode_run_deleted(3),
         ]
         sent = json.loads(to_frame(map(to_json, found)))
         jsonschema.validate(sent, stream_schema())

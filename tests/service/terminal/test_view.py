@@ -27,6 +27,7 @@ def summary(**changes) -> dict:
     given = {
         "id": 3,
         "name": "digits",
+        "tags": [],
         "training_mode": "federated",
         "status": "running",
         "seed": 7,
@@ -263,6 +264,20 @@ class TestPage:
         assert ["0", "north", "120", "2", "0.5", "▁▅"] in rows  # of 0.25 to 0.75, as the other one
         assert ["1", "-", "2", "0.5", "█▅", "1"] in rows
         assert "round 2: client 1 dropped: late" in lines[-1]
+
+    def test_clients_have_the_columns_of_their_own_task(self):
+        script = Script(monitor={"key": "val/mae", "mode": "min"})
+        for client_id, mae in ((0, 4.5), (1, 7.5)):
+            values = {"mae": mae, "rmse": 8.25, "r2": -0.5, "seconds": 3.0}
+            rows = [
+                script.row(value, client_id=client_id, round=1, name=name) for name, value in values.items()
+            ]
+            script.say("client_metrics", round=1, client_id=client_id, stage="val", rows=rows)
+        rows = [line.split() for line in script.page(width=120)]
+        assert ["client", "name", "examples", "round", "val/mae", "rmse", "r2"] in rows
+        assert ["1", "-", "1", "7.5", "█", "8.25", "-0.5"] in rows
+        (first,) = [place for place, row in enumerate(rows) if row[:1] == ["client"]]
+        assert rows[first + 1][0] == "1", "the larger error is the worse one"
 
     def test_the_course_of_one_stage_is_long_rather_than_those_of_all_short(self):
         script = Script()

@@ -18,6 +18,7 @@ from federated import strategy
 from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import validate
+from shared.config.stored import read_snapshot
 from shared.data.images.datamodule import ImageDataModule
 from shared.data.partition.partition import partition
 from shared.runtime.errors import ConfigError
@@ -41,6 +42,11 @@ GROUPS = (
 
 def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
+
+
+def images_and_networks(group):
+    """The files of a group that are not for code of the user's own."""
+    return [name for name in options(group) if name not in ("custom", "own", "rows")]
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +87,7 @@ def test_the_table_of_contents_alone():
     assert compose(["seed=7"]).partition.seed == 7
 
 
-@pytest.mark.parametrize("name", options("data"))
+@pytest.mark.parametrize("name", images_and_networks("data"))
 def test_data(name, sources, cache_dir):
     path = [f"data.path={sources[name]}"] if name in sources else []
     cfg = compose([f"data={name}", *path, "data.image_size=8", "data.decode_workers=1"])
@@ -93,7 +99,40 @@ def test_data(name, sources, cache_dir):
     assert all(datamodule.num_examples(stage) for stage in ("train", "val", "test"))
 
 
-@pytest.mark.parametrize("name", options("model"))
+CUSTOM = ["task=custom", "task.metrics={dice: higher}", "data._target_=mine.Data", "model._target_=mine.Net"]
+
+
+def test_a_model_and_data_of_ones_own():
+    cfg = compose([*CUSTOM, "+model.width=8", "+data.size=3", "data.path=somewhere"])
+    assert cfg.name == "mine.Data-mine.Net"
+    assert cfg.partition.name == "iid"
+    assert (cfg.model.target, cfg.model.arguments) == ("mine.Net", {"width": 8})
+    assert (cfg.data.target, cfg.data.arguments) == (
+        "mine.Data",
+        {"path": str(Path.cwd() / "somewhere"), "size": 3},
+    )
+    assert set(cfg.targets) == {"mine.Net", "mine.Data", cfg.task.target, cfg.strategy.target}
+    assert read_snapshot(cfg.snapshot()).snapshot() == cfg.snapshot()
+    assert compose([*CUSTOM, "partition=quantity"]).partition.name == "quantity"
+    with pytest.raises(ConfigError, match=r"task=image_classification needs images, got data.source=custom"):
+        _ = compose(["data=custom", "data._target_=mine.Data"]).images
+
+
+def test_rows_of_a_task_of_ones_own():
+    own = ["data=rows", "model=own", "data.path=somewhere.csv"]
+    cfg = compose([*own, "data.val_fraction=0.1"])
+    assert (cfg.name, cfg.rows.path) == ("rows-own", str(Path.cwd() / "somewhere.csv"))
+    assert set(cfg.targets) == {cfg.task.target, cfg.strategy.target}
+    assert read_snapshot(cfg.snapshot()).snapshot() == cfg.snapshot()
+    with pytest.raises(ConfigError, match=r"task=image_classification needs images, got data.source=rows"):
+        _ = cfg.images
+    with pytest.raises(ConfigError, match=r"reads its rows itself, got data.source=digits; choose data=rows"):
+        _ = compose().rows
+    with pytest.raises(ConfigError, match=r"val_fraction \+ data.test_fraction must be below 1"):
+        compose([*own, "data.val_fraction=0.8"])
+
+
+@pytest.mark.parametrize("name", images_and_networks("model"))
 def test_model(name):
     cfg = compose([f"model={name}"])
     assert cfg.model.name == name
@@ -285,7 +324,7 @@ def test_paths_are_those_of_the_folder_where_they_were_typed(tmp_path, monkeypat
 
 
 def test_a_snapshot_of_every_model_is_valid_again():
-    for name in options("model"):
+    for name in images_and_networks("model"):
         snapshot = compose([f"model={name}"]).snapshot()
         assert validate(json.loads(json.dumps(snapshot))).model.name == name
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from shared.config.compose import compose
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 
 Files = Mapping[str, bytes]
 
@@ -24,11 +24,11 @@ def plain_data_config() -> dict[str, Any]:
 
 
 @pytest.fixture
-def data_config(plain_data_config: dict[str, Any]) -> Callable[..., DataConfig]:
-    def make(source: str, path: Path | None = None, **changes: Any) -> DataConfig:
+def data_config(plain_data_config: dict[str, Any]) -> Callable[..., ImageDataConfig]:
+    def make(source: str, path: Path | None = None, **changes: Any) -> ImageDataConfig:
         plain = plain_data_config | {"source": source, "path": None if path is None else str(path)}
         columns = plain["columns"] | changes.pop("columns", {})
-        return DataConfig.model_validate(plain | {"columns": columns} | changes)
+        return ImageDataConfig.model_validate(plain | {"columns": columns} | changes)
 
     return make
 

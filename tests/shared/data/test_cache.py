@@ -15,12 +15,12 @@ import numpy as np
 import psutil
 import pytest
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.cache import locked, open_entry, remember_digest
 from shared.runtime.errors import ArchiveError
 from tests.images import load_images
 
-Config = Callable[..., DataConfig]
+Config = Callable[..., ImageDataConfig]
 Make = Callable[..., Path]
 Dataset = Callable[..., dict[str, bytes]]
 

@@ -49,6 +49,27 @@ def test_a_monitor_without_a_known_direction_names_the_setting(make_config: obje
     assert own.monitored("val/recall") == ("val/recall", "max")
 
 
+@pytest.mark.parametrize(
+    ("measured", "shown"),
+    [
+        (["seconds", "auroc", "loss", "accuracy"], ["loss", "accuracy"]),
+        (["r2", "mae", "rmse", "loss"], ["loss", "mae"]),
+        (["loss", "label_accuracy", "auroc"], ["loss", "auroc"]),
+        (["dice", "seconds"], ["dice"]),
+    ],
+)
+def test_progress_is_told_in_what_the_task_measures(measured: list[str], shown: list[str]) -> None:
+    assert catalogue.progress_metrics(measured) == shown
+
+
+def test_before_the_data_is_read_a_run_is_watched_by_its_loss() -> None:
+    assert [catalogue.default_monitor(number) for number in (0, 2, 5)] == [
+        "val/loss",
+        "val/recall",
+        "val/accuracy",
+    ]
+
+
 def test_the_json_has_everything_in_order() -> None:
     listed = json.loads(json.dumps(catalogue.as_json(), allow_nan=False))
     assert [one["name"] for one in listed] == catalogue.in_order(one["name"] for one in listed)

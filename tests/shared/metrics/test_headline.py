@@ -8,34 +8,9 @@ import pytest
 
 from shared.metrics.gap import GapRow, Interval, verdict
 from shared.metrics.headline import format_interval, format_value, headline, summary_sentence
-from shared.metrics.spec import Better
+from tests.gaps import row
 
 NAN = float("nan")
-
-
-def row(
-    metric: str,
-    pooled: float,
-    federated: float,
-    ends: tuple[float, float],
-    *,
-    better: Better = "higher",
-    local: bool = False,
-    undefined: int = 0,
-) -> GapRow:
-    def around(value: float) -> Interval:
-        return Interval(value, value - 0.01, value + 0.01)
-
-    return GapRow(
-        metric=metric,
-        pooled=around(pooled),
-        federated=around(federated),
-        gap=Interval(pooled - federated, *ends),
-        local=around(0.7) if local else None,
-        better=better,
-        confidence=0.95,
-        undefined=undefined,
-    )
 
 
 @pytest.mark.parametrize(
@@ -47,6 +22,8 @@ def row(
         (-0.0004, True, "0.000"),
         (0.0, True, "0.000"),
         (12.3456, False, "12.346"),
+        (123.456, False, "123.5"),
+        (-43210.9, True, "-43,211"),
         (NAN, True, "n/a"),
     ],
 )
@@ -65,6 +42,27 @@ def test_an_end_that_is_not_zero_does_not_look_like_zero() -> None:
     assert format_interval(Interval(0.003, 0.0002, 0.006), signed=True) == "+0.0030 [+0.0002, +0.0060]"
 
 
+def test_the_numbers_of_an_interval_have_as_many_decimals() -> None:
+    assert format_interval(Interval(99.5, 98.25, 101.25)) == "99.5 [98.2, 101.2]"
+    assert format_interval(Interval(950.5, 80.0, 1200.4)) == "950 [80, 1,200]"
+
+
+def test_errors_of_small_targets_do_not_look_like_zero() -> None:
+    small = row("mae", 0.00042, 0.00047, (-0.00007, -0.00003), better="lower")
+    assert summary_sentence([small], num_clients=2) == (
+        "Federated training with 2 clients reaches MAE 0.000470, 0.000050 [0.000030, 0.000070] above pooled "
+        "training, which is worse."
+    )
+
+
+def test_of_an_error_it_is_said_which_side_is_better() -> None:
+    fewer = row("mae", 9.0, 8.5, (0.25, 0.75), better="lower")
+    assert summary_sentence([fewer], num_clients=2) == (
+        "Federated training with 2 clients reaches MAE 8.500, 0.500 [0.250, 0.750] below pooled training, "
+        "which is better."
+    )
+
+
 def test_sentence_says_below_above_or_not_clear() -> None:
     below = row("auroc", 0.986, 0.982, (0.001, 0.008))
     assert summary_sentence([below], num_clients=4) == (
@@ -81,12 +79,13 @@ def test_sentence_says_below_above_or_not_clear() -> None:
     )
 
 
-def test_the_headline_is_the_first_of_the_catalogue_that_is_defined() -> None:
+def test_the_headline_is_the_first_that_is_defined() -> None:
     loss, accuracy = row("loss", 0.2, 0.3, (-0.2, -0.1), better="lower"), row("accuracy", 0.9, 0.8, (0.05, 0.2))
     auroc, undefined = row("auroc", 0.9, 0.8, (0.05, 0.2)), row("auroc", NAN, NAN, (NAN, NAN))
-    assert headline([loss, accuracy, auroc]) is auroc
-    assert headline([loss, accuracy, undefined]) is accuracy
-    assert headline([loss, undefined]) is loss
+    assert headline([loss, accuracy, auroc]) is loss
+    assert headline([auroc, accuracy]) is auroc
+    assert headline([undefined, accuracy, loss]) is accuracy
+    assert headline([undefined]) is undefined
     assert "not defined" in summary_sentence([undefined], num_clients=2)
 
 

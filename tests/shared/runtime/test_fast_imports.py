@@ -27,6 +27,26 @@ def test_a_program_that_trains_loads_nothing_that_it_does_not_use(module):
     assert not {"scipy", "matplotlib", "torchvision"} & set(loaded)
 
 
+@pytest.mark.parametrize("mode", ["centralized", "federated"])
+def test_a_training_from_its_start_to_its_end_loads_nothing_that_it_does_not_use(mode, tmp_path):
+    code = f"""
+import sys
+from shared.config.compose import compose
+from shared.runtime.home import open_home
+from shared.tracking.store import Store
+from simulations.execute import execute
+few = ["trainer.max_epochs=1", "federation.num_rounds=1", "federation.num_clients=2", "trainer.progress=false"]
+home = open_home(compose(["tracking.home={tmp_path}"]).tracking)
+with Store(home.database_url) as store:
+    execute(compose([*few, "data.image_size=8", "federation.engine=local"]), {mode!r}, store=store, home=home)
+print(*{{name.partition('.')[0] for name in sys.modules}})
+"""
+    loaded = set(run(code).stdout.split("\n")[-2].split())
+    assert {"torch", "lightning"} <= loaded
+    # scikit-learn, whose digits are trained on, brings SciPy
+    assert not {"matplotlib", "torchvision"} & loaded
+
+
 def test_what_flower_loads_before_it_starts_ray_is_light():
     loaded = run("import federated.apps, sys; print(*sys.modules)").stdout.split()
     assert {"flwr.clientapp", "flwr.serverapp"} <= set(loaded)

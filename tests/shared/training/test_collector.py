@@ -9,7 +9,7 @@ import torch
 
 from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.classification import ClassificationMetrics
-from shared.tasks.images.prediction import predict
+from shared.tasks.stage_outputs import predict
 from shared.training.collector import MetricsCollector
 from shared.training.trainer import build_trainer
 from tests.images import classifier

@@ -148,7 +148,9 @@ def test_a_step_that_overflows_is_none_for_scaffold(lean: bool, data: ImageData)
     module = classifier(cfg, num_classes=2)
     start = {key: p.detach().clone() for key, p in module.network.named_parameters()}
     gradients = Gradients()
-    half = ScaffoldClient(server_control={key: torch.zeros_like(p) for key, p in start.items()}, own_control={})
+    half = ScaffoldClient(
+        module.network, server_control={key: torch.zeros_like(p) for key, p in start.items()}, own_control={}
+    )
     half.before_fit(module)
     fit_scaled(cfg, data, module=module, lean=lean, scale=OVERFLOWS, callbacks=[gradients, *half.callbacks()])
     steps = int(np.isfinite(gradients.largest).sum())
@@ -162,7 +164,7 @@ def test_a_fit_without_a_step_leaves_the_control_variate(data: ImageData) -> Non
     cfg = compose(SCALED)
     module = classifier(cfg, num_classes=2)
     own = {key: torch.full_like(p, 0.5) for key, p in module.network.named_parameters()}
-    half = ScaffoldClient(server_control=own, own_control=own)
+    half = ScaffoldClient(module.network, server_control=own, own_control=own)
     half.before_fit(module)
     fit_scaled(cfg, data, module=module, lean=True, scale=2.0**120, callbacks=half.callbacks())
     result = half.after_fit(module)

@@ -7,34 +7,9 @@ import pytest
 from rich.console import Console
 
 from shared.metrics.catalogue import CLASSIFICATION
-from shared.metrics.gap import GapRow, Interval
-from shared.metrics.spec import Better
+from shared.metrics.gap import GapRow
 from simulations.gap.wording import gap_table
-
-
-def row(
-    metric: str,
-    pooled: float,
-    federated: float,
-    ends: tuple[float, float],
-    *,
-    better: Better = "higher",
-    local: bool = False,
-    undefined: int = 0,
-) -> GapRow:
-    def around(value: float) -> Interval:
-        return Interval(value, value - 0.01, value + 0.01)
-
-    return GapRow(
-        metric=metric,
-        pooled=around(pooled),
-        federated=around(federated),
-        gap=Interval(pooled - federated, *ends),
-        local=around(0.7) if local else None,
-        better=better,
-        confidence=0.95,
-        undefined=undefined,
-    )
+from tests.gaps import row
 
 
 def printed(rows: list[GapRow], *, width: int = 80) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from simulations.report.count_text import count_text
+from shared.data.profile import SpanTable
+from simulations.report.count_text import count_text, span_text
 from tests.profiles import counted
 
 
@@ -25,6 +26,17 @@ def test_it_shows_counts_sums_and_shares() -> None:
     assert cells[3] == ["North", "900", "0", "900", "75.0%", "█" * 12]
     assert cells[4] == ["[south]", "100", "200", "300", "25.0%", "█" * 4]
     assert cells[-1] == ["all", "1,000", "200", "1,200"]
+
+
+def test_it_shows_spans() -> None:
+    spans = SpanTable("age", ("North", "[south]"), ((4.0, 80.5), None), np.array([900, 300]))
+    console = Console(width=80, file=StringIO())
+    console.print(span_text(spans))
+    cells = [line.split() for line in console.file.getvalue().splitlines() if line.strip()]
+    assert cells[1] == ["client", "smallest", "age", "largest", "age", "total", "share"]
+    assert cells[3] == ["North", "4", "80.5", "900", "75.0%", "█" * 12]
+    assert cells[4] == ["[south]", "-", "-", "300", "25.0%", "█" * 4]
+    assert cells[-1] == ["all", "4", "80.5", "1,200"]
 
 
 def test_it_fits_ten_classes_and_never_cuts_a_number() -> None:

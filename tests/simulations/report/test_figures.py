@@ -14,10 +14,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
+from shared.data.profile import SpanTable
 from shared.metrics.catalogue import CLASSIFICATION
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.outputs import Outputs
+from simulations.report.client_figures import value_spans
 from simulations.report.comparison_figures import (
     client_bars,
     confusion_matrices,
@@ -191,6 +193,14 @@ def test_value_distribution_states_the_skew() -> None:
     assert "3 clients: 0 to 10 examples each, largest label 0% to 90%" in words(fig)
     shades = np.asarray(fig.axes[1].collections[0].get_array()).reshape(2, 3)
     assert shades.tolist() == [[0.9, 0.5, 0.0], [0.1, 0.5, 0.0]]
+
+
+def test_spans_are_drawn_from_the_smallest_to_the_largest_value() -> None:
+    spans = SpanTable("age", ("a", "b", "c"), ((4.0, 80.5), (20.0, 60.0), None), np.array([3, 4, 5]))
+    fig = value_spans(spans)
+    assert "3 clients: 3 to 5 examples each, age 4 to 80.5" in words(fig)
+    assert [list(line.get_ydata()) for line in fig.axes[1].lines] == [[4.0, 80.5], [20.0, 60.0]]
+    assert drawn(fig)
 
 
 # --- test answers ---------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.metrics.gap import GapRow
+from shared.data.profile import SpanTable
+from shared.metrics.catalogue import CLASSIFICATION, REGRESSION
+from shared.metrics.gap import GapRow, Interval
 from shared.metrics.outputs import Outputs
 from simulations.report.comparison_figures import client_bars, learning_curves
 from simulations.report.page import CostRow, Report, ReportFigure, render, write_report
@@ -25,6 +27,7 @@ from simulations.report.tables import (
     flatten,
     gap_data,
     roc_table,
+    span_table,
     value_table,
 )
 from tests.gaps import compare_gap
@@ -53,6 +56,7 @@ def report(**changes: Any) -> Report:
         "title": f"Comparison {EVIL}",
         "created": datetime(2025, 6, 1, 14, 30, tzinfo=timezone(timedelta(hours=2))),
         "rows": rows(),
+        "metrics": CLASSIFICATION,
         "num_clients": 4,
         "num_test": 1624,
         "resamples": 2000,
@@ -172,6 +176,24 @@ def test_it_says_what_came_out() -> None:
         assert expected in text, expected
 
 
+def test_metrics_are_explained_as_their_task_means_them() -> None:
+    error, gap = Interval(400.0, 300.0, 500.0), Interval(-20.0, -30.0, -10.0)
+    shown = [GapRow(spec.name, error, error, gap, None, spec.better, 0.95, 0) for spec in REGRESSION]
+    text = Page(render(report(rows=shown, metrics=REGRESSION))).text
+    assert "loss: Mean squared error, in the square of the target's unit." in text
+    assert "log likelihood" not in text
+    assert "reaches MAE 400.0, 20.000 [10.000, 30.000] above pooled training, which is worse." in text
+
+
+def test_of_one_number_a_run_the_intervals_are_of_the_seeds() -> None:
+    value = Interval(0.5, 0.25, 0.75)
+    dice = GapRow("dice", value, value, value, None, "higher", 0.95, 0, per_run=True)
+    text = Page(render(report(rows=[dice], metrics=()))).text
+    assert "dice: one number a run, so the interval is Student's t interval of the mean over the seeds." in text
+    assert "bootstrap" not in text
+    assert "bootstrap" in Page(render(report(rows=[dice, *rows()]))).text
+
+
 def test_parts_that_are_not_there_are_left_out() -> None:
     text = Page(render(report(clients={}, values=[], figures=[], costs=[], differences=None, seeds=[7]))).text
     for heading in ("Figures", "Clients", "Cost", "Settings that differ"):
@@ -231,6 +253,13 @@ def test_counts_have_sums() -> None:
     table = value_table(counted([[1, 2], [3, 4]], ["x", "y"]))
     assert table.columns == ["client", "x", "y", "all"]
     assert table.rows == [["0", 1, 2, 3], ["1", 3, 4, 7], ["all", 4, 6, 10]]
+
+
+def test_spans_are_those_of_each_client_and_of_all() -> None:
+    spans = SpanTable("age", ("a", "b", "c"), ((4.0, 80.5), (20.0, 60.0), None), np.array([3, 4, 5]))
+    table = span_table(spans)
+    assert list(table.columns) == ["client", "smallest age", "largest age", "examples"]
+    assert table.rows == [["a", 4, 80.5, 3], ["b", 20, 60, 4], ["c", None, None, 5], ["all", 4, 80.5, 12]]
 
 
 def test_curves_meet_at_the_same_x() -> None:

@@ -40,12 +40,13 @@ export function finalPanel({ level }) {
       const key = JSON.stringify([rows, metric]);
       if (key === drawn) return;
       drawn = key;
-      const ends = rows.filter(drawable).flatMap((row) => [row.gap, row.low, row.high]);
-      const scale = { low: Math.min(0, ...ends), high: Math.max(0, ...ends) };
+      const shares = rows.filter(({ metric: name }) => isShare(name));
+      const common = shares.length ? scaleOf(shares) : null;
       const withLocal = rows.some((row) => Number.isFinite(row.local));
       local.hidden = !withLocal;
       element.classList.toggle("with-local", withLocal);
-      replace(body, rows.map((row) => finalRow(row, { chosen: row.metric === metric, scale, withLocal })));
+      replace(body, rows.map((row) => finalRow(row, { chosen: row.metric === metric,
+        scale: shares.includes(row) ? common : common ? null : scaleOf([row]), withLocal })));
       setText(note, NOTE);
     },
   };
@@ -60,14 +61,24 @@ function finalRow(row, { chosen, scale, withLocal }) {
     h("td", { class: "numeric", text: number(pooled) }),
     h("td", { class: "numeric", text: number(federated) }),
     withLocal ? h("td", { class: "numeric", text: number(row.local) }) : null,
-    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: SIGNS[row.verdict] }), " ",
+    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: sign(row) }), " ",
       h("b", { text: number(gap, { signed: true }) }), h("span", { class: "range", text: interval })),
-    h("td", {}, drawable(row) ? intervalPicture(row, scale) : null));
+    h("td", {}, scale && drawable(row) ? intervalPicture(row, scale) : null));
 }
 
-/** A metric without bounds, such as the loss, would squeeze the intervals of all others on their scale. */
-function drawable({ metric, gap, low, high }) {
-  return isShare(metric) && [gap, low, high].every(Number.isFinite);
+/** The verdict in a word. A metric that is one number a run has a gap, but with one seed no interval. */
+function sign({ verdict, gap }) {
+  return verdict === "undefined" && Number.isFinite(gap) ? "no interval" : SIGNS[verdict];
+}
+
+/** Shares have one scale. On it, a metric without bounds would squeeze their intervals: it has its own, or none. */
+function scaleOf(rows) {
+  const ends = rows.filter(drawable).flatMap((row) => [row.gap, row.low, row.high]);
+  return { low: Math.min(0, ...ends), high: Math.max(0, ...ends) };
+}
+
+function drawable({ gap, low, high }) {
+  return [gap, low, high].every(Number.isFinite);
 }
 
 function intervalPicture({ gap, low, high }, scale) {

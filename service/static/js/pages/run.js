@@ -13,9 +13,10 @@ import { downloadsSection } from "../run/downloads.js";
 import { canEvaluate, evaluationSection } from "../run/evaluation.js";
 import { headerSection } from "../run/header.js";
 import { hasCounts, labelsSection } from "../run/labels.js";
-import { panelsOf, panelsSection } from "../run/panels.js";
 import { RunModel } from "../run/model.js";
 import { progressOf } from "../run/pace.js";
+import { panelsOf, panelsSection } from "../run/panels.js";
+import { hasRanges, rangesSection } from "../run/ranges.js";
 import { sectionNav } from "../run/sections.js";
 import { settingsSection } from "../run/settings.js";
 import { timelineSection } from "../run/timeline.js";
@@ -140,6 +141,7 @@ function sectionsOf(model, parts) {
     { key: "rounds", title: "Rounds", wanted: () => federated && model.series.size > 0,
       build: () => timelineSection(model, parts) },
     { key: "labels", title: "Labels", wanted: () => hasCounts(model), build: () => labelsSection(model) },
+    { key: "ranges", title: "Ranges", wanted: () => hasRanges(model), build: () => rangesSection(model) },
     { key: "evaluation", title: "Evaluation", wanted: () => trains && canEvaluate(model),
       build: () => evaluationSection(model, parts) },
     { key: "panels", title: "Predictions", wanted: () => panelsOf(model).length > 0, build: () => panelsSection(model) },

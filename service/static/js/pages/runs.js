@@ -98,9 +98,11 @@ export function mount(root, { params, getJSON, openStream }) {
     const { signal } = request;
     older.disabled = true;
     const query = { ...filters, limit: LIMIT, before: more ? next : null };
+    const shown = [...runs.keys()];
     try {
       const answer = await getJSON(withQuery("/api/runs", query), { signal });
       const known = runs.size;
+      if (!more) forgetMissing(shown, answer);
       for (const run of answer.runs) runs.set(run.id, run);
       // A first page read again must not forget that older ones are already shown.
       if (more || known <= answer.runs.length) next = answer.next;
@@ -112,6 +114,18 @@ export function mount(root, { params, getJSON, openStream }) {
     } finally {
       if (!signal.aborted) older.disabled = false;
     }
+  }
+
+  /** Runs that were shown before the first page was asked for again, belong on it and are not there: deleted. */
+  function forgetMissing(shown, answer) {
+    const there = new Set(answer.runs.map((run) => run.id));
+    const oldest = answer.next === null ? 0 : Math.min(...there);
+    for (const id of shown) if (id >= oldest && !there.has(id)) forget(id);
+  }
+
+  function forget(id) {
+    runs.delete(id);
+    if (selected.delete(id)) setParams({ select: [...selected].join(",") });
   }
 
   function draw() {
@@ -154,7 +168,9 @@ export function mount(root, { params, getJSON, openStream }) {
       if (runs.has(run.id) || (!filters.q && matches(run))) runs.set(run.id, run);
       else if (filters.q && matches(run)) again(); // only the server knows what a search finds
     }
-    if (changes.length) soon();
+    const deleted = messages.filter((message) => message.type === "run_deleted").map((message) => message.run_id);
+    deleted.forEach(forget);
+    if (changes.length || deleted.length) soon();
   }
 
   const matches = (run) => (!filters.mode || run.training_mode === filters.mode)

@@ -27,6 +27,7 @@ export function evaluationSection(model, { fetchJSON }) {
     shown = kind;
     replace(sweepPlace, above);
     replace(grid, charts.map((chart) => chart.element));
+    grid.hidden = !charts.length;
   }
 
   function showRound() {
@@ -38,8 +39,9 @@ export function evaluationSection(model, { fetchJSON }) {
     }
     const values = Object.entries(newest.metrics).filter(([, value]) => value !== null)
       .map(([name, value]) => `${format.metricName(name)} ${format.number(value)}`).join(" · ");
+    const later = newest.confusion ? " Curves and threshold follow after the final test." : "";
     setText(note, `Global model after round ${newest.round} on ${format.plural(newest.num_examples, "test example")}: `
-      + `${values}. Curves and threshold follow after the final test.`);
+      + `${values}.${later}`);
     if (!newest.confusion) return;
     if (shown !== "round") {
       const title = "Last central evaluation";
@@ -51,7 +53,7 @@ export function evaluationSection(model, { fetchJSON }) {
   function showSummary(why) {
     const { confusion, test } = model.run.summary;
     const values = Object.entries(test ?? {}).map(([name, value]) => `${format.metricName(name)} ${format.number(value)}`);
-    setText(note, `${whichModel(model)}: ${values.join(" · ")}. ${why}`);
+    setText(note, `${whichModel(model)}: ${values.join(" · ")}.${why}`);
     const title = "Confusion matrix (test)";
     show("summary", confusion ? [confusionChart(model, () => ({ matrix: confusion, title }))] : []);
   }
@@ -75,10 +77,14 @@ export function evaluationSection(model, { fetchJSON }) {
 
   async function load() {
     asked = true;
+    if (!hasCurves(model)) {
+      showSummary("");
+      return;
+    }
     try {
       showPredictions(await fetchJSON(`/api/runs/${model.id}/predictions`));
     } catch (error) {
-      showSummary(error.status === 404 ? "Its predictions are not available on this server." : `${error.message}.`);
+      showSummary(error.status === 404 ? " Its predictions are not available on this server." : ` ${error.message}.`);
     }
   }
 
@@ -102,6 +108,11 @@ export function evaluationSection(model, { fetchJSON }) {
 /** Whether there is anything to evaluate yet, or will be. */
 export function canEvaluate(model) {
   return model.evaluations.size > 0 || Boolean(model.run.summary?.test);
+}
+
+/** Whether the tested model predicts classes, whose curves the server draws from its predictions. */
+function hasCurves(model) {
+  return Boolean(model.run.summary.confusion);
 }
 
 function lastEvaluation(model) {

@@ -52,11 +52,14 @@ function spread(model) {
   const classes = [...new Set(all.flatMap(({ profile }) => Object.keys(profile.counts[variable] ?? {})))];
   const clients = all.map((client) => ({ ...client, counts: classes.map((name) => client.profile.counts[variable]?.[name] ?? 0) }));
   const total = classes.map((_, i) => clients.reduce((sum, { counts }) => sum + counts[i], 0));
-  return { clients, classes, total };
+  const told = clients.filter(({ counts }) => sumOf(counts));
+  // An example may have several labels, or none: its labels are counted then, not examples.
+  const one = told.every(({ counts, num_examples: size }) => sumOf(counts) === size);
+  return { clients, classes, total, noun: one ? "example" : variable };
 }
 
 function draw(model, { colours, shares }) {
-  const { clients, classes, total } = spread(model);
+  const { clients, classes, total, noun } = spread(model);
   const rows = [...clients.map((client) => [client.name, client.counts]), ["all clients", total]];
   // The counts of all clients would dwarf those of each: they are drawn as shares alone.
   const drawn = shares ? rows : rows.slice(0, -1);
@@ -64,7 +67,7 @@ function draw(model, { colours, shares }) {
   const own = new Set(classes.length > MOST_CLASSES ? common.slice(0, MOST_CLASSES - 1) : common);
   const groups = classes.map((name, i) => [name, [i]]).filter(([, [i]]) => own.has(i));
   const others = classes.map((_, i) => i).filter((i) => !own.has(i));
-  if (others.length) groups.push([`${others.length} other classes`, others]);
+  if (others.length) groups.push([`${others.length} others`, others]);
   const data = groups.map(([name, members], place) => {
     const counts = drawn.map(([, all]) => members.reduce((sum, i) => sum + all[i], 0));
     const part = counts.map((count, row) => count / Math.max(1, sumOf(drawn[row][1])));
@@ -81,7 +84,7 @@ function draw(model, { colours, shares }) {
   return { data, layout: {
     barmode: "stack", hovermode: "closest", showlegend: true, dragmode: false,
     legend: { y: 1, yanchor: "bottom", traceorder: "normal" },
-    xaxis: { title: shares ? "Share of the client's training examples" : "Training examples", fixedrange: true,
+    xaxis: { title: shares ? `Share of the client's training ${escaped(noun)}s` : `Training ${escaped(noun)}s`, fixedrange: true,
       tickformat: shares ? ".0%" : "~s", range: shares ? [0, 1] : undefined },
     yaxis: { tickvals: drawn.map((_, row) => row), ticktext: drawn.map(([name]) => escaped(shortName(name))),
       range: [drawn.length - 0.4, -0.6], fixedrange: true, showgrid: false },
@@ -89,11 +92,13 @@ function draw(model, { colours, shares }) {
 }
 
 function said(model) {
-  const { clients, total } = spread(model);
+  const { clients, total, noun } = spread(model);
   if (!clients.length) return "No clients yet.";
   const far = clients.map((client) => [client.name, distance(client.counts, total)]).sort((a, b) => b[1] - a[1]);
   const average = far.reduce((sum, [, one]) => sum + one, 0) / far.length;
-  return `${format.plural(sumOf(total), "training example")} on ${format.plural(clients.length, "client")}. `
+  const examples = clients.reduce((sum, { num_examples: size }) => sum + size, 0);
+  const labels = noun === "example" ? "" : ` with ${format.plural(sumOf(total), noun)}`;
+  return `${format.plural(examples, "training example")}${labels} on ${format.plural(clients.length, "client")}. `
     + `Most skewed: ${far[0][0]} (label distance ${format.number(far[0][1], { digits: 2 })}, `
     + `mean ${format.number(average, { digits: 2 })}).`;
 }
@@ -103,7 +108,7 @@ function table(model) {
   return {
     columns: ["Client", { label: "Examples", numeric: true }, ...classes.map((name) => ({ label: name, numeric: true })),
       { label: "Distance", numeric: true, format: (value) => format.number(value, { digits: 2 }) }],
-    rows: clients.map(({ name, counts }) => [name, sumOf(counts), ...counts, distance(counts, total)]),
+    rows: clients.map(({ name, counts, num_examples: size }) => [name, size, ...counts, distance(counts, total)]),
   };
 }
 

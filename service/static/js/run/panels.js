@@ -20,7 +20,7 @@ export function panelsOf(model) {
 export function panelsSection(model) {
   const charts = panelsOf(model).map((panel) => KINDS[panel.kind](model, panel));
   return {
-    element: h("div", {}, ...charts.map(({ element }) => element)),
+    element: h("div", { class: "run-grid wide" }, ...charts.map(({ element }) => element)),
     update() {},
     destroy() {
       charts.forEach((chart) => chart.destroy());
@@ -49,14 +49,14 @@ function labelTable(model, { title, data }) {
 }
 
 function residuals(model, { title, data }) {
-  const said = () => `${format.count(data.true.length)} of ${format.plural(data.num_examples, "test example")}; `
-    + "on the diagonal, a prediction is right.";
+  const part = data.true.length < data.num_examples ? `${format.count(data.true.length)} of ` : "";
+  const said = () => `${part}${format.plural(data.num_examples, "test example")}; on the diagonal, a prediction is right.`;
   const ends = [Math.min(...data.true), Math.max(...data.true)];
   return makeChart({
     title, caption: said, summary: said, height: 360,
     draw: (colours) => ({
       data: [
-        { type: "scatter", mode: "lines", x: ends, y: ends, line: { color: colours.grid }, hoverinfo: "skip" },
+        { type: "scatter", mode: "lines", x: ends, y: ends, line: { color: colours.grey, width: 1.5 }, hoverinfo: "skip" },
         { type: "scatter", mode: "markers", x: data.true, y: data.predicted,
           marker: { size: 5, opacity: 0.6, color: colours[roleOf(model.run.training_mode)] ?? colours.text },
           hovertemplate: "true %{x:.4g}, predicted %{y:.4g}<extra></extra>" },

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
 from shared.data.images.dataset import ImageData
 from shared.runtime.errors import DataError, ImageDecodeError, MetadataError, SplitError
 from tests.images import load_images
 
-Config = Callable[..., DataConfig]
+Config = Callable[..., ImageDataConfig]
 Make = Callable[..., Path]
 Dataset = Callable[..., dict[str, bytes]]
 

@@ -6,6 +6,7 @@ import io
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,22 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from shared.config.data import DataConfig
+from shared.config.data import ImageDataConfig
+from shared.data.images import dataset
 from shared.data.images.dataset import ImageData
 from shared.data.sources.medmnist import fetch
+from shared.data.sources.targets import TargetReader
 from shared.runtime.errors import ArchiveError, DataError, MetadataError, SplitError
+from shared.tasks.image_classification.data import read_classes
+from shared.tasks.image_multilabel.data import read_labels
+from shared.tasks.image_regression.data import read_numbers
 from tests.images import load_images
 
-Config = Callable[..., DataConfig]
+Config = Callable[..., ImageDataConfig]
 Make = Callable[..., Path]
 Dataset = Callable[..., dict[str, bytes]]
 
+READ_LABELS = partial(read_labels, separator="|", none="No Finding")
 needs_medmnist = pytest.mark.skipif(
     find_spec("medmnist") is None, reason="the optional package is not installed"
 )
@@ -181,7 +188,8 @@ def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
         ),
         ({"train_images": np.zeros((8, 8, 6), np.uint8).T}, "Fortran order"),
         ({"val_images": np.zeros((0, 8, 8), np.uint8), "val_labels": np.zeros((0, 1), int)}, "N above 0"),
-        ({"train_labels": np.zeros((6, 14), int)}, r"train_labels must be \[N\] or \[N, 1\].*got \[6, 14\]"),
+        ({"train_labels": np.zeros((6, 2, 2), int)}, r"train_labels must be \[N\] or .*got \[6, 2, 2\]"),
+        ({"val_labels": np.zeros((2, 14), int)}, r"val_labels are \[2, 14\], train_labels \[6, 1\]"),
         ({"train_labels": np.zeros(6)}, "train_labels must be integers, got float64"),
         ({"train_labels": np.zeros(5, int)}, r"train has images \[6, 8, 8\] but labels \[5\]"),
         ({"train_labels": np.array([0, 1, 0, 1, 0, -1])}, "label '-1' is none of the numbers 0 to 2"),
@@ -192,6 +200,57 @@ def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
 def test_npz_in_another_layout(load: Any, tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         load("npz", npz(tmp_path / "a.npz", **changes))
+
+
+def several(path: Path, **changes: Any) -> Path:
+    """Three labels an image, where ChestMNIST has 14: 0 of every other one, 1 of image 3, 2 of none."""
+    labels = np.zeros((12, 3), dtype=np.uint8)
+    labels[1::2, 0] = labels[3, 1] = 1
+    sides = {"train_labels": labels[:6], "val_labels": labels[6:8], "test_labels": labels[8:]}
+    return npz(path, **(sides | changes))
+
+
+@pytest.mark.parametrize("names", [None, ("Mass", "Nodule", "Hernia")])
+def test_npz_of_several_labels(data_config: Config, tmp_path: Path, names: tuple[str, ...] | None) -> None:
+    cfg = data_config("npz", several(tmp_path / "a.npz"), classes=names)
+    data = dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=READ_LABELS)
+    assert data.schema.classes == (names or ("0", "1", "2"))
+    assert data.targets.tolist()[:4] == [[0, 0, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]]
+    assert data.targets.dtype == np.float32
+    assert data.splits.tolist() == ["train"] * 6 + ["val"] * 2 + ["test"] * 4
+
+
+@needs_medmnist
+def test_npz_of_several_labels_takes_names_from_the_package(data_config: Config, tmp_path: Path) -> None:
+    rows = {"train_labels": 6, "val_labels": 2, "test_labels": 4}
+    labels = {name: np.eye(14, dtype=np.uint8)[:count] for name, count in rows.items()}
+    cfg = data_config("medmnist", several(tmp_path / "chestmnist.npz", **labels), dataset="pneumoniamnist")
+    data = dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=READ_LABELS)
+    assert data.schema.classes[:2] == ("atelectasis", "cardiomegaly")
+    assert len(data.schema.classes) == 14
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "problem"),
+    [
+        (("Mass", "Nodule"), {}, r"there are 3 labels an image, and 2 names: .*set data\.classes"),
+        (("Mass", "Mass", "Hernia"), {}, "names a label twice"),
+        (None, {"val_labels": np.full((2, 3), 2)}, "'row 6' has the labels 2 2 2, expected 0 and 1"),
+    ],
+)
+def test_npz_of_several_labels_that_are_wrong(
+    data_config: Config, tmp_path: Path, names: Any, labels: dict[str, Any], problem: str
+) -> None:
+    cfg = data_config("npz", several(tmp_path / "a.npz", **labels), classes=names)
+    with pytest.raises(DataError, match=problem):
+        dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=READ_LABELS)
+
+
+@pytest.mark.parametrize("read", [read_classes, read_numbers])
+def test_several_labels_are_for_one_task(data_config: Config, tmp_path: Path, read: TargetReader) -> None:
+    cfg = data_config("npz", several(tmp_path / "a.npz"))
+    with pytest.raises(DataError, match=r"there are 3 labels an image.*set task=image_multilabel"):
+        dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=read)
 
 
 def test_a_zip_of_many_files_that_is_no_npz_is_answered_briefly(load: Any, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from shared.data.images.datamodule import ImageDataModule
 from shared.metrics.classification import ClassificationMetrics
 from shared.model.backbones import build_network
-from shared.tasks.images.prediction import predict
+from shared.tasks.stage_outputs import predict
 from tests.images import Bare, classifier
 
 CPU = torch.device("cpu")

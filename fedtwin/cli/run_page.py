@@ -1,0 +1,102 @@
+"""`run_page`: a stored run on the terminal: its tables, the gap of a comparison, its panels by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from shared.metrics.catalogue import label
+from shared.metrics.gap import stored_gap
+from shared.tasks.panels import Kind
+from shared.tracking.show import number, plain, run_view, table
+from shared.tracking.store import Store
+from simulations.gap.wording import gap_table
+
+MOST_CLASSES = 8  # columns of a confusion matrix
+BINS = 5  # of the true values
+
+
+def run_page(store: Store, run_id: int) -> Group:
+    """One run: its settings, latest values, clients and rounds, the gap of a comparison, and its panels.
+
+    Raises
+    ------
+    TrackingError
+        No such run.
+    """
+    view, summary = run_view(store, run_id), store.runs.get(run_id).summary
+    gap = stored_gap(summary)
+    return Group(view, *([gap_table(gap)] if gap else []), *panel_tables(summary.get("panels") or ()))
+
+
+def panel_tables(panels: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """Draw the panels of a tested model.
+
+    Parameters
+    ----------
+    panels : sequence of mapping
+        From `shared.tasks.panels.Panel.as_dict`; kinds of a later version are left out.
+    """
+    for panel in panels:
+        if panel["kind"] in DRAW:
+            yield DRAW[panel["kind"]](panel["title"], panel["data"])
+
+
+def _confusion(title: str, data: Mapping[str, Any]) -> Table:
+    classes, counts = data["classes"], np.array(data["counts"], dtype=np.int64)
+    if len(classes) > MOST_CLASSES:
+        return _most_confused(title, classes, counts)
+    shown = table("true class", *(f"as {name}" for name in classes), title=f"{title.lower()} (test)")
+    for name, row in zip(classes, counts.tolist(), strict=True):
+        shown.add_row(plain(name), *(f"{count:,}" for count in row))
+    return shown
+
+
+def _most_confused(title: str, classes: Sequence[str], counts: np.ndarray[Any, Any]) -> Table:
+    # A matrix of many classes does not fit into a terminal: of each class, what it is mostly taken for.
+    shown = table("true class", "rows", "recall", "mostly taken for", "rows", title=f"{title.lower()} (test)")
+    wrong = counts * (1 - np.eye(len(classes), dtype=np.int64))
+    for place, name in enumerate(classes):
+        rows, other = int(counts[place].sum()), int(wrong[place].argmax())
+        recall = number(counts[place, place] / rows if rows else None)
+        mistakes = int(wrong[place, other])
+        taken = (plain(classes[other]), f"{mistakes:,}") if mistakes else ("", "")
+        shown.add_row(plain(name), f"{rows:,}", recall, *taken)
+    return shown
+
+
+def _label_table(title: str, data: Mapping[str, Any]) -> Table:
+    shown = table("label", "rows", *map(label, data["values"]), title=f"{title.lower()} (test)")
+    for place, (name, count) in enumerate(zip(data["labels"], data["counts"], strict=True)):
+        values = (number(column[place], digits=3) for column in data["values"].values())
+        shown.add_row(plain(name), f"{count:,}", *values)
+    return shown
+
+
+def _residuals(title: str, data: Mapping[str, Any]) -> Table:
+    true, predicted = np.array(data["true"]), np.array(data["predicted"])
+    some, count = len(true), data["num_examples"]
+    of = f"{some:,} of {count:,} test rows" if some < count else "test"
+    target = str(data["target"])
+    head = (f"true {target}", "rows", "mean predicted", "mean error", "MAE")
+    shown = table(*head, title=f"{title.lower()} ({of})")
+    ends = np.unique(np.quantile(true, np.linspace(0, 1, BINS + 1)))
+    bins = np.searchsorted(ends[1:-1], true, side="right")
+    for place in np.unique(bins):
+        inside = bins == place
+        errors = predicted[inside] - true[inside]
+        span = " to ".join(dict.fromkeys(number(end) for end in (true[inside].min(), true[inside].max())))
+        values = (predicted[inside].mean(), errors.mean(), np.abs(errors).mean())
+        shown.add_row(span, f"{len(errors):,}", *map(number, values))
+    return shown
+
+
+DRAW: dict[Kind, Callable[[str, Mapping[str, Any]], Table]] = {
+    "confusion": _confusion,
+    "label_table": _label_table,
+    "residuals": _residuals,
+}

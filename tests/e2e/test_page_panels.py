@@ -1,0 +1,135 @@
+"""What each task shows of its rows and of a tested model, drawn by the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from playwright.sync_api import expect
+
+from shared.config.config import Config
+from shared.data.profile import Profile
+from shared.data.schema import Column, Schema
+from shared.metrics.outputs import Outputs
+from shared.runtime.home import Home
+from shared.tasks.base import TaskSpec
+from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.image_classification.spec import ClassificationSpec
+from shared.tasks.image_multilabel.spec import MultiLabelSpec
+from shared.tasks.image_regression.spec import RegressionSpec
+from shared.tasks.panels import KINDS
+from shared.tracking.rows import ClientRow
+
+if TYPE_CHECKING:
+    from tests.e2e.page_kit import Open, Server, Visit
+
+pytest_plugins = ["tests.e2e.page_kit"]
+ROWS = 60
+LABELS = ("Mass", "Nodule", "<b>Hernia</b>")
+RNG = np.random.default_rng(0)
+CLASSES = RNG.integers(0, 2, ROWS)
+HAS = (RNG.random((ROWS, 3)) < 0.4).astype(np.float32)
+AGES = RNG.uniform(20, 80, (ROWS, 1)).astype(np.float32)
+CHANCE = RNG.random(ROWS).astype(np.float32)
+# By the kind of the panel: task, schema, spec, outputs, and what two clients say of their rows.
+TESTED: dict[str, tuple[str, Schema, type, Outputs, list[Profile]]] = {
+    "confusion": (
+        "image_classification",
+        Schema(classes=("well", "sick")),
+        ClassificationSpec,
+        Outputs(np.stack([1 - CHANCE, CHANCE], axis=1), CLASSES),
+        [Profile(counts={"label": {"well": 7, "sick": 3}}), Profile(counts={"label": {"well": 2, "sick": 8}})],
+    ),
+    "label_table": (
+        "image_multilabel",
+        Schema(classes=LABELS),
+        MultiLabelSpec,
+        Outputs(np.clip(HAS * 0.4 + RNG.random((ROWS, 3)) * 0.6, 0, 1).astype(np.float32), HAS),
+        [
+            Profile(
+                counts={"label": dict(zip(LABELS, (9, 5, 1), strict=True)), "labels of an image": {"2": 10}}
+            ),
+            Profile(
+                counts={"label": dict(zip(LABELS, (3, 2, 0), strict=True)), "labels of an image": {"1": 10}}
+            ),
+        ],
+    ),
+    "residuals": (
+        "image_regression",
+        Schema(targets=(Column("Patient Age", "numeric"),)),
+        RegressionSpec,
+        Outputs(AGES + RNG.normal(0, 5, AGES.shape).astype(np.float32), AGES),
+        [Profile(spans={"Patient Age": (20.0, 60.5)}), Profile(spans={"Patient Age": (31.0, 80.0)})],
+    ),
+}
+
+
+def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> int:
+    """A federated run of two clients with 10 training rows each, whose model was tested."""
+    from tests.e2e.curves_kit import add_run, store_of
+
+    task, schema, make, outputs, profiles = TESTED[kind]
+    cfg = make_config(f"task={task}", "federation.num_clients=2")
+    spec: TaskSpec = make(schema)
+    with store_of(live) as store:
+        run_id = add_run(store, cfg, "federated", {f"val/{spec.names[0]}": [0.25, 0.5]}, end=False)
+        store.runs.update(run_id, summary=begin_summary(cfg, spec=spec, schema=schema))
+        for number, profile in enumerate(profiles):
+            store.clients.add(
+                run_id, [ClientRow(run_id, number, str(number), f"site {number}", 10, profile.as_dict())]
+            )
+        home = Home(root=live.home, database_url="unused")
+        home.run_dir(run_id).mkdir(parents=True)
+        record_test(store, run_id, outputs, spec=spec, threshold=0.5, folder=home.run_dir(run_id))
+        store.runs.finish(run_id, "completed")
+    return run_id
+
+
+def drawn(seen: Visit, title: str, selector: str) -> int:
+    """How many marks a chart has on the screen."""
+    return seen.chart(title).locator(selector).count()
+
+
+def test_every_kind_of_panel_is_drawn(live: Server, visit: Open, make_config: Callable[..., Config]) -> None:
+    looks = {"confusion": look_at_classes, "label_table": look_at_labels, "residuals": look_at_numbers}
+    assert set(looks) == set(TESTED) == set(KINDS)
+    for kind, look in looks.items():  # one server for all: it takes longer to start than to answer
+        run_id = add_tested(live, make_config, kind)
+        look(visit(f"{live.url}/runs/{run_id}"))
+
+
+def look_at_classes(seen: Visit) -> None:
+    assert seen.table_of(seen.chart("Confusion matrix"))[0][0] == "well"
+    assert drawn(seen, "Confusion matrix", ".heatmaplayer image") == 1
+    expect(seen.page.get_by_label("Threshold", exact=True)).to_be_visible()
+    assert seen.page.locator("#ranges, #panels").count() == 0
+    assert "20 training examples on 2 clients" in seen.chart("Training labels per client").inner_text()
+
+
+def look_at_labels(seen: Visit) -> None:
+    assert drawn(seen, "Each label", ".bars .point path") == 3
+    rows = seen.table_of(seen.chart("Each label"))
+    assert [row[:2] for row in rows] == [
+        [name, str(int(count))] for name, count in zip(LABELS, HAS.sum(axis=0), strict=True)
+    ]
+    said = seen.chart("Training labels per client").inner_text()
+    assert "20 training examples with 20 labels on 2 clients" in said
+    assert seen.table_of(seen.chart("Training labels per client"))[0][:3] == ["site 0", "10", "9"]
+    evaluation = seen.page.locator("#evaluation")
+    expect(evaluation).to_contain_text("AUROC")
+    expect(evaluation).not_to_contain_text("not available")
+    assert evaluation.locator("figure").count() == 0
+
+
+def look_at_numbers(seen: Visit) -> None:
+    assert drawn(seen, "Predicted against true", ".scatterlayer .points path") == ROWS
+    assert len(seen.table_of(seen.chart("Predicted against true"))) == ROWS
+    assert drawn(seen, "Training Patient Age per client", ".bars .point path") == 2
+    ages = seen.table_of(seen.chart("Training Patient Age per client"))
+    assert ages[0] == ["site 0", "10", "20", "60.5000"]
+    evaluation = seen.page.locator("#evaluation")
+    expect(evaluation).to_contain_text("MAE")
+    expect(evaluation).not_to_contain_text("not available")
+    expect(seen.page.locator(".run-facts")).to_contain_text("Best MAE (validation)")
+    assert seen.page.locator("#labels").count() == 0
