@@ -118,7 +118,7 @@ def train(message: Message, context: Context) -> Message:
     network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
     algorithm = algorithm_for(order.snapshot, context)
     state = state_for(order, context, algorithm)
-    kept = state.before(order.round) if state else Kept()
+    kept = state.of(order.state_round) if state else Kept()
     network.load_state_dict(kept.local, strict=False)
     received = {spec.name: state_of(message.content.array_records[spec.name]) for spec in algorithm.wire.down}
     half = algorithm.client(
@@ -143,14 +143,18 @@ def train(message: Message, context: Context) -> Message:
         callbacks=[*learner.callbacks(fit), collector, *half.callbacks()],
     )
     result = half.after_fit(module)
+    result.check(algorithm.wire)
     # A fit in 16 bits leaves it in 16 bits.
     network = network if module.dtype == torch.float32 else network.float()
     arrays = network.state_dict()
     local = algorithm.local_keys(network)
     if state:
-        state.keep(Kept({key: arrays[key] for key in local}, result.state), round=order.round)
-    if not algorithm.wire.sends_local:
-        arrays = {key: tensor for key, tensor in arrays.items() if key not in local}
+        state.keep(
+            Kept({key: arrays[key] for key in local}, result.state),
+            round=order.round,
+            accepted=order.state_round,
+        )
+    stay = frozenset[str]() if algorithm.wire.sends_local else local
     count = datamodule.num_examples("train")
     more = [
         MetricPoint(
@@ -161,7 +165,7 @@ def train(message: Message, context: Context) -> Message:
     content = reply_content(
         points=[*buffer.points, *more],
         num_examples=count,
-        arrays=arrays_from_state(arrays),
+        arrays=arrays_from_state({key: tensor for key, tensor in arrays.items() if key not in stay}),
         extra={name: arrays_from_state(_ordered(tensors, arrays)) for name, tensors in result.arrays.items()},
     )
     return Message(content, reply_to=message)
@@ -184,7 +188,7 @@ def evaluate(message: Message, context: Context) -> Message:
     network = learner.network(module)
     network.load_state_dict(state_of(message.content.array_records[ARRAYS]))
     if state := state_for(order, context, algorithm_for(order.snapshot, context)):
-        network.load_state_dict(state.before(order.round + 1).local, strict=False)
+        network.load_state_dict(state.of(order.state_round).local, strict=False)
     spec, count = learner.spec(rows_of(order.snapshot, context)[0].schema), datamodule.num_examples("val")
     outputs = learner.predict(module, datamodule, "val")
     points = [

@@ -58,8 +58,9 @@ class Kept:
 class ClientState:
     """The states of one client in one run, by round.
 
-    Of all rounds the last two are kept: a run that is resumed repeats one round at most, and a message that is
-    asked again must find what it found the first time.
+    The server says which round's state to begin with: the last in which it accepted this client's reply. What
+    was kept in a round whose reply was lost, late or rejected is not used. That state and the newest are kept,
+    so that a message that is asked again, or a round that a resumed run repeats, finds what it found before.
 
     Parameters
     ----------
@@ -80,39 +81,52 @@ class ClientState:
         self.folder = self.root / run_key / f"client-{client_id}"
         self._prefix = f"{FOLDER}/{run_key}/{client_id}/"
 
-    def before(self, round: int) -> Kept:
-        """What was kept in the last round before this one; empty if there is none."""
-        in_context = [number for number in self._in_context() if number < round]
-        if in_context:
-            record = self.context.state.array_records[f"{self._prefix}{max(in_context)}"]
-            return Kept.unpack(state_of(record))
-        on_disk = [number for number in self._on_disk() if number < round]
-        return Kept.unpack(self._load(max(on_disk))) if on_disk else Kept()
+    def of(self, round: int) -> Kept:
+        """What was kept in a round; nothing in round 0, before the first.
 
-    def keep(self, kept: Kept, *, round: int) -> None:
-        """Keep the state of a round, on disk when this returns; it replaces one of the same round."""
+        Raises
+        ------
+        FederationError
+            It is not there, or cannot be read.
+        """
+        if not round:
+            return Kept()
+        record = self.context.state.array_records.get(f"{self._prefix}{round}")
+        return Kept.unpack(self._load(round) if record is None else state_of(record))
+
+    def keep(self, kept: Kept, *, round: int, accepted: int) -> None:
+        """Keep the state of a round, on disk when this returns; it replaces one of the same round.
+
+        Parameters
+        ----------
+        accepted : int
+            The round whose state this one began with; those of other earlier rounds are removed.
+        """
+
+        def outdated(number: str) -> bool:
+            return int(number) < round and int(number) != accepted
+
         state = kept.pack()
         self._write(state, round)
         for name in list(self.context.state.array_records):
-            if not name.startswith(self._prefix):  # of another run, which has ended
+            # Those of another run, which has ended, go too.
+            if not name.startswith(self._prefix) or outdated(name.removeprefix(self._prefix)):
                 del self.context.state[name]
         self.context.state[f"{self._prefix}{round}"] = arrays_from_state(state)
-        earlier = sorted(number for number in self._in_context() if number < round)
-        for number in earlier[:-1]:
-            del self.context.state[f"{self._prefix}{number}"]
-
-    def _in_context(self) -> list[int]:
-        names = self.context.state.array_records
-        return [int(name.removeprefix(self._prefix)) for name in names if name.startswith(self._prefix)]
-
-    def _on_disk(self) -> list[int]:
-        return [int(path.stem) for path in self.folder.glob("*.safetensors")]
+        for path in self.folder.glob("*.safetensors"):
+            if outdated(path.stem):
+                path.unlink(missing_ok=True)
 
     def _path(self, round: int) -> Path:
         return self.folder / f"{round}.safetensors"
 
     def _load(self, round: int) -> dict[str, Tensor]:
         path = self._path(round)
+        if not path.exists():
+            raise FederationError(
+                f"this client's state of round {round}, which the server's message asks for, is not at {path}; "
+                "put the file back, or begin a new run"
+            )
         try:
             return dict(load_file(path))
         except (OSError, SafetensorError) as error:
@@ -122,14 +136,12 @@ class ClientState:
         if not self.folder.exists():
             _remove_old(self.root)
             self.folder.mkdir(parents=True, mode=0o700)
-        temporary = self.folder / f"{round}.tmp"
+        temporary = self.folder / f"{round}.{os.getpid()}.tmp"  # an earlier process may still be at it
         with temporary.open("wb") as file:
             file.write(save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path(round))
-        for number in sorted(number for number in self._on_disk() if number < round)[:-1]:
-            self._path(number).unlink(missing_ok=True)
 
 
 def _remove_old(root: Path) -> None:

@@ -26,7 +26,7 @@ ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points
 STATISTICS, ERROR = "statistics", "error"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
-AGREED = "agreed"
+AGREED, STATE_ROUND = "agreed", "state-round"
 CLIENT_ID, NUM_PARTITIONS, NUM_VAL = "client-id", "num-partitions", "num-val"
 SCHEMA, PROFILE = "schema", "profile"  # JSON
 
@@ -47,6 +47,9 @@ class TrainOrder:
         What every fit must know of all training rows together (`TaskSpec.agree`), JSON.
     run_key : str
         32 hexadecimal digits, under which a client keeps what it needs in a later round.
+    state_round : int
+        The last round in which the server accepted this client's reply to a train message, whose state is the
+        client's; 0: none.
     """
 
     snapshot: str
@@ -54,6 +57,7 @@ class TrainOrder:
     lr_scale: float = 1.0
     agreed: str = "{}"
     run_key: str = ""
+    state_round: int = 0
 
     def to_record(self) -> ConfigRecord:
         """Pack it."""
@@ -64,6 +68,7 @@ class TrainOrder:
                 LR_SCALE: self.lr_scale,
                 AGREED: self.agreed,
                 RUN_KEY: self.run_key,
+                STATE_ROUND: self.state_round,
             }
         )
 
@@ -73,10 +78,11 @@ class TrainOrder:
         record = message.content.config_records[CONFIG]
         return cls(
             snapshot=cast(bytes, record["snapshot"]).decode(),
-            round=cast(int, record[SERVER_ROUND]),
+            round=int(cast(int, record[SERVER_ROUND])),  # no text, which could be part of a path
             lr_scale=cast(float, record[LR_SCALE]),
             agreed=cast(str, record.get(AGREED, "{}")),
             run_key=cast(str, record.get(RUN_KEY, "")),
+            state_round=int(cast(int, record.get(STATE_ROUND, 0))),
         )
 
 

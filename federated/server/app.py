@@ -207,6 +207,9 @@ class _Federation:
                 total_examples=lambda round: sum(
                     roster.num_examples(client_id, stage="train", round=round) for client_id in roster.clients
                 ),
+                state_round=(lambda node: progress.accepted.get(roster.nodes[node], 0))
+                if algorithm.keeps_state
+                else None,
             )
         )
         strategy.restore({key: tensor.numpy() for key, tensor in kept.items()}, arrays=arrays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,8 @@ class Progress:
         Rounds since then.
     run_key : str
         Under which clients keep their state of this run.
+    accepted : dict of int to int
+        Client id to the last round in which its reply to a train message was accepted.
     """
 
     round: int = 0
@@ -54,6 +56,11 @@ class Progress:
     plateau_best: float | None = None
     plateau_stale: int = 0
     run_key: str = ""
+    accepted: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The keys of a JSON object are strings.
+        self.accepted = {int(client_id): round for client_id, round in self.accepted.items()}
 
 
 class Checkpoints:

@@ -103,6 +103,8 @@ class Rounds:
                 f"round {self.round}: {len(delivery.replied)} of {len(delivery.sent)} training replies were "
                 f"valid, federation.min_replies is {self.cfg.federation.min_replies}:\n{bullet_list(reasons)}"
             )
+        if stage == "train":
+            self.progress.accepted |= dict.fromkeys(delivery.replied, self.round)
         # Only now: a run that is resumed after a failed round aggregates that round again.
         self.recorder.add_aggregates(self.metrics.aggregate(stage, round=self.round))
         silent = self.metrics.without_statistics()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
@@ -217,6 +217,11 @@ class Averaging(FedAvg):
             return None, None
         metrics = self.train_metrics_aggr_fn([reply.content for reply in answers], self.weighted_by_key)
         return ArrayRecord(dict(average)), metrics  # a copy: FedAvgM empties what it is given
+
+    def with_averages(self, arrays: ArrayRecord, *, keys: Collection[str]) -> ArrayRecord:
+        """A model with this round's average for some of its keys, such as buffers that no step should move."""
+        average = self.averages[self.arrayrecord_key]
+        return ArrayRecord({key: average[key] if key in keys else array for key, array in arrays.items()})
 
     def _weight_of(self, content: RecordDict) -> int:
         (metrics,) = content.metric_records.values()

@@ -9,6 +9,9 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from federated.messages.wire import WireSpec
+from shared.runtime.errors import FederationError
+
 Tensors = Mapping[str, Tensor]
 
 
@@ -27,8 +30,8 @@ class ClientContext:
     received : mapping of str to mapping
         The declared records beside the model: name to key to values.
     state : mapping of str to Tensor
-        What this client kept in the last earlier round that it trained in; empty before that. The same message
-        asked again finds the same state.
+        What this client kept in the last round in which the server accepted its reply; empty before that. The
+        same message asked again finds the same state.
     """
 
     client_id: int
@@ -56,6 +59,21 @@ class FitResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     state: Tensors = field(default_factory=dict)
 
+    def check(self, wire: WireSpec) -> None:
+        """Make sure that what travels is what is declared.
+
+        Raises
+        ------
+        FederationError
+        """
+        declared = {"arrays": {spec.name for spec in wire.up}, "metrics": {*wire.metrics}}
+        for kind, found in (("arrays", self.arrays), ("metrics", self.metrics)):
+            if {*found} != declared[kind]:
+                raise FederationError(
+                    f"the algorithm's client half returned {kind} {sorted(found)}, but its wire declares "
+                    f"{sorted(declared[kind])}"
+                )
+
 
 class ClientHalf:
     """Made anew for each train message; this one adds nothing, as in federated averaging."""
@@ -63,8 +81,9 @@ class ClientHalf:
     def callbacks(self) -> Sequence[Callback]:
         """Lightning callbacks of the fit.
 
-        Called are ``on_train_start``, ``on_train_epoch_start``, ``on_before_optimizer_step`` (before gradients
-        are clipped), ``on_train_epoch_end`` and ``on_train_end``.
+        Called are ``on_train_start``, ``on_train_epoch_start``, ``on_before_optimizer_step`` (with gradients
+        that are not scaled and not yet clipped; if ``trainer.scaler`` is there, a step whose gradients are not
+        finite is skipped after it), ``on_train_epoch_end`` and ``on_train_end``.
         """
         return ()
 

@@ -60,10 +60,7 @@ class FedAdamServer(ServerHalf, flower.FedAdam, Averaging):
         """
         arrays, metrics = super().aggregate_train(server_round, replies)
         if arrays is not None:
-            average = self.averages[self.arrayrecord_key]
-            arrays = ArrayRecord(
-                {**arrays, **{key: average[key] for key in arrays if key in self.context.buffers}}
-            )
+            arrays = self.with_averages(arrays, keys=self.context.buffers)
         return arrays, metrics
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:

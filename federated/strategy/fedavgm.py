@@ -56,10 +56,7 @@ class FedAvgMServer(ServerHalf, flower.FedAvgM, Averaging):
         """
         arrays, metrics = super().aggregate_train(server_round, replies)
         if arrays is not None:
-            average = self.averages[self.arrayrecord_key]
-            arrays = ArrayRecord(
-                {**arrays, **{key: average[key] for key in arrays if key in self.context.buffers}}
-            )
+            arrays = self.with_averages(arrays, keys=self.context.buffers)
             self.current_arrays = arrays
         return arrays, metrics
 

@@ -140,7 +140,7 @@ class ScaffoldClient(ClientHalf):
 
     def after_fit(self, module: L.LightningModule) -> FitResult:
         """The new control variate stays, and its change is sent."""
-        new = self._correction.mean_gradients()
+        new = self._correction.mean_gradients() or self.own_control
         change = {key: value - self.own_control[key] for key, value in new.items()}
         return FitResult(arrays={CONTROL: change}, state=new)
 
@@ -161,6 +161,8 @@ class _Correction(Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
+        if getattr(trainer, "scaler", None) and not _finite(p.grad for p, _ in self._pairs.values()):
+            return  # gradients that were scaled beyond 16 bits: this step is skipped
         self._steps += 1
         for key, (parameter, correction) in self._pairs.items():
             if parameter.grad is not None:
@@ -168,4 +170,11 @@ class _Correction(Callback):
                 parameter.grad += correction
 
     def mean_gradients(self) -> dict[str, Tensor]:
+        """Of the steps that were taken; empty if none was."""
+        if not self._steps:
+            return {}
         return {key: (total / self._steps).float().cpu() for key, total in self._sums.items()}
+
+
+def _finite(gradients: Iterable[Tensor | None]) -> bool:
+    return all(bool(gradient.isfinite().all()) for gradient in gradients if gradient is not None)

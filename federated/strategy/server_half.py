@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from federated.messages.records import values_of
+from federated.messages.records import STATE_ROUND, values_of
 from federated.strategy.aggregation import Averaging, as_type
 from shared.runtime.seeding import derive_seed
 
@@ -40,6 +40,8 @@ class ServerContext:
         Keys of the model's trained parameters, and of its arrays that are no parameters.
     total_examples : callable
         The training rows of all clients in a round, from 1, whether they are sampled or not.
+    state_round : callable, optional
+        The round whose state a node begins with; None: clients keep no state.
     """
 
     nodes: Sequence[int]
@@ -52,6 +54,7 @@ class ServerContext:
     trained: frozenset[str] = frozenset()
     buffers: frozenset[str] = frozenset()
     total_examples: Callable[[int], int] = lambda round: 0
+    state_round: Callable[[int], int] | None = None
 
 
 class ServerHalf(FedAvg):
@@ -95,7 +98,7 @@ class ServerHalf(FedAvg):
         for message in messages:
             for name, record in more.items():
                 message.content[name] = record
-        return messages
+        return self._addressed(messages)
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -112,7 +115,8 @@ class ServerHalf(FedAvg):
         chosen = sample(self.eval_nodes, count=self.eval_count, seed=seed)
         if not chosen:
             return []
-        return super().configure_evaluate(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
+        messages = super().configure_evaluate(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
+        return self._addressed(messages)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -153,6 +157,17 @@ class ServerHalf(FedAvg):
         arrays : ArrayRecord
             The global model that it belongs to.
         """
+
+    def _addressed(self, messages: Iterable[Message]) -> Iterable[Message]:
+        """The same messages, each with the round whose state its node begins with."""
+        if self.context.state_round is None:
+            return messages
+        messages = list(messages)
+        for message in messages:  # Flower gives them one content
+            config = message.content.config_records[self.configrecord_key]
+            own = {**config, STATE_ROUND: self.context.state_round(message.metadata.dst_node_id)}
+            message.content = RecordDict({**message.content, self.configrecord_key: ConfigRecord(own)})
+        return messages
 
 
 class AveragingServer(ServerHalf, Averaging):

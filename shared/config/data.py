@@ -112,8 +112,8 @@ class CustomDataConfig(Section):
     path: str | None
     strata: str | None
     groups: str | None
-    batch_size: Positive
-    eval_batch_size: Positive
+    batch_size: Positive | None
+    eval_batch_size: Positive | None
     split_seed: int
 
     @property
@@ -123,6 +123,12 @@ class CustomDataConfig(Section):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What it is called with."""
+        """What it is called with, but for the sizes of batches."""
         given = {name: value for name, value in (self.model_extra or {}).items() if name != "_target_"}
         return given if self.path is None else {"path": self.path, **given}
+
+    @property
+    def batch_sizes(self) -> dict[str, int]:
+        """The sizes of batches that are set, as arguments of a class."""
+        sizes = {"batch_size": self.batch_size, "eval_batch_size": self.eval_batch_size}
+        return {name: size for name, size in sizes.items() if size is not None}

@@ -69,6 +69,11 @@ class LeanTrainer(Fabric):
         """What the module has logged in this epoch, by name."""
         return self._logged.values
 
+    @property
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What scales the loss in 16 bits, and skips steps whose gradients overflow."""
+        return cast("torch.amp.GradScaler | None", getattr(self.strategy.precision, "scaler", None))
+
     def fit(
         self,
         module: Any,
@@ -119,9 +124,17 @@ class LeanTrainer(Fabric):
         self.training = False
 
     def _before_step(self, module: Any, optimizer: torch.optim.Optimizer) -> None:
+        precision = self.strategy.precision
+        try:
+            precision.unscale_gradients(optimizer)
+        except NotImplementedError:
+            raise ConfigError(
+                f"trainer.precision=16-mixed scales gradients, and {type(optimizer).__name__} with fused=True "
+                "leaves them so for callbacks and for trainer.gradient_clip; set its fused=False"
+            ) from None
         self._tell("on_before_optimizer_step", module, optimizer)
-        if self.gradient_clip is not None:
-            self.clip_gradients(module, optimizer, max_norm=self.gradient_clip, error_if_nonfinite=False)
+        if self.gradient_clip is not None:  # not by Fabric, which would unscale them again
+            torch.nn.utils.clip_grad_norm_(precision.main_params(optimizer), self.gradient_clip)
 
     def _tell(self, hook: str, module: Any, *more: Any) -> None:
         for listener in self._callbacks:

@@ -210,12 +210,11 @@ def _mean_over_models(judge: Judge, models: Sequence[Outputs], weights: Floats |
 
 def _over_seeds(values: Floats, confidence: float) -> Interval:
     """The mean over seeds with Student's interval."""
-    from scipy.special import stdtrit  # not at the top: only metrics of this kind need SciPy
+    from scipy.special import stdtrit  # not at the top: it takes a while to import
 
     mean, count = float(np.mean(values)), len(values)
     if count < 2 or np.isnan(mean):
         return Interval(mean, np.nan, np.nan)
-
     quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
     half = quantile * float(np.std(values, ddof=1)) / count**0.5
     return Interval(mean, mean - half, mean + half)

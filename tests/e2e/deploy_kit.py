@@ -8,14 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
+from flwr.clientapp import ClientApp
+from safetensors.torch import load_file
 
+from federated.client.app import app
 from federated.deploy.demo.network_namespaces import NetworkNamespaces
 from federated.deploy.demo.shares import write_share
 from federated.deploy.demo.testbed import SERVER, Testbed
+from federated.server.app import serve
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.images.dataset import ImageData
 from shared.data.partition.partition import partition
+from shared.runtime.home import Home
+from shared.tracking.store import Store
+from simulations.engine.in_process import InProcessGrid
+from tests.federated.federation_kit import digest as digest_of
 from tests.images import load_images
 
 SITES = ("north", "south", "east")
@@ -25,9 +34,9 @@ TRAINING = ["data.image_size=8", "data.batch_size=16", "federation.local_epochs=
 OWN_ROWS = ["data=folder", f"data.classes=[{','.join(repr(name) for name in CLASSES)}]"]
 
 
-def pooled() -> Config:
+def pooled(*overrides: str) -> Config:
     """The settings of the simulation in which the same rows are shares of one data set."""
-    return compose([*SHARES, *TRAINING])
+    return compose([*SHARES, *TRAINING, *overrides])
 
 
 def write_sites(folder: Path, *, cache: Path) -> dict[str, Path]:
@@ -39,6 +48,21 @@ def write_sites(folder: Path, *, cache: Path) -> dict[str, Path]:
     for name, rows in zip(SITES, parts, strict=True):
         write_share(data, rows=rows, path=paths[name], site=name)
     return {**paths, SERVER: write_share(data, rows=data.indices("test"), path=folder / SERVER, site=SERVER)}
+
+
+def simulate(root: Path, *overrides: str, client_app: ClientApp = app) -> str:
+    """The last weights of a simulation with the same rows, shares and seed, by SHA-256."""
+    home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
+    with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
+        patch.setenv("FEDTWIN_HOME", str(root))
+        grid = InProcessGrid(client_app, num_clients=len(SITES))
+        run_id = serve(grid, pooled(*overrides), store=store, home=home, say=lambda line: None)
+    return digest(home, run_id)
+
+
+def digest(home: Home, run_id: int) -> str:
+    """SHA-256 of the last global model."""
+    return digest_of(load_file(home.run_dir(run_id) / "checkpoints" / "last.safetensors"))
 
 
 def labels_of(data: ImageData) -> list[int]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from safetensors.torch import load_file
 
-from federated.client.app import app
 from federated.deploy.demo.testbed import SERVER, Testbed
-from federated.server.app import serve
 from shared.runtime.home import Home
 from shared.tracking.rows import RoundRow, RunRow
 from shared.tracking.store import Store
-from simulations.engine.in_process import InProcessGrid
-from tests.e2e.deploy_kit import OWN_ROWS, SITES, TRAINING, open_bed, pooled, wait_for, write_sites
+from tests.e2e.deploy_kit import OWN_ROWS, SITES, TRAINING, digest, open_bed, simulate, wait_for, write_sites
 
 ROUNDS = 3
 
@@ -125,16 +120,6 @@ class Federation:
             pytest.skip("a link can only be cut between network namespaces, which are not permitted here")
 
 
-def digest(home: Home, run_id: int) -> str:
-    """SHA-256 of the last global model."""
-    state = load_file(home.run_dir(run_id) / "checkpoints" / "last.safetensors")
-    content = hashlib.sha256()
-    for key in sorted(state):
-        content.update(f"{key} {state[key].dtype} {tuple(state[key].shape)}".encode())
-        content.update(state[key].contiguous().numpy().tobytes())
-    return content.hexdigest()
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("digits")
@@ -155,13 +140,5 @@ def federation(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The last weights of the simulation with the same rows, shares and seed, by SHA-256."""
-    root = tmp_path_factory.mktemp("simulated")
-    home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
-    with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
-        patch.setenv("FEDTWIN_HOME", str(root))
-        cfg = pooled().replace("federation", num_rounds=ROUNDS)
-        run_id = serve(
-            InProcessGrid(app, num_clients=len(SITES)), cfg, store=store, home=home, say=lambda line: None
-        )
-    return digest(home, run_id)
+    """The weights of the simulation that nothing disturbs."""
+    return simulate(tmp_path_factory.mktemp("simulated"), f"federation.num_rounds={ROUNDS}")

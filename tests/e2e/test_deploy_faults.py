@@ -17,7 +17,8 @@ import pytest
 
 from federated.deploy.demo.testbed import SERVER
 from shared.tracking.store import Store
-from tests.e2e.deploy_kit import SITES, wait_for
+from tests.e2e.deploy_kit import SITES, simulate, wait_for
+from tests.federated.federation_kit import drops
 
 if TYPE_CHECKING:
     from tests.e2e.fault_kit import Federation
@@ -28,10 +29,12 @@ NORTH = SITES[0]
 
 
 def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recorded(
-    federation: Federation,
+    federation: Federation, tmp_path: Path
 ) -> None:
+    """It goes on from the control variate that the server has seen, as in a simulation without that reply."""
     deadline = federation.deadline_s()
-    run_id = federation.begin("federation.num_rounds=4", f"federation.round_timeout_s={deadline}")
+    training = ["strategy=scaffold", "federation.num_rounds=4"]
+    run_id = federation.begin(*training, f"federation.round_timeout_s={deadline}")
     federation.wait_for_round(run_id, 1)
     held: dict[int, psutil.Process] = {}
     slow_until = time.monotonic() + deadline + 10
@@ -52,6 +55,8 @@ def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recor
     assert (number, client_id) == (3, 0)
     assert deadline + 5 < seconds < 3 * deadline
     assert [row.replied for row in rounds] == [[0, 1, 2], [1, 2], [0, 1, 2], [0, 1, 2]]
+    without = simulate(tmp_path, *training, client_app=drops(2, 0, how="not-trained"))
+    assert federation.digest(run_id) == without
 
 
 @contextmanager

@@ -1,25 +1,37 @@
-"""What the tests of this folder share: what a run left behind, and a ClientApp that trains nothing."""
+"""What the tests of this folder share: what a run left behind or sent, and a ClientApp that trains nothing."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from safetensors.torch import load_file
 from torch import Tensor
 
-from federated.messages.records import ARRAYS, CLIENT, CONFIG, SERVER_ROUND, ClientInfo, reply_content
+from federated.client.app import app
+from federated.messages.records import (
+    ARRAYS,
+    CLIENT,
+    CONFIG,
+    METRICS,
+    NUM_EXAMPLES,
+    SERVER_ROUND,
+    ClientInfo,
+    reply_content,
+)
 from shared.config.config import Config
 from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
 from shared.runtime.home import Home
 from shared.tracking.rows import MetricRow, RoundRow, RunRow
 from shared.tracking.store import Store
+from simulations.engine.in_process import InProcessGrid
 from tests.profiles import labelled
 
 
@@ -156,3 +168,69 @@ def toy_app(
         return Message(reply(content, where), reply_to=message)
 
     return toy
+
+
+class Tapped(InProcessGrid):
+    """Keeps copies of all train messages and their replies, by round and client."""
+
+    def __init__(self, client_app: ClientApp, *, num_clients: int) -> None:
+        super().__init__(client_app, num_clients=num_clients)
+        self.messages: dict[tuple[int, int], Message] = {}
+        self.replies: dict[tuple[int, int], Message] = {}
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        ids = [message_id for message_id in message_ids if message_id in self._queue]
+        asked = self._queue[ids[0]] if ids else None
+        replies = super().pull_messages(ids)
+        if asked is not None and asked.metadata.message_type == MessageType.TRAIN:
+            round = asked.content.config_records[CONFIG][SERVER_ROUND]
+            client_id = self.contexts[asked.metadata.dst_node_id].node_config["partition-id"]
+            assert isinstance(round, int)
+            assert isinstance(client_id, int)
+            self.messages[round, client_id] = asked
+            # Aggregation empties the records of a reply.
+            self.replies[round, client_id] = Message(copied(replies[0].content), reply_to=asked)
+        return replies
+
+
+def copied(content: RecordDict) -> RecordDict:
+    return RecordDict(
+        {
+            name: ArrayRecord(dict(record)) if isinstance(record, ArrayRecord) else deepcopy(record)
+            for name, record in content.items()
+        }
+    )
+
+
+def drops(number: int, client_id: int, *, how: str) -> ClientApp:
+    """Our ClientApp, of which the server does not get one client's training reply of a round.
+
+    Parameters
+    ----------
+    how : {"not-trained", "lost", "rejected"}
+        In the last two, the client has trained.
+    """
+    lossy = ClientApp()
+
+    @lossy.query()
+    def query(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    @lossy.train()
+    def train(message: Message, context: Context) -> Message:
+        asked = message.content.config_records[CONFIG][SERVER_ROUND], context.node_config["partition-id"]
+        if asked != (number, client_id):
+            return app(message, context)
+        if how == "not-trained":
+            raise ConnectionError
+        reply = app(message, context)
+        if how == "lost":
+            raise ConnectionError
+        reply.content.metric_records[METRICS][NUM_EXAMPLES] = 0
+        return reply
+
+    @lossy.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    return lossy

@@ -160,7 +160,6 @@ def dies_at_line(start: str) -> Callable[[str], None]:
     return say
 
 
-PART = ["federation.num_clients=3", "strategy.fraction_train=0.67", "strategy.min_train=2"]
 RESUMED = [
     "federation.num_rounds=4",
     "federation.num_clients=2",
@@ -179,24 +178,12 @@ RESUMED = [
         ),
         ({"say": dies_at_line("round 3/")}, ["trainer.scheduler.name=plateau", "trainer.scheduler.patience=0"]),
         ({"client_app": dies_in_round(1, at="train")}, ["federation.local_epochs=2"]),
-        ({"client_app": dies_in_round(3, at="train")}, ["strategy=fedavgm", "model.norm=batch"]),
-        ({"client_app": dies_in_round(3, at="train")}, ["strategy=fedadam", "model.norm=batch"]),
-        ({"client_app": dies_in_round(3, at="train")}, ["strategy=scaffold", *PART]),
-        ({"say": dies_at_line("round 3/")}, ["strategy=scaffold", "trainer.optimizer.momentum=0"]),
-        ({"client_app": dies_in_round(3, at="evaluate")}, ["strategy=fedbn", "model.norm=batch", *PART]),
-        ({"say": dies_at_line("round 3/")}, ["strategy=fedbn", "model.norm=batch"]),
     ],
     ids=[
         "training",
         "evaluating",
         "before-the-checkpoint",
         "first-round",
-        "server-momentum",
-        "server-adam",
-        "control-variates",
-        "control-variates-before-the-checkpoint",
-        "own-norms",
-        "own-norms-before-the-checkpoint",
     ],
 )
 def test_a_resumed_run_ends_like_one_that_was_never_interrupted(

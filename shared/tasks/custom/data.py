@@ -104,7 +104,7 @@ def _of_module(
         with seeded(cfg.split_seed):
             return method(*arguments)
 
-    module = call(partial(kind, **cfg.arguments))
+    module = call(partial(kind, **cfg.arguments, **cfg.batch_sizes))
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache, f"prepare-{cfg.target}"):
         call(module.prepare_data)
@@ -184,7 +184,8 @@ def _given(result: Any, *, needed: str) -> Mapping[str, Any]:
 
 def _loading(dataset: Any, cfg: CustomDataConfig, *, side: str) -> Loading:
     training = side == "train"
-    return Loading(dataset, cfg.batch_size if training else cfg.eval_batch_size, shuffle=training)
+    size = (cfg.batch_size or 32) if training else (cfg.eval_batch_size or 512)
+    return Loading(dataset, size, shuffle=training)
 
 
 def _data(

@@ -23,11 +23,14 @@ from federated.messages.records import (
     arrays_of,
     state_of,
 )
+from federated.messages.wire import ArraySpec, WireSpec
 from shared.config.config import Config
 from shared.model.backbones import build_network
+from shared.runtime.components import MAY_RUN
 from shared.runtime.errors import DataError, FederationError, PartitionError, QuorumError
 from shared.runtime.home import Home
 from simulations.engine.in_process import InProcessGrid
+from tests.federated.declaring_algorithm import Declares
 from tests.federated.federation_kit import Federate, MakeConfig
 from tests.profiles import labelled
 
@@ -186,6 +189,28 @@ def test_clients_of_one_class_leave_out_what_is_undefined(federate: Federate) ->
 def test_a_client_that_diverges_says_so(federate: Federate) -> None:
     with pytest.raises(QuorumError, match=r"client-2: DivergedError: train/loss is (nan|inf) in epoch 1"):
         federate("trainer.optimizer.lr=1e30", "data.batch_size=4")
+
+
+@pytest.mark.parametrize(
+    ("wire", "reason"),
+    [
+        (WireSpec(metrics=("drift",)), r"arrays ['change'], but its wire declares []"),
+        (WireSpec(up=(ArraySpec("change"),)), "metrics ['drift'], but its wire declares []"),
+        (
+            WireSpec(up=(ArraySpec("change"),), metrics=("drift", "x")),
+            "['drift'], but its wire declares ['drift', 'x']",
+        ),
+    ],
+)
+def test_a_client_half_that_returns_something_else_than_is_declared_is_named(
+    wire: WireSpec, reason: str, make_config: MakeConfig, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MAY_RUN, "tests")
+    monkeypatch.setattr(Declares, "wire", wire)
+    cfg = make_config("strategy._target_=tests.federated.declaring_algorithm.Declares", "model.norm=batch")
+    error = read_error(ask(cfg, MessageType.TRAIN, round=1, run_key="0" * 32))
+    assert isinstance(error, FederationError)
+    assert reason in str(error)
 
 
 def test_fedprox_holds_clients_near_the_model_they_received(make_config: MakeConfig, home: Home) -> None:

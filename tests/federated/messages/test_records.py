@@ -16,6 +16,7 @@ from federated.messages.parse import read_points, read_statistics
 from federated.messages.records import (
     CONFIG,
     SERVER_ROUND,
+    STATE_ROUND,
     TrainOrder,
     _header,
     array_of,
@@ -71,12 +72,22 @@ def test_memory_format_does_not_change_the_bytes() -> None:
 
 
 def test_train_order_survives_the_message() -> None:
-    order = TrainOrder(snapshot='{"ü": 1}', round=3, lr_scale=0.1, agreed='{"class_weights": [0.5, 1.5]}')
+    agreed = '{"class_weights": [0.5, 1.5]}'
+    order = TrainOrder(
+        snapshot='{"ü": 1}', round=3, lr_scale=0.1, agreed=agreed, run_key="0" * 32, state_round=2
+    )
     message = Message(RecordDict({CONFIG: order.to_record()}), 1, MessageType.TRAIN)
     assert TrainOrder.from_message(message) == order
     plain = Message(RecordDict({CONFIG: TrainOrder("{}").to_record()}), 1, MessageType.TRAIN)
     assert TrainOrder.from_message(plain).agreed == "{}"
     assert plain.content.config_records[CONFIG][SERVER_ROUND] == 0
+
+
+@pytest.mark.parametrize("field", [SERVER_ROUND, STATE_ROUND])
+def test_a_round_that_could_lead_to_another_file_is_not_read(field: str) -> None:
+    record = ConfigRecord({**TrainOrder("{}").to_record(), field: "../../1"})
+    with pytest.raises(ValueError, match="invalid literal"):
+        TrainOrder.from_message(Message(RecordDict({CONFIG: record}), 1, MessageType.TRAIN))
 
 
 def test_snapshot_is_sent_as_bytes_which_flower_does_not_log() -> None:

@@ -26,6 +26,7 @@ PROGRESS = Progress(
     lr_scale=0.1**3,
     plateau_best=1 / 3,
     plateau_stale=1,
+    accepted={0: 7, 12: 3},
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from torch import Tensor, nn
 
+from federated.client.app import app
 from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, arrays_from_state, state_of
 from federated.strategy.client_half import FitResult
 from federated.strategy.fedadam import FedAdamServer
@@ -18,8 +18,17 @@ from federated.strategy.fedbn import FedBN
 from federated.strategy.scaffold import CONTROL, ScaffoldClient, ScaffoldServer
 from federated.strategy.server_half import ServerContext, ServerHalf
 from shared.config.compose import compose
+from shared.config.config import Config
+from shared.data.schema import Schema
+from shared.runtime.components import MAY_RUN
 from shared.runtime.errors import ConfigError
+from shared.tasks.base import FitContext
+from shared.tasks.image_classification.learner import ClassificationLearner
+from shared.tasks.image_classification.module import LitClassifier
+from shared.tasks.image_classification.spec import ClassificationSpec
+from shared.tasks.image_classification.task import ImageClassification
 from simulations.engine.in_process import InProcessGrid
+from tests.federated.federation_kit import Federate, MakeConfig, Tapped
 
 EXAMPLES = {0: 1, 1: 3}
 TARGETS = {0: (2.0, 0.0), 1: (0.0, 4.0)}  # client k minimises half the squared distance from its target
@@ -69,11 +78,12 @@ def answered(content: dict[str, ArrayRecord], examples: int) -> Message:
 # --- SCAFFOLD -----------------------------------------------------------------------------------------
 
 
-def fit(half: ScaffoldClient, start: Tensor, target: tuple[float, float]) -> tuple[Tensor, FitResult]:
+def fit(start: Tensor, target: tuple[float, float], **controls: Any) -> tuple[Tensor, FitResult]:
     """Two steps of plain SGD with a learning rate of 1/2."""
     network = nn.Module()
     network.w = nn.Parameter(start.clone())
-    module: Any = SimpleNamespace(network=network)
+    module: Any = None  # the network is all that it looks at
+    half = ScaffoldClient(network, **controls)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
     half.before_fit(module)
     (callback,) = half.callbacks()
@@ -98,8 +108,8 @@ def scaffold_round(
     control = state_of(message.content.array_records[CONTROL])
     replies = []
     for client in clients:
-        half = ScaffoldClient(server_control=control, own_control=states.get(client, {}))
-        weights, result = fit(half, state_of(message.content.array_records[ARRAYS])["w"], TARGETS[client])
+        start, own = state_of(message.content.array_records[ARRAYS])["w"], states.get(client, {})
+        weights, result = fit(start, TARGETS[client], server_control=control, own_control=own)
         states[client] = result.state
         content = {
             ARRAYS: arrays_from_state({"w": weights}),
@@ -131,8 +141,7 @@ def test_two_rounds_of_scaffold() -> None:
 
 def test_the_new_control_variate_is_the_papers_option_two() -> None:
     c, own, start = torch.tensor([0.5, -1.0]), torch.tensor([0.25, 2.0]), torch.tensor([1.0, 1.0])
-    half = ScaffoldClient(server_control={"w": c}, own_control={"w": own})
-    end, result = fit(half, start, (2.0, 0.0))
+    end, result = fit(start, (2.0, 0.0), server_control={"w": c}, own_control={"w": own})
     assert result.state["w"].tolist() == (own - c + (start - end) / (2 * 0.5)).tolist()
     assert result.arrays[CONTROL]["w"].tolist() == (result.state["w"] - own).tolist()
 
@@ -201,6 +210,68 @@ def test_adam_leaves_buffers_to_the_average() -> None:
 
 
 # --- FedBN --------------------------------------------------------------------------------------------
+
+
+class TwoParameters(ImageClassification):
+    """A task whose model is one weight and one of batch normalisation, each drawn to a client's own value."""
+
+    def learner(self, cfg: Config) -> Any:
+        return _Learner(self, cfg)
+
+
+WEIGHTS, SCALES = {0: 2.0, 1: 4.0}, {0: 3.0, 1: -1.0}
+
+
+class _Learner(ClassificationLearner):
+    def module(self, schema: Schema, fit: FitContext) -> LitClassifier:
+        module = _Module(self.cfg, spec=ClassificationSpec(schema), fit=fit)
+        module.network = _Network()
+        return module
+
+
+class _Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.norm = nn.BatchNorm1d(1)  # whose weight is 1
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores = self.norm(images.mean(dim=(1, 2, 3))[:, None])
+        return torch.cat([scores, self.weight * scores], dim=1)
+
+
+class _Module(LitClassifier):
+    def train_loss(self, results: Tensor, targets: Tensor) -> Tensor:
+        client, network = self.fit_context.partition_id, self.network
+        return ((network.weight - WEIGHTS[client]) ** 2 + (network.norm.weight - SCALES[client]) ** 2).sum() / 2
+
+
+def test_two_rounds_of_fedbn(
+    federate: Federate, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 60 rows each, in one batch: one step of a learning rate of 1/2 is half of the way."""
+    monkeypatch.setenv(MAY_RUN, TwoParameters.__module__)
+    settings = [
+        "strategy=fedbn",
+        f"task._target_={TwoParameters.__module__}.TwoParameters",
+        "model.norm=batch",
+        "federation.num_clients=2",
+        "trainer.optimizer.lr=0.5",
+        "trainer.optimizer.momentum=0",
+        "trainer.optimizer.weight_decay=0",
+    ]
+    grid = Tapped(app, num_clients=2)
+    run = federate(*settings, grid=grid)
+
+    def sent(key: str) -> dict[tuple[int, int], float]:
+        records = {place: reply.content.array_records[ARRAYS] for place, reply in grid.replies.items()}
+        return {place: float(arrays[key].numpy()[0]) for place, arrays in records.items()}
+
+    # The weight begins round 2 at the mean, (1 + 2) / 2; the normalisation where each client left its own.
+    assert sent("weight") == {(1, 0): 1.0, (1, 1): 2.0, (2, 0): 1.75, (2, 1): 2.75}
+    assert sent("norm.weight") == {(1, 0): 2.0, (1, 1): 0.0, (2, 0): 2.5, (2, 1): -0.5}
+    last = run.weights()
+    assert (float(last["weight"]), float(last["norm.weight"])) == (2.25, 1.0)
 
 
 def test_fedbn_keeps_all_of_batch_normalisation_and_nothing_else() -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+import yaml
 
-from tests.extending_kit import block, fedtwin
+import fedtwin
+from federated.strategy.base import load_algorithm
+from shared.config.stored import read_snapshot
+from shared.runtime.components import MAY_RUN
+from shared.runtime.errors import ConfigError
+from shared.tracking.store import Store
+from tests import extending_kit
 
 SMALL = [
     "data=digits",
@@ -19,32 +28,51 @@ SMALL = [
     "trainer.accelerator=cpu",
     "trainer.progress=false",
 ]
+NAMED = ["strategy._target_=clipped.Clipped", "strategy.name=clipped"]
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_the_example_trains_by_its_dotted_path_and_by_its_file(tmp_path: Path) -> None:
-    code = block("python", "class Clipped(")
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with the page's class and settings in it."""
+    code = extending_kit.block("python", "class Clipped(")
     assert len(code.splitlines()) <= 45
     (tmp_path / "clipped.py").write_text(code)
-    named = ["strategy._target_=clipped.Clipped", "strategy.name=clipped", "+strategy.max_norm=0.125"]
-    done = fedtwin(tmp_path, "simulate", *SMALL, *named)
-    assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "conf" / "strategy").mkdir(parents=True)
-    text = block("yaml", "clipped.Clipped").replace("0.5", "0.125")
+    text = extending_kit.block("yaml", "clipped.Clipped").replace("0.5", "0.125")
     (tmp_path / "conf" / "strategy" / "clipped.yaml").write_text(text)
-    done = fedtwin(tmp_path, "simulate", "--config-dir", "conf", *SMALL, "strategy=clipped")
+    yield tmp_path
+    sys.modules.pop("clipped", None)
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """What ``fedtwin`` prints in a folder."""
+    done = extending_kit.fedtwin(folder, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    one, other = (
-        load_file(tmp_path / "home" / "runs" / run_id / "checkpoints" / "last.safetensors") for run_id in "12"
-    )
-    assert all(one[key].equal(other[key]) for key in one)
+    return done.stdout
 
 
-def test_its_settings_are_checked_and_a_stored_run_may_not_run_it_unasked(tmp_path: Path) -> None:
-    (tmp_path / "clipped.py").write_text(block("python", "class Clipped("))
-    named = ["strategy._target_=clipped.Clipped", "strategy.name=clipped"]
-    done = fedtwin(tmp_path, "simulate", *SMALL, *named, "+strategy.max_norm=0")
-    assert done.returncode == 2
-    assert "strategy.max_norm: Input should be greater than 0, got 0" in done.stderr
-    assert not (tmp_path / "home" / "runs").exists() or not [*(tmp_path / "home" / "runs").iterdir()]
+def test_the_example_trains_by_its_dotted_path_and_has_the_same_settings_by_its_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(folder, "simulate", *SMALL, *NAMED, "+strategy.max_norm=0.125")
+    with Store(f"sqlite:///{folder / 'home' / 'fedtwin.db'}") as store:
+        (row,) = store.runs.search()
+    assert row.status == "completed"
+    by_file = ["--config-dir", "conf", *SMALL, "strategy=clipped", "--cfg=job"]
+    shown = yaml.safe_load(run(folder, "simulate", *by_file))
+    assert shown["strategy"] == row.config["strategy"]
+    monkeypatch.delenv(MAY_RUN, raising=False)
+    with pytest.raises(ConfigError, match=r"clipped\.Clipped may not run here"):
+        load_algorithm(read_snapshot(row.config).strategy)  # that it is stored is no permission
+
+
+def test_its_settings_are_checked_before_there_is_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MAY_RUN, "")
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # both are as before when the test ends
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match=r"strategy\.max_norm: Input should be greater than 0, got 0"):
+        fedtwin.federate([*SMALL, *NAMED, "+strategy.max_norm=0"], store=folder / "home")
+    assert fedtwin.runs(store=folder / "home").empty

@@ -11,7 +11,7 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from torch import nn
 
-from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, SERVER_ROUND
+from federated.messages.records import ARRAYS, METRICS, NUM_EXAMPLES, SERVER_ROUND, STATE_ROUND
 from federated.strategy.fedadam import FedAdamServer
 from federated.strategy.fedavgm import FedAvgMServer
 from federated.strategy.fedmedian import FedMedianServer
@@ -115,6 +115,22 @@ def test_every_chosen_node_gets_one_message_and_the_real_round(grid: InProcessGr
     messages = configured(strategy(round_offset=5), grid, round=2)
     assert sorted(message.metadata.dst_node_id for message in messages) == sorted(NODES)
     assert {message.content.config_records["config"][SERVER_ROUND] for message in messages} == {7}
+
+
+def test_each_node_is_told_the_round_whose_state_it_begins_with(grid: InProcessGrid) -> None:
+    one = strategy(state_round={10: 4, 20: 0, 30: 2}.__getitem__, round_offset=4)
+    train = configured(one, grid)
+    evaluate = one.configure_evaluate(1, record(0.0), ConfigRecord(), grid)
+    for message in (*train, *evaluate):
+        told = message.content.config_records["config"]
+        assert (told[STATE_ROUND], told[SERVER_ROUND]) == (
+            {10: 4, 20: 0, 30: 2}[message.metadata.dst_node_id],
+            5,
+        )
+    assert len({id(message.content.array_records[ARRAYS]) for message in train}) == 1
+    plain = configured(strategy(), grid)
+    assert STATE_ROUND not in plain[0].content.config_records["config"]
+    assert len({id(message.content) for message in plain}) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,12 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.plugins.precision import MixedPrecision as FabricMixedPrecision
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from federated.strategy.fedprox import ProximalTerm
+from federated.strategy.scaffold import ScaffoldClient
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.images.datamodule import ImageDataModule
@@ -69,6 +72,110 @@ def fit(data: ImageData) -> Fit:
         return module, points
 
     return run
+
+
+SCALED = [*CPU, "trainer.precision=16-mixed"]
+
+
+def fit_scaled(
+    cfg: Config, data: ImageData, *, module: LitClassifier, lean: bool, scale: float, callbacks: list[Callback]
+) -> None:
+    """A fit in 16 bits whose loss is scaled, on the CPU; there Lightning would choose bfloat16 instead."""
+    module.begin_fit(FitContext(partition_id=3))
+    datamodule = ImageDataModule(data, cfg=cfg.data, seed=1, partition_id=3)
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    if lean:
+        trainer = LeanTrainer(cfg.replace("trainer", precision="32-true").trainer)
+        trainer._precision = trainer.strategy.precision = FabricMixedPrecision("16-mixed", "cpu", scaler)
+        trainer.fit(module, datamodule=datamodule, max_epochs=2, callbacks=callbacks)
+    else:
+        L.Trainer(
+            max_epochs=2,
+            accelerator="cpu",
+            plugins=[MixedPrecision("16-mixed", "cpu", scaler)],
+            gradient_clip_val=cfg.trainer.gradient_clip,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+        ).fit(module, datamodule=datamodule)
+
+
+class Gradients(Callback):
+    """The largest gradient of each step, as callbacks see it."""
+
+    def __init__(self) -> None:
+        self.largest: list[float] = []
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any
+    ) -> None:
+        grads = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        self.largest.append(max(float(grad.abs().max()) for grad in grads))
+
+
+OVERFLOWS = 2.0**24  # a scale at which the first gradients are infinite in 16 bits
+
+
+@pytest.mark.parametrize("scale", [1024.0, OVERFLOWS])
+@pytest.mark.parametrize("clip", ["null", "0.01"])
+def test_callbacks_see_unscaled_gradients(clip: str, scale: float, data: ImageData) -> None:
+    cfg = compose([*SCALED, f"trainer.gradient_clip={clip}"])
+    seen, modules = [Gradients(), Gradients()], [classifier(cfg, num_classes=2) for _ in range(2)]
+    for lean, module, gradients in zip((False, True), modules, seen, strict=True):
+        callbacks = [ProximalTerm(0.3), gradients]
+        fit_scaled(cfg, data, module=module, lean=lean, scale=scale, callbacks=callbacks)
+    slow, fast = (module.state_dict() for module in modules)
+    assert str(seen[0].largest) == str(seen[1].largest)  # NaN is NaN
+    finite = [value for value in seen[1].largest if np.isfinite(value)]
+    assert max(finite) < 10, "they are not scaled"
+    assert (len(finite) < len(seen[1].largest)) == (scale == OVERFLOWS)
+    assert all(torch.equal(one, fast[name]) for name, one in slow.items())
+
+
+@pytest.mark.parametrize("lean", [False, True])
+def test_a_step_that_overflows_is_none_for_scaffold(lean: bool, data: ImageData) -> None:
+    cfg = compose(
+        [
+            *SCALED,
+            "trainer.optimizer.momentum=0",
+            "trainer.optimizer.lr=0.5",
+            "trainer.optimizer.weight_decay=0",
+        ]
+    )
+    module = classifier(cfg, num_classes=2)
+    start = {key: p.detach().clone() for key, p in module.network.named_parameters()}
+    gradients = Gradients()
+    half = ScaffoldClient(
+        module.network, server_control={key: torch.zeros_like(p) for key, p in start.items()}, own_control={}
+    )
+    half.before_fit(module)
+    fit_scaled(cfg, data, module=module, lean=lean, scale=OVERFLOWS, callbacks=[gradients, *half.callbacks()])
+    steps = int(np.isfinite(gradients.largest).sum())
+    assert 0 < steps < len(gradients.largest)
+    for key, value in half.after_fit(module).state.items():  # the mean gradient of the steps that were taken
+        moved = (start[key] - module.network.get_parameter(key).detach()) / (steps * 0.5)
+        torch.testing.assert_close(value, moved, rtol=1e-3, atol=1e-5)
+
+
+def test_a_fit_without_a_step_leaves_the_control_variate(data: ImageData) -> None:
+    cfg = compose(SCALED)
+    module = classifier(cfg, num_classes=2)
+    own = {key: torch.full_like(p, 0.5) for key, p in module.network.named_parameters()}
+    half = ScaffoldClient(module.network, server_control=own, own_control=own)
+    half.before_fit(module)
+    fit_scaled(cfg, data, module=module, lean=True, scale=2.0**120, callbacks=half.callbacks())
+    result = half.after_fit(module)
+    assert all(torch.equal(result.state[key], own[key]) for key in own)
+    assert all(not change.any() for change in result.arrays["control"].values())
+
+
+def test_gradients_that_cannot_be_unscaled_are_named(data: ImageData) -> None:
+    module = classifier(compose(CPU), num_classes=2)  # whose optimiser is fused
+    with pytest.raises(ConfigError, match=r"and SGD with fused=True leaves them so .* set its fused=False"):
+        fit_scaled(compose(SCALED), data, module=module, lean=True, scale=1024.0, callbacks=[])
 
 
 @pytest.mark.parametrize(
