@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from shared.config.config import Config
 from shared.model.weights import read_file
 from shared.runtime.home import Home
 from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.selection import Monitor
 from shared.tracking.export import write_results
+from shared.tracking.monitor import resumed_monitor
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
 
@@ -65,12 +68,19 @@ def train(
         last = folder / CHECKPOINTS / "last.ckpt"
         if resume and last.is_file():
             cfg = cfg.replace("", resume=str(last))
+        begun = resumed_monitor(store.runs.get(run_id)) if resume else None
+        begun_with = begun and Monitor(*begun)
         work = load(cfg, home=home, subset=subset)
-        summary = begin_summary(cfg, spec=work.spec, schema=work.data.schema)
+        summary = begin_summary(cfg, spec=work.spec, schema=work.data.schema, begun_with=begun_with)
         store.runs.update(run_id, summary={**summary, "agreed": dict(work.context.agreed)})
+        choice = work.choose_monitor(cfg, begun_with=begun_with)
+        if choice.note:
+            print(f"warning: {choice.note}", file=sys.stderr)
+        store.runs.update(run_id, summary={"monitor": choice.monitor._asdict()})
         module, stop_reason = fit(
             cfg,
             work=work,
+            choice=choice,
             subset=subset,
             sink=store.metrics.sink(run_id),
             folder=folder,

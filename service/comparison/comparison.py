@@ -11,12 +11,13 @@ from service.comparison.pairing import CurvePoint, RunCurve
 from service.comparison.result import result
 from service.comparison.similarity import group_runs
 from service.read.members import ROLES, labels, member
-from service.read.run_config import monitored, unit
+from service.read.run_config import unit
 from service.read.x_axes import XValues, x_axes
 from shared.metrics.catalogue import LOSS, better, in_order, spec_of
 from shared.metrics.gap import GapRow, stored_gap
 from shared.metrics.headline import headline
 from shared.metrics.spec import Better
+from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 
@@ -101,7 +102,7 @@ def _headline(store: Store, runs: Sequence[RunRow], final: Sequence[GapRow], *, 
 
 
 def _better(runs: Sequence[RunRow], *, metric: str, stage: str) -> Better | None:
-    own = next((mode for key, mode in map(monitored, runs) if key == f"{stage}/{metric}"), None)
+    own = next((mode for key, mode in map(stored_monitor, runs) if key == f"{stage}/{metric}"), None)
     return better(metric, mode=None if spec_of(metric).better else own)
 
 

@@ -12,11 +12,19 @@ from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.metrics.point import MetricPoint
 from shared.tasks.base import TaskSpec
 from shared.tasks.panels import confusion_of
+from shared.tasks.selection import Monitor
 from shared.tracking.store import Store
 
 
-def begin_summary(cfg: Config, *, spec: TaskSpec, schema: Schema) -> dict[str, Any]:
+def begin_summary(
+    cfg: Config, *, spec: TaskSpec, schema: Schema, begun_with: Monitor | None = None
+) -> dict[str, Any]:
     """What the summary of a run holds from its beginning: what is learned, and what chooses the best model.
+
+    Parameters
+    ----------
+    begun_with : Monitor, optional
+        Of a run that is resumed: what has chosen its best model so far.
 
     Raises
     ------
@@ -24,10 +32,10 @@ def begin_summary(cfg: Config, *, spec: TaskSpec, schema: Schema) -> dict[str, A
         Settings of the training do not fit the task.
     """
     spec.check_settings(cfg.trainer)
-    monitor, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
+    monitor = begun_with or Monitor(*cfg.trainer.monitored(spec.monitor, metrics=spec.metrics))
     summary: dict[str, Any] = {
         "schema": json.loads(schema.to_json()),
-        "monitor": {"key": monitor, "mode": mode},
+        "monitor": monitor._asdict(),
     }
     return {**summary, "classes": list(schema.classes)} if schema.classes else summary
 
