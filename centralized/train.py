@@ -16,8 +16,9 @@ from centralized.fit import CHECKPOINTS, Subset, Work, fit, load
 from shared.config.config import Config
 from shared.model.weights import read_file
 from shared.runtime.home import Home
+from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
-from shared.tasks.selection import Monitor
+from shared.tasks.selection import Choice, Monitor
 from shared.tracking.export import write_results
 from shared.tracking.monitor import resumed_monitor
 from shared.tracking.store import Store
@@ -87,7 +88,7 @@ def train(
             extra_callbacks=extra_callbacks,
             on_epoch=on_epoch,
         )
-        _test(cfg, module=module, work=work, store=store, run_id=run_id, folder=folder)
+        _test(cfg, module=module, work=work, choice=choice, store=store, run_id=run_id, folder=folder)
         store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
@@ -98,6 +99,7 @@ def _test(
     *,
     module: LightningModule,
     work: Work,
+    choice: Choice,
     store: Store,
     run_id: int,
     folder: Path,
@@ -115,8 +117,15 @@ def _test(
         run_id,
         outputs,
         spec=work.spec,
+        tested=ChosenModel(
+            "epoch",
+            checkpoint["epoch"] + 1,
+            of=cfg.trainer.max_epochs,
+            chosen=cfg.trainer.test_model == "best",
+            monitor=choice.monitor,
+            measured=choice.measured,
+        ),
         threshold=threshold,
         folder=folder,
-        test_epoch=checkpoint["epoch"] + 1,
         skipped_images=work.data.skipped,
     )

@@ -35,8 +35,9 @@ from shared.config.stored import read_snapshot
 from shared.data.dataset import Dataset
 from shared.runtime.home import Home, open_home
 from shared.tasks.base import FitContext, Learner
+from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
-from shared.tasks.selection import Monitor
+from shared.tasks.selection import Monitor, fallback
 from shared.tasks.task import learner_of
 from shared.tracking.export import write_results
 from shared.tracking.monitor import resumed_monitor
@@ -276,11 +277,20 @@ class _Federation:
             self.run_id,
             self.evaluation.predict(state),
             spec=self.evaluation.spec,
+            tested=ChosenModel(
+                "round",
+                progress.round,
+                of=self.cfg.federation.num_rounds,
+                chosen=best,
+                monitor=fallback(self.monitor) if progress.fallback else self.monitor,
+                measured=progress.best_value is not None,
+            ),
             threshold=progress.threshold,
             folder=self.folder,
-            test_round=progress.round,
             skipped_images=self.evaluation.data.skipped,
         )
+        for warning in self.store.runs.get(self.run_id).summary["warnings"]:
+            self.say(f"warning: {warning}")
 
 
 def _write_clients(store: Store, run_id: int, roster: Roster) -> None:

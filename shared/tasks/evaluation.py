@@ -11,6 +11,7 @@ from shared.data.schema import Schema
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.metrics.point import MetricPoint
 from shared.tasks.base import TaskSpec
+from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.panels import confusion_of
 from shared.tasks.selection import Monitor
 from shared.tracking.store import Store
@@ -46,6 +47,7 @@ def record_test(
     outputs: Outputs,
     *,
     spec: TaskSpec,
+    tested: ChosenModel,
     threshold: float,
     folder: Path,
     **more: Any,
@@ -58,12 +60,14 @@ def record_test(
         Of the test split.
     spec : TaskSpec
         What they are judged by, and what is drawn of them.
+    tested : ChosenModel
+        Which model they are of.
     threshold : float
         Of the probability of class 1; 2 classes only.
     folder : Path
         The run's folder, where ``test_predictions.npz`` is written.
     **more
-        Further entries of the summary, such as which checkpoint was tested.
+        Further entries of the summary.
     """
     outputs = outputs.at(threshold)
     values = spec.values(outputs)
@@ -75,5 +79,7 @@ def record_test(
         ]
     )
     panels = [panel.as_dict() for panel in spec.panels(outputs)]
-    summary = {"test": values, "confusion": confusion_of(panels), "threshold": threshold, "panels": panels}
-    store.runs.update(run_id, summary={**summary, **more})
+    confusion = confusion_of(panels)
+    classes = next((panel["data"]["classes"] for panel in panels if panel["kind"] == "confusion"), ())
+    summary = {"test": values, "confusion": confusion, "threshold": threshold, "panels": panels}
+    store.runs.update(run_id, summary={**summary, **tested.summary(confusion, classes=classes), **more})

@@ -18,6 +18,7 @@ from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
 from shared.tasks.task import learner_of
 from shared.tracking.store import Store
+from shared.tracking.twins import family, warnings_of, when_tested
 from simulations.report.client_figures import client_bars, value_distribution, value_spans
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
 from simulations.report.history import client_values, cost, history, read_outputs
@@ -98,6 +99,8 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         differences=None,
         command=done.command,
         grouped=data.groups is not None,
+        tested=when_tested(family(store, done.run_id)),
+        warnings=warnings_of(family(store, done.run_id)),
     )
     return write_report(folder / "report.html", report)
 

@@ -78,6 +78,10 @@ class Report:
         From `simulations.report.tables.config_differences`.
     command : str
         Command that reproduces the comparison.
+    tested : str
+        After which epochs and rounds, in a sentence.
+    warnings : sequence of str
+        What is to be doubted.
     grouped : bool
         Whether whole groups of test examples (patients) were resampled.
     """
@@ -99,6 +103,8 @@ class Report:
     differences: DataTable | None
     command: str
     grouped: bool = False
+    tested: str = ""
+    warnings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         assert self.created.tzinfo is not None
@@ -147,6 +153,7 @@ def render(report: Report) -> str:
         for key, heading, body in shown
     )
     created = report.created.astimezone(UTC)
+    sentence = summary_sentence(report.rows, num_clients=report.num_clients, tested=report.tested)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -160,7 +167,8 @@ def render(report: Report) -> str:
 <body>
 <header>
 <h1>{escape(report.title)}</h1>
-<p class="answer">{escape(summary_sentence(report.rows, num_clients=report.num_clients))}</p>
+<p class="answer">{escape(sentence)}</p>
+{_warnings(report.warnings)}
 <dl>
 <dt>Created</dt><dd><time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time></dd>
 <dt>Test set</dt><dd>{report.num_test:,} examples, the same for all models</dd>
@@ -174,6 +182,13 @@ def render(report: Report) -> str:
 </body>
 </html>
 """
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    return f'<div class="warnings" role="note"><strong>Warnings</strong><ul>{items}</ul></div>'
 
 
 def _figures(figures: Sequence[ReportFigure]) -> str:

@@ -159,6 +159,9 @@ def test_no_validation_rows(run, make_config, home, capsys, overrides):
     row = run("trainer.max_epochs=3", *overrides, subset=Subset(partition_id=0, indices=data.indices("train")))
     assert (row.status, row.summary["test_epoch"], row.summary["threshold"]) == ("completed", 3, 0.5)
     assert "warning: no validation rows; the last epoch is used as the best" in capsys.readouterr().err
+    assert any(
+        "val/auroc, which was to choose the model, was never measured" in w for w in row.summary["warnings"]
+    )
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -196,6 +196,22 @@ def test_a_run_that_recall_began_is_resumed_with_recall(
     assert resumed.row.summary["test_round"] == 2  # by auroc 4
 
 
+def test_a_chosen_first_round_and_a_monitor_that_nobody_measures_are_warned_of(federate: Federate) -> None:
+    def warned(run: Run) -> list[str]:
+        warnings: list[str] = run.row.summary["warnings"]
+        assert [f"warning: {text}" for text in warnings] == [li for li in run.lines if li.startswith("warning")]
+        return [text for text in warnings if "calls all 40 test examples" not in text]
+
+    first = federate(*FOUR, client_app=by_round(1.0, 2.0, 2.0, 2.0))
+    assert warned(first)[0].startswith(
+        "the model of the first round of 4 was tested, as val/loss was never better"
+    )
+    nobody = federate(*FOUR, client_app=toy_app(num_val=[0, 0, 0]))
+    says = "val/loss, which was to choose the model, was never measured: the model of the last round (4) was"
+    assert warned(nobody) == [f"{says} tested"]
+    assert warned(federate(*FOUR, client_app=by_round(3.0, 1.0, 2.0, 2.0))) == []
+
+
 def test_early_stopping_on_request(federate: Federate) -> None:
     stubborn = by_round(3.0, 1.0, 2.0, 2.0)
     assert len(federate(*FOUR, client_app=stubborn).rounds) == 4

@@ -288,3 +288,12 @@ def test_gap_numbers() -> None:
 def test_a_ragged_table_is_our_bug() -> None:
     with pytest.raises(AssertionError, match="ragged"):
         DataTable("ragged", ["a", "b"], [["only one"]])
+
+
+def test_the_tested_epochs_and_the_warnings_stand_at_the_top() -> None:
+    tested = "Tested after epoch 4 (pooled) and round 9 (federated)."
+    text = render(report(tested=tested, warnings=[f"federated: never predicts {EVIL}"]))
+    head = Page(text[: text.index("<main>")])
+    assert tested in head.text
+    assert f"federated: never predicts {EVIL}" in head.text
+    assert 'class="warnings"' not in render(report())
