@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from centralized.train import Subset, train
 from shared.config.config import Config
+from shared.data.dataset import Dataset
 from shared.data.partition.partition import partition
 from shared.runtime.home import Home
 from shared.tasks.task import learner_of
 from shared.tracking.progress import Board
 from shared.tracking.store import Store
+from simulations.budget import plan
 from simulations.runner import Runner
 
 
@@ -46,8 +49,8 @@ def train_twins(
     """
     data = learner_of(cfg).dataset(cache=home.cache, progress=cfg.trainer.progress)
     twins = Twins(seeds=list(cfg.compare.seeds or (cfg.seed,)))
-    for seed in twins.seeds:
-        own = for_seed(cfg, seed=seed, parent_id=parent_id)
+    planned = {seed: for_seed(cfg, seed=seed, parent_id=parent_id, data=data) for seed in twins.seeds}
+    for seed, own in planned.items():
         suffix = f" (seed {seed})" if len(twins.seeds) > 1 else ""
         twins.pooled.append(_train(own, store=store, home=home, board=board, label=f"pooled{suffix}"))
         follow = board.follow_rounds(store, f"federated{suffix}", total=own.federation.num_rounds)
@@ -70,22 +73,35 @@ def train_twins(
     return twins
 
 
-def for_seed(cfg: Config, *, seed: int, parent_id: int) -> Config:
+def for_seed(cfg: Config, *, seed: int, parent_id: int, data: Dataset) -> Config:
     """The configuration of one seed's twins.
 
-    Early stopping is off and the pooled twin trains for num_rounds x local_epochs / rounds_per_epoch x
-    fraction_train epochs, so that both see the same number of examples.
+    Early stopping is off, and the pooled twin trains for as many epochs as come closest to the number of
+    examples of all clients that the server will sample; a difference that remains is told on stderr.
+
+    Parameters
+    ----------
+    data : Dataset
+        What is shared out among the clients.
     """
-    federation = cfg.federation
-    passes = federation.num_rounds * federation.local_epochs / federation.rounds_per_epoch
-    epochs = max(1, round(passes * cfg.strategy.fraction_train))
     stopping = {**cfg.trainer.early_stopping.model_dump(), "enabled": False}
-    cfg = cfg.replace("trainer", max_epochs=epochs, early_stopping=stopping, progress=False)
+    cfg = cfg.replace("trainer", early_stopping=stopping, progress=False)
     cfg = cfg.replace("federation", early_stopping=False)
     if cfg.partition.seed == cfg.seed:  # not set separately: the partition follows the seed
         cfg = cfg.replace("partition", seed=seed)
     cfg = cfg.replace("tracking", parent_id=parent_id, run_id=None)
-    return cfg.replace("", seed=seed)
+    cfg = cfg.replace("", seed=seed)
+    budget = plan(cfg, sizes=_sizes(cfg, data), rows=len(data.indices("train")))
+    if budget.problem:
+        print(f"warning: {budget.problem}", file=sys.stderr)
+    return cfg.replace("trainer", max_epochs=budget.epochs)
+
+
+def _sizes(cfg: Config, data: Dataset) -> list[int] | None:
+    if cfg.federation.kit is not None:
+        return None  # sites may have data of their own
+    parts = partition(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
+    return [len(data.rows("train", own)) for own in parts]
 
 
 def _train(
