@@ -21,6 +21,7 @@ from simulations.gap.bootstrap import compare_gap
 from simulations.report.build import Comparison, write_results
 from simulations.report.history import cost, read_outputs
 from simulations.runner import Runner
+from simulations.twin_settings import warn_one_sided
 from simulations.twins import Twins, train_twins
 
 
@@ -48,7 +49,10 @@ def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: s
             twins = train_twins(cfg, runner=runner, store=store, home=home, parent_id=run_id, board=board)
         rows = measure_gap(cfg, twins, home=home)
         folder = home.comparison_dir(run_id)
-        summary = {**_summary(twins, rows, folder=folder), "warnings": warnings(twins, store=store)}
+        summary = {
+            **_summary(twins, rows, folder=folder),
+            "warnings": [*warn_one_sided(cfg), *warnings(twins, store=store)],
+        }
         store.runs.update(run_id, summary=summary)
         done = Comparison(run_id=run_id, cfg=cfg, twins=twins, rows=rows, command=command)
         write_results(done, store=store, home=home, folder=folder)

@@ -35,6 +35,7 @@ from shared.config.stored import read_snapshot
 from shared.data.dataset import Dataset
 from shared.runtime.home import Home, open_home
 from shared.tasks.base import FitContext, Learner
+from shared.tasks.checks import reject_pooled_only
 from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
 from shared.tasks.selection import Monitor, fallback
@@ -113,6 +114,8 @@ def serve(
         The run row ends as failed.
     """
     algorithm = load_algorithm(cfg.strategy)  # before there is a row: its settings may be wrong
+    if not resume:
+        reject_pooled_only(cfg)
     with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
         snapshot = json.dumps(cfg.snapshot())
         learner = learner_of(cfg)

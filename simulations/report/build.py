@@ -29,6 +29,7 @@ from simulations.report.tables import (
     curve_table,
     gap_data,
     span_table,
+    twin_table,
     value_table,
 )
 from simulations.twins import Twins
@@ -77,6 +78,8 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
     if twins.local:
         runs["local"] = [run_id for ids in twins.local for run_id in ids]
+    pooled, federated = (store.runs.get(runs[0]) for runs in (twins.pooled, twins.federated))
+    pooled_cost, federated_cost = (cost(store, run.id) for run in (pooled, federated))
     report = Report(
         title=done.cfg.name,
         created=datetime.now(UTC),
@@ -95,8 +98,8 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         },
         values=[figure.table for name, figure in figures.items() if name.startswith(VALUES)],
         figures=list(figures.values()),
-        config=done.cfg.snapshot(),
-        differences=None,
+        config=pooled.config,
+        twins=twin_table(pooled, federated, examples=(pooled_cost.examples, federated_cost.examples)),
         command=done.command,
         grouped=data.groups is not None,
         tested=when_tested(family(store, done.run_id)),

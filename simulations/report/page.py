@@ -74,8 +74,8 @@ class Report:
         What the clients train on, one table a variable.
     config : mapping
         Nested settings.
-    differences : DataTable or None
-        From `simulations.report.tables.config_differences`.
+    twins : DataTable
+        From `simulations.report.tables.twin_table`.
     command : str
         Command that reproduces the comparison.
     tested : str
@@ -100,7 +100,7 @@ class Report:
     values: Sequence[DataTable]
     figures: Sequence[ReportFigure]
     config: Mapping[str, Any]
-    differences: DataTable | None
+    twins: DataTable
     command: str
     grouped: bool = False
     tested: str = ""
@@ -253,13 +253,15 @@ def _method(report: Report) -> str:
 
 
 def _settings(report: Report) -> str:
-    changed = "<p>The twins have identical settings.</p>"
-    if report.differences is not None and report.differences.rows:
-        changed = table_html(report.differences)
     rows = [[name, value] for name, value in flatten(report.config).items()]
     everything = table_html(DataTable("All settings", ["setting", "value"], rows))
+    seed = f" (of seed {report.seeds[0]})" if len(report.seeds) > 1 else ""
+    note = (
+        "<p>All other settings are the same. trainer.max_epochs is that of the pooled twin: as many epochs as "
+        f"come closest to the examples that the federated one sees{seed}.</p>"
+    )
     folded = f"<details><summary>All settings</summary>{everything}</details>"
-    return folded if report.differences is None else changed + folded
+    return f"{table_html(report.twins)}{note}{folded}"
 
 
 def _ids(ids: Sequence[int]) -> str:
