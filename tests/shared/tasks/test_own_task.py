@@ -13,12 +13,14 @@ from fedtwin.cli.main import main
 from fedtwin.models import load_model, predict
 from shared.config.compose import compose
 from shared.metrics.gap import stored_gap
+from shared.metrics.judge import Judge
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.runtime.errors import ConfigError, DataError
-from shared.tasks.base import Learner
+from shared.tasks.base import Learner, TaskSpec
 from shared.tasks.task import learner_of
+from shared.tasks.trained_model import PredictingLearner
 from shared.tracking.store import Store
-from tests.extending_kit import block, fedtwin
+from tests.extending_kit import TEXT, block, fedtwin
 
 SMALL = [
     "federation.num_clients=3",
@@ -50,6 +52,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(f"{'ABC'[ward]},{weekday},{hour},{temperature:.1f},{visits}")
     (folder / "visits.csv").write_text("\n".join(lines))
     return folder
+
+
+def test_the_page_names_every_part_of_a_task() -> None:
+    table = TEXT[TEXT.index("## A task of your own") :]
+    for protocol in (TaskSpec, Judge, Learner, PredictingLearner):
+        for name in [name for name in vars(protocol) if not name.startswith("_")]:
+            assert f"`{name}`" in table or f"`{name}(" in table, name
 
 
 @pytest.fixture
