@@ -2,7 +2,8 @@
 
 A file's tests run on one worker, as they share fixtures; those of `APART` take long, share nothing and run on
 any worker that is free. All `DEPLOYMENTS` run on one worker, one after the other: they mostly wait, and beside
-each other they would wait at the same time, while the others use the cores. xdist's own marks for groups have no effect under pytest 9.2 (pytest-xdist issue 1386).
+each other they would wait at the same time, while the others use the cores. xdist's own marks for groups have no
+effect under pytest 9.2 (pytest-xdist issue 1386).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DEPLOYMENTS = "tests/e2e/test_deploy_"
 
 
 def unit_of(nodeid: str) -> str:
-    """What of the tests a worker is given at once with this one: its file, all deployments, or the test alone."""
+    """What a worker is given at once with this test: its file, all deployments, or the test alone."""
     file = nodeid.partition("::")[0]
     if file.startswith(DEPLOYMENTS):
         return DEPLOYMENTS
