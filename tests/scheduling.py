@@ -2,8 +2,8 @@
 
 A file's tests run on one worker, as they share fixtures; those of `APART` take long, share nothing and run on
 any worker that is free. All `DEPLOYMENTS` run on one worker, one after the other: they mostly wait, and beside
-each other they would wait at the same time, while the others use the cores. xdist's own marks for groups have no
-effect under pytest 9.2 (pytest-xdist issue 1386).
+each other they would wait at the same time, while the others use the cores. xdist's own marks for groups have
+no effect under pytest 9.2 (pytest-xdist issue 1386).
 """
 
 from __future__ import annotations
