@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from shared.config.data import ImageDataConfig
-from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import Content, FolderTree, OneFile, ZipTree, existing_path
-from shared.data.pixels.zip_archive import is_junk
 from shared.data.sources.arrays import DigitsSource, NpzSource, Package
+from shared.data.sources.class_folders import ClassFoldersSource
 from shared.data.sources.medmnist import class_names, download
 from shared.data.sources.metadata_csv import IMAGES, NAME, MetadataSource
 from shared.data.sources.table import Naming, Table, metadata_error
-
-_SPLIT_FOLDERS = {"train", "val", "valid", "validation", "test"}
 
 
 class Source(Protocol):
@@ -43,42 +39,6 @@ class Source(Protocol):
     def write(self, table: Table, *, out: Path, workers: int | None, progress: bool) -> dict[int, str]:
         """Write the pixels of all rows into a ``.npy`` file [N, C, H, W] that exists; say which rows failed."""
         ...
-
-
-@dataclass(frozen=True)
-class ClassFoldersSource:
-    """One folder of images a class; folders train, val and test may lie above them."""
-
-    content: FolderTree
-    naming: Naming
-
-    def table(self) -> Table:
-        """One row a file, sorted by name.
-
-        Raises
-        ------
-        MetadataError
-            There are no class folders, or one of them is empty.
-        """
-        tops = _folders(self.content.root)
-        split = bool(tops) and {name.lower() for name in tops} <= _SPLIT_FOLDERS
-        depth = 2 if split else 1
-        rows = [name for name in sorted(self.content.files()) if name.count("/") >= depth]
-        if not rows:
-            raise metadata_error(self.naming.origin, [f"there are no folders with images, only {tops[:20]}"])
-        folders = {name for top in (tops if split else [""]) for name in _folders(self.content.root / top)}
-        labels = [name.split("/")[depth - 1] for name in rows]
-        columns = {"filename": rows, "label": labels}
-        if split:
-            columns["split"] = [name.split("/")[0] for name in rows]
-        empty = sorted(folders - set(labels))
-        return Table(columns, tuple(f"folder {name!r} holds no images" for name in empty))
-
-    def write(self, table: Table, *, out: Path, workers: int | None, progress: bool) -> dict[int, str]:
-        """Decode the files."""
-        files = self.content.files()
-        names = {row: files[name] for row, name in enumerate(table.columns["filename"])}
-        return decode_files(self.content.root, names=names, out=out, workers=workers, progress=progress)
 
 
 def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False) -> Source:
@@ -121,7 +81,3 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
     if cfg.source == "medmnist":  # the file's own name first, for data.dataset has a default
         names = class_names(path.stem.split("_")[0]) or class_names(cfg.dataset or "")
     return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
-
-
-def _folders(parent: Path) -> list[str]:
-    return sorted(path.name for path in parent.iterdir() if path.is_dir() and not is_junk(path.name))
