@@ -9,8 +9,9 @@ from pathlib import Path
 
 from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import FolderTree
+from shared.data.sources.layout import find_layout
 from shared.data.sources.listing import Listing, is_image, last_of, shown_names
-from shared.data.sources.masks import IMAGES, NO_CLASSES, find_masks
+from shared.data.sources.masks import IMAGES, find_masks
 from shared.data.sources.spelling import name_key, side_of
 from shared.data.sources.table import Naming, Table, metadata_error
 
@@ -123,16 +124,13 @@ class _Layout:
 
     def advice(self) -> list[str]:
         # Where class folders, or a metadata.csv, lie instead.
-        listing = self.listing
-        for folder in sorted(["", *listing.folders], key=lambda name: (len(name.split("/")), name)):
-            path = self.root / folder
-            if "metadata.csv" in map(last_of, listing.directly_in(folder)):
-                return [f"there is a metadata.csv: set data=folder data.path={path}"]
-            below = [name for name in listing.below(folder) if name_key(name) not in NO_CLASSES]
-            full = [name for name in below if any(map(is_image, listing.all_in(f"{folder}/{name}")))]
-            if folder and (any(map(side_of, below)) or len(full) > 1):
-                return [f"if the folders of splits or classes lie deeper, set data.path={path}"]
-        return []
+        found = find_layout(self.listing)
+        if found is None or found == ("classes", ""):
+            return []
+        path = self.root / found[1]
+        if found[0] == "folder":
+            return [f"there is a metadata.csv: set data=folder data.path={path}"]
+        return [f"if the folders of splits or classes lie deeper, set data.path={path}"]
 
     def _sizes(self, files: Iterable[str], prefix: str = "") -> dict[str, int]:
         return {file.removeprefix(prefix): (self.root / file).stat().st_size for file in files}

@@ -13,6 +13,7 @@ from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import FileTree, open_reader
 from shared.data.pixels.zip_archive import normal_name, unsafe_reason
 from shared.data.sources.columns import find_columns
+from shared.data.sources.layout import advise
 from shared.data.sources.table import Naming, Table, metadata_error
 
 NAME = "metadata.csv"
@@ -60,7 +61,8 @@ class MetadataSource:
             return tops[0]
         top_level = sorted({name.split("/")[0] for name in files})
         found = f"{NAME} is in {len(tops)} folders" if tops else f"there is no {NAME}"
-        raise metadata_error(str(self.content.root), [f"{found}; at the top lie {top_level[:20]}"])
+        hint = [] if tops else advise(self.content.root)
+        raise metadata_error(str(self.content.root), [f"{found}; at the top lie {top_level[:20]}", *hint])
 
 
 def parse_metadata(content: bytes, *, columns: ColumnsConfig, origin: str) -> Table:

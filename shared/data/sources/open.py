@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -9,9 +10,11 @@ from shared.config.data import ImageDataConfig
 from shared.data.pixels.files import Content, FolderTree, OneFile, ZipTree, existing_path
 from shared.data.sources.arrays import DigitsSource, NpzSource, Package
 from shared.data.sources.class_folders import ClassFoldersSource
+from shared.data.sources.layout import advise
 from shared.data.sources.medmnist import class_names, download
 from shared.data.sources.metadata_csv import IMAGES, NAME, MetadataSource
 from shared.data.sources.table import Naming, Table, metadata_error
+from shared.runtime.errors import DataError
 
 
 class Source(Protocol):
@@ -65,13 +68,13 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
         path = download(cfg.dataset, folder=folder, image_size=cfg.image_size, progress=progress)
         return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
     assert cfg.path
-    path = existing_path(cfg.path, folder=cfg.source in ("folder", "classes"))
+    path = _existing_path(cfg)
     if cfg.source == "zip":
         zip_tree = ZipTree(path, cfg.max_archive_files, cfg.max_archive_bytes, cfg.max_archive_ratio)
         return MetadataSource(zip_tree, Naming(f"{NAME} of {path}", cfg.columns))
     if cfg.source == "folder":
         if not (path / NAME).is_file():
-            raise metadata_error(str(path), [f"there is no {NAME}"])
+            raise metadata_error(str(path), [f"there is no {NAME}", *advise(path)])
         folder_tree = FolderTree(path, (NAME, IMAGES))
         return MetadataSource(folder_tree, Naming(f"{NAME} of {path}", cfg.columns))
     if cfg.source == "classes":
@@ -81,3 +84,13 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
     if cfg.source == "medmnist":  # the file's own name first, for data.dataset has a default
         names = class_names(path.stem.split("_")[0]) or class_names(cfg.dataset or "")
     return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
+
+
+def _existing_path(cfg: ImageDataConfig) -> Path:
+    assert cfg.path
+    try:
+        return existing_path(cfg.path, folder=cfg.source in ("folder", "classes"))
+    except DataError as error:
+        path = Path(cfg.path).expanduser().absolute()
+        hint = advise(path) if path.exists() and os.access(path, os.R_OK) else []
+        raise DataError("; ".join([str(error), *hint])) from None

@@ -163,6 +163,7 @@ def test_links_are_followed_and_loops_refused(make_folder: Make) -> None:
 def test_another_layout_is_answered_with_the_right_one(make_folder: Make) -> None:
     root = make_folder(splits("train", top="chest/"))
     assert f"set data.path={root}/chest" in problems(root)
+    assert not read(root / "chest").problems
     root = make_folder(files("x/y/a", "x/y/b"), "deep")
     assert f"set data.path={root}/x/y" in problems(root)
     root = make_folder(files("x/a/images", "x/a/masks", "x/b/images"), "masks")
