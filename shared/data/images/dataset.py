@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,16 @@ import numpy.typing as npt
 from shared.config.data import ImageDataConfig
 from shared.data.cache import drop_entry, open_entry, remember_digest
 from shared.data.dataset import SIDES, Dataset
+from shared.data.notes import say_once
 from shared.data.pixels.files import Content
 from shared.data.progress import progress_bar
 from shared.data.sources.open import Source, open_source
 from shared.data.sources.table import Table, annotate
 from shared.data.sources.targets import TargetReader
-from shared.data.split.split import make_splits
+from shared.data.split.split import absent_strata, make_splits
 from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
 
-_FORMAT = 1  # of a cache entry; counts up when the same files would give other pixels
+_FORMAT = 2  # of a cache entry; counts up when the same files would give other pixels or rows
 _IMAGES, _TABLE = "images.npy", "table.json"
 
 
@@ -40,9 +40,12 @@ class ImageData(Dataset):
     ----------
     images : ndarray [N, C, H, W], uint8
         Memory-mapped, read-only.
+    notes : tuple of str
+        What was ignored or understood in a way that people should know; said on stderr.
     """
 
     images: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
 
 
 def load_images(
@@ -103,11 +106,15 @@ def load_images(
         by=cfg.split_by,
         sides=sides,
     )
-    if bad and progress:
-        print(
-            f"{len(bad)} rows are skipped, their images cannot be read (data.on_bad_image=skip)",
-            file=sys.stderr,
-        )
+    drawn = [] if notes.given is None else [side for side in sides if side not in notes.given]
+    said = [
+        *notes.notes,
+        *(f"no {side} rows are given: they are drawn from the training rows" for side in drawn),
+        *absent_strata(splits, notes.targets.strata, sides=sides),
+    ]
+    if bad:
+        said.append(f"{len(bad)} rows are skipped, their images cannot be read (data.on_bad_image=skip)")
+    say_once(said, origin=source.naming.origin)
     return ImageData(
         schema=notes.targets.schema,
         splits=splits,
@@ -118,6 +125,7 @@ def load_images(
         fingerprint=key,
         skipped=len(bad),
         images=images,
+        notes=tuple(said),
         targets=notes.targets.values,
     )
 
@@ -164,7 +172,9 @@ def _build(
             raise ImageDecodeError(f"{found}:\n{bullet_list(reasons)}")
         _keep_rows(out, good)
         table = table.take(good)
-    (folder / _TABLE).write_text(json.dumps({"columns": table.columns, "bad": reasons}), encoding="utf-8")
+    (folder / _TABLE).write_text(
+        json.dumps({"columns": table.columns, "notes": table.notes, "bad": reasons}), encoding="utf-8"
+    )
 
 
 def _name(source: Source, table: Table, row: int) -> str:
@@ -202,7 +212,7 @@ def _keep_rows(path: Path, rows: list[int]) -> None:
 def _read_entry(entry: Path) -> tuple[npt.NDArray[np.uint8], Table, list[str]]:
     stored: dict[str, Any] = json.loads((entry / _TABLE).read_text(encoding="utf-8"))
     images: npt.NDArray[np.uint8] = np.lib.format.open_memmap(entry / _IMAGES, mode="r")
-    table = Table(stored["columns"])
+    table = Table(stored["columns"], notes=tuple(stored["notes"]))
     if len(images) != len(table):
         raise ValueError(f"{len(images)} images, {len(table)} rows")
     return images, table, stored["bad"]

@@ -12,10 +12,8 @@ from PIL import Image
 
 from shared.config.data import ImageDataConfig
 from shared.data.pixels.decode import decode_image, resize_image
-from shared.data.pixels.files import FileTree, FolderTree, ZipTree, open_reader
+from shared.data.pixels.files import IMAGE_SUFFIXES, FileTree, FolderTree, ZipTree, open_reader
 from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 Pixels = npt.NDArray[np.uint8]
 Named = tuple[str, Pixels]  # a name for people, and [C, H, W]
@@ -116,7 +114,7 @@ def _image_names(path: Path, cfg: ImageDataConfig) -> dict[str, str]:
     if not path.is_dir():
         tree = ZipTree(path, cfg.max_archive_files, cfg.max_archive_bytes, cfg.max_archive_ratio)
     files = tree.files()
-    names = {name: files[name] for name in sorted(files) if name.lower().endswith(SUFFIXES)}
+    names = {name: files[name] for name in sorted(files) if name.lower().endswith(IMAGE_SUFFIXES)}
     if not names:
-        raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)})")
+        raise DataError(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
     return names

@@ -14,6 +14,8 @@ from typing import Protocol
 from shared.data.pixels.zip_archive import MAX_FILE_BYTES, check_archive, is_junk, normal_name, read_entry
 from shared.runtime.errors import DataError
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
 
 class Content(Protocol):
     """What a source reads, and how a change of it is noticed."""
@@ -97,12 +99,30 @@ class FolderTree:
         return self._hash(lambda file: file.digest())
 
     def files(self) -> dict[str, str]:
-        """Every file below ``parts``; hidden ones and junk of operating systems are left out."""
-        found = {}
-        for part in self.parts:
-            names = [part] if part and (self.root / part).is_file() else _walk(self.root, part)
-            found.update({normal_name(name): name for name in names if not is_junk(name)})
+        """Every file below ``parts``, also behind links; hidden ones and junk of systems are left out.
+
+        Raises
+        ------
+        DataError
+            A folder cannot be listed, or is reached twice, through a link.
+        """
+        found: dict[str, str] = {}
+        for name in self._names():
+            if found.setdefault(normal_name(name), name) != name:
+                raise DataError(f"{self.root}: {name!r} is there twice, in two Unicode spellings; remove one")
         return found
+
+    def folders(self) -> list[str]:
+        """Normal names of all folders below ``parts``, sorted; hidden ones and junk of systems are left out."""
+        return sorted(normal_name(name) for part in self.parts for name, _ in _walk(self.root, part) if name)
+
+    def _names(self) -> Iterator[str]:
+        for part in self.parts:
+            if part and (self.root / part).is_file():
+                yield part
+                continue
+            for folder, names in _walk(self.root, part):
+                yield from (f"{folder}/{name}" if folder else name for name in names if not is_junk(name))
 
     def _hash(self, identify: Callable[[OneFile], str]) -> str:
         total = hashlib.sha256()
@@ -158,10 +178,21 @@ def existing_path(text: str, *, folder: bool) -> Path:
     return path
 
 
-def _walk(root: Path, part: str) -> Iterator[str]:
-    for folder, _, names in os.walk(root / part):
+def _walk(root: Path, part: str) -> Iterator[tuple[str, list[str]]]:
+    # Each folder, "" for the root, and the files in it.
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from None
+
+    reached: dict[tuple[int, int], str] = {}  # so that a link to a folder above does not lead round for ever
+    for folder, below, names in os.walk(root / part, followlinks=True, onerror=refuse):
+        status = Path(folder).stat()
+        first = reached.setdefault((status.st_dev, status.st_ino), folder)
+        if first != folder:
+            raise DataError(f"{folder} and {first} are the same folder, through a link; remove one of them")
+        below[:] = sorted(name for name in below if not is_junk(name))
         relative = Path(folder).relative_to(root).as_posix()
-        yield from (name if relative == "." else f"{relative}/{name}" for name in names)
+        yield ("" if relative == "." else relative), names
 
 
 def _read_file(path: Path) -> bytes:

@@ -24,7 +24,7 @@ BROKEN_ZIP = (  # what zipfile raises for damaged files
     ValueError,
 )
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile inflates the others without a limit
-_JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+_JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"}
 _ENCRYPTED = 0x1
 
 
@@ -133,14 +133,14 @@ def normal_name(name: str) -> str:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file is hidden, or bookkeeping of macOS or Windows.
+    """Whether a file is hidden, or bookkeeping of macOS, Windows or a file server.
 
     Parameters
     ----------
     name : str
         Relative, with ``/`` between folders.
     """
-    return any(part.startswith(".") or part in _JUNK for part in name.split("/"))
+    return any(part.startswith(".") or part.lower() in _JUNK for part in name.split("/"))
 
 
 def _refusals(entry: zipfile.ZipInfo, max_ratio: float) -> list[str]:

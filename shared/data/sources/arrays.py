@@ -19,6 +19,7 @@ from shared.data.pixels.decode import resize_image
 from shared.data.pixels.files import OneFile
 from shared.data.pixels.zip_archive import BROKEN_ZIP, METHODS
 from shared.data.progress import progress_bar
+from shared.data.sources.layout import advise
 from shared.data.sources.table import Naming, Table
 from shared.data.sources.targets import SEVERAL
 from shared.runtime.errors import DataError, bullet_list
@@ -94,7 +95,7 @@ class NpzSource:
         except (*BROKEN_ZIP, OSError) as error:
             raise DataError(f"{path} is not an .npz file that can be read: {error}") from None
         if problems:
-            raise DataError(f"{path} is not in MedMNIST's layout:\n" + bullet_list(problems))
+            raise DataError(f"{path} is not in MedMNIST's layout:\n" + bullet_list([*problems, *advise(path)]))
         return Table(
             {
                 "label": [

@@ -12,7 +12,9 @@ from shared.config.data import ColumnsConfig
 from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import FileTree, open_reader
 from shared.data.pixels.zip_archive import normal_name, unsafe_reason
-from shared.data.sources.table import Naming, Table, metadata_error, missing_columns
+from shared.data.sources.columns import find_columns
+from shared.data.sources.layout import advise
+from shared.data.sources.table import Naming, Table, metadata_error
 
 NAME = "metadata.csv"
 IMAGES = "images"
@@ -59,7 +61,8 @@ class MetadataSource:
             return tops[0]
         top_level = sorted({name.split("/")[0] for name in files})
         found = f"{NAME} is in {len(tops)} folders" if tops else f"there is no {NAME}"
-        raise metadata_error(str(self.content.root), [f"{found}; at the top lie {top_level[:20]}"])
+        hint = [] if tops else advise(self.content.root)
+        raise metadata_error(str(self.content.root), [f"{found}; at the top lie {top_level[:20]}", *hint])
 
 
 def parse_metadata(content: bytes, *, columns: ColumnsConfig, origin: str) -> Table:
@@ -106,12 +109,17 @@ def parse_metadata(content: bytes, *, columns: ColumnsConfig, origin: str) -> Ta
         for name, value in dict(zip(header, record, strict=True)).items():
             if name:
                 values[name].append(value.strip())
-    table = Table(values)
-    if missing := missing_columns(table, (columns.filename, columns.label)):
-        raise metadata_error(origin, [*missing, *problems])
+    wrong: list[str] = []
+    roles = find_columns(values, columns, notes=[], problems=wrong)
+    if not {roles.filename, roles.label} <= values.keys():
+        raise metadata_error(origin, [*wrong, *problems])
+    notes: tuple[str, ...] = ()
+    if roles.filename != columns.filename:
+        values[columns.filename] = values.pop(roles.filename)
+        notes = (f"column {roles.filename!r} is read as {columns.filename}",)
     if not numbers:
         raise metadata_error(origin, [*problems, "it has a header but no rows"])
-    return Table(values, (*problems, *_filename_problems(values[columns.filename], numbers)))
+    return Table(values, (*problems, *_filename_problems(values[columns.filename], numbers)), notes)
 
 
 def image_name(filename: str) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
 from pathlib import Path
 from typing import Protocol
 
 from shared.config.data import ImageDataConfig
-from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import Content, FolderTree, OneFile, ZipTree, existing_path
-from shared.data.pixels.zip_archive import is_junk
 from shared.data.sources.arrays import DigitsSource, NpzSource, Package
+from shared.data.sources.class_folders import ClassFoldersSource
+from shared.data.sources.layout import advise
 from shared.data.sources.medmnist import class_names, download
 from shared.data.sources.metadata_csv import IMAGES, NAME, MetadataSource
 from shared.data.sources.table import Naming, Table, metadata_error
-
-_SPLIT_FOLDERS = {"train", "val", "valid", "validation", "test"}
+from shared.runtime.errors import DataError
 
 
 class Source(Protocol):
@@ -45,42 +44,6 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ClassFoldersSource:
-    """One folder of images a class; folders train, val and test may lie above them."""
-
-    content: FolderTree
-    naming: Naming
-
-    def table(self) -> Table:
-        """One row a file, sorted by name.
-
-        Raises
-        ------
-        MetadataError
-            There are no class folders, or one of them is empty.
-        """
-        tops = _folders(self.content.root)
-        split = bool(tops) and {name.lower() for name in tops} <= _SPLIT_FOLDERS
-        depth = 2 if split else 1
-        rows = [name for name in sorted(self.content.files()) if name.count("/") >= depth]
-        if not rows:
-            raise metadata_error(self.naming.origin, [f"there are no folders with images, only {tops[:20]}"])
-        folders = {name for top in (tops if split else [""]) for name in _folders(self.content.root / top)}
-        labels = [name.split("/")[depth - 1] for name in rows]
-        columns = {"filename": rows, "label": labels}
-        if split:
-            columns["split"] = [name.split("/")[0] for name in rows]
-        empty = sorted(folders - set(labels))
-        return Table(columns, tuple(f"folder {name!r} holds no images" for name in empty))
-
-    def write(self, table: Table, *, out: Path, workers: int | None, progress: bool) -> dict[int, str]:
-        """Decode the files."""
-        files = self.content.files()
-        names = {row: files[name] for row, name in enumerate(table.columns["filename"])}
-        return decode_files(self.content.root, names=names, out=out, workers=workers, progress=progress)
-
-
 def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False) -> Source:
     """Find the configured source.
 
@@ -105,13 +68,13 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
         path = download(cfg.dataset, folder=folder, image_size=cfg.image_size, progress=progress)
         return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
     assert cfg.path
-    path = existing_path(cfg.path, folder=cfg.source in ("folder", "classes"))
+    path = _existing_path(cfg)
     if cfg.source == "zip":
         zip_tree = ZipTree(path, cfg.max_archive_files, cfg.max_archive_bytes, cfg.max_archive_ratio)
         return MetadataSource(zip_tree, Naming(f"{NAME} of {path}", cfg.columns))
     if cfg.source == "folder":
         if not (path / NAME).is_file():
-            raise metadata_error(str(path), [f"there is no {NAME}"])
+            raise metadata_error(str(path), [f"there is no {NAME}", *advise(path)])
         folder_tree = FolderTree(path, (NAME, IMAGES))
         return MetadataSource(folder_tree, Naming(f"{NAME} of {path}", cfg.columns))
     if cfg.source == "classes":
@@ -123,5 +86,11 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
     return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
 
 
-def _folders(parent: Path) -> list[str]:
-    return sorted(path.name for path in parent.iterdir() if path.is_dir() and not is_junk(path.name))
+def _existing_path(cfg: ImageDataConfig) -> Path:
+    assert cfg.path
+    try:
+        return existing_path(cfg.path, folder=cfg.source in ("folder", "classes"))
+    except DataError as error:
+        path = Path(cfg.path).expanduser().absolute()
+        hint = advise(path) if path.exists() and os.access(path, os.R_OK) else []
+        raise DataError("; ".join([str(error), *hint])) from None

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from shared.config.data import ColumnsConfig
 from shared.data.dataset import Groups, Timeline
+from shared.data.sources.columns import find_columns
+from shared.data.sources.spelling import find_alike, is_missing, side_of
 from shared.data.sources.targets import TargetColumn, TargetReader, Targets
 from shared.data.sources.timestamps import read_times
 from shared.runtime.errors import MetadataError, bullet_list
 
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 PLAIN_COLUMNS = ColumnsConfig(
     filename="filename", label="label", patient_id=None, split="split", site=None, time=None, series=None
 )
@@ -30,10 +31,13 @@ class Table:
         Text by column, all of the same length.
     problems : tuple of str
         What is wrong with single rows, found while reading.
+    notes : tuple of str
+        What was ignored, or understood in a way that people should know.
     """
 
     columns: dict[str, list[str]]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -41,7 +45,7 @@ class Table:
     def take(self, rows: Sequence[int]) -> Table:
         """Some of the rows."""
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
-        return Table(columns, self.problems)
+        return Table(columns, self.problems, self.notes)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Annotations:
         Series are numbered in the order of their sorted names; one series where no column names them.
     others : dict of str to ndarray [N], str
         The remaining columns.
+    notes : tuple of str
+        Those of the table, and which columns are read under another name or are not there.
     """
 
     targets: Targets
@@ -89,6 +95,7 @@ class Annotations:
     groups: Groups | None
     time: Timeline | None
     others: dict[str, npt.NDArray[np.str_]]
+    notes: tuple[str, ...]
 
 
 def annotate(
@@ -109,10 +116,12 @@ def annotate(
     MetadataError
         Names every row and every setting that is wrong.
     """
+    problems, notes = [*table.problems], [*table.notes]
     roles = naming.columns
-    problems = [*table.problems]
-    if missing := missing_columns(table, (roles.label,)):
-        raise metadata_error(naming.origin, [*missing, *problems])
+    if roles != PLAIN_COLUMNS:  # a source that has no columns of its own names none
+        roles = find_columns(table.columns, roles, notes=notes, problems=problems)
+    if roles.label not in table.columns:
+        raise metadata_error(naming.origin, problems)
     rows = table.columns.get(roles.filename) or [f"row {row}" for row in range(len(table))]
     column = TargetColumn(
         roles.label, table.columns[roles.label], rows, naming.numbered, naming.classes, wanted=classes
@@ -120,12 +129,16 @@ def annotate(
     targets = read_targets(column, problems)
     given = _splits(_optional(table, roles.split), rows, roles.split, problems)
     patients = _optional(table, roles.patient_id)
+    for name, values in ((roles.split, given), (roles.patient_id, patients)):
+        if name in table.columns and values is None:
+            notes.append(f"column {name!r} is empty")
     if patients is not None:
-        nameless = [row for row, name in zip(rows, patients, strict=True) if not name]
+        nameless = [row for row, name in zip(rows, patients, strict=True) if is_missing(name)]
         problems += [f"{row!r} has no {roles.patient_id}" for row in nameless]
+        if alike := find_alike(patients):
+            problems.append(f"values of {roles.patient_id} {alike}; write each patient's id in one way")
     times = None
     if roles.time is not None:
-        problems += missing_columns(table, [name for name in (roles.time, roles.series) if name])
         times = read_times(table.columns.get(roles.time, []), rows=rows, column=roles.time, problems=problems)
     elif roles.series is not None:
         problems.append("data.columns.series has no effect without data.columns.time; set both, or neither")
@@ -142,19 +155,7 @@ def annotate(
     time = None
     if times is not None:
         time = Timeline(times, *_numbered(table.columns[roles.series] if roles.series else [""] * len(table)))
-    return Annotations(targets, given, groups, time, others)
-
-
-def missing_columns(table: Table, wanted: Sequence[str]) -> list[str]:
-    """Say which columns are not in a table.
-
-    Returns
-    -------
-    list of str
-        One sentence for each.
-    """
-    there = ", ".join(map(repr, table.columns)) or "no columns at all"
-    return [f"there is no column {name!r}, only {there}" for name in wanted if name not in table.columns]
+    return Annotations(targets, given, groups, time, others, tuple(notes))
 
 
 def metadata_error(origin: str, problems: Sequence[str]) -> MetadataError:
@@ -172,7 +173,7 @@ def _splits(
 ) -> npt.NDArray[np.str_] | None:
     if texts is None:
         return None
-    splits = [_SPLITS.get(text.lower()) for text in texts]
+    splits = [side_of(text) for text in texts]
     problems += [
         f"{row!r} has {column} {text!r}, expected train, val or test"
         for row, text, split in zip(rows, texts, splits, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
+from shared.data.sources.spelling import find_alike, is_missing
 
 SEVERAL = " "  # between the 0 and 1 of each label, where a numbered source has several labels a row
 
@@ -75,3 +76,22 @@ class TargetReader(Protocol):
             Takes one sentence for each row or setting that is wrong; the targets are of no use then.
         """
         ...
+
+
+def doubtful_labels(names: Collection[str]) -> list[str]:
+    """Say which of the labels that occur may be the same, or none; of use where ``data.classes`` is not set.
+
+    Returns
+    -------
+    list of str
+        One sentence for each label, or for those that may be the same.
+    """
+    keep = "set data.classes to keep"
+    found = find_alike(names)
+    alike = [f"labels {found}; write them in one way, or {keep} them apart"] if found else []
+    absent = [
+        f"label {name!r} stands for a missing value; drop these rows or fill them, or {keep} it as a class"
+        for name in sorted(names)
+        if name and is_missing(name)
+    ]
+    return alike + absent

@@ -13,7 +13,7 @@ from shared.data.split.at_random import share_at_random
 from shared.data.split.by_time import cut_by_time
 from shared.runtime.errors import SplitError, bullet_list
 
-__all__ = ["SIDES", "SplitBy", "make_splits"]
+__all__ = ["SIDES", "SplitBy", "absent_strata", "make_splits"]
 
 SplitBy = Literal["random", "time"]
 
@@ -99,6 +99,32 @@ def make_splits(
         chosen = share_at_random(rows, strata=strata, groups=groups, shares=shares, sides=names, seed=seed)
         splits[rows] = np.array(names)[chosen]
     return splits
+
+
+def absent_strata(
+    splits: npt.NDArray[np.str_], strata: Strata | None, *, sides: Sequence[str] = SIDES
+) -> list[str]:
+    """Say which classes the validation or the test rows lack, one sentence a side.
+
+    Parameters
+    ----------
+    splits : ndarray [N], str
+        As `make_splits` returns them.
+    sides : sequence of str
+        What the rows are for; a side without rows lacks nothing.
+    """
+    if strata is None or not strata.on_every_side:
+        return []
+    sentences = []
+    for side, rows in (("val", "validation"), ("test", "test")):
+        there = strata.numbers[splits == side]
+        names = [repr(name) for number, name in enumerate(strata.names) if number not in there]
+        if side in sides and len(there) and names:
+            noun = strata.noun if len(names) == 1 else strata.plural
+            sentences.append(
+                f"the {rows} rows hold no row of {noun} {', '.join(names)}: {rows} metrics say nothing about it"
+            )
+    return sentences
 
 
 def _check_known(splits: npt.NDArray[np.str_], strata: Strata | None) -> None:

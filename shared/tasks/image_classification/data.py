@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
-from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.sources.targets import TargetColumn, Targets, doubtful_labels
 
 
 def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
@@ -28,6 +28,8 @@ def read_classes(column: TargetColumn, problems: list[str]) -> Targets:
     known = tuple(map(str, range(len(names)))) if column.numbered else names
     if not column.wanted and not column.classes:
         names = known
+    if not column.wanted and not column.numbered:
+        problems += doubtful_labels(names)
     if len(set(names)) < len(names):
         problems.append(f"data.classes names a class twice: {list(names)}")
     if len(names) < 2:

@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.data.dataset import Strata
 from shared.data.schema import Schema
-from shared.data.sources.targets import SEVERAL, TargetColumn, Targets
+from shared.data.sources.targets import SEVERAL, TargetColumn, Targets, doubtful_labels
 
 FEWEST = 20  # rows of a stratum of its own; rarer labels are one stratum together
 
@@ -30,6 +30,8 @@ def read_labels(column: TargetColumn, problems: list[str], *, separator: str, no
         return _read_indicators(column, problems, none=none)
     found = [[part.strip() for part in text.split(separator)] for text in column.texts]
     names = column.wanted or tuple(sorted({part for parts in found for part in parts} - {"", none}))
+    if not column.wanted:
+        problems += doubtful_labels([*names, none])
     if len(set(names)) < len(names):
         problems.append(f"data.classes names a label twice: {list(names)}")
     if not names:

@@ -341,6 +341,24 @@ def test_archives_without_metadata(load: Any, make_zip: Make, make_folder: Make)
         load("zip", make_folder({"a.zip": b"text"}, "other") / "a.zip")
 
 
+@pytest.mark.parametrize("source", ["zip", "folder", "classes", "npz"])
+def test_data_for_another_source_is_answered_with_the_right_one(
+    load: Any, source: str, tmp_path: Path, make_zip: Make, make_folder: Make, dataset: Dataset, png: Any
+) -> None:
+    folders = {f"x/{label}/{number}.png": png(number) for label in "ab" for number in range(3)}
+    places = {
+        "zip": (make_zip(dataset(12)), "data=zip data.path={}"),
+        "folder": (make_folder(dataset(12), "table"), "data=folder data.path={}"),
+        "classes": (make_folder(folders, "classes"), r"data(=classes data)?\.path={}/x"),
+        "npz": (npz(tmp_path / "a.npz"), "data=npz data.path={}"),
+        "zipped classes": (make_zip(folders, "b.zip"), "unpack it and set data=classes data.path=FOLDER/x"),
+    }
+    for holds, (path, answer) in places.items():
+        if holds != source and (source, holds) != ("classes", "classes"):
+            with pytest.raises(DataError, match=answer.format(path)):
+                load(source, path)
+
+
 def test_medmnist_without_the_package(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "medmnist", None)
     with pytest.raises(DataError, match=r'pip install "fedtwin\[medmnist\]", or give .* data\.path=FILE'):

@@ -1,0 +1,168 @@
+"""`ClassFoldersSource`: one folder of images a class; folders train, val and test may lie above them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.data.pixels.decode_pool import decode_files
+from shared.data.pixels.files import FolderTree
+from shared.data.sources.layout import find_layout
+from shared.data.sources.listing import Listing, is_image, last_of, shown_names
+from shared.data.sources.masks import IMAGES, find_masks
+from shared.data.sources.spelling import name_key, side_of
+from shared.data.sources.table import Naming, Table, metadata_error
+
+
+@dataclass(frozen=True)
+class ClassFoldersSource:
+    """One folder of images a class; folders train, val and test may lie above them."""
+
+    content: FolderTree
+    naming: Naming
+
+    def table(self) -> Table:
+        """One row a file, sorted by name; its notes say what is ignored.
+
+        Raises
+        ------
+        MetadataError
+            There are no class folders, or folders that only a guess could make sense of; all are named.
+        """
+        listing = Listing(sorted(self.content.files()), self.content.folders())
+        sides = {top: side for top in listing.below("") if (side := side_of(top))}
+        layout = _Layout(listing, self.content.root)
+        for base in sides or [""]:
+            layout.read(base)
+        if sides:
+            layout.look_beside(sides)
+        rows = sorted(layout.labels)
+        if not rows:
+            problem = f"there are no folders with images, only {shown_names(listing.below(''))}"
+            raise metadata_error(self.naming.origin, [problem, *layout.problems, *layout.advice()])
+        if len(set(layout.labels.values())) < 2:
+            layout.problems += layout.advice()
+        columns = {"filename": rows, "label": [layout.labels[name] for name in rows]}
+        if sides:
+            columns["split"] = [sides[name.split("/")[0]] for name in rows]
+        return Table(columns, tuple(dict.fromkeys(layout.problems)), tuple(layout.notes))
+
+    def write(self, table: Table, *, out: Path, workers: int | None, progress: bool) -> dict[int, str]:
+        """Decode the files."""
+        files = self.content.files()
+        names = {row: files[name] for row, name in enumerate(table.columns["filename"])}
+        return decode_files(self.content.root, names=names, out=out, workers=workers, progress=progress)
+
+
+@dataclass
+class _Layout:
+    listing: Listing
+    root: Path
+    labels: dict[str, str] = field(default_factory=dict)  # by file
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def read(self, base: str) -> None:
+        # Takes the folders in `base` as classes.
+        listing = self.listing
+        self._look_at_loose_files(base)
+        folders = [f"{base}/{name}" if base else name for name in listing.below(base)]
+        if base and not folders and not listing.directly_in(base):
+            self.problems.append(
+                f"folder {base!r} is empty; fill it, or remove it to have its rows drawn from train"
+            )
+        masks = {folder: set(find_masks(listing, folder)) for folder in folders}
+        rows = {
+            folder: [file for file in listing.all_in(folder) if file not in masks[folder]] for folder in folders
+        }
+        some_images = any(is_image(file) for files in rows.values() for file in files)
+        for folder, files in rows.items():
+            if not files or (some_images and not any(map(is_image, files))):
+                instead = f", only {shown_names(files)}" if files else ""
+                self.problems.append(f"folder {folder!r} holds no images{instead}; fill it, or move it away")
+                continue
+            if name_key(last_of(folder)) in IMAGES:
+                self.problems.append(f"folder {folder!r} is no class; data.path is the folder of the classes")
+            self._look_below(folder, {name_key(name) for name in listing.below(base)})
+            self.labels |= dict.fromkeys(files, last_of(folder))
+        if found := sorted(set().union(*masks.values())):
+            self.notes.append(
+                f"{len(found)} files beside images/, or masks of images, are ignored: {shown_names(found)}"
+            )
+
+    def look_beside(self, sides: dict[str, str]) -> None:
+        # Judges what lies beside the split folders.
+        self._look_at_loose_files("")
+        for side, count in Counter(sides.values()).items():
+            if count > 1:
+                alike = shown_names(top for top in sides if sides[top] == side)
+                self.problems.append(f"folders {alike} both mean {side}; merge them, or move one away")
+        classes = {name_key(name) for top in sides for name in self.listing.below(top)}
+        for top in (name for name in self.listing.below("") if name not in sides):
+            files, below = self.listing.all_in(top), self.listing.all_below(top)
+            images = sum(map(is_image, files))
+            beside = f"folder {top!r} beside the split folders {shown_names(sides)}"
+            if any(side_of(name) for name in self.listing.below(top)):
+                if self._sizes(files, f"{top}/") == self._sizes(
+                    [f for s in sides for f in self.listing.all_in(s)]
+                ):
+                    self.notes.append(f"{beside} is a second copy of them (same names and sizes) and ignored")
+                else:
+                    self.problems.append(
+                        f"{beside} has split folders of its own, with other files; move one of the "
+                        f"two away, or set data.path={self.root / top}"
+                    )
+            elif images and classes & {name_key(last_of(name)) for name in (top, *below)}:
+                self.problems.append(
+                    f"{beside} is named like a class, or holds folders that are; put its images below a split "
+                    f"folder (train, val, test), or move it away"
+                )
+            else:
+                self.notes.append(f"{beside} is ignored ({images} images)")
+
+    def advice(self) -> list[str]:
+        # Where class folders, or a metadata.csv, lie instead.
+        found = find_layout(self.listing)
+        if found is None or found == ("classes", ""):
+            return []
+        path = self.root / found[1]
+        if found[0] == "folder":
+            return [f"there is a metadata.csv: set data=folder data.path={path}"]
+        return [f"if the folders of splits or classes lie deeper, set data.path={path}"]
+
+    def _sizes(self, files: Iterable[str], prefix: str = "") -> dict[str, int]:
+        return {file.removeprefix(prefix): (self.root / file).stat().st_size for file in files}
+
+    def _look_at_loose_files(self, base: str) -> None:
+        files = self.listing.directly_in(base)
+        where = f"in {base!r}" if base else "at the top"
+        broken = [file for file in files if not (self.root / file).exists()]
+        images = [file for file in files if is_image(file) and file not in broken]
+        rest = [file for file in files if file not in images and file not in broken]
+        if broken:
+            self.problems.append(f"links lead nowhere: {shown_names(broken)}; mend or remove them")
+        if images:
+            found = f"{len(images)} images {where} lie in no class folder: {shown_names(images)}"
+            self.problems.append(f"{found}; move them into one, or away")
+        if rest:
+            hint = "; data=folder reads metadata.csv" if "metadata.csv" in rest else ""
+            self.notes.append(
+                f"{len(rest)} files {where} lie in no class folder and are ignored: {shown_names(rest)}{hint}"
+            )
+
+    def _look_below(self, folder: str, classes: set[str]) -> None:
+        own = name_key(last_of(folder))
+        others = classes if self.listing.directly_in(folder) else classes - {own}
+        below = self.listing.all_below(folder)
+        splits = [name for name in below if side_of(last_of(name))]
+        copies = [name for name in below if name_key(last_of(name)) in others]
+        if splits:
+            self.problems += [f"split folders are expected above the classes, not below: {shown_names(splits)}"]
+            self.problems += self.advice()
+        if copies:
+            self.problems.append(
+                f"folders below {folder!r} are named like classes: {shown_names(copies)}; move them "
+                f"away if they are a second copy"
+            )
