@@ -230,8 +230,8 @@ def _chosen_by(run: RunRow) -> str:
 
 
 def _threshold(run: RunRow) -> float | None:
-    classes = len(run.summary.get("classes") or ())
-    return float(run.summary["threshold"]) if classes == 2 and "threshold" in run.summary else None
+    has_one = len(run.summary.get("confusion") or ()) == 2
+    return float(run.summary["threshold"]) if has_one else None
 
 
 def _number(value: float) -> Cell:

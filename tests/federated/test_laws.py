@@ -232,5 +232,5 @@ def test_resuming_a_run_that_lacks_only_the_test_trains_no_more(
     run_id = store.runs.search()[0].id
     resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), resume=True)
     assert resumed.row.status == "completed"
-    assert resumed.lines == []
+    assert [line for line in resumed.lines if not line.startswith("warning: the tested model")] == []
     assert "accuracy" in resumed.row.summary["test"]
