@@ -19,11 +19,9 @@ from lightning.pytorch.callbacks import (
 )
 
 from shared.config.config import Config
-from shared.data.profile import Profile
 from shared.metrics.catalogue import LOSS
 from shared.metrics.point import MetricSink
-from shared.runtime.errors import ConfigError
-from shared.tasks.base import TaskSpec
+from shared.tasks.selection import Choice
 from shared.training.collector import MetricsCollector
 
 EpochProgress = Callable[[int, str], None]  # takes the epochs done, and a note
@@ -34,9 +32,7 @@ WHEN: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter
 def build_callbacks(
     cfg: Config,
     *,
-    spec: TaskSpec,
-    profile: Callable[[str], Profile],
-    num_examples: Callable[[str], int],
+    choice: Choice,
     sink: MetricSink,
     folder: Path,
     on_epoch: EpochProgress | None = None,
@@ -45,26 +41,14 @@ def build_callbacks(
 
     Parameters
     ----------
-    profile, num_examples : callable
-        Give the profile and the number of a stage's rows.
+    choice : Choice
+        What chooses the best model; nothing does where it cannot be measured.
     folder : Path
         For the checkpoints ``best.ckpt`` and ``last.ckpt``.
     on_epoch : callable, optional
         A progress display in place of a bar or lines.
-
-    Raises
-    ------
-    ConfigError
-        ``trainer.monitor`` is not defined on the available rows.
     """
-    monitor, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
-    measured = _is_measured(
-        monitor,
-        spec=spec,
-        profile=profile,
-        has_rows=num_examples(monitor.partition("/")[0]) > 0,
-        explicit=cfg.trainer.monitor is not None,
-    )
+    (monitor, mode), measured = choice.monitor, choice.measured
     callbacks: list[Callback] = [KeepSigterm()]
     if cfg.trainer.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.trainer.ema_decay))
@@ -121,26 +105,6 @@ class Patience(EarlyStopping):
         now = self.state_dict()
         seen = {name: state_dict[name] for name in ("best_score", "wait_count")}
         super().load_state_dict({**now, **seen})
-
-
-def _is_measured(
-    monitor: str, *, spec: TaskSpec, profile: Callable[[str], Profile], has_rows: bool, explicit: bool
-) -> bool:
-    stage, _, name = monitor.partition("/")
-    if not has_rows:
-        print("warning: no validation rows; the last epoch is used as the best", file=sys.stderr)
-        return False
-    why = spec.undefined(name, profile(stage), stage=stage)
-    if why is None:
-        return True
-    if not explicit:
-        print(
-            f"warning: {monitor} is not defined ({why}), so the last epoch counts as the best", file=sys.stderr
-        )
-        return False
-    raise ConfigError(
-        f"trainer.monitor={monitor} is not defined: {why}; choose another metric, such as {stage}/loss"
-    )
 
 
 class KeepSigterm(Callback):

@@ -23,6 +23,7 @@ from shared.data.profile import Profile
 from shared.metrics.point import MetricSink
 from shared.runtime.home import Home
 from shared.tasks.base import FitContext, Learner, TaskSpec
+from shared.tasks.selection import Choice, Monitor, choose_monitor
 from shared.tasks.task import learner_of
 from shared.training.trainer import build_trainer
 
@@ -63,6 +64,22 @@ class Work:
         """The profile of the rows of a stage."""
         return self.spec.profile(self.data, self.data.rows(stage, self.rows))
 
+    def choose_monitor(self, cfg: Config, *, begun_with: Monitor | None) -> Choice:
+        """What chooses the best model, see `shared.tasks.selection`.
+
+        Raises
+        ------
+        ConfigError
+            ``trainer.monitor`` is not defined on the rows.
+        """
+        return choose_monitor(
+            cfg.trainer,
+            spec=self.spec,
+            profile=self.profile,
+            num_examples=self.datamodule.num_examples,
+            begun_with=begun_with,
+        )
+
 
 def load(cfg: Config, *, home: Home, subset: Subset | None) -> Work:
     """Load all rows, or a subset.
@@ -88,6 +105,7 @@ def fit(
     cfg: Config,
     *,
     work: Work,
+    choice: Choice,
     subset: Subset | None,
     sink: MetricSink,
     folder: Path,
@@ -99,6 +117,8 @@ def fit(
 
     Parameters
     ----------
+    choice : Choice
+        What chooses the best model.
     subset : Subset, optional
         The subset that the work was loaded with.
     folder : Path
@@ -123,9 +143,7 @@ def fit(
     module, datamodule = work.learner.module(work.data.schema, work.context), work.datamodule
     callbacks = build_callbacks(
         cfg,
-        spec=work.spec,
-        profile=work.profile,
-        num_examples=datamodule.num_examples,
+        choice=choice,
         sink=sink,
         folder=folder / CHECKPOINTS,
         on_epoch=on_epoch,
@@ -145,6 +163,7 @@ def fit(
     order = {
         "config": cfg.model_dump(mode="json"),
         "folder": str(folder),
+        "monitor": choice,
         "subset": subset and {"partition_id": subset.partition_id, "indices": subset.indices.tolist()},
     }
     with other_processes(trainer, environment, order):

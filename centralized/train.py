@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from centralized.fit import CHECKPOINTS, Subset, Work, fit, load
 from shared.config.config import Config
 from shared.model.weights import read_file
 from shared.runtime.home import Home
+from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.selection import Choice, Monitor
 from shared.tracking.export import write_results
+from shared.tracking.monitor import resumed_monitor
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
 
@@ -65,19 +69,26 @@ def train(
         last = folder / CHECKPOINTS / "last.ckpt"
         if resume and last.is_file():
             cfg = cfg.replace("", resume=str(last))
+        begun = resumed_monitor(store.runs.get(run_id)) if resume else None
+        begun_with = begun and Monitor(*begun)
         work = load(cfg, home=home, subset=subset)
-        summary = begin_summary(cfg, spec=work.spec, schema=work.data.schema)
+        summary = begin_summary(cfg, spec=work.spec, schema=work.data.schema, begun_with=begun_with)
         store.runs.update(run_id, summary={**summary, "agreed": dict(work.context.agreed)})
+        choice = work.choose_monitor(cfg, begun_with=begun_with)
+        if choice.note:
+            print(f"warning: {choice.note}", file=sys.stderr)
+        store.runs.update(run_id, summary={"monitor": choice.monitor._asdict()})
         module, stop_reason = fit(
             cfg,
             work=work,
+            choice=choice,
             subset=subset,
             sink=store.metrics.sink(run_id),
             folder=folder,
             extra_callbacks=extra_callbacks,
             on_epoch=on_epoch,
         )
-        _test(cfg, module=module, work=work, store=store, run_id=run_id, folder=folder)
+        _test(cfg, module=module, work=work, choice=choice, store=store, run_id=run_id, folder=folder)
         store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
@@ -88,6 +99,7 @@ def _test(
     *,
     module: LightningModule,
     work: Work,
+    choice: Choice,
     store: Store,
     run_id: int,
     folder: Path,
@@ -105,8 +117,15 @@ def _test(
         run_id,
         outputs,
         spec=work.spec,
+        tested=ChosenModel(
+            "epoch",
+            checkpoint["epoch"] + 1,
+            of=cfg.trainer.max_epochs,
+            chosen=cfg.trainer.test_model == "best",
+            monitor=choice.monitor,
+            measured=choice.measured,
+        ),
         threshold=threshold,
         folder=folder,
-        test_epoch=checkpoint["epoch"] + 1,
         skipped_images=work.data.skipped,
     )

@@ -17,6 +17,7 @@ from shared.config.config import validate
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import FedtwinError
 from shared.runtime.home import open_home
+from shared.tasks.selection import Choice, Monitor
 
 
 class NoSink:
@@ -35,6 +36,7 @@ def main() -> None:
     subset = None
     if rows := order["subset"]:
         subset = Subset(partition_id=rows["partition_id"], indices=np.array(rows["indices"], dtype=np.int64))
+    monitor, measured, _ = order["monitor"]
     try:
         work = load(cfg, home=home, subset=subset)
         print(READY, end="", flush=True)
@@ -42,6 +44,7 @@ def main() -> None:
         fit(
             cfg,
             work=work,
+            choice=Choice(Monitor(*monitor), measured),
             subset=subset,
             sink=NoSink(),
             folder=Path(order["folder"]),

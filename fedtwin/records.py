@@ -103,6 +103,8 @@ class Comparison:
         or ``lower``) and ``verdict`` (what federation did: ``worse``, ``better``, ``unclear``, ``undefined``).
     sentence : str
         The result in one sentence.
+    warnings : list of str
+        What is to be doubted of the tested models, such as a class that is never predicted.
     pooled, federated : list of Run
         One a seed.
     local : list of list of Run
@@ -116,6 +118,7 @@ class Comparison:
     run: Run
     gap: pd.DataFrame = field(repr=False)
     sentence: str
+    warnings: list[str]
     pooled: list[Run]
     federated: list[Run]
     local: list[list[Run]]
@@ -133,6 +136,7 @@ class Comparison:
         """
         from shared.metrics.gap import stored_gap
         from shared.metrics.headline import summary_sentence
+        from shared.tracking.twins import family, warnings_of, when_tested
 
         rows = stored_gap(run.row.summary)
         if not rows:
@@ -146,7 +150,12 @@ class Comparison:
             return cls(
                 run=run,
                 gap=_gap_frame(rows),
-                sentence=summary_sentence(rows, num_clients=run.config["federation"]["num_clients"]),
+                sentence=summary_sentence(
+                    rows,
+                    num_clients=run.config["federation"]["num_clients"],
+                    tested=when_tested(family(store, run.id)),
+                ),
+                warnings=warnings_of(family(store, run.id)),
                 pooled=load(twins["pooled"]),
                 federated=load(twins["federated"]),
                 local=[load(ids) for ids in twins["local"]],
@@ -155,7 +164,8 @@ class Comparison:
             )
 
     def __str__(self) -> str:
-        return f"{self.gap.round(4).to_string()}\n{self.sentence}"
+        told = [self.sentence, *(f"warning: {text}" for text in self.warnings)]
+        return "\n".join([self.gap.round(4).to_string(), *told])
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -16,10 +16,12 @@ from shared.tasks.task import learner_of
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
+from simulations.budget import unequal
 from simulations.gap.bootstrap import compare_gap
 from simulations.report.build import Comparison, write_results
-from simulations.report.history import read_outputs
+from simulations.report.history import cost, read_outputs
 from simulations.runner import Runner
+from simulations.twin_settings import warn_one_sided
 from simulations.twins import Twins, train_twins
 
 
@@ -47,7 +49,11 @@ def compare(cfg: Config, *, runner: Runner, store: Store, home: Home, command: s
             twins = train_twins(cfg, runner=runner, store=store, home=home, parent_id=run_id, board=board)
         rows = measure_gap(cfg, twins, home=home)
         folder = home.comparison_dir(run_id)
-        store.runs.update(run_id, summary=_summary(twins, rows, folder=folder))
+        summary = {
+            **_summary(twins, rows, folder=folder),
+            "warnings": [*warn_one_sided(cfg), *warnings(twins, store=store)],
+        }
+        store.runs.update(run_id, summary=summary)
         done = Comparison(run_id=run_id, cfg=cfg, twins=twins, rows=rows, command=command)
         write_results(done, store=store, home=home, folder=folder)
     return run_id
@@ -67,6 +73,16 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
         seed=cfg.seed,
         groups=None if data.groups is None else data.groups.numbers[data.indices("test")],
     )
+
+
+def warnings(twins: Twins, *, store: Store) -> list[str]:
+    """What is to be doubted of a comparison: twins that did not see the same number of examples, as counted."""
+    found = []
+    for seed, *runs in zip(twins.seeds, twins.pooled, twins.federated, strict=True):
+        problem = unequal(*(cost(store, run_id).examples for run_id in runs))
+        if problem:
+            found.append(f"seed {seed}: {problem}" if len(twins.seeds) > 1 else problem)
+    return found
 
 
 def _summary(twins: Twins, rows: Sequence[GapRow], *, folder: Path) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from shared.config.stored import read_snapshot
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
+from shared.tasks.checks import reject_pooled_only
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
+from simulations.twin_settings import reject_one_sided
 
 Mode = Literal["centralized", "federated", "compare"]
 
@@ -52,6 +54,10 @@ def execute(
         resume = store.runs.get(run_id).finished
     if mode == "centralized":
         return _train(cfg, store=store, home=home, resume=resume)
+    if not resume:
+        reject_pooled_only(cfg)
+    if mode == "compare":
+        reject_one_sided(cfg)
     from simulations.runner import open_runner  # what trains takes a second to import
 
     if mode == "compare" or cfg.federation.engine == "local":  # Flower's ServerApp does so itself

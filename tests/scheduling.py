@@ -1,7 +1,9 @@
 """Which test begins when, and on which worker of xdist: a plugin of pytest.
 
 A file's tests run on one worker, as they share fixtures; those of `APART` take long, share nothing and run on
-any worker that is free. xdist's own marks for groups have no effect under pytest 9.2 (pytest-xdist issue 1386).
+any worker that is free. All `DEPLOYMENTS` run on one worker, one after the other: they mostly wait, and beside
+each other they would wait at the same time, while the others use the cores. xdist's own marks for groups have
+no effect under pytest 9.2 (pytest-xdist issue 1386).
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ APART = {
     "tests/e2e/test_simulate.py",
     "tests/federated/test_laws.py",
 }
+DEPLOYMENTS = "tests/e2e/test_deploy_"
 
 
 def unit_of(nodeid: str) -> str:
-    """What of the tests a worker is given at once with this one: its file, or the test alone."""
+    """What a worker is given at once with this test: its file, all deployments, or the test alone."""
     file = nodeid.partition("::")[0]
+    if file.startswith(DEPLOYMENTS):
+        return DEPLOYMENTS
     return nodeid if file in APART else file
 
 

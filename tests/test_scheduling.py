@@ -19,6 +19,12 @@ def test_a_file_is_one_unit_of_work_unless_its_tests_share_nothing():
         assert unit_of(f"{file}::test_b[x]") == f"{file}::test_b[x]"
 
 
+def test_all_deployments_are_one_unit():
+    files = [*TESTS.glob("e2e/test_deploy_*.py")]
+    assert len(files) > 2
+    assert len({unit_of(f"tests/e2e/{file.name}::test_a") for file in files}) == 1
+
+
 def test_every_folder_has_a_budget():
     folders = {path.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
     assert folders | {"tests"} == set(BUDGETS)

@@ -35,9 +35,13 @@ from shared.config.stored import read_snapshot
 from shared.data.dataset import Dataset
 from shared.runtime.home import Home, open_home
 from shared.tasks.base import FitContext, Learner
+from shared.tasks.checks import reject_pooled_only
+from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.selection import Monitor, fallback
 from shared.tasks.task import learner_of
 from shared.tracking.export import write_results
+from shared.tracking.monitor import resumed_monitor
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
@@ -110,12 +114,16 @@ def serve(
         The run row ends as failed.
     """
     algorithm = load_algorithm(cfg.strategy)  # before there is a row: its settings may be wrong
+    if not resume:
+        reject_pooled_only(cfg)
     with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
         snapshot = json.dumps(cfg.snapshot())
         learner = learner_of(cfg)
         data = learner.dataset(cache=home.cache, sides=("test",))
         spec = learner.spec(data.schema)
-        store.runs.update(run_id, summary=begin_summary(cfg, spec=spec, schema=data.schema))
+        begun = resumed_monitor(store.runs.get(run_id)) if resume else None
+        summary = begin_summary(cfg, spec=spec, schema=data.schema, begun_with=begun and Monitor(*begun))
+        store.runs.update(run_id, summary=summary)
         roster = connect(grid, cfg, snapshot=snapshot, schema=data.schema, spec=spec, say=say)
         _write_clients(store, run_id, roster)
         federation = _Federation(
@@ -127,6 +135,7 @@ def serve(
             roster=roster,
             learner=learner,
             data=data,
+            monitor=Monitor(**summary["monitor"]),
             say=say,
         )
         stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
@@ -150,10 +159,11 @@ class _Federation:
         roster: Roster,
         learner: Learner,
         data: Dataset,
+        monitor: Monitor,
         say: Callable[[str], None],
     ) -> None:
         self.cfg, self.algorithm, self.store, self.run_id = cfg, algorithm, store, run_id
-        self.roster, self.say = roster, say
+        self.roster, self.monitor, self.say = roster, monitor, say
         self.folder = home.run_dir(run_id)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         profiles = {info.name: info.profile for info in roster.clients.values()}
@@ -229,6 +239,7 @@ class _Federation:
             progress=progress,
             strategy=strategy,
             train_config=train_config,
+            monitor=self.monitor,
             say=self.say,
         )
 
@@ -269,11 +280,20 @@ class _Federation:
             self.run_id,
             self.evaluation.predict(state),
             spec=self.evaluation.spec,
+            tested=ChosenModel(
+                "round",
+                progress.round,
+                of=self.cfg.federation.num_rounds,
+                chosen=best,
+                monitor=fallback(self.monitor) if progress.fallback else self.monitor,
+                measured=progress.best_value is not None,
+            ),
             threshold=progress.threshold,
             folder=self.folder,
-            test_round=progress.round,
             skipped_images=self.evaluation.data.skipped,
         )
+        for warning in self.store.runs.get(self.run_id).summary["warnings"]:
+            self.say(f"warning: {warning}")
 
 
 def _write_clients(store: Store, run_id: int, roster: Roster) -> None:

@@ -28,6 +28,8 @@ class Progress:
         The last complete one.
     best_value : float or None
         Of the monitored metric.
+    fallback : bool or None
+        Whether ``val/loss`` is monitored in place of the task's own; None until a client has evaluated.
     threshold : float
         Of the probability of class 1, chosen on the clients' validation rows for the model of this round.
     stopping_best : float or None
@@ -56,6 +58,7 @@ class Progress:
     plateau_best: float | None = None
     plateau_stale: int = 0
     run_key: str = ""
+    fallback: bool | None = None
     accepted: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

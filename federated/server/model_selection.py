@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from federated.server.checkpoint import Progress
 from shared.config.trainer import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
-from shared.metrics.spec import MetricSpec, Mode
+from shared.metrics.catalogue import LOSS
+from shared.metrics.spec import Mode
+from shared.tasks.selection import Monitor, fallback
 
 _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralized run uses
 
@@ -16,8 +18,7 @@ def judge_round(
     *,
     aggregates: Mapping[str, Mapping[str, float]],
     cfg: TrainerConfig,
-    monitor: str,
-    metrics: Sequence[MetricSpec] = (),
+    monitor: Monitor,
 ) -> str | None:
     """Update a run's progress by the same rules as a centralized run's callbacks.
 
@@ -27,17 +28,17 @@ def judge_round(
         Its ``round`` is the one that has ended; changed in place.
     aggregates : mapping of str to mapping
         The clients' aggregates: stage to name to value.
-    monitor, metrics
-        The task's own, see `TrainerConfig.monitored`.
+    monitor : Monitor
+        As the run was begun with.
 
     Returns
     -------
     str or None
         Why to stop, by ``trainer.early_stopping``.
     """
-    monitor, mode = cfg.monitored(monitor, metrics=metrics)
-    stage, _, name = monitor.partition("/")
-    value = aggregates.get(stage, {}).get(name)
+    monitor = current_monitor(progress, aggregates=aggregates, cfg=cfg, monitor=monitor)
+    mode = monitor.mode
+    value = aggregates.get(monitor.stage, {}).get(monitor.name)
     _choose(progress, value, mode=mode)
     loss = aggregates.get("val", {}).get("loss")
     if cfg.scheduler.name == "plateau" and loss is not None:
@@ -45,9 +46,23 @@ def judge_round(
     if value is None or not _is_stale(progress, value, cfg=cfg.early_stopping, mode=mode):
         return None
     return (
-        f"{monitor} did not improve in the last {progress.stale_rounds} rounds; "
+        f"{monitor.key} did not improve in the last {progress.stale_rounds} rounds; "
         f"best {progress.best_value:.4f} in round {progress.best_round}"
     )
+
+
+def current_monitor(
+    progress: Progress, *, aggregates: Mapping[str, Mapping[str, float]], cfg: TrainerConfig, monitor: Monitor
+) -> Monitor:
+    """The monitor of a round; the first in which a client evaluated decides whether the task's own gives way.
+
+    From then on it stays: values of two metrics are never compared.
+    """
+    measured = aggregates.get(monitor.stage, {})
+    if progress.fallback is None and measured:
+        stays = cfg.monitor is not None or progress.best_value is not None or monitor.name in measured
+        progress.fallback = not stays and LOSS in measured
+    return fallback(monitor) if progress.fallback else monitor
 
 
 def _choose(progress: Progress, value: float | None, *, mode: Mode) -> None:

@@ -13,6 +13,7 @@ from shared.metrics.point import MetricPoint, Stage
 from shared.runtime.errors import FederationError
 from shared.tasks.base import TaskSpec
 from shared.tasks.panels import confusion_of
+from shared.tasks.selection import Monitor
 from shared.tracking.store import Store
 
 WRITE_EVERY_S = 0.1
@@ -44,6 +45,10 @@ class RoundRecorder:
         """
         if (run := self.store.runs.get(self.run_id)).finished:
             raise FederationError(f"run {run.id} was ended by another process: {run.status}")
+
+    def set_monitor(self, monitor: Monitor) -> None:
+        """Keep what chooses the best model from now on."""
+        self.store.runs.update(self.run_id, summary={"monitor": monitor._asdict()})
 
     def add(self, points: Sequence[MetricPoint]) -> None:
         """Queue a reply's points."""

@@ -19,6 +19,7 @@ from federated.strategy.server_half import ServerHalf
 from shared.config.config import Config
 from shared.metrics.point import Stage
 from shared.runtime.errors import DivergedError, QuorumError, bullet_list
+from shared.tasks.selection import Monitor, fallback, gives_way
 
 
 class StopFederation(Exception):
@@ -36,6 +37,8 @@ class Rounds:
         Its state is kept with the global model.
     train_config : ConfigRecord
         What the strategy sends with each train message; a plateau lowers its learning rate.
+    monitor : Monitor
+        What the run was begun with.
     say : callable
         Takes a line of progress.
     """
@@ -53,12 +56,14 @@ class Rounds:
         progress: Progress,
         strategy: ServerHalf,
         train_config: ConfigRecord,
+        monitor: Monitor,
         say: Callable[[str], None],
     ) -> None:
         self.cfg, self.roster = cfg, roster
         self.intake, self.metrics, self.recorder = intake, metrics, recorder
         self.evaluation, self.checkpoints, self.progress = evaluation, checkpoints, progress
         self.strategy, self.train_config, self.say = strategy, train_config, say
+        self.monitor = monitor
         self._silent: list[str] = []
 
     @property
@@ -165,13 +170,18 @@ class Rounds:
         statistics = self.metrics.statistics()
         if self.cfg.trainer.threshold == "val" and statistics is not None:
             progress.threshold = self.metrics.judge.best_threshold(statistics)
+        fell_back = progress.fallback
         reason = judge_round(
             progress,
             aggregates=self.metrics.aggregates,
             cfg=self.cfg.trainer,
-            monitor=self.evaluation.spec.monitor,
-            metrics=self.evaluation.spec.metrics,
+            monitor=self.monitor,
         )
+        if progress.fallback and not fell_back:
+            instead = fallback(self.monitor)
+            why = f"not on the clients' {self.monitor.stage} rows of round {number}"
+            self.say(f"warning: {gives_way(self.monitor, instead, why=why)}")
+            self.recorder.set_monitor(instead)
         self.train_config[LR_SCALE] = progress.lr_scale
         # After the rows: a crash in between repeats this round, whose rows are then already there.
         self.checkpoints.save(self.evaluation.network.state_dict(), progress, strategy=self.strategy.state())

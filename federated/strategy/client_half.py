@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from federated.messages.wire import WireSpec
-from shared.runtime.errors import FederationError
+from shared.runtime.errors import ConfigError, FederationError
 
 Tensors = Mapping[str, Tensor]
 
@@ -75,6 +76,21 @@ class FitResult:
                 )
 
 
+def check_unscaled(trainer: L.Trainer, optimizer: torch.optim.Optimizer) -> None:
+    """Make sure, in ``on_before_optimizer_step``, that no loss scale of 16 bits is left in the gradients.
+
+    Raises
+    ------
+    ConfigError
+        The optimiser is fused, and so takes the scale out in its own step.
+    """
+    if getattr(trainer, "scaler", None) is not None and optimizer.defaults.get("fused"):
+        raise ConfigError(
+            f"trainer.precision=16-mixed scales gradients, and {type(optimizer).__name__} with fused=True "
+            "leaves them so for the algorithm's client half; set its fused=False"
+        )
+
+
 class ClientHalf:
     """Made anew for each train message; this one adds nothing, as in federated averaging."""
 
@@ -82,8 +98,8 @@ class ClientHalf:
         """Lightning callbacks of the fit.
 
         Called are ``on_train_start``, ``on_train_epoch_start``, ``on_before_optimizer_step`` (with gradients
-        that are not scaled and not yet clipped; if ``trainer.scaler`` is there, a step whose gradients are not
-        finite is skipped after it), ``on_train_epoch_end`` and ``on_train_end``.
+        that are not yet clipped, nor scaled, see `check_unscaled`; if ``trainer.scaler`` is there, a step whose
+        gradients are not finite is skipped after it), ``on_train_epoch_end`` and ``on_train_end``.
         """
         return ()
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from federated.strategy.base import Algorithm
-from federated.strategy.client_half import ClientContext, ClientHalf
+from federated.strategy.client_half import ClientContext, ClientHalf, check_unscaled
 
 
 class FedProx(Algorithm):
@@ -61,6 +61,7 @@ class ProximalTerm(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Add ``mu`` times the distance to the gradient; Lightning clips after this."""
+        check_unscaled(trainer, optimizer)
         for parameter, start in self._pairs:
             if parameter.grad is not None:
                 parameter.grad.add_(parameter.detach() - start, alpha=self.mu)

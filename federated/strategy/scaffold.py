@@ -18,7 +18,7 @@ from federated.messages.records import array_of, values_of
 from federated.messages.wire import ArraySpec, WireSpec
 from federated.strategy.aggregation import Averaging, as_type
 from federated.strategy.base import Algorithm
-from federated.strategy.client_half import ClientContext, ClientHalf, FitResult, Tensors
+from federated.strategy.client_half import ClientContext, ClientHalf, FitResult, Tensors, check_unscaled
 from federated.strategy.server_half import ServerContext, ServerHalf
 
 CONTROL = "control"
@@ -161,6 +161,7 @@ class _Correction(Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
+        check_unscaled(trainer, optimizer)
         if getattr(trainer, "scaler", None) and not _finite(p.grad for p, _ in self._pairs.values()):
             return  # gradients that were scaled beyond 16 bits: this step is skipped
         self._steps += 1

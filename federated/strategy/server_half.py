@@ -14,6 +14,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from federated.messages.records import STATE_ROUND, values_of
 from federated.strategy.aggregation import Averaging, as_type
+from shared.config.strategy import sample_size
 from shared.runtime.seeding import derive_seed
 
 # Where a partition's number stands in the seed of its row order; no federation has so many partitions.
@@ -74,9 +75,8 @@ class ServerHalf(FedAvg):
         super().__init__(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1, **kwargs)
         self.context = context
         self.nodes, self.eval_nodes = list(context.nodes), list(context.eval_nodes)
-        self.train_count = _count(len(self.nodes), context.fraction_train, at_least=context.min_train)
         evaluates = int(context.fraction_evaluate > 0)
-        self.eval_count = _count(len(self.eval_nodes), context.fraction_evaluate, at_least=evaluates)
+        self.eval_count = sample_size(len(self.eval_nodes), context.fraction_evaluate, at_least=evaluates)
         self.sent = ArrayRecord()  # the global model of the round that is under way
 
     def configure_train(
@@ -91,8 +91,13 @@ class ServerHalf(FedAvg):
         """
         self.sent = arrays
         real_round = server_round + self.context.round_offset
-        seed = derive_seed(self.context.seed, SAMPLE_TRAIN, real_round)
-        chosen = sample(self.nodes, count=self.train_count, seed=seed)
+        chosen = train_sample(
+            self.nodes,
+            round=real_round,
+            seed=self.context.seed,
+            fraction=self.context.fraction_train,
+            at_least=self.context.min_train,
+        )
         messages = super().configure_train(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
         more = self.more_records(arrays)
         for message in messages:
@@ -174,6 +179,22 @@ class AveragingServer(ServerHalf, Averaging):
     """The average of the clients' arrays, weighted by their training examples."""
 
 
+def train_sample(nodes: Sequence[int], *, round: int, seed: int, fraction: float, at_least: int) -> list[int]:
+    """The nodes that train in a round, from 1: the server's choice, which can be known before.
+
+    Parameters
+    ----------
+    nodes : sequence of int
+        By ascending client id; the clients' ids themselves give the clients.
+    seed : int
+        Of the run.
+    fraction, at_least
+        ``strategy.fraction_train`` and ``strategy.min_train``.
+    """
+    count = sample_size(len(nodes), fraction, at_least=at_least)
+    return sample(nodes, count=count, seed=derive_seed(seed, SAMPLE_TRAIN, round))
+
+
 def sample(nodes: Sequence[int], *, count: int, seed: int) -> list[int]:
     """Choose nodes without replacement, a function of the seed and the nodes' order alone.
 
@@ -199,10 +220,6 @@ class _Only:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._grid, name)
-
-
-def _count(total: int, fraction: float, *, at_least: int) -> int:
-    return min(total, max(int(total * fraction), at_least))
 
 
 def _cast(array: Array, dtype: str) -> Array:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from shared.metrics.catalogue import label
 from shared.metrics.gap import stored_gap
 from shared.tasks.panels import Kind
 from shared.tracking.show import number, plain, run_view, table
 from shared.tracking.store import Store
+from shared.tracking.twins import family, warnings_of
 from simulations.gap.wording import gap_table
 
 MOST_CLASSES = 8  # columns of a confusion matrix
@@ -28,9 +30,12 @@ def run_page(store: Store, run_id: int) -> Group:
     TrackingError
         No such run.
     """
-    view, summary = run_view(store, run_id), store.runs.get(run_id).summary
+    view, runs = run_view(store, run_id), family(store, run_id)
+    summary = runs[0].summary
     gap = stored_gap(summary)
-    return Group(view, *([gap_table(gap)] if gap else []), *panel_tables(summary.get("panels") or ()))
+    doubts = [Text.assemble(("warning: ", "yellow"), plain(text)) for text in warnings_of(runs)]
+    panels = panel_tables(summary.get("panels") or ())
+    return Group(view, *([gap_table(gap)] if gap else []), *panels, *doubts)
 
 
 def panel_tables(panels: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:

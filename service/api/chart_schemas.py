@@ -151,6 +151,9 @@ class Comparison(Shape):
     runs: list[ComparedRun]
     gaps: list[Gap] = Field(description="One per group of federated runs; empty without pooled runs.")
     final: list[FinalGap] = Field(description="Empty unless all twins of one finished comparison are included.")
+    warnings: list[str] = Field(
+        description="What is to be doubted of the tested models, such as a class that is never predicted."
+    )
 
 
 class Roc(Shape):

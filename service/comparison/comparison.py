@@ -11,14 +11,16 @@ from service.comparison.pairing import CurvePoint, RunCurve
 from service.comparison.result import result
 from service.comparison.similarity import group_runs
 from service.read.members import ROLES, labels, member
-from service.read.run_config import monitored, unit
+from service.read.run_config import unit
 from service.read.x_axes import XValues, x_axes
 from shared.metrics.catalogue import LOSS, better, in_order, spec_of
 from shared.metrics.gap import GapRow, stored_gap
 from shared.metrics.headline import headline
 from shared.metrics.spec import Better
+from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
+from shared.tracking.twins import warnings_of, when_tested
 
 
 def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: str) -> dict[str, Any]:
@@ -65,7 +67,9 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
     clients = max(
         (len(store.clients.of_run(run.id)) for run in members if run.training_mode == "federated"), default=0
     )
-    return {**found, "result": result(found, chosen, num_clients=clients)}
+    parent = _parent(store, members)
+    found["warnings"] = warnings_of([*([parent] if parent and final else []), *members])
+    return {**found, "result": result(found, chosen, num_clients=clients, tested=when_tested(members))}
 
 
 def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
@@ -101,7 +105,7 @@ def _headline(store: Store, runs: Sequence[RunRow], final: Sequence[GapRow], *, 
 
 
 def _better(runs: Sequence[RunRow], *, metric: str, stage: str) -> Better | None:
-    own = next((mode for key, mode in map(monitored, runs) if key == f"{stage}/{metric}"), None)
+    own = next((mode for key, mode in map(stored_monitor, runs) if key == f"{stage}/{metric}"), None)
     return better(metric, mode=None if spec_of(metric).better else own)
 
 
@@ -149,8 +153,7 @@ def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[
 
 def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
     # The final gap covers all seeds, so it is shown only if all twins of the comparison are.
-    parents = {run.parent_id for run in runs if run.training_mode in ("centralized", "federated")}
-    parent = store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
+    parent = _parent(store, runs)
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
     rows = stored_gap(parent.summary)
@@ -158,6 +161,12 @@ def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
         return rows  # in the order of the task's metrics, so that all readers take the same headline
     order = in_order(row.metric for row in rows)
     return sorted(rows, key=lambda row: order.index(row.metric))
+
+
+def _parent(store: Store, runs: Sequence[RunRow]) -> RunRow | None:
+    """The one comparison that all twins are of."""
+    parents = {run.parent_id for run in runs if run.training_mode in ("centralized", "federated")}
+    return store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
 
 
 def _final_row(row: GapRow) -> dict[str, Any]:

@@ -16,7 +16,9 @@ STAGES = {"train": "training", "val": "validation", "test": "test"}
 Words = list[dict[str, Any]]
 
 
-def result(comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_clients: int) -> Words:
+def result(
+    comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_clients: int, tested: str = ""
+) -> Words:
     """The sentence above the chart.
 
     Parameters
@@ -27,6 +29,8 @@ def result(comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_client
         The selected metric's row of a finished comparison, if there is one.
     num_clients : int
         Of the federated runs.
+    tested : str
+        After which epochs and rounds, see `shared.tracking.twins.when_tested`.
 
     Returns
     -------
@@ -41,7 +45,8 @@ def result(comparison: Mapping[str, Any], final: Sequence[GapRow], *, num_client
         over = f"the test examples and {seeds} seeds" if seeds > 1 else "the test examples"
         how = f"t interval over {seeds} seeds" if row.per_run else f"bootstrap over {over}"
         interval = f" {100 * row.confidence:g} % CI, {how}."
-        return [*_words(before), *_words(found, strong=True), *_words(after + interval)]
+        more = f" {tested}" if tested else ""
+        return [*_words(before), *_words(found, strong=True), *_words(f"{after}{interval}{more}")]
     told = [words for gap in comparison["gaps"] if (words := _of_gap(comparison, gap))]
     if told:
         return [part for place, words in enumerate(told) for part in (_words(" ") * bool(place) + words)]

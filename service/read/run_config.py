@@ -1,4 +1,4 @@
-"""The stored config of a run: its settings without secrets, its step unit and its monitored metric."""
+"""The stored config of a run: its settings without secrets, and its step unit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from shared.metrics.catalogue import default_monitor, spec_of
-from shared.metrics.spec import Mode
 from shared.tracking.rows import RunRow
 
 _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/]*(?=@)")
@@ -21,21 +19,6 @@ def unit(run: RunRow) -> Literal["round", "epoch"]:
     {"round", "epoch"}
     """
     return "round" if run.training_mode == "federated" else "epoch"
-
-
-def monitored(run: RunRow) -> tuple[str, Mode | None]:
-    """The metric that selects a run's best model, and its better direction.
-
-    Returns
-    -------
-    tuple of str and ({"min", "max"} or None)
-        None where neither the settings nor the catalogue know it.
-    """
-    if stored := run.summary.get("monitor"):
-        return stored["key"], stored["mode"]
-    num_classes = len(run.summary.get("classes") or run.summary.get("confusion") or ())
-    key: str = setting(run.config, "trainer.monitor") or default_monitor(num_classes)
-    return key, setting(run.config, "trainer.mode") or spec_of(key.partition("/")[2]).mode
 
 
 def planned_runs(run: RunRow) -> int | None:

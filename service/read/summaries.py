@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from service.read.run_config import monitored, planned_runs, setting, unit, without_secrets
+from service.read.run_config import planned_runs, setting, unit, without_secrets
 from shared.metrics.catalogue import spec_of
 from shared.tracking.curves import Curve
+from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow, json_ready
 from shared.tracking.run_progress import RunProgress
 from shared.tracking.store import Store
@@ -115,7 +116,7 @@ def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dic
         "strategy": setting(run.config, "strategy.name") if run.training_mode == "federated" else None,
         "progress": _progress(run, progress),
         "planned_runs": planned_runs(run),
-        "monitor": dict(zip(("key", "mode"), monitored(run), strict=True)),
+        "monitor": dict(zip(("key", "mode"), stored_monitor(run), strict=True)),
         "best": _best(run, values),
         "sparkline": _thin(values),
         "last_event": progress.last_event,
@@ -144,14 +145,14 @@ def _sparkline(run: RunRow, progress: RunProgress) -> Curve | None:
     last = progress.last_round if unit(run) == "round" else progress.last_epoch
     if last is None:
         return None
-    stage, _, name = monitored(run)[0].partition("/")
+    stage, _, name = stored_monitor(run)[0].partition("/")
     # The best value of a finished run is stored, so that its curve need not be read in full.
     stride = 1 if _stored_best(run) is None else math.ceil(last / (SPARKLINE_POINTS - 1)) or 1
     return Curve(run_id=run.id, unit=unit(run), stage=stage, name=name, last=last, stride=stride)
 
 
 def _best(run: RunRow, values: Sequence[float]) -> dict[str, Any] | None:
-    key, mode = monitored(run)
+    key, mode = stored_monitor(run)
     best = _stored_best(run)
     if best is None and values:
         best = None if mode is None else max(values) if mode == "max" else min(values)
@@ -160,7 +161,7 @@ def _best(run: RunRow, values: Sequence[float]) -> dict[str, Any] | None:
 
 def _stored_best(run: RunRow) -> float | None:
     # `Runs.finish` stores the best validation values, in the catalogue's direction where it has one.
-    key, mode = monitored(run)
+    key, mode = stored_monitor(run)
     stage, _, name = key.partition("/")
     if not run.finished or stage != "val" or (spec_of(name).mode or mode) != mode:
         return None

@@ -14,7 +14,7 @@ from shared.config.model import ModelConfig
 from shared.config.partition import PartitionConfig
 from shared.config.problems import problem_lines
 from shared.config.section import Section
-from shared.config.strategy import StrategyConfig
+from shared.config.strategy import StrategyConfig, sample_size
 from shared.config.task import TARGET, TaskConfig
 from shared.config.tracking import TrackingConfig
 from shared.config.trainer import TrainerConfig
@@ -41,7 +41,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         clients, strategy = self.federation.num_clients, self.strategy
-        sampled = min(clients, max(int(clients * strategy.fraction_train), strategy.min_train))
+        sampled = sample_size(clients, strategy.fraction_train, at_least=strategy.min_train)
         if self.federation.min_replies > sampled:
             raise ValueError(
                 f"federation.min_replies={self.federation.min_replies} can never be met: {sampled} of "

@@ -11,6 +11,11 @@ from shared.config.section import Positive, Section, Share
 TARGET = "_target_"
 
 
+def sample_size(total: int, fraction: float, *, at_least: int) -> int:
+    """How many of so many clients are sampled in a round."""
+    return min(total, max(int(total * fraction), at_least))
+
+
 class StrategyConfig(Section):
     """What all algorithms have in common.
 

@@ -183,16 +183,11 @@ def progress_metrics(names: Iterable[str]) -> list[str]:
 
 
 def default_monitor(num_classes: int) -> str:
-    """The metric key that chooses the best model by default.
+    """The metric key that chooses the best model of a classifier by default.
 
-    Parameters
-    ----------
-    num_classes : int
-        0 where it is not known yet, or where there are none.
+    Of two classes not the recall, which is highest for a model that calls everything positive.
     """
-    if not num_classes:
-        return f"val/{LOSS}"
-    return "val/recall" if num_classes == 2 else "val/accuracy"
+    return "val/auroc" if num_classes == 2 else "val/accuracy"
 
 
 def as_json() -> list[dict[str, object]]:

@@ -26,14 +26,21 @@ def headline(rows: Sequence[GapRow]) -> GapRow:
     return next((row for row in rows if row.verdict != "undefined"), rows[0])
 
 
-def summary_sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
-    """The result in one sentence, with its interval.
+def summary_sentence(rows: Sequence[GapRow], *, num_clients: int, tested: str = "") -> str:
+    """The result in one sentence, with its interval, and what is tested in another.
 
     Parameters
     ----------
     rows : sequence of GapRow
         Not empty; of one row, the sentence is about that one.
+    tested : str
+        After which epochs and rounds, see `shared.tracking.twins.when_tested`.
     """
+    sentence = _sentence(rows, num_clients=num_clients)
+    return f"{sentence} {tested}" if tested else sentence
+
+
+def _sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
     row = headline(rows)
     digits = row_digits(row)
     federated, pooled = (format_value(one.value, digits=digits) for one in (row.federated, row.pooled))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared.runtime.errors import ConfigError, FederationError, bullet_list
 
 if TYPE_CHECKING:
+    from shared.config.config import Config
     from shared.config.trainer import TrainerConfig
     from shared.data.profile import Profile
 
@@ -57,6 +58,31 @@ def reject_settings(trainer: TrainerConfig, task: str | None, **neutral: Any) ->
         for name, value in neutral.items()
         if getattr(trainer, name) != value
     ]
+    if found:
+        raise ConfigError("the configuration is not valid:\n" + bullet_list(found))
+
+
+def reject_pooled_only(cfg: Config) -> None:
+    """Reject settings that only pooled training follows, where clients train too.
+
+    Raises
+    ------
+    ConfigError
+        Names every one.
+    """
+    devices, found = cfg.trainer.devices, []
+    if cfg.trainer.ema_decay is not None:
+        found.append(
+            f"trainer.ema_decay={cfg.trainer.ema_decay} averages the weights of pooled training only; set "
+            "trainer.ema_decay=null"
+        )
+    if cfg.resume is not None:
+        found.append(
+            f"resume={cfg.resume} continues pooled training only; set resume=null (fedtwin resume RUN resumes "
+            "a federated run)"
+        )
+    if (isinstance(devices, int) and devices > 1) or (isinstance(devices, list) and len(devices) > 1):
+        found.append(f"trainer.devices={devices}: a client trains on one device; set trainer.devices=1")
     if found:
         raise ConfigError("the configuration is not valid:\n" + bullet_list(found))
 

@@ -11,12 +11,21 @@ from shared.data.schema import Schema
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.metrics.point import MetricPoint
 from shared.tasks.base import TaskSpec
+from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.panels import confusion_of
+from shared.tasks.selection import Monitor
 from shared.tracking.store import Store
 
 
-def begin_summary(cfg: Config, *, spec: TaskSpec, schema: Schema) -> dict[str, Any]:
+def begin_summary(
+    cfg: Config, *, spec: TaskSpec, schema: Schema, begun_with: Monitor | None = None
+) -> dict[str, Any]:
     """What the summary of a run holds from its beginning: what is learned, and what chooses the best model.
+
+    Parameters
+    ----------
+    begun_with : Monitor, optional
+        Of a run that is resumed: what has chosen its best model so far.
 
     Raises
     ------
@@ -24,10 +33,10 @@ def begin_summary(cfg: Config, *, spec: TaskSpec, schema: Schema) -> dict[str, A
         Settings of the training do not fit the task.
     """
     spec.check_settings(cfg.trainer)
-    monitor, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
+    monitor = begun_with or Monitor(*cfg.trainer.monitored(spec.monitor, metrics=spec.metrics))
     summary: dict[str, Any] = {
         "schema": json.loads(schema.to_json()),
-        "monitor": {"key": monitor, "mode": mode},
+        "monitor": monitor._asdict(),
     }
     return {**summary, "classes": list(schema.classes)} if schema.classes else summary
 
@@ -38,6 +47,7 @@ def record_test(
     outputs: Outputs,
     *,
     spec: TaskSpec,
+    tested: ChosenModel,
     threshold: float,
     folder: Path,
     **more: Any,
@@ -50,12 +60,14 @@ def record_test(
         Of the test split.
     spec : TaskSpec
         What they are judged by, and what is drawn of them.
+    tested : ChosenModel
+        Which model they are of.
     threshold : float
         Of the probability of class 1; 2 classes only.
     folder : Path
         The run's folder, where ``test_predictions.npz`` is written.
     **more
-        Further entries of the summary, such as which checkpoint was tested.
+        Further entries of the summary.
     """
     outputs = outputs.at(threshold)
     values = spec.values(outputs)
@@ -67,5 +79,7 @@ def record_test(
         ]
     )
     panels = [panel.as_dict() for panel in spec.panels(outputs)]
-    summary = {"test": values, "confusion": confusion_of(panels), "threshold": threshold, "panels": panels}
-    store.runs.update(run_id, summary={**summary, **more})
+    confusion = confusion_of(panels)
+    classes = next((panel["data"]["classes"] for panel in panels if panel["kind"] == "confusion"), ())
+    summary = {"test": values, "confusion": confusion, "threshold": threshold, "panels": panels}
+    store.runs.update(run_id, summary={**summary, **tested.summary(confusion, classes=classes), **more})

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shared.metrics.catalogue import default_monitor, in_order, spec_of
+from shared.metrics.catalogue import in_order, spec_of
+from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow, json_ready
 from shared.tracking.store import Store
 
@@ -210,10 +211,7 @@ def _rounds(store: Store, run_id: int) -> Table | None:
 
 def _headline(run: RunRow) -> tuple[str, float] | None:
     best = run.summary.get("best") or {}
-    num_classes = len(run.summary.get("classes") or run.summary.get("confusion") or ())
-    stored = (run.summary.get("monitor") or {}).get("key")
-    monitor = stored or _setting(run.config, "trainer.monitor") or default_monitor(num_classes)
-    wanted = [str(monitor).removeprefix("val/"), *in_order(best)]
+    wanted = [stored_monitor(run)[0].removeprefix("val/"), *in_order(best)]
     return next(((f"val/{name}", best[name]) for name in wanted if best.get(name) is not None), None)
 
 

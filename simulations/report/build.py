@@ -18,6 +18,7 @@ from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
 from shared.tasks.task import learner_of
 from shared.tracking.store import Store
+from shared.tracking.twins import family, warnings_of, when_tested
 from simulations.report.client_figures import client_bars, value_distribution, value_spans
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
 from simulations.report.history import client_values, cost, history, read_outputs
@@ -28,6 +29,7 @@ from simulations.report.tables import (
     curve_table,
     gap_data,
     span_table,
+    twin_table,
     value_table,
 )
 from simulations.twins import Twins
@@ -76,6 +78,8 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
     if twins.local:
         runs["local"] = [run_id for ids in twins.local for run_id in ids]
+    pooled, federated = (store.runs.get(runs[0]) for runs in (twins.pooled, twins.federated))
+    pooled_cost, federated_cost = (cost(store, run.id) for run in (pooled, federated))
     report = Report(
         title=done.cfg.name,
         created=datetime.now(UTC),
@@ -94,10 +98,12 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         },
         values=[figure.table for name, figure in figures.items() if name.startswith(VALUES)],
         figures=list(figures.values()),
-        config=done.cfg.snapshot(),
-        differences=None,
+        config=pooled.config,
+        twins=twin_table(pooled, federated, examples=(pooled_cost.examples, federated_cost.examples)),
         command=done.command,
         grouped=data.groups is not None,
+        tested=when_tested(family(store, done.run_id)),
+        warnings=warnings_of(family(store, done.run_id)),
     )
     return write_report(folder / "report.html", report)
 

@@ -74,10 +74,14 @@ class Report:
         What the clients train on, one table a variable.
     config : mapping
         Nested settings.
-    differences : DataTable or None
-        From `simulations.report.tables.config_differences`.
+    twins : DataTable
+        From `simulations.report.tables.twin_table`.
     command : str
         Command that reproduces the comparison.
+    tested : str
+        After which epochs and rounds, in a sentence.
+    warnings : sequence of str
+        What is to be doubted.
     grouped : bool
         Whether whole groups of test examples (patients) were resampled.
     """
@@ -96,9 +100,11 @@ class Report:
     values: Sequence[DataTable]
     figures: Sequence[ReportFigure]
     config: Mapping[str, Any]
-    differences: DataTable | None
+    twins: DataTable
     command: str
     grouped: bool = False
+    tested: str = ""
+    warnings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         assert self.created.tzinfo is not None
@@ -147,6 +153,7 @@ def render(report: Report) -> str:
         for key, heading, body in shown
     )
     created = report.created.astimezone(UTC)
+    sentence = summary_sentence(report.rows, num_clients=report.num_clients, tested=report.tested)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -160,7 +167,8 @@ def render(report: Report) -> str:
 <body>
 <header>
 <h1>{escape(report.title)}</h1>
-<p class="answer">{escape(summary_sentence(report.rows, num_clients=report.num_clients))}</p>
+<p class="answer">{escape(sentence)}</p>
+{_warnings(report.warnings)}
 <dl>
 <dt>Created</dt><dd><time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time></dd>
 <dt>Test set</dt><dd>{report.num_test:,} examples, the same for all models</dd>
@@ -174,6 +182,13 @@ def render(report: Report) -> str:
 </body>
 </html>
 """
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    return f'<div class="warnings" role="note"><strong>Warnings</strong><ul>{items}</ul></div>'
 
 
 def _figures(figures: Sequence[ReportFigure]) -> str:
@@ -238,13 +253,15 @@ def _method(report: Report) -> str:
 
 
 def _settings(report: Report) -> str:
-    changed = "<p>The twins have identical settings.</p>"
-    if report.differences is not None and report.differences.rows:
-        changed = table_html(report.differences)
     rows = [[name, value] for name, value in flatten(report.config).items()]
     everything = table_html(DataTable("All settings", ["setting", "value"], rows))
+    seed = f" (of seed {report.seeds[0]})" if len(report.seeds) > 1 else ""
+    note = (
+        "<p>All other settings are the same. trainer.max_epochs is that of the pooled twin: as many epochs as "
+        f"come closest to the examples that the federated one sees{seed}.</p>"
+    )
     folded = f"<details><summary>All settings</summary>{everything}</details>"
-    return folded if report.differences is None else changed + folded
+    return f"{table_html(report.twins)}{note}{folded}"
 
 
 def _ids(ids: Sequence[int]) -> str:

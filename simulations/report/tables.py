@@ -15,12 +15,15 @@ from shared.data.profile import CountTable, SpanTable
 from shared.metrics.catalogue import better
 from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
+from shared.tracking.monitor import stored_monitor
+from shared.tracking.rows import RunRow
 from simulations.gap.bootstrap import per_client_summary
 from simulations.report.comparison_figures import X_LABELS, History, mean_history
 from simulations.report.figure_style import capitalized, metric_name
 from simulations.report.prediction_figures import macro_roc
 
 Cell = str | int | float | None
+_BEST = {"min": "lowest", "max": "highest", None: "best"}
 _FALSE_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -177,23 +180,51 @@ def flatten(config: Mapping[str, Any], *, prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def config_differences(pooled: Mapping[str, Any], federated: Mapping[str, Any]) -> DataTable:
-    """The settings that the twins do not share.
+def twin_table(pooled: RunRow, federated: RunRow, *, examples: tuple[int, int]) -> DataTable:
+    """How each twin was trained, by the settings that it really followed.
 
     Parameters
     ----------
-    pooled, federated : mapping
-        Nested settings, such as the snapshots that the runs store.
-
-    Returns
-    -------
-    DataTable
-        None where a twin does not have the setting; no rows if there is no difference.
+    pooled, federated : RunRow
+        Of one seed.
+    examples : tuple of int
+        Training examples that each has seen.
     """
-    ours, theirs = flatten(pooled), flatten(federated)
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    rows = [[name, ours.get(name), theirs.get(name)] for name in names]
-    return DataTable("Settings that differ between the twins", ["setting", "pooled", "federated"], rows)
+    trainer, federation = pooled.config["trainer"], federated.config["federation"]
+    rounds, local, parts = (federation[key] for key in ("num_rounds", "local_epochs", "rounds_per_epoch"))
+    sharing = f", {parts} rounds a pass" if parts > 1 else ""
+    tested = [
+        f"{unit} {run.summary.get(f'test_{unit}', '?')} ({_chosen_by(run)})"
+        for run, unit in ((pooled, "epoch"), (federated, "round"))
+    ]
+    unit = f"{rounds} rounds" if local == 1 else f"{rounds} rounds of {local} local epochs"
+    schedule = trainer["scheduler"]["name"]
+    thresholds = [_threshold(run) for run in (pooled, federated)]
+    over = ("", "") if schedule == "none" else (f" over {trainer['max_epochs']} epochs", f" over {unit}")
+    return DataTable(
+        "How each twin was trained",
+        ["", "pooled", "federated"],
+        [
+            ["length", f"{trainer['max_epochs']} epochs", f"{unit}{sharing}"],
+            ["training examples seen", *examples],
+            ["learning rate schedule", *(f"{schedule}{text}" for text in over)],
+            ["early stopping", "off", "off"],
+            ["tested", *tested],
+            *([["threshold", *thresholds]] if any(thresholds) else []),
+        ],
+    )
+
+
+def _chosen_by(run: RunRow) -> str:
+    if run.config["trainer"]["test_model"] == "last":
+        return "the last one"
+    key, mode = stored_monitor(run)
+    return f"{_BEST[mode]} {key}"
+
+
+def _threshold(run: RunRow) -> float | None:
+    classes = len(run.summary.get("classes") or ())
+    return float(run.summary["threshold"]) if classes == 2 and "threshold" in run.summary else None
 
 
 def _number(value: float) -> Cell:

@@ -16,6 +16,7 @@ from shared.metrics.headline import format_value, summary_sentence
 from shared.runtime.home import Home
 from shared.tasks.task import spec_of_run
 from shared.tracking.store import Store
+from shared.tracking.twins import family, warnings_of, when_tested
 from simulations.gap.bootstrap import per_client_summary
 from simulations.gap.wording import gap_table
 from simulations.report.build import cost_rows
@@ -35,11 +36,15 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
     rows, twins, folder = stored_gap(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
     console.print(gap_table(rows))
     console.print(cost_table(twins, store=store))
-    console.print(summary_sentence(rows, num_clients=run.config["federation"]["num_clients"]))
+    runs = family(store, run_id)
+    clients = run.config["federation"]["num_clients"]
+    console.print(summary_sentence(rows, num_clients=clients, tested=when_tested(runs)))
+    for warning in warnings_of(runs):
+        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     metric = spec_of_run(store.runs.get(twins.federated[0])).client_metric
-    clients = clients_summary(twins, store=store, metric=metric)
+    spread = clients_summary(twins, store=store, metric=metric)
     for name, value in (
-        ("clients", f"validation {label(metric)}: {clients}"),
+        ("clients", f"validation {label(metric)}: {spread}"),
         ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
         ("database", home.database_url if home.database_url.startswith("sqlite") else "PostgreSQL"),
         ("report", str(folder / "report.html")),

@@ -82,6 +82,17 @@ def test_the_same_run_goes_on(run, make_config, home, store, checkpoint):
     assert again.summary["test"] == resumed.summary["test"]
 
 
+def test_a_run_that_recall_began_is_resumed_with_recall(run, make_config, store):
+    with pytest.raises(KeyboardInterrupt):
+        run("trainer.max_epochs=3", "trainer.monitor=val/recall", extra_callbacks=[Raise(KeyboardInterrupt)])
+    stopped = store.runs.search()[0]
+    store.runs.update(stopped.id, summary={"monitor": None})  # version 0.1 did not store it
+    row = run(cfg=make_config("trainer.max_epochs=3").replace("tracking", run_id=stopped.id), resume=True)
+    recalls = [p.value for p in store.metrics.of_run(row.id) if (p.stage, p.name) == ("val", "recall")]
+    assert row.summary["monitor"] == {"key": "val/recall", "mode": "max"}
+    assert row.summary["test_epoch"] == 1 + recalls.index(max(recalls))
+
+
 def test_a_run_without_a_checkpoint_begins_again(run, make_config, store):
     prepared = store.runs.create(name="x", training_mode="centralized", config={}, seed=42)
     store.runs.finish(prepared, "stopped")

@@ -79,12 +79,14 @@ def test_the_test_is_of_the_chosen_checkpoint(run, make_config, store, home, che
     assert last.summary["test_epoch"] == 3
 
 
-def test_the_default_monitor_of_two_classes_is_recall(run, store):
-    row = run("trainer.max_epochs=3")
-    recalls = [
-        point.value for point in store.metrics.of_run(row.id) if (point.stage, point.name) == ("val", "recall")
+@pytest.mark.parametrize(("given", "name"), [([], "auroc"), (["trainer.monitor=val/recall"], "recall")])
+def test_the_default_monitor_of_two_classes_is_the_auroc(run, store, given, name):
+    row = run("trainer.max_epochs=3", *given)
+    values = [
+        point.value for point in store.metrics.of_run(row.id) if (point.stage, point.name) == ("val", name)
     ]
-    assert row.summary["test_epoch"] == 1 + recalls.index(max(recalls))
+    assert row.summary["test_epoch"] == 1 + values.index(max(values))
+    assert row.summary["monitor"] == {"key": f"val/{name}", "mode": "max"}
 
 
 def test_a_threshold_from_the_validation_rows(run, make_config, home, checkpoint):
@@ -157,17 +159,28 @@ def test_no_validation_rows(run, make_config, home, capsys, overrides):
     row = run("trainer.max_epochs=3", *overrides, subset=Subset(partition_id=0, indices=data.indices("train")))
     assert (row.status, row.summary["test_epoch"], row.summary["threshold"]) == ("completed", 3, 0.5)
     assert "warning: no validation rows; the last epoch is used as the best" in capsys.readouterr().err
+    assert any(
+        "val/auroc, which was to choose the model, was never measured" in w for w in row.summary["warnings"]
+    )
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_validation_rows_of_one_class(run, make_config, home, store, label, assert_failed):
+def test_validation_rows_of_one_class(run, make_config, home, store, label, assert_failed, capsys):
     data = load_images(make_config().data, cache_dir=home.cache)
     val = data.indices("val")
     indices = np.concatenate([data.indices("train"), val[data.targets[val] == label]])
     subset = Subset(partition_id=0, indices=indices)
     row = run("trainer.threshold=val", subset=subset)
-    names = {point.name for point in store.metrics.of_run(row.id) if point.stage == "val"}
-    assert names == METRICS - ({"auroc"} if label else {"auroc", *OF_CLASS_1})
+    points = [point for point in store.metrics.of_run(row.id) if point.stage == "val"]
+    assert {p.name for p in points} == METRICS - ({"auroc"} if label else {"auroc", *OF_CLASS_1})
+    # The one rule: the task's own monitor gives way to the loss, and says so.
+    losses = [point.value for point in points if point.name == "loss"]
+    assert row.summary["monitor"] == {"key": "val/loss", "mode": "min"}
+    assert row.summary["test_epoch"] == 1 + losses.index(min(losses))
+    assert (
+        f"warning: val/auroc, which chooses the best model, is not defined (no val row is of class "
+        f"{data.schema.classes[1 - label]}); val/loss chooses it instead"
+    ) in capsys.readouterr().err
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/auroc", subset=subset)
     absent = data.schema.classes[1 - label]
@@ -184,7 +197,7 @@ def test_early_stopping_says_why(run):
     assert row.status == "completed"
     # The first value is always better than none, and no gain of 0.9 follows.
     assert row.stop_reason.startswith(
-        "Monitored metric val/recall did not improve in the last 2 records. Best score: "
+        "Monitored metric val/auroc did not improve in the last 2 records. Best score: "
     )
     assert "Signaling" not in row.stop_reason
 

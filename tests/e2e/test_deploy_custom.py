@@ -15,8 +15,7 @@ from shared.runtime.components import MAY_RUN
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.execute import execute
-from tests.e2e.deploy_kit import SITES, open_bed
-from tests.e2e.fault_kit import digest
+from tests.e2e.deploy_kit import SITES, digest, open_bed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 OURS = "tests.own_code"

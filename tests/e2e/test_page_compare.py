@@ -56,6 +56,24 @@ def test_runs_of_other_data_have_no_gap(live: Server, visit: Open, make_config: 
     expect(notes(seen)).to_contain_text("No gap: the runs are tested on different data")
 
 
+def test_warnings_stand_above_the_comparison_and_on_the_runs_page(
+    live: Server, visit: Open, make_config: Make
+) -> None:
+    from tests.e2e.curves_kit import add_run, store_of
+
+    with store_of(live) as store:
+        cfg = make_config("seed=1")
+        one = add_run(store, cfg, "centralized", {ACCURACY: [0.5, 0.9]})
+        two = add_run(store, cfg, "federated", {ACCURACY: [0.4, 0.7]})
+        store.runs.update(two, summary={"warnings": ["never predicts b"]})
+    seen = visit(f"{live.url}/compare?runs={one},{two}")
+    expect(seen.page.locator(".warnings li")).to_have_text(["federated: never predicts b"])
+    seen.page.goto(f"{live.url}/runs/{two}")
+    expect(seen.page.locator(".run-notes .warnings li")).to_have_text(["never predicts b"])
+    seen.page.goto(f"{live.url}/compare?runs={one}")
+    expect(seen.page.locator(".warnings")).to_have_count(0)
+
+
 def test_runs_of_other_settings_are_lines_of_their_own(live: Server, visit: Open, make_config: Make) -> None:
     from tests.e2e.curves_kit import add_run, store_of
 

@@ -14,11 +14,13 @@ from shared.data.schema import Column, Schema
 from shared.metrics.outputs import Outputs
 from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
+from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
 from shared.tasks.image_classification.spec import ClassificationSpec
 from shared.tasks.image_multilabel.spec import MultiLabelSpec
 from shared.tasks.image_regression.spec import RegressionSpec
 from shared.tasks.panels import KINDS
+from shared.tasks.selection import Monitor
 from shared.tracking.rows import ClientRow
 
 if TYPE_CHECKING:
@@ -81,7 +83,10 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
             )
         home = Home(root=live.home, database_url="unused")
         home.run_dir(run_id).mkdir(parents=True)
-        record_test(store, run_id, outputs, spec=spec, threshold=0.5, folder=home.run_dir(run_id))
+        tested = ChosenModel("round", 2, of=2, chosen=True, monitor=Monitor(spec.monitor, "max"))
+        record_test(
+            store, run_id, outputs, spec=spec, tested=tested, threshold=0.5, folder=home.run_dir(run_id)
+        )
         store.runs.finish(run_id, "completed")
     return run_id
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
-from centralized.train import train
+from centralized.train import Subset, train
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import Config
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
@@ -162,6 +166,48 @@ def test_what_cannot_be_trained_is_rejected_by_name(
     given = [*overrides, *(monitor if "trainer.monitor" not in " ".join(overrides) else [])]
     with pytest.raises(ConfigError, match=message):
         train(config(*given, model=model, metrics=metrics), store=store, home=home)
+
+
+def test_without_validation_rows_the_last_model_is_tested(federate: Federate, store: Store, home: Home) -> None:
+    cfg = config("+data.how=unvalidated")
+    run_id, _ = pooled(cfg, store=store, home=home)
+    assert store.runs.get(run_id).summary["test_epoch"] == 3
+    run = federate(cfg=cfg)
+    assert run.digest("best") == run.digest("last")
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.current_epoch == 2 and batch_idx == 1:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("model", ["Plain", "Scheduled"])
+def test_an_interrupted_training_resumes_to_the_same_weights(model: str, store: Store, home: Home) -> None:
+    cfg = config("trainer.max_epochs=4", "+model.dropout=0.2", "+model.norm=true", model=model)
+    whole = pooled(cfg, store=store, home=home)[1]
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg, store=store, home=home, extra_callbacks=[Interrupt()])
+    (stopped,) = (run for run in store.runs.search() if run.status == "stopped")
+    train(cfg.replace("tracking", run_id=stopped.id), store=store, home=home, resume=True)
+    path = home.run_dir(stopped.id) / "checkpoints" / "last.ckpt"
+    assert digest(torch.load(path, map_location="cpu", weights_only=True)["state_dict"]) == whole
+
+
+def test_clients_that_train_alone_and_a_federation_that_shares_a_pass(
+    federate: Federate, store: Store, home: Home
+) -> None:
+    cfg = config("trainer.max_epochs=1")
+    run_id = train(cfg, store=store, home=home, subset=Subset(1, np.arange(5, 30)))
+    assert store.runs.get(run_id).training_mode == "local"
+    parts = federate(cfg=config("federation.rounds_per_epoch=3"))
+    for client in parts.store.clients.of_run(parts.id):
+        seen = [row.num_examples for row in parts.rows("loss", stage="train", client_id=client.client_id)]
+        assert sum(seen) == client.num_examples
 
 
 def test_a_plateau_is_for_pooled_training_alone(federate: Federate, store: Store, home: Home) -> None:

@@ -120,7 +120,8 @@ def test_a_comparison_is_reported_in_the_words_of_its_task(
 ) -> None:
     cfg = cfg.replace("federation", num_clients=2).replace("compare", resamples=100)
     parent = store.runs.create(name="p", training_mode="compare", config={}, seed=cfg.seed)
-    own = for_seed(cfg, seed=cfg.seed, parent_id=parent)
+    data = learner_of(cfg).dataset(cache=home.cache)
+    own, _ = for_seed(cfg, seed=cfg.seed, parent_id=parent, data=data)
     pooled, run = train(own, store=store, home=home), federate(cfg=own)
     twins = Twins(seeds=[cfg.seed], pooled=[pooled], federated=[run.id])
     rows = measure_gap(cfg, twins, home=home)

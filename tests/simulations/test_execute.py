@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from federated.launch.launch import prepare_run
 from federated.launch.superlink_runner import DEPLOYMENT, SIMULATION
 from shared.runtime.errors import ConfigError, TrackingError
 from simulations.engine.local_runner import LocalRunner
 from simulations.execute import execute, resume
+from simulations.report.terminal import print_comparison
 from simulations.runner import open_runner
 
 SMALL = (
@@ -42,7 +46,20 @@ def test_a_comparison_is_a_run_with_two_children(cfg, store, home):
     run_id = execute(cfg, "compare", store=store, home=home)
     children = {run.training_mode: run for run in store.runs.children(run_id)}
     assert children.keys() == {"centralized", "federated"}
-    assert store.runs.get(run_id).summary["twins"]["pooled"] == [children["centralized"].id]
+    summary = store.runs.get(run_id).summary
+    assert summary["twins"]["pooled"] == [children["centralized"].id]
+    epoch, number = (
+        children[mode].summary[key]
+        for mode, key in (("centralized", "test_epoch"), ("federated", "test_round"))
+    )
+    tested = f"Tested after epoch {epoch} (pooled) and round {number} (federated)."
+    console = Console(width=400, record=True, file=io.StringIO())
+    store.runs.update(children["federated"].id, summary={"warnings": ["never predicts [b]"]})
+    print_comparison(console, run_id, store=store, home=home)
+    text = console.export_text()
+    assert tested in text
+    assert "warning: federated: never predicts [b]" in text
+    assert tested in (Path(summary["folder"]) / "report.html").read_text()
 
 
 @pytest.mark.parametrize("mode", ["centralized", "federated"])

@@ -10,7 +10,7 @@ import { finalPanel } from "./hero/final.js";
 import { heroFigure, heroTable } from "./hero/figure.js";
 import { AXES, groupWords, groupsOf, lastValue, mean, stepWords } from "./hero/lines.js";
 import { pictureNotes } from "./hero/notes.js";
-import { errorPanel, loadingPanel } from "./notice.js";
+import { errorPanel, loadingPanel, warningsPanel } from "./notice.js";
 import { loadPlotly } from "./plotly.js";
 import { setParams } from "./router.js";
 import { lineOf } from "./theme.js";
@@ -60,7 +60,8 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
   const trouble = h("div", { hidden: true });
   const final = finalPanel({ level });
   const body = h("div", { class: "hero-body" }, h("div", { class: "hero-main" }, trouble, place), final.element);
-  const element = h("section", { class: "hero", "aria-label": "Pooled compared with federated" }, sentence,
+  const doubts = h("div");
+  const element = h("section", { class: "hero", "aria-label": "Pooled compared with federated" }, sentence, doubts,
     h("div", { class: "hero-controls" }, metric.element, stage.element, axis.element), legend, body);
 
   function choose(change) {
@@ -115,6 +116,9 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
     axis.set(state.axis);
     if (sentence.textContent !== resultText(comparison)) {
       replace(sentence, comparison.result.map(({ text, strong }) => (strong ? h("strong", { text }) : text)));
+    }
+    if (doubts.textContent !== `Warnings${comparison.warnings.join("")}`) {
+      replace(doubts, warningsPanel(comparison.warnings));
     }
     drawLegend();
     final.update(comparison);

@@ -18,6 +18,18 @@ export function errorPanel(error, { retry = null } = {}) {
     retry && h("button", { class: "button", type: "button", text: "Try again", on: { click: retry } }));
 }
 
+/**
+ * What is to be doubted of tested models.
+ *
+ * @param {string[]} [warnings] of a run's summary, or of a comparison
+ * @returns {HTMLElement | null} null where there is nothing to warn of
+ */
+export function warningsPanel(warnings = []) {
+  if (!warnings.length) return null;
+  return h("div", { class: "warnings", role: "note", "aria-label": "Warnings" }, h("strong", { text: "Warnings" }),
+    h("ul", {}, warnings.map((text) => h("li", { text }))));
+}
+
 /** A placeholder that keeps the place while data is on its way. */
 export function loadingPanel(text = "Loading…") {
   return h("p", { class: "notice loading", text });

@@ -164,6 +164,54 @@ def test_the_best_round_by_validation_is_tested(test_model: str, tested: int, fe
     assert float(difference[0]) == pytest.approx(2 * MEAN / 8, rel=1e-5)  # two rounds
 
 
+def test_the_loss_chooses_where_the_tasks_own_metric_is_not_measured(federate: Federate) -> None:
+    run = federate(*FOUR, "trainer.monitor=null", client_app=by_round(3.0, 1.0, 2.0, 2.0))
+    assert (run.row.summary["test_round"], run.row.summary["monitor"]) == (
+        2,
+        {"key": "val/loss", "mode": "min"},
+    )
+    said = [line for line in run.lines if "val/loss chooses it instead" in line]
+    assert said == [
+        "warning: val/auroc, which chooses the best model, is not defined (not on the clients' val rows of "
+        "round 1); val/loss chooses it instead"
+    ]
+
+
+def test_a_run_that_recall_began_is_resumed_with_recall(
+    federate: Federate, make_config: MakeConfig, store: Store
+) -> None:
+    def stop(content: RecordDict, where: Asked) -> RecordDict:
+        return raising(content, where) if where.round == 3 else content
+
+    def report(where: Asked) -> dict[str, float]:
+        return {"loss": 1.0, "recall": (0.5, 0.9, 0.8, 0.7)[where.round - 1], "auroc": where.round / 5}
+
+    with pytest.raises(QuorumError):
+        federate(*FOUR, "trainer.monitor=val/recall", client_app=toy_app(report=report, reply=stop))
+    run_id = failed_run(store).id
+    store.runs.update(run_id, summary={"monitor": None})  # version 0.1 did not store it
+    cfg = make_config(*FOUR, "trainer.monitor=null").replace("tracking", run_id=run_id)
+    resumed = federate(cfg=cfg, client_app=toy_app(report=report), resume=True)
+    assert resumed.row.summary["monitor"] == {"key": "val/recall", "mode": "max"}
+    assert resumed.row.summary["test_round"] == 2  # by auroc 4
+
+
+def test_a_chosen_first_round_and_a_monitor_that_nobody_measures_are_warned_of(federate: Federate) -> None:
+    def warned(run: Run) -> list[str]:
+        warnings: list[str] = run.row.summary["warnings"]
+        assert [f"warning: {text}" for text in warnings] == [li for li in run.lines if li.startswith("warning")]
+        return [text for text in warnings if "calls all 40 test examples" not in text]
+
+    first = federate(*FOUR, client_app=by_round(1.0, 2.0, 2.0, 2.0))
+    assert warned(first)[0].startswith(
+        "the model of the first round of 4 was tested, as val/loss was never better"
+    )
+    nobody = federate(*FOUR, client_app=toy_app(num_val=[0, 0, 0]))
+    says = "val/loss, which was to choose the model, was never measured: the model of the last round (4) was"
+    assert warned(nobody) == [f"{says} tested"]
+    assert warned(federate(*FOUR, client_app=by_round(3.0, 1.0, 2.0, 2.0))) == []
+
+
 def test_early_stopping_on_request(federate: Federate) -> None:
     stubborn = by_round(3.0, 1.0, 2.0, 2.0)
     assert len(federate(*FOUR, client_app=stubborn).rounds) == 4

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from federated.server.checkpoint import Progress
 from federated.server.model_selection import judge_round
 from shared.config.trainer import TrainerConfig
+from shared.tasks.selection import Monitor
 from tests.federated.federation_kit import MakeConfig
 
 Series = list[float | None]
@@ -25,12 +26,16 @@ def trainer(make_config: MakeConfig) -> TrainerConfig:
     return make_config(*overrides, "trainer.scheduler.name=plateau").trainer
 
 
+def own(cfg: TrainerConfig) -> Monitor:
+    return Monitor(*cfg.monitored("val/auroc"))
+
+
 def follow(values: Series, cfg: TrainerConfig, *, name: str = "accuracy") -> tuple[Progress, list[str | None]]:
     progress, reasons = Progress(), []
     for number, value in enumerate(values, start=1):
         progress.round = number
         aggregates = {} if value is None else {"val": {name: value}}
-        reasons.append(judge_round(progress, aggregates=aggregates, cfg=cfg, monitor="val/accuracy"))
+        reasons.append(judge_round(progress, aggregates=aggregates, cfg=cfg, monitor=own(cfg)))
     return progress, reasons
 
 
@@ -86,7 +91,7 @@ def test_the_plateau_is_torchs(trainer: TrainerConfig) -> None:
     for number, loss in enumerate(losses, start=1):
         theirs.step(loss)
         progress.round = number
-        judge_round(progress, aggregates={"val": {"loss": loss}}, cfg=trainer, monitor="val/accuracy")
+        judge_round(progress, aggregates={"val": {"loss": loss}}, cfg=trainer, monitor=own(trainer))
         assert progress.lr_scale == pytest.approx(optimizer.param_groups[0]["lr"])
     assert progress.lr_scale == pytest.approx(1e-3)
 
@@ -94,3 +99,40 @@ def test_the_plateau_is_torchs(trainer: TrainerConfig) -> None:
 def test_without_a_plateau_schedule_the_rate_stays(make_config: MakeConfig) -> None:
     progress, _ = follow([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], make_config().trainer, name="loss")
     assert progress.lr_scale == 1.0
+
+
+Rows = dict[str, float]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "overrides", "best", "fell_back"),
+    [
+        ([{"auroc": 0.6, "loss": 9.0}, {"auroc": 0.7, "loss": 10.0}], [], 2, False),
+        ([{"auroc": 0.5, "recall": 1.0}, {"auroc": 0.8, "recall": 0.6}], [], 2, False),  # first: all positive
+        # Not defined on the rows of the first round in which somebody evaluated: the loss, from then on.
+        ([{"loss": 2.0}, {"loss": 1.0}, {"auroc": 0.9, "loss": 3.0}], [], 2, True),
+        ([{}, {"loss": 2.0}, {"loss": 3.0}], [], 2, True),
+        ([{"auroc": 0.6, "loss": 2.0}, {"loss": 1.0}], [], 1, False),
+        ([{"loss": 2.0}, {"loss": 3.0}], ["trainer.monitor=val/auroc"], 2, False),  # what is set stays
+        ([{"loss": 1.0}, {"loss": 2.0}], ["trainer.mode=min"], 1, True),
+        ([{"loss": 1.0}, {"loss": 2.0}], ["trainer.mode=max"], 1, True),  # it is of the auroc
+        ([{"own": 1.0}, {"own": 2.0}], [], 2, False),  # no loss to fall back to: the newest
+    ],
+)
+def test_the_tasks_own_monitor_gives_way_to_the_loss(
+    rounds: list[Rows], overrides: list[str], best: int, fell_back: bool, make_config: MakeConfig
+) -> None:
+    cfg = make_config("trainer.monitor=null", *overrides).trainer
+    progress = Progress()
+    for number, values in enumerate(rounds, start=1):
+        progress.round = number
+        judge_round(progress, aggregates={"val": values} if values else {}, cfg=cfg, monitor=own(cfg))
+    assert (progress.best_round, progress.fallback) == (best, fell_back)
+
+
+def test_a_run_of_an_earlier_version_goes_on_as_it_began(make_config: MakeConfig) -> None:
+    cfg = make_config("trainer.monitor=null").trainer
+    progress = Progress(round=3, best_round=2, best_value=0.7)  # its file does not say whether it fell back
+    began = Monitor("val/recall", "max")
+    judge_round(progress, aggregates={"val": {"loss": 0.1}}, cfg=cfg, monitor=began)
+    assert (progress.best_round, progress.best_value, progress.fallback) == (2, 0.7, False)

@@ -94,3 +94,11 @@ def test_a_run_ends_with_its_panels_and_a_comparison_with_its_gap(store: Store) 
     row = GapRow("mae", one, other, gap, None, "lower", 0.95, 0)
     store.runs.update(parent, summary={"gap": [asdict(row)]})
     assert "MAE ↓" in printed(run_page(store, parent))
+
+
+def test_warnings_end_a_run_and_a_comparison(store: Store) -> None:
+    parent = store.runs.create(name="p", training_mode="compare", config={}, seed=1)
+    run_id = store.runs.create(name="x", training_mode="federated", config={}, seed=1, parent_id=parent)
+    store.runs.update(run_id, summary={"warnings": ["never predicts [b]"]})
+    assert printed(run_page(store, run_id)).splitlines()[-1] == "warning: never predicts [b]"
+    assert printed(run_page(store, parent)).splitlines()[-1] == "warning: federated: never predicts [b]"

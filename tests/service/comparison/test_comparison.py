@@ -453,6 +453,18 @@ def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
     assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
 
 
+def test_the_tested_epochs_and_the_warnings_of_the_runs(store, finished):
+    twins = finished.summary["twins"]
+    for place, (pooled, federated) in enumerate(zip(twins["pooled"], twins["federated"], strict=True)):
+        store.runs.update(pooled, summary={"test_epoch": 4 + place})
+        store.runs.update(federated, summary={"test_round": 9, "warnings": ["never predicts b"] * place})
+    store.runs.update(finished.id, summary={"warnings": ["unequal"]})
+    found = compared(store, finished, metric=None)
+    text = "".join(part["text"] for part in found["result"])
+    assert text.endswith("2 seeds. Tested after epochs 4, 5 (pooled) and rounds 9, 9 (federated).")
+    assert found["warnings"] == ["unequal", "federated, seed 2: never predicts b"]
+
+
 def test_of_one_number_a_run_the_interval_is_that_of_the_seeds(store, finished):
     row, undefined = finished.summary["gap"]
     store.runs.update(finished.id, summary={"gap": [{**row, "per_run": True}, undefined]})

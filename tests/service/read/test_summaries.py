@@ -110,7 +110,7 @@ def test_a_run_without_metrics_and_with_an_empty_config(store):
         ({}, "val/recall", None),
     ],
 )
-def test_of_two_classes_the_recall_is_watched(store, given, monitor, mode):
+def test_a_run_of_an_earlier_version_was_chosen_by_recall(store, given, monitor, mode):
     run = new_run(store, config=config(monitor=monitor, mode=mode))
     store.runs.update(run.id, summary=given)
     assert summary(store, run)["monitor"] == {"key": "val/recall", "mode": "max"}

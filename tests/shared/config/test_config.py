@@ -224,6 +224,28 @@ def test_plain_groups(group, tmp_path, monkeypatch):
         assert open_home(cfg.tracking).root == tmp_path
 
 
+@pytest.mark.parametrize(
+    "group",
+    [
+        "experiment",
+        "data",
+        "model",
+        "trainer",
+        "partition",
+        "strategy",
+        "federation",
+        "compare",
+        "tracking",
+        "task",
+    ],
+)
+def test_an_unknown_preset_is_an_error_that_lists_those_that_exist(group):
+    with pytest.raises(ConfigError) as error:
+        compose([f"{group}=TYPO"])
+    assert f"Could not find '{group}/TYPO'" in str(error.value)
+    assert all(name in str(error.value) for name in options(group) if name != "base")
+
+
 @pytest.mark.parametrize("name", options("experiment"))
 def test_experiment(name, two_classes, cache_dir):
     cfg = compose([f"experiment={name}", f"data.path={two_classes}"])

@@ -62,10 +62,10 @@ def test_progress_is_told_in_what_the_task_measures(measured: list[str], shown: 
     assert catalogue.progress_metrics(measured) == shown
 
 
-def test_before_the_data_is_read_a_run_is_watched_by_its_loss() -> None:
-    assert [catalogue.default_monitor(number) for number in (0, 2, 5)] == [
-        "val/loss",
-        "val/recall",
+def test_of_two_classes_no_metric_chooses_that_is_best_when_everything_is_called_positive() -> None:
+    assert [catalogue.default_monitor(number) for number in (2, 3, 5)] == [
+        "val/auroc",
+        "val/accuracy",
         "val/accuracy",
     ]
 

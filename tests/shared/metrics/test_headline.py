@@ -90,6 +90,12 @@ def test_the_headline_is_the_first_that_is_defined() -> None:
     assert "not defined" in summary_sentence([undefined], num_clients=2)
 
 
+def test_the_tested_epoch_and_round_follow() -> None:
+    below = row("auroc", 0.986, 0.982, (0.001, 0.008))
+    tested = "Tested after epoch 4 (pooled) and round 9 (federated)."
+    assert summary_sentence([below], num_clients=4, tested=tested).endswith(f"below pooled training. {tested}")
+
+
 def test_a_metric_of_ones_own_has_its_own_label() -> None:
     own = replace(row("dice", 0.9, 0.9, (0.0, 0.0)), label="Dice")
     assert "reaches Dice 0.900" in summary_sentence([own], num_clients=2)

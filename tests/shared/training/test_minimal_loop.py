@@ -172,10 +172,11 @@ def test_a_fit_without_a_step_leaves_the_control_variate(data: ImageData) -> Non
     assert all(not change.any() for change in result.arrays["control"].values())
 
 
-def test_gradients_that_cannot_be_unscaled_are_named(data: ImageData) -> None:
+@pytest.mark.parametrize("lean", [False, True])
+def test_gradients_that_cannot_be_unscaled_are_named(lean: bool, data: ImageData) -> None:
     module = classifier(compose(CPU), num_classes=2)  # whose optimiser is fused
     with pytest.raises(ConfigError, match=r"and SGD with fused=True leaves them so .* set its fused=False"):
-        fit_scaled(compose(SCALED), data, module=module, lean=True, scale=1024.0, callbacks=[])
+        fit_scaled(compose(SCALED), data, module=module, lean=lean, scale=1024.0, callbacks=[ProximalTerm(0.3)])
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from federated.client.app import app
 from federated.server.app import serve
 from shared.config.config import Config
 from shared.runtime.home import Home
+from shared.tasks.task import learner_of
 from shared.tracking.store import Store
-from simulations.compare import measure_gap
+from simulations.compare import measure_gap, warnings
 from simulations.engine.in_process import InProcessGrid
 from simulations.report.build import Comparison, cost_rows, write_results
 from simulations.report.history import client_values, cost, history, read_outputs
+from simulations.report.tables import twin_table
 from simulations.report.terminal import cost_table
 from simulations.twins import Twins, for_seed
 
@@ -37,10 +39,11 @@ def cfg(make_config: Callable[..., Config]) -> Config:
 
 @pytest.fixture
 def twins(cfg: Config, store: Store, home: Home) -> Twins:
-    own = for_seed(
+    own, _ = for_seed(
         cfg,
         seed=cfg.seed,
         parent_id=store.runs.create(name="parent", training_mode="compare", config={}, seed=cfg.seed),
+        data=learner_of(cfg).dataset(cache=home.cache),
     )
     pooled = train(own, store=store, home=home)
     federated = serve(
@@ -101,10 +104,58 @@ def test_clients_are_named_in_order(twins: Twins, store: Store) -> None:
 def test_the_partition_moves_with_the_seed_unless_it_was_set_apart(
     cfg: Config, home: Home, store: Store
 ) -> None:
-    assert for_seed(cfg, seed=7, parent_id=1).partition.seed == 7
+    data = learner_of(cfg).dataset(cache=home.cache)
+    assert for_seed(cfg, seed=7, parent_id=1, data=data)[0].partition.seed == 7
     apart = cfg.replace("partition", seed=cfg.seed + 1)
-    assert for_seed(apart, seed=7, parent_id=1).partition.seed == cfg.seed + 1
-    assert for_seed(cfg, seed=7, parent_id=1).trainer.max_epochs == 4
+    assert for_seed(apart, seed=7, parent_id=1, data=data)[0].partition.seed == cfg.seed + 1
+    assert for_seed(cfg, seed=7, parent_id=1, data=data)[0].trainer.max_epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "differ"),
+    [
+        # 2 of 3 clients (strategy.min_train=2) in each of 3 rounds of 2 passes: 3 x 2 x 2 x 97 / 3 = 4 x 97.
+        ({"num_rounds": 3, "local_epochs": 2}, 4, False),
+        # Less than one epoch: 1 x 2 x 97 / 3 = 65 of 97.
+        ({"num_rounds": 1, "local_epochs": 1}, 1, True),
+    ],
+)
+def test_the_server_samples_what_was_planned(
+    cfg: Config,
+    home: Home,
+    store: Store,
+    settings: dict[str, int],
+    epochs: int,
+    differ: bool,
+) -> None:
+    cfg = cfg.replace("federation", **settings).replace("strategy", fraction_train=0.1)
+    data = learner_of(cfg).dataset(cache=home.cache)
+    parent = store.runs.create(name="p", training_mode="compare", config={}, seed=cfg.seed)
+    own, planned = for_seed(cfg, seed=cfg.seed, parent_id=parent, data=data)
+    grid = InProcessGrid(app, num_clients=CLIENTS)
+    federated = serve(grid, own, store=store, home=home, say=lambda line: None)
+    pooled = train(own, store=store, home=home)
+    assert planned.epochs == own.trainer.max_epochs == epochs
+    assert planned.federated == cost(store, federated).examples
+    assert planned.pooled == cost(store, pooled).examples == 97 * epochs
+    found = warnings(Twins(seeds=[cfg.seed], pooled=[pooled], federated=[federated]), store=store)
+    assert found == ([planned.problem] if differ else [])
+
+
+def test_the_report_shows_how_each_twin_was_trained(twins: Twins, store: Store) -> None:
+    pooled, federated = (store.runs.get(runs[0]) for runs in (twins.pooled, twins.federated))
+    table = {name: values for name, *values in twin_table(pooled, federated, examples=(388, 388)).rows}
+    assert table == {
+        "length": ["4 epochs", "2 rounds of 2 local epochs"],
+        "training examples seen": [388, 388],
+        "learning rate schedule": ["none", "none"],
+        "early stopping": ["off", "off"],
+        "tested": [
+            f"epoch {pooled.summary['test_epoch']} (highest val/auroc)",
+            f"round {federated.summary['test_round']} (highest val/auroc)",
+        ],
+        "threshold": [0.5, 0.5],
+    }
 
 
 def test_predictions_are_probabilities_of_the_test_rows(twins: Twins, home: Home) -> None:

@@ -21,7 +21,6 @@ from simulations.report.tables import (
     DataTable,
     client_summary_table,
     client_table,
-    config_differences,
     confusion_table,
     curve_table,
     flatten,
@@ -75,7 +74,7 @@ def report(**changes: Any) -> Report:
             ReportFigure("Clients", "", client_bars("accuracy", clients), client_table("accuracy", clients)),
         ],
         "config": {"name": EVIL, "trainer": {"optimizer": {"lr": 0.05}}},
-        "differences": config_differences({"trainer": {"lr": 0.1}}, {"trainer": {"lr": EVIL}}),
+        "twins": DataTable("Each twin", ["", "pooled", "federated"], [["length", "2 epochs", EVIL]]),
         "command": f"fedtwin compare name='{EVIL}'",
     }
     return Report(**(settings | changes))
@@ -171,7 +170,8 @@ def test_it_says_what_came_out() -> None:
         "999 B",
         "trainer.optimizer.lr",
         "0.05",
-        "Settings that differ",
+        "2 epochs",
+        "All other settings are the same.",
     ):
         assert expected in text, expected
 
@@ -195,12 +195,10 @@ def test_of_one_number_a_run_the_intervals_are_of_the_seeds() -> None:
 
 
 def test_parts_that_are_not_there_are_left_out() -> None:
-    text = Page(render(report(clients={}, values=[], figures=[], costs=[], differences=None, seeds=[7]))).text
-    for heading in ("Figures", "Clients", "Cost", "Settings that differ"):
+    text = Page(render(report(clients={}, values=[], figures=[], costs=[], seeds=[7]))).text
+    for heading in ("Figures", "Clients", "Cost"):
         assert heading not in text
     assert "do not cover variation between seeds" in text
-    same = config_differences({"a": 1}, {"a": 1})
-    assert "The twins have identical settings." in render(report(differences=same))
 
 
 def test_local_only_has_a_column() -> None:
@@ -236,11 +234,9 @@ def test_naive_times_are_our_bug() -> None:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def test_settings_are_flattened_and_compared() -> None:
+def test_settings_are_flattened() -> None:
     config = {"a": {"b": {"c": 1}}, "d": [1, None], "e": {}, "f": "ü"}
     assert flatten(config) == {"a.b.c": "1", "d": "[1, null]", "e": "{}", "f": '"ü"'}
-    table = config_differences({"a": {"b": 1, "c": 2}, "x": 3}, {"a": {"b": 1, "c": 5}, "y": 4})
-    assert table.rows == [["a.c", "2", "5"], ["x", "3", None], ["y", None, "4"]]
 
 
 def test_worst_client_by_the_metrics_direction() -> None:
@@ -288,3 +284,12 @@ def test_gap_numbers() -> None:
 def test_a_ragged_table_is_our_bug() -> None:
     with pytest.raises(AssertionError, match="ragged"):
         DataTable("ragged", ["a", "b"], [["only one"]])
+
+
+def test_the_tested_epochs_and_the_warnings_stand_at_the_top() -> None:
+    tested = "Tested after epoch 4 (pooled) and round 9 (federated)."
+    text = render(report(tested=tested, warnings=[f"federated: never predicts {EVIL}"]))
+    head = Page(text[: text.index("<main>")])
+    assert tested in head.text
+    assert f"federated: never predicts {EVIL}" in head.text
+    assert 'class="warnings"' not in render(report())

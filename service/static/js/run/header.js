@@ -4,6 +4,7 @@ import { withQuery } from "../api.js";
 import { ago, now, setAgo } from "../clock.js";
 import { h, replace, s, setAttribute, setText } from "../dom.js";
 import * as format from "../format.js";
+import { warningsPanel } from "../notice.js";
 import { LINES, roleOf } from "../theme.js";
 import { bestOf, isSilent, progressOf, secondsLeft } from "./pace.js";
 
@@ -41,7 +42,8 @@ export function headerSection(model) {
       run.error && h("section", { class: "run-error", "aria-label": "Error" },
         h("h2", { text: "Error" }), h("pre", { text: run.error })),
       run.stop_reason && h("p", { class: "run-stop" },
-        h("strong", { text: run.status === "completed" ? "Stopped early: " : "Stopped: " }), run.stop_reason));
+        h("strong", { text: run.status === "completed" ? "Stopped early: " : "Stopped: " }), run.stop_reason),
+      run.training_mode !== "compare" && warningsPanel(run.summary?.warnings));
     replace(family, familyOf(model));
     family.hidden = !family.childElementCount;
   }
