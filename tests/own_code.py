@@ -53,8 +53,9 @@ class Data(L.LightningDataModule):
         if self.how == "broken":
             raise RuntimeError("no such file")
         shuffle = self.how != "in order"
+        workers = 2 if self.how == "workers" else 0
         return DataLoader(
-            dataset, batch_size=self.batch_size, shuffle=shuffle, drop_last=self.how == "full batches"
+            dataset, self.batch_size, shuffle=shuffle, drop_last=self.how == "dropping", num_workers=workers
         )
 
     def val_dataloader(self) -> Any:
@@ -107,8 +108,18 @@ def wrong_shape(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 class Plain(L.LightningModule):
     """Logs a loss, with the stage before a slash; no optimiser."""
 
-    def __init__(self, width: int = 8, dropout: float = 0.0, norm: bool = False, poison: float = 1.0) -> None:
+    def __init__(
+        self,
+        width: int = 8,
+        dropout: float = 0.0,
+        norm: bool = False,
+        poison: float = 1.0,
+        logs: str = "loss",
+    ) -> None:
         super().__init__()
+        self.logs = logs
+        self.register_buffer("mask", torch.tensor([True, False]))
+        self.register_buffer("seen", torch.tensor(3))
         norms = [nn.BatchNorm1d(width)] if norm else []
         self.net = nn.Sequential(
             nn.Linear(4, width), *norms, nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, 1)
@@ -121,7 +132,7 @@ class Plain(L.LightningModule):
     def step(self, batch: Any, stage: str) -> Tensor:
         inputs, targets = batch
         loss = functional.mse_loss(self(inputs), targets) * self.poison
-        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True)
+        self.log(f"{stage}/{self.logs}", loss, on_step=False, on_epoch=True)
         return loss
 
     def training_step(self, batch: Any, index: int) -> Tensor:

@@ -139,8 +139,12 @@ def arrays_of(network: nn.Module) -> ArrayRecord:
 
 
 def arrays_from_state(state: Mapping[str, Tensor]) -> ArrayRecord:
-    """Tensors as Flower's arrays, contiguous whatever their memory format."""
-    return ArrayRecord({key: array_of(tensor.detach().cpu().numpy()) for key, tensor in state.items()})
+    """Tensors as Flower's arrays, contiguous whatever their memory format.
+
+    Truth values, such as those of a mask, travel as whole numbers: not every strategy can count with them.
+    """
+    numbers = {key: t.to(torch.int8) if t.dtype == torch.bool else t for key, t in state.items()}
+    return ArrayRecord({key: array_of(tensor.detach().cpu().numpy()) for key, tensor in numbers.items()})
 
 
 def array_of(values: npt.NDArray[Any]) -> Array:

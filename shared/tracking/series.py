@@ -87,17 +87,14 @@ class Series:
         """
         step = run_metrics.c[unit]
         of_whom = run_metrics.c.client_id.is_not(None) if unit == "round" else of_whole_model
-        query = (
-            sa.select(step, sa.func.sum(run_metrics.c.num_examples))
-            .where(
-                run_metrics.c.run_id == run_id,
-                run_metrics.c.stage == "train",
-                run_metrics.c.name == "loss",
-                of_whom,
-                step.is_not(None),
-            )
-            .group_by(step)
+        # Whatever metrics an epoch has, its rows count once.
+        epochs = (
+            sa.select(step.label("step"), sa.func.max(run_metrics.c.num_examples).label("examples"))
+            .where(run_metrics.c.run_id == run_id, run_metrics.c.stage == "train", of_whom, step.is_not(None))
+            .group_by(step, run_metrics.c.client_id, run_metrics.c.epoch)
+            .subquery()
         )
+        query = sa.select(epochs.c.step, sa.func.sum(epochs.c.examples)).group_by(epochs.c.step)
         return {number: int(examples or 0) for number, examples in self._database.select(query)}
 
     def times_by_step(self, run_id: int, *, unit: Unit) -> dict[int, datetime]:

@@ -46,6 +46,8 @@ def work(connection: Connection, app_name: str, home: Path | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the parent handles it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    # A daemon may start no processes, and a user's DataLoader may have workers; they end with this process.
+    vars(multiprocessing.current_process())["_config"]["daemon"] = False
     set_task_identity()
     app = load_app(app_name)
     reader = BufferReader()

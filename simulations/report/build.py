@@ -14,6 +14,7 @@ from shared.data.profile import CountTable, Profile, SpanTable, count_tables, sp
 from shared.metrics.catalogue import label
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
+from shared.metrics.spec import Better
 from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
 from shared.tasks.task import learner_of
@@ -135,6 +136,7 @@ def draw(done: Comparison, *, spec: TaskSpec, store: Store, home: Home) -> dict[
         By the name of their file.
     """
     twins = done.twins
+    direction = next(own.better for own in spec.metrics if own.name == spec.client_metric)
     shown = dict.fromkeys(("loss", spec.client_metric, headline(done.rows).metric))
     return {
         "gap": ReportFigure(
@@ -144,7 +146,7 @@ def draw(done: Comparison, *, spec: TaskSpec, store: Store, home: Home) -> dict[
             table=gap_data(done.rows),
         ),
         **{f"curve_{metric}": _curve(twins, store, metric=metric) for metric in shown},
-        "clients": _clients(twins, store, metric=spec.client_metric),
+        "clients": _clients(twins, store, metric=spec.client_metric, direction=direction),
         **_values(twins, store),
         **_panels(done, home, spec=spec),
     }
@@ -162,7 +164,7 @@ def _curve(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     )
 
 
-def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
+def _clients(twins: Twins, store: Store, *, metric: str, direction: Better | None) -> ReportFigure:
     values = client_values(store, twins.federated[0], metric=metric)
     means = {
         mode: history(store, runs[0], stage="val", metric=metric)
@@ -172,7 +174,7 @@ def _clients(twins: Twins, store: Store, *, metric: str) -> ReportFigure:
     return ReportFigure(
         title=f"Validation {label(metric)} per client",
         caption=f"Last global model on each client's validation rows, seed {twins.seeds[0]}.",
-        figure=client_bars(metric, values, last["federated"], last["pooled"]),
+        figure=client_bars(metric, values, last["federated"], last["pooled"], direction=direction),
         table=client_table(metric, values),
     )
 

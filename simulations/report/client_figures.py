@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from shared.data.profile import CountTable, SpanTable
 from shared.metrics.catalogue import better
 from shared.metrics.headline import format_value
+from shared.metrics.spec import Better
 from simulations.gap.bootstrap import per_client_summary
 from simulations.report.figure_style import (
     FEDERATED,
@@ -35,6 +36,8 @@ def client_bars(
     values: Mapping[str, float],
     aggregate: float | None = None,
     pooled: float | None = None,
+    *,
+    direction: Better | None = None,
 ) -> Figure:
     """A metric of each client, as its distance from the aggregate.
 
@@ -46,6 +49,8 @@ def client_bars(
         Over all clients; their median if not given.
     pooled : float, optional
         Of the pooled model.
+    direction : Better, optional
+        The metric's better direction; the catalogue's without it.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def client_bars(
     style_axes(axes)
     heights = np.array(list(values.values()), dtype=float)
     size = min(1.0, 0.3 + 15 / max(len(heights), 1))
-    summary = per_client_summary(values, better=better(metric.rpartition("/")[2]))
+    summary = per_client_summary(values, better=direction or better(metric.rpartition("/")[2]))
     base = summary.median if aggregate is None else aggregate
     axes.vlines(range(len(heights)), base, heights, color=FEDERATED, linewidth=5 * size, alpha=0.5)
     axes.plot(heights, "o", color=FEDERATED, markersize=8 * size, label="one client, federated model")

@@ -107,13 +107,17 @@ def cost(store: Store, run_id: int) -> Cost:
 
 
 def _examples_seen(rows: Sequence[MetricRow], *, federated: bool) -> dict[int, int]:
-    at: dict[int, int] = {0: 0} if federated else {}
+    # Whatever metrics an epoch has, its rows count once.
+    epochs: dict[tuple[int, int | None, int | None], int] = {}
     for row in rows:
-        if row.stage != "train" or row.name != "loss" or (federated and row.client_id is None):
-            continue
         step = row.round if federated else row.epoch
-        assert step is not None
-        at[step] = at.get(step, 0) + (row.num_examples or 0)
+        if row.stage != "train" or step is None or (federated and row.client_id is None):
+            continue
+        epoch = (step, row.client_id, row.epoch)
+        epochs[epoch] = max(epochs.get(epoch, 0), row.num_examples or 0)
+    at: dict[int, int] = {0: 0} if federated else {}
+    for (step, _, _), count in epochs.items():
+        at[step] = at.get(step, 0) + count
     total, seen = 0, {}
     for step in sorted(at):
         total += at[step]

@@ -199,7 +199,9 @@ def _figures(figures: Sequence[ReportFigure]) -> str:
 
 
 def _clients_section(report: Report) -> str:
-    parts = [table_html(client_summary_table(report.clients))] if report.clients else []
+    directions = {row.metric: row.better for row in report.rows}
+    table = client_summary_table(report.clients, directions=directions)
+    parts = [table_html(table)] if report.clients else []
     for values in report.values:
         counts = table_html(values)
         summary = f"<summary>{escape(values.caption)}</summary>"

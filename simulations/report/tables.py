@@ -15,6 +15,7 @@ from shared.data.profile import CountTable, SpanTable
 from shared.metrics.catalogue import better
 from shared.metrics.gap import GapRow
 from shared.metrics.outputs import Outputs
+from shared.metrics.spec import Better
 from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import RunRow
 from simulations.gap.bootstrap import per_client_summary
@@ -91,17 +92,23 @@ def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
     return DataTable(f"{capitalized(metric_name(metric))} per client", ["client", metric_name(metric)], rows)
 
 
-def client_summary_table(values: Mapping[str, Mapping[str, float]]) -> DataTable:
+def client_summary_table(
+    values: Mapping[str, Mapping[str, float]], *, directions: Mapping[str, Better | None] | None = None
+) -> DataTable:
     """The worst, median and best client of each metric.
 
     Parameters
     ----------
     values : mapping of str to mapping of str to float
         By metric, then by the client's name.
+    directions : mapping of str to Better, optional
+        Of the task's metrics; of others, the catalogue's.
     """
+    known = directions or {}
     rows: list[list[Cell]] = []
     for metric, clients in values.items():
-        summary = per_client_summary(clients, better=better(metric.rpartition("/")[2]))
+        name = metric.rpartition("/")[2]
+        summary = per_client_summary(clients, better=known[name] if name in known else better(name))
         worst, best = (summary.worst_name or None, summary.worst), (summary.best_name or None, summary.best)
         rows.append([metric_name(metric), *worst, summary.median, *best, summary.spread])
     columns = ["metric", "worst client", "worst", "median", "best client", "best", "spread"]

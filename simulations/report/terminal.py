@@ -13,6 +13,7 @@ from rich.table import Table
 from shared.metrics.catalogue import better, label
 from shared.metrics.gap import stored_gap
 from shared.metrics.headline import format_value, summary_sentence
+from shared.metrics.spec import Better
 from shared.runtime.home import Home
 from shared.tasks.task import spec_of_run
 from shared.tracking.store import Store
@@ -42,7 +43,8 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
     for warning in warnings_of(runs):
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     metric = spec_of_run(store.runs.get(twins.federated[0])).client_metric
-    spread = clients_summary(twins, store=store, metric=metric)
+    direction = next((row.better for row in rows if row.metric == metric), better(metric))
+    spread = clients_summary(twins, store=store, metric=metric, better=direction)
     for name, value in (
         ("clients", f"validation {label(metric)}: {spread}"),
         ("runs", f"comparison {run_id}, pooled {_ids(twins.pooled)}, federated {_ids(twins.federated)}"),
@@ -53,12 +55,12 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
         console.print(f"{name:<9} {value}", soft_wrap=True, highlight=False)
 
 
-def clients_summary(twins: Twins, *, store: Store, metric: str) -> str:
+def clients_summary(twins: Twins, *, store: Store, metric: str, better: Better | None) -> str:
     """How a validation metric of the last global model spreads over the clients of the first seed."""
     values = client_values(store, twins.federated[0], metric=metric)
     if not values:
         return "no validation rows"
-    spread = per_client_summary(values, better=better(metric))
+    spread = per_client_summary(values, better=better)
     return (
         f"worst {format_value(spread.worst)} ({escape(spread.worst_name)}), "
         f"median {format_value(spread.median)}, best {format_value(spread.best)} "

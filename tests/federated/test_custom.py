@@ -19,6 +19,7 @@ from shared.runtime.errors import ConfigError, DivergedError
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.process_pool import ProcessPoolGrid
+from simulations.report.history import cost
 from tests.federated.federation_kit import Federate, digest
 from tests.own_code import ROWS
 
@@ -64,7 +65,6 @@ def pooled(cfg: Config, *, store: Store, home: Home) -> tuple[int, str]:
         ("Scheduled", ["+model.schedule=steps", "federation.local_epochs=2", "trainer.max_epochs=6"]),
         ("Counting", ["+model.schedule=steps", "federation.local_epochs=2", "trainer.max_epochs=6"]),
         ("Plain", ["trainer.optimizer.momentum=0", "+data.how=in order"]),
-        ("Plain", ["trainer.optimizer.momentum=0", "+data.how=full batches"]),
         ("Plain", ["trainer.optimizer.momentum=0", "+data.how=split"]),
     ],
 )
@@ -124,6 +124,16 @@ def test_metrics_logged_with_an_underscore_by_step_and_at_the_end_of_an_epoch(
     assert store.runs.get(run_id).summary["test"].keys() == {"loss"}
 
 
+def test_rows_are_counted_whatever_a_module_logs(federate: Federate, store: Store, home: Home) -> None:
+    cfg = config("+model.logs=mse", "federation.local_epochs=2", metrics="{mse: lower}")
+    run_id, federated = pooled(cfg, store=store, home=home)[0], federate(cfg=cfg).id
+    assert cost(store, run_id).examples == 3 * ROWS["train"]
+    assert store.series.examples_by_step(run_id, unit="epoch") == dict.fromkeys((1, 2, 3), ROWS["train"])
+    assert cost(store, federated).examples == 3 * 2 * ROWS["train"]
+    by_round = store.series.examples_by_step(federated, unit="round")
+    assert {step: by_round[step] for step in (1, 2, 3)} == dict.fromkeys((1, 2, 3), 2 * ROWS["train"])
+
+
 def test_clients_of_a_function_hold_what_it_gives_them(federate: Federate) -> None:
     own = ["data._target_=tests.own_code.datasets", "partition=natural", "partition.column=client"]
     run = federate(cfg=config(*own, "+data.rows_each=30"))
@@ -155,6 +165,7 @@ def test_natural_partition_strata_and_groups_come_from_columns(federate: Federat
         ([], "Plain", "{val/loss: lower}", "names without the stage"),
         (["data._target_=tests.own_code.datasets"], "Plain", "{loss: lower}", "set partition=natural"),
         ([], "Plain", "{loss: smaller}", "task.metrics.loss"),
+        ([], "Plain", f"{{{'a' * 61}: lower}}", "of at most 60 letters"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_rejected_by_name(
@@ -212,9 +223,18 @@ def test_clients_that_train_alone_and_a_federation_that_shares_a_pass(
 
 def test_a_plateau_is_for_pooled_training_alone(federate: Federate, store: Store, home: Home) -> None:
     cfg = config("+model.schedule=plateau", model="Scheduled")
-    pooled(cfg, store=store, home=home)
+    parent, _ = pooled(cfg, store=store, home=home)
+    with pytest.raises(ConfigError, match="ReduceLROnPlateau"):
+        train(cfg.replace("tracking", parent_id=parent), store=store, home=home)
     with pytest.raises(Exception, match="ReduceLROnPlateau, which a client that fits a few epochs"):
         federate(cfg=cfg)
+
+
+def test_loaders_with_workers_give_the_weights_of_those_without(federate: Federate) -> None:
+    settings = ["federation.num_rounds=1", "federation.num_clients=2"]
+    with ProcessPoolGrid(num_clients=2, workers=2) as engine:
+        several = federate(cfg=config(*settings, "+data.how=workers"), grid=engine)
+        assert several.digest() == federate(cfg=config(*settings), grid=engine).digest()
 
 
 def test_a_diverged_training_ends_by_name(store: Store, home: Home) -> None:

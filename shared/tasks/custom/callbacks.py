@@ -26,10 +26,12 @@ class PlaceInTraining(Callback):
     ----------
     fit : FitContext
         Lightning's epochs count from its ``epoch_offset``.
+    compared : bool
+        Whether the training is the twin of a federated one, and so may do only what that can.
     """
 
-    def __init__(self, fit: FitContext) -> None:
-        self.fit = fit
+    def __init__(self, fit: FitContext, *, compared: bool = False) -> None:
+        self.fit, self.compared = fit, compared
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Reject what cannot be trained in parts, and move the schedules forward."""
@@ -38,7 +40,7 @@ class PlaceInTraining(Callback):
             raise ConfigError(
                 f"task=custom trains on one device, got {trainer.num_devices}; set trainer.devices=1"
             )
-        if not self.fit.is_federated:
+        if not self.fit.is_federated and not self.compared:
             return
         for config in trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau):

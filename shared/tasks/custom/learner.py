@@ -116,8 +116,9 @@ class CustomLearner:
     def callbacks(self, fit: FitContext) -> list[Callback]:
         """What makes a fit part of a whole training."""
         spec = self.declared
+        compared = self.cfg.tracking.parent_id is not None
         metrics = DeclaredMetrics(spec, monitor=self.cfg.trainer.monitor or spec.monitor)
-        return [PlaceInTraining(fit), SeedEpochs(self.cfg.seed, fit), metrics]
+        return [PlaceInTraining(fit, compared=compared), SeedEpochs(self.cfg.seed, fit), metrics]
 
     def network(self, module: L.LightningModule) -> nn.Module:
         """All of it: which part is the model, only the user's code knows."""

@@ -38,8 +38,6 @@ class Loading:
     batch_size : int
     shuffle : bool
         Whether each epoch has an order of its own.
-    drop_last : bool
-        Leave out a last batch that is not full.
     options : mapping
         Further arguments of the DataLoader.
     """
@@ -47,12 +45,11 @@ class Loading:
     dataset: Any
     batch_size: int
     shuffle: bool
-    drop_last: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def train_loader(self, places: Sequence[int], sampler: EpochSampler) -> DataLoader[Any]:
         """Batches of some items, in the order of the sampler, or in their own where nothing is shuffled."""
-        batches = Batches(sampler, batch_size=self.batch_size, shuffle=self.shuffle, drop_last=self.drop_last)
+        batches = Batches(sampler, batch_size=self.batch_size, shuffle=self.shuffle)
         return self._loader(places, batch_sampler=batches, seed=sampler.seed)
 
     def eval_loader(self, places: Sequence[int]) -> DataLoader[Any]:
@@ -74,9 +71,9 @@ class Loading:
 class Batches(Sampler[list[int]]):
     """Batches of an epoch; a last one of a single row joins the one before it, as BatchNorm needs two."""
 
-    def __init__(self, sampler: EpochSampler, *, batch_size: int, shuffle: bool, drop_last: bool) -> None:
+    def __init__(self, sampler: EpochSampler, *, batch_size: int, shuffle: bool) -> None:
         self.sampler, self.batch_size = sampler, batch_size  # Lightning tells `sampler` which epoch it is
-        self.shuffle, self.drop_last = shuffle, drop_last
+        self.shuffle = shuffle
 
     def __len__(self) -> int:
         return len(self._bounds())
@@ -92,9 +89,7 @@ class Batches(Sampler[list[int]]):
         size = len(self.sampler)
         edges = [*range(0, size, self.batch_size), size]
         rest = edges[-1] - edges[-2] if len(edges) > 2 else self.batch_size
-        if self.drop_last and rest < self.batch_size:
-            del edges[-1]
-        elif rest == 1 and self.batch_size > 1:
+        if rest == 1 and self.batch_size > 1:
             del edges[-2]
         return list(pairwise(edges))
 
@@ -122,6 +117,12 @@ def loading_of(loader: Any, *, name: str) -> Loading:
             f"datasets(partition_id, num_partitions) may give each client a dataset of its own"
         )
     sampler = loader.sampler
+    if loader.drop_last and name == "train_dataloader":
+        raise DataError(
+            f"{name} has drop_last=True: clients would be weighed by rows that they do not train on, and one "
+            f"with fewer rows than a batch would not train at all; set it to False (a last batch of a single "
+            f"row joins the one before it)"
+        )
     own = type(loader.batch_sampler) is not BatchSampler or type(sampler) not in (
         RandomSampler,
         SequentialSampler,
@@ -136,7 +137,6 @@ def loading_of(loader: Any, *, name: str) -> Loading:
         loader.dataset,
         loader.batch_size,
         shuffle=isinstance(sampler, RandomSampler),
-        drop_last=loader.drop_last,
         options=options,
     )
 

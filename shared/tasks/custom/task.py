@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -14,6 +15,8 @@ from shared.tasks.task import Task
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
     from shared.tasks.base import Learner
+
+_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,60}")
 
 
 class Custom(Task):
@@ -28,8 +31,11 @@ class Custom(Task):
         @field_validator("metrics")
         @classmethod
         def _without_stage(cls, metrics: dict[str, object]) -> dict[str, object]:
-            if wrong := [name for name in metrics if "/" in name or not name.strip()]:
-                raise ValueError(f"task.metrics are names without the stage, such as dice, got {wrong}")
+            if wrong := [name for name in metrics if not _NAME.fullmatch(name)]:
+                raise ValueError(
+                    f"task.metrics are names without the stage, such as dice, of at most 60 letters, digits "
+                    f"and _ . @ -; got {wrong}"
+                )
             return metrics
 
     config: Config

@@ -243,6 +243,8 @@ def test_worst_client_by_the_metrics_direction() -> None:
     table = client_summary_table({"val/accuracy": {"a": 0.9, "b": 0.7}, "val/loss": {"a": 0.1, "b": 0.4}})
     assert [row[:3] for row in table.rows] == [["validation accuracy", "b", 0.7], ["validation loss", "b", 0.4]]
     assert [row[-1] for row in table.rows] == pytest.approx([0.2, 0.3])
+    own = client_summary_table({"dose error": {"a": 0.1, "b": 0.4}}, directions={"dose error": "lower"})
+    assert own.rows[0][1:3] == ["b", 0.4]
 
 
 def test_counts_have_sums() -> None:

@@ -57,7 +57,7 @@ def test_only_what_is_needed_is_set_up(learner: Any, tmp_path: Path) -> None:
     assert not len(data.indices("train"))
 
 
-@pytest.mark.parametrize("how", ["shuffled", "in order", "full batches"])
+@pytest.mark.parametrize("how", ["shuffled", "in order"])
 def test_every_row_of_a_client_comes_once_an_epoch(how: str, learner: Any, tmp_path: Path) -> None:
     made = learner(f"+data.how={how}", "data.batch_size=8")
     data = made.dataset(cache=tmp_path)
@@ -68,12 +68,11 @@ def test_every_row_of_a_client_comes_once_an_epoch(how: str, learner: Any, tmp_p
     )
     assert first.equal(again)
     source = data.loading["train"].dataset.tensors[0]
-    kept = 24 if how == "full batches" else 25
-    assert len({tuple(row.tolist()) for row in first}) == len(first) == kept
+    assert len({tuple(row.tolist()) for row in first}) == len(first) == 25
     assert {tuple(row.tolist()) for row in first} <= {tuple(row.tolist()) for row in source[own]}
     assert other.equal(first) == later.equal(first) == (how == "in order")
     sizes = [len(batch) for batch in batches(made.datamodule(data, own, FitContext()), "train")]
-    assert sizes == ([8, 8, 8] if how == "full batches" else [8, 8, 9])
+    assert sizes == [8, 8, 9]
 
 
 def test_evaluation_takes_every_row_in_order(learner: Any, tmp_path: Path) -> None:
@@ -108,6 +107,7 @@ def test_the_users_generators_are_left_as_they_were(learner: Any, tmp_path: Path
 @pytest.mark.parametrize(
     ("overrides", "data", "message"),
     [
+        (["+data.how=dropping"], "Data", "has drop_last=True: clients would be weighed by rows"),
         (["+data.how=iterable"], "Data", "must have a length and items, .* got _Stream"),
         (["+data.how=weighted"], "Data", "takes its rows by WeightedRandomSampler"),
         (["+data.how=list"], "Data", "must give one torch DataLoader, got list"),
