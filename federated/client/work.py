@@ -17,6 +17,7 @@ from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.dataset import SIDES, Dataset, Ints
+from shared.data.notes import unsaid
 from shared.data.partition.partition import partition
 from shared.data.schema import Schema
 from shared.runtime.errors import FederationError
@@ -149,6 +150,7 @@ def _shares(snapshot: str, num_partitions: int, allowed: tuple[str, ...]) -> tup
 def _load(snapshot: str, path: str | None, allowed: tuple[str, ...]) -> Dataset:
     cache = open_home().cache
     if path is None:
-        return _learner(snapshot, allowed).dataset(cache=cache)
+        with unsaid():
+            return _learner(snapshot, allowed).dataset(cache=cache)
     own = learner_of(own_data(config_of(snapshot), path=path), may_run=allowed)
     return own.dataset(cache=cache, sides=[side for side in SIDES if side != "test"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.config.config import Config
 from shared.config.data import ImageDataConfig
+from shared.data.sources.table import PLAIN_COLUMNS
 
 
 def own_data(cfg: Config, *, path: str) -> Config:
@@ -25,7 +26,8 @@ def own_data(cfg: Config, *, path: str) -> Config:
     # MedMNIST's own setting stays for an .npz: it knows the names of the classes.
     keep = found is None or (found == "npz" and cfg.data.source == "medmnist")
     source = cfg.data.source if keep else found
-    return cfg.replace("data", path=path, source=source)
+    columns = cfg.data.columns if source in ("zip", "folder") else PLAIN_COLUMNS  # others have none to be named
+    return cfg.replace("data", path=path, source=source, columns=columns.model_dump())
 
 
 def source_of(path: Path) -> str | None:

@@ -113,4 +113,5 @@ def _labels(cfg: ImageDataConfig, cache_dir: Path, learner: ImageLearner) -> Fin
     shown = ", ".join(f"{name}: {counts.get(number, 0)}" for number, name in enumerate(strata.names))
     people = f", {len(notes.groups.names)} patients" if notes.groups is not None else ""
     given = "" if notes.given is None else f", {int(np.sum(notes.given == 'train'))} of them to train"
-    return Finding("data", "ok", f"{len(table)} images{people}{given}; {shown}")
+    said = "".join(f"; {note}" for note in notes.notes)
+    return Finding("data", "ok", f"{len(table)} images{people}{given}; {shown}{said}")

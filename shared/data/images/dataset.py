@@ -106,11 +106,11 @@ def load_images(
         by=cfg.split_by,
         sides=sides,
     )
-    drawn = [] if notes.given is None else [side for side in sides if side not in notes.given]
+    drawn = [] if notes.given is None else sorted({*splits.tolist()} - {*notes.given.tolist()})
     said = [
         *notes.notes,
         *(f"no {side} rows are given: they are drawn from the training rows" for side in drawn),
-        *absent_strata(splits, notes.targets.strata, sides=sides),
+        *absent_strata(splits, notes.targets.strata),
     ]
     if bad:
         said.append(f"{len(bad)} rows are skipped, their images cannot be read (data.on_bad_image=skip)")

@@ -11,8 +11,8 @@ from shared.data.pixels.decode_pool import decode_files
 from shared.data.pixels.files import FolderTree
 from shared.data.sources.layout import find_layout
 from shared.data.sources.listing import Listing, is_image, last_of, shown_names
-from shared.data.sources.masks import IMAGES, find_masks
-from shared.data.sources.spelling import name_key, side_of
+from shared.data.sources.masks import IMAGES, NO_CLASSES, find_masks
+from shared.data.sources.spelling import is_no_class, name_key, side_of
 from shared.data.sources.table import Naming, Table, metadata_error
 
 
@@ -83,10 +83,14 @@ class _Layout:
                 instead = f", only {shown_names(files)}" if files else ""
                 self.problems.append(f"folder {folder!r} holds no images{instead}; fill it, or move it away")
                 continue
-            if name_key(last_of(folder)) in IMAGES:
-                self.problems.append(f"folder {folder!r} is no class; data.path is the folder of the classes")
+            if name_key(last_of(folder)) in IMAGES or is_no_class(last_of(folder)):
+                self.problems.append(
+                    f"folder {folder!r} is no class; data.path is the folder of the classes, or of train, val "
+                    f"and test above them; move away what is neither"
+                )
             self._look_below(folder, {name_key(name) for name in listing.below(base)})
             self.labels |= dict.fromkeys(files, last_of(folder))
+        self._look_at_names_below(folders)
         if found := sorted(set().union(*masks.values())):
             self.notes.append(
                 f"{len(found)} files beside images/, or masks of images, are ignored: {shown_names(found)}"
@@ -165,4 +169,14 @@ class _Layout:
             self.problems.append(
                 f"folders below {folder!r} are named like classes: {shown_names(copies)}; move them "
                 f"away if they are a second copy"
+            )
+
+    def _look_at_names_below(self, folders: Iterable[str]) -> None:
+        names = [self.listing.below(folder) for folder in folders]
+        below = [{name for name in own if name_key(name) not in NO_CLASSES} for own in names]
+        same = set.intersection(*below) if len(below) > 1 else set()
+        if len(same) > 1:
+            self.notes.append(
+                f"the folders {shown_names(sorted(same))} lie below each of {shown_names(folders)}, which are "
+                f"read as the classes"
             )

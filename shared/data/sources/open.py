@@ -57,8 +57,10 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
     Raises
     ------
     DataError
-        Its file or folder is not there, or cannot be downloaded.
+        Its file or folder is not there, or cannot be downloaded; or columns are named of a source without any.
     """
+    if cfg.source not in ("zip", "folder"):
+        _check_no_columns(cfg)
     if cfg.source == "digits":
         return DigitsSource(Package("scikit-learn"), Naming("scikit-learn's digits", numbered=True))
     if cfg.source == "medmnist" and not cfg.path:
@@ -94,3 +96,12 @@ def _existing_path(cfg: ImageDataConfig) -> Path:
         path = Path(cfg.path).expanduser().absolute()
         hint = advise(path) if path.exists() and os.access(path, os.R_OK) else []
         raise DataError("; ".join([str(error), *hint])) from None
+
+
+def _check_no_columns(cfg: ImageDataConfig) -> None:
+    named = [f"data.columns.{role}={name}" for role, name in cfg.columns if name not in (role, None)]
+    if named:
+        raise DataError(
+            f"{', '.join(named)}: data={cfg.source} has no such columns, only data=zip and data=folder have "
+            f"(of {NAME}); leave the setting out"
+        )

@@ -41,6 +41,16 @@ def side_of(name: str) -> str | None:
     return _SIDE_WORDS.get(re.sub(r"(?<=.)(set|data|images|split)$", "", name_key(name)))
 
 
+def is_no_class(name: str) -> bool:
+    """Whether a folder is called as no class is: ``fold1``, ``test_2``, ``unlabelled``."""
+    word = name_key(name)
+    numbered = re.fullmatch(r"(.+?)\d+", word)
+    return bool(numbered and numbered[1] in {"fold", "split", *_SIDE_WORDS}) or word in {
+        "unlabeled",
+        "unlabelled",
+    }
+
+
 def is_missing(text: str) -> bool:
     """Whether a text stands for a missing value: empty, ``nan``, ``NA``, ``null`` ..."""
     return text.strip().casefold() in _MISSING

@@ -101,17 +101,13 @@ def make_splits(
     return splits
 
 
-def absent_strata(
-    splits: npt.NDArray[np.str_], strata: Strata | None, *, sides: Sequence[str] = SIDES
-) -> list[str]:
+def absent_strata(splits: npt.NDArray[np.str_], strata: Strata | None) -> list[str]:
     """Say which classes the validation or the test rows lack, one sentence a side.
 
     Parameters
     ----------
     splits : ndarray [N], str
-        As `make_splits` returns them.
-    sides : sequence of str
-        What the rows are for; a side without rows lacks nothing.
+        As `make_splits` returns them; a side without rows lacks nothing.
     """
     if strata is None or not strata.on_every_side:
         return []
@@ -119,7 +115,7 @@ def absent_strata(
     for side, rows in (("val", "validation"), ("test", "test")):
         there = strata.numbers[splits == side]
         names = [repr(name) for number, name in enumerate(strata.names) if number not in there]
-        if side in sides and len(there) and names:
+        if len(there) and names:
             noun = strata.noun if len(names) == 1 else strata.plural
             sentences.append(
                 f"the {rows} rows hold no row of {noun} {', '.join(names)}: {rows} metrics say nothing about it"

@@ -111,6 +111,9 @@ def test_what_lies_beside_split_folders(make_folder: Make) -> None:
             "folders below 'copy' are named like classes: 'copy/a'",
         ),
         (files("images", "b"), "folder 'images' is no class"),
+        (files("fold1/a", "fold1/b", "fold2/a", "fold2/b"), "folder 'fold1' is no class"),
+        (files("train_1/a", "test_1/a"), "folder 'test_1' is no class"),
+        (splits("train") | files("train/Unlabelled"), "folder 'train/Unlabelled' is no class"),
         (files("a", "b") | {"x.png": b"", "y.jpg": b""}, "2 images at the top lie in no class folder: 'x.png'"),
         (splits("train") | files("test"), "2 images in 'test' lie in no class folder: 'test/1.png'"),
         (files("a", "b") | files("code", suffix=".py"), "folder 'code' holds no images, only 'code/1.py'"),
@@ -142,6 +145,14 @@ def test_masks_are_no_images(make_folder: Make) -> None:
     assert table.notes[0].startswith("4 files beside images/")
     nested = files("a/p1/images", "a/p1/masks", "b/p2/images", "b/p3")
     assert counts(read(make_folder(nested, "nested"))) == {"a": 2, "b": 4}
+
+
+def test_folders_that_are_alike_below_each_class_are_said(make_folder: Make) -> None:
+    table = read(make_folder(files("left/sick", "left/well", "right/sick", "right/well")))
+    assert counts(table) == {"left": 4, "right": 4}
+    assert table.notes == (
+        "the folders 'sick', 'well' lie below each of 'left', 'right', which are read as the classes",
+    )
 
 
 def test_links_are_followed_and_loops_refused(make_folder: Make) -> None:

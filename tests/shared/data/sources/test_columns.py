@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.config.data import ColumnsConfig
+from shared.data.notes import unsaid
 from shared.data.sources.metadata_csv import parse_metadata
 from shared.data.sources.spelling import find_alike, is_missing
 from shared.data.sources.table import Annotations, Naming, annotate
@@ -70,6 +71,9 @@ def test_what_is_not_there_is_said(
     make_folder: Callable[..., Path], dataset: Any, data_config: Any, tmp_path: Path, capsys: Any
 ) -> None:
     config = data_config("folder", make_folder(dataset(12, "filename,label,age", lambda row: f",{row}")))
+    with unsaid():
+        load_images(config, cache_dir=tmp_path / "cache")
+    assert "no column" not in capsys.readouterr().err
     for _ in range(2):
         load_images(config, cache_dir=tmp_path / "cache")
     said = capsys.readouterr().err

@@ -359,6 +359,12 @@ def test_data_for_another_source_is_answered_with_the_right_one(
                 load(source, path)
 
 
+@pytest.mark.parametrize("source", ["classes", "npz", "digits"])
+def test_a_column_of_a_source_without_columns_is_refused(load: Any, source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"columns\.patient_id=who: data={source} has no such columns"):
+        load(source, tmp_path, columns={"patient_id": "who"})
+
+
 def test_medmnist_without_the_package(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "medmnist", None)
     with pytest.raises(DataError, match=r'pip install "fedtwin\[medmnist\]", or give .* data\.path=FILE'):
