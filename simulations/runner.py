@@ -72,9 +72,11 @@ def open_runner(cfg: Config, *, home: Home) -> Iterator[Runner]:
             "`fedtwin federated`: the local engine does not use Ray"
         )
     from federated.launch.capacity import capacity
+    from shared.tasks.task import learner_of
     from simulations.engine.local_runner import LocalRunner
     from simulations.engine.process_pool import ProcessPoolGrid
 
+    learner_of(cfg)  # what it imports, the workers that are forked from this process share
     allowed = capacity(cfg)
     print(allowed.describe(), file=sys.stdout if in_notebook() else sys.stderr)  # the latter is red there
     with ProcessPoolGrid(
