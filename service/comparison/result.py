@@ -37,6 +37,9 @@ def result(
     list of dict
         Parts with ``text``, and ``strong`` for the numbers; see `service.api.chart_schemas.Words`.
     """
+    more = f" {tested}" if tested else ""
+    if final and final[0].verdict == "undefined" and not math.isnan(final[0].gap.value):
+        return _words(f"{summary_sentence(final, num_clients=num_clients)}{more}")
     if final and final[0].verdict != "undefined":
         (row,) = final
         distance = row_distance(row)
@@ -45,7 +48,6 @@ def result(
         over = f"the test examples and {seeds} seeds" if seeds > 1 else "the test examples"
         how = f"t interval over {seeds} seeds" if row.per_run else f"bootstrap over {over}"
         interval = f" {100 * row.confidence:g} % CI, {how}."
-        more = f" {tested}" if tested else ""
         return [*_words(before), *_words(found, strong=True), *_words(f"{after}{interval}{more}")]
     told = [words for gap in comparison["gaps"] if (words := _of_gap(comparison, gap))]
     if told:

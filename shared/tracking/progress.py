@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -62,7 +63,8 @@ class Board:
             evaluations = store.evaluations.of_run(run_id)
             if evaluations:
                 last = evaluations[-1]
-                values = {**last.metrics, "loss": last.loss}
+                loss = {} if math.isnan(last.loss) else {"loss": last.loss}  # a task need not have one
+                values = {**last.metrics, **loss}
                 shown = [f"test/{name} {values[name]:.4f}" for name in progress_metrics(values)]
                 update(last.round, "  ".join(shown))
 

@@ -472,6 +472,15 @@ def test_of_one_number_a_run_the_interval_is_that_of_the_seeds(store, finished):
     assert text.endswith("90 % CI, t interval over 2 seeds.")
 
 
+def test_a_gap_without_an_interval_is_told_as_in_the_terminal(store, finished):
+    row, _ = finished.summary["gap"]
+    alone = {**row, "per_run": True, "gap": {"value": 0.1, "low": None, "high": None}}
+    store.runs.update(finished.id, summary={"gap": [alone]})
+    text = "".join(part["text"] for part in compared(store, finished, metric=None)["result"])
+    assert text == summary_sentence([GapRow.from_json(alone)], num_clients=len(store.clients.of_run(4)))
+    assert "The gap +0.100 has no interval" in text
+
+
 def test_the_final_gap_is_in_the_order_of_the_task(store, finished):
     assert [row["metric"] for row in compared(store, finished)["final"]] == ["auroc", "accuracy"], "older runs"
     dice = {**finished.summary["gap"][0], "metric": "dice"}
