@@ -186,12 +186,14 @@ def test_examples_by_step(store):
             point(round=2, client_id=1, epoch=1, num_examples=10, **trained),
             point(round=3, client_id=1, epoch=1, **trained),
             point(round=1, num_examples=40, **trained),
-            point(round=1, client_id=0, epoch=1, num_examples=99, stage="train", name="accuracy"),
+            # Whatever an epoch logs, its rows count once; a module need not call its loss so.
+            point(round=1, client_id=0, epoch=1, num_examples=30, stage="train", name="accuracy"),
+            point(round=2, client_id=1, epoch=2, num_examples=10, stage="train", name="mse"),
             point(round=1, client_id=0, num_examples=99, name="loss"),
         ],
     )
     store.metrics.add(pooled, [point(epoch=epoch, num_examples=97, **trained) for epoch in (1, 2)])
-    assert store.series.examples_by_step(federated, unit="round") == {1: 70, 2: 10, 3: 0}
+    assert store.series.examples_by_step(federated, unit="round") == {1: 70, 2: 20, 3: 0}
     assert store.series.examples_by_step(pooled, unit="epoch") == {1: 97, 2: 97}
     assert all(type(count) is int for count in store.series.examples_by_step(federated, unit="round").values())
 
