@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 from collections import deque
@@ -148,7 +149,7 @@ class ProcessPoolGrid(InProcessGrid):
             context.set_forkserver_preload(["simulations.engine.worker", self.app_name.partition(":")[0]])
         ours, theirs = context.Pipe()
         process = context.Process(  # type: ignore[attr-defined]
-            target=work, args=(theirs, self.app_name, self.home), daemon=True
+            target=work, args=(theirs, self.app_name, self.home, dict(os.environ)), daemon=True
         )
         with _without_main():
             process.start()

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -31,7 +32,7 @@ def load_app(name: str) -> ClientApp:
     return app
 
 
-def work(connection: Connection, app_name: str, home: Path | None) -> None:
+def work(connection: Connection, app_name: str, home: Path | None, environment: Mapping[str, str]) -> None:
     """Process messages until the parent sends None or is gone.
 
     Parameters
@@ -40,7 +41,11 @@ def work(connection: Connection, app_name: str, home: Path | None) -> None:
         Receives shared objects of (message, context), sends shared objects of (reply, the context's state).
     home : Path or None
         ``FEDTWIN_HOME`` from now on.
+    environment : mapping of str to str
+        Of the parent now: a fork server has that of its first use, in which less may have been allowed to run.
     """
+    os.environ.clear()
+    os.environ.update(environment)
     if home is not None:
         os.environ["FEDTWIN_HOME"] = str(home)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the parent handles it

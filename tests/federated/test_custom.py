@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import lightning as L
@@ -228,6 +229,22 @@ def test_a_plateau_is_for_pooled_training_alone(federate: Federate, store: Store
         train(cfg.replace("tracking", parent_id=parent), store=store, home=home)
     with pytest.raises(Exception, match="ReduceLROnPlateau, which a client that fits a few epochs"):
         federate(cfg=cfg)
+
+
+def test_workers_may_run_what_was_allowed_after_the_first_of_them_began(
+    federate: Federate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    threading.Thread(target=ended.wait).start()  # with a thread, workers come from a fork server
+    monkeypatch.delenv(MAY_RUN)
+    with ProcessPoolGrid(num_clients=1, workers=1):
+        monkeypatch.setenv(MAY_RUN, "tests.own_code")
+    cfg = config("federation.num_clients=2", "federation.num_rounds=1")
+    try:
+        with ProcessPoolGrid(num_clients=2, workers=1) as engine:
+            assert federate(cfg=cfg, grid=engine).digest() == federate(cfg=cfg).digest()
+    finally:
+        ended.set()
 
 
 def test_loaders_with_workers_give_the_weights_of_those_without(federate: Federate) -> None:
