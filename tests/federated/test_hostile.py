@@ -45,6 +45,7 @@ from shared.metrics.point import MetricPoint
 from shared.metrics.statistics import Statistics
 from shared.runtime.home import Home
 from shared.tasks.base import FitContext
+from shared.tasks.selection import Monitor
 from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
@@ -415,6 +416,7 @@ def rounds(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) ->
         progress=Progress(),
         strategy=AveragingServer(CONTEXT),
         train_config=ConfigRecord(),
+        monitor=Monitor("val/auroc", "max"),
         say=lambda line: None,
     )
 
