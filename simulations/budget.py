@@ -75,7 +75,7 @@ def unequal(pooled: int, federated: int) -> str | None:
     Returns
     -------
     str or None
-        None if they nearly do, and where one was not counted (0), as of a module that logs no loss.
+        None if they nearly do, and where one was not counted (0).
     """
     if not (pooled and federated) or abs(pooled - federated) <= TOLERANCE * max(pooled, federated):
         return None

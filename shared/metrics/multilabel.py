@@ -161,8 +161,7 @@ class MultiLabelMetrics:
         ValueError
             Says which array is wrong.
         """
-        if (told := int(statistics["rows"][0])) != rows:
-            raise ValueError(f"rows is {told}, expected {rows}")
+        statistics.check_rows(rows)
         of_label = statistics["ranking"].sum(axis=2)
         if not (of_label.sum(axis=1) == rows).all():
             raise ValueError(

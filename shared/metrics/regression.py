@@ -90,8 +90,7 @@ class RegressionMetrics:
         ValueError
             Says which array is wrong.
         """
-        if (told := int(statistics["rows"][0])) != rows:
-            raise ValueError(f"rows is {told}, expected {rows}")
+        statistics.check_rows(rows)
         absolute, squared, total, total_squared = statistics["sums"].tolist()
         slack = 1 + 1e-9
         # Of numbers, the sum of squares is never less than the squared sum divided by their number.

@@ -69,8 +69,7 @@ class RowMeans(ABC):
         ValueError
             Says which array is wrong.
         """
-        if (told := int(statistics["rows"][0])) != rows:
-            raise ValueError(f"rows is {told}, expected {rows}")
+        statistics.check_rows(rows)
         for spec, total in zip(self.metrics, statistics["sums"].tolist(), strict=True):
             low, high = (bound * rows for bound in spec.bounds)
             slack = 1e-9 * max(1.0, abs(total))

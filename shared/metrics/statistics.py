@@ -55,6 +55,16 @@ class Statistics:
         }
         return Statistics({name: array + other[name] for name, array in self.arrays.items()})
 
+    def check_rows(self, rows: int) -> None:
+        """Make sure that the count ``rows`` is so many.
+
+        Raises
+        ------
+        ValueError
+        """
+        if (told := int(self["rows"][0])) != rows:
+            raise ValueError(f"rows is {told}, expected {rows}")
+
     def to_bytes(self) -> dict[str, bytes]:
         """Pack each array; of counts, only those that are not 0.
 

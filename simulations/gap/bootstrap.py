@@ -12,7 +12,7 @@ from shared.metrics.averages import Floats
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.judge import Judge
 from shared.metrics.outputs import Outputs
-from shared.metrics.spec import Better
+from shared.metrics.spec import Better, MetricSpec
 
 _CHUNK = 2_000_000  # weights held at once: 16 MB, and a few times that while ranking
 
@@ -101,50 +101,32 @@ def compare_gap(
                     values[metric][rows] += sampled * seed_weights[rows, s] / draws
         return {m: (np.array([o[m][0] for o in once]), values[m]) for m in judge.names}
 
+    def interval(spec: MetricSpec, measured: tuple[Floats, Floats], *, floor: float = -np.inf) -> Interval:
+        once, sampled = measured
+        if spec.per_run:
+            return _over_seeds(once, confidence)
+        return _interval(float(np.mean(once)), sampled, confidence, recentre=spec.inflated, floor=floor)
+
     of_pooled = measure(lambda s: [pooled[s]])
     of_federated = measure(lambda s: [federated[s]])
     of_local = measure(lambda s: local[s]) if local else None
     result = []
     for spec in judge.metrics:
         metric, low = spec.name, spec.bounds[0]
-        (p_once, p_sampled), (f_once, f_sampled) = of_pooled[metric], of_federated[metric]
-        difference = p_sampled - f_sampled
-        if spec.per_run:
-            result.append(
-                GapRow(
-                    metric=metric,
-                    pooled=_over_seeds(p_once, confidence),
-                    federated=_over_seeds(f_once, confidence),
-                    gap=_over_seeds(p_once - f_once, confidence),
-                    local=_over_seeds(of_local[metric][0], confidence) if of_local else None,
-                    better=spec.better,
-                    confidence=confidence,
-                    undefined=0,
-                    label=spec.label,
-                    per_run=True,
-                )
-            )
-            continue
-        p, f = float(np.mean(p_once)), float(np.mean(f_once))
+        p, f = of_pooled[metric], of_federated[metric]
+        difference = (p[0] - f[0], p[1] - f[1])
         result.append(
             GapRow(
                 metric=metric,
-                pooled=_interval(p, p_sampled, confidence, recentre=spec.inflated, floor=low),
-                federated=_interval(f, f_sampled, confidence, recentre=spec.inflated, floor=low),
-                gap=_interval(p - f, difference, confidence, recentre=spec.inflated),
-                local=_interval(
-                    float(np.mean(of_local[metric][0])),
-                    of_local[metric][1],
-                    confidence,
-                    recentre=spec.inflated,
-                    floor=low,
-                )
-                if of_local
-                else None,
+                pooled=interval(spec, p, floor=low),
+                federated=interval(spec, f, floor=low),
+                gap=interval(spec, difference),
+                local=interval(spec, of_local[metric], floor=low) if of_local else None,
                 better=spec.better,
                 confidence=confidence,
-                undefined=int(np.isnan(difference).sum()),
+                undefined=0 if spec.per_run else int(np.isnan(difference[1]).sum()),
                 label=spec.label,
+                per_run=spec.per_run,
             )
         )
     return result

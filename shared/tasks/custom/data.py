@@ -44,8 +44,9 @@ class CustomData(Dataset):
 
     def places(self, side: str, own: Ints | None) -> list[int]:
         """Which items of a side's own dataset a client holds."""
-        first = int(self.indices(side)[0]) if len(self.indices(side)) else 0
-        return [int(row) - first for row in self.rows(side, own)]
+        first = self.indices(side)[:1].sum()  # 0 where the side has no rows
+        places: list[int] = (self.rows(side, own) - first).tolist()
+        return places
 
 
 def read_data(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -167,7 +168,7 @@ class CustomLearner:
             )
 
     def _check_optimizer_settings(self) -> None:
-        default = yaml.safe_load((CONF_DIR / "trainer" / "default.yaml").read_text())
+        default = _default_trainer()
         for section in ("optimizer", "scheduler"):
             for name, value in getattr(self.cfg.trainer, section).model_dump().items():
                 if value != default[section][name]:
@@ -175,3 +176,10 @@ class CustomLearner:
                         f"trainer.{section}.{name}={value} has no effect on {self.model.target}, which has a "
                         f"configure_optimizers of its own; give the class an argument, or remove the method"
                     )
+
+
+@cache
+def _default_trainer() -> dict[str, Any]:
+    # Kept: a client makes a module for every fit.
+    settings: dict[str, Any] = yaml.safe_load((CONF_DIR / "trainer" / "default.yaml").read_text())
+    return settings

@@ -82,14 +82,16 @@ class CustomSpec(PlainSpec):
     def statistics(self, outputs: Outputs) -> Statistics:
         """The rows on which each metric is defined, and the sum of its values over them."""
         rows, sums = [], []
-        for name, value in self.score(outputs).items():
-            count = len(outputs)
+        for name in self.names:
             if name in self.functions.targets:
                 each = self.functions.values(name, outputs)
-                count = int((~np.isnan(each)).sum()) if each.ndim else count
-            known = not np.isnan(value[0])
-            rows.append(count if known else 0)
-            sums.append(float(value[0]) * count if known else 0.0)
+            else:
+                each = np.array(outputs.logged.get(name, np.nan))
+            if not each.ndim:  # one number for all rows
+                each = np.full(len(outputs), each)
+            known = ~np.isnan(each)
+            rows.append(int(known.sum()))
+            sums.append(float(each[known].sum()))
         return Statistics({"rows": np.array(rows, dtype=np.int64), "sums": np.array(sums)})
 
     def pooled(self, statistics: Statistics) -> dict[str, float]:

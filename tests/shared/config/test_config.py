@@ -226,18 +226,7 @@ def test_plain_groups(group, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "group",
-    [
-        "experiment",
-        "data",
-        "model",
-        "trainer",
-        "partition",
-        "strategy",
-        "federation",
-        "compare",
-        "tracking",
-        "task",
-    ],
+    GROUPS,
 )
 def test_an_unknown_preset_is_an_error_that_lists_those_that_exist(group):
     with pytest.raises(ConfigError) as error:
