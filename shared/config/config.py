@@ -13,9 +13,9 @@ from shared.config.federation import FederationConfig
 from shared.config.model import ModelConfig
 from shared.config.partition import PartitionConfig
 from shared.config.problems import problem_lines
-from shared.config.section import Section
+from shared.config.section import TARGET, Section
 from shared.config.strategy import StrategyConfig, sample_size
-from shared.config.task import TARGET, TaskConfig
+from shared.config.task import TaskConfig
 from shared.config.tracking import TrackingConfig
 from shared.config.trainer import TrainerConfig
 from shared.runtime.errors import ConfigError, bullet_list

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from shared.config.section import Positive, Section, Share
+from shared.config.section import CustomSection, Positive, Section, Share
 
 
 class ColumnsConfig(Section):
@@ -102,10 +102,8 @@ class RowsDataConfig(Section):
         return self
 
 
-class CustomDataConfig(Section):
+class CustomDataConfig(CustomSection):
     """Data of the user's own; further keys are arguments of what ``_target_`` names."""
-
-    model_config = ConfigDict(extra="allow")
 
     name: str
     source: Literal["custom"]
@@ -117,15 +115,9 @@ class CustomDataConfig(Section):
     split_seed: int
 
     @property
-    def target(self) -> str | None:
-        """Dotted name of a LightningDataModule or of a function."""
-        return (self.model_extra or {}).get("_target_")
-
-    @property
     def arguments(self) -> dict[str, Any]:
         """What it is called with, but for the sizes of batches."""
-        given = {name: value for name, value in (self.model_extra or {}).items() if name != "_target_"}
-        return given if self.path is None else {"path": self.path, **given}
+        return super().arguments if self.path is None else {"path": self.path, **super().arguments}
 
     @property
     def batch_sizes(self) -> dict[str, int]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
-from shared.config.section import Positive, Section
+from shared.config.section import TARGET, CustomSection, Positive, Section
 
 ResNetName = Literal["resnet18", "resnet34", "resnet50"]
 
@@ -33,29 +33,17 @@ class ResNetConfig(Section):
     weights: str | None
 
 
-class CustomModelConfig(Section):
+class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
-
-    model_config = ConfigDict(extra="allow")
 
     name: str
     weights: str | None
-
-    @property
-    def target(self) -> str | None:
-        """Dotted name of a LightningModule."""
-        return (self.model_extra or {}).get("_target_")
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What it is called with."""
-        return {name: value for name, value in (self.model_extra or {}).items() if name != "_target_"}
 
 
 def kind_of_model(model: Any) -> str | None:
     """Which of the classes above some settings are for; None where no class has their name."""
     given = model if isinstance(model, dict) else dict(model)
-    if "_target_" in given:
+    if TARGET in given:
         return "custom"
     name = given.get("name")
     return "cnn" if name == "cnn" else "resnet" if name in get_args(ResNetName) else None

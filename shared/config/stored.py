@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 from shared.config.config import Config, validate
-from shared.config.strategy import TARGET
+from shared.config.section import TARGET
 
 # Settings that were added later, by section ("": sections), with the value that describes the runs from before.
 ADDED: Mapping[str, Mapping[str, Any]] = {

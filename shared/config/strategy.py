@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from shared.config.section import Positive, Section, Share
-
-TARGET = "_target_"
+from shared.config.section import TARGET, Positive, Section, Share
 
 
 def sample_size(total: int, fraction: float, *, at_least: int) -> int:

@@ -6,9 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
-from shared.config.section import Section
-
-TARGET = "_target_"
+from shared.config.section import TARGET, Section
 
 
 class TaskConfig(Section):
