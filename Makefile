@@ -18,7 +18,7 @@ COMPILE := import flwr.serverapp, flwr.clientapp, flwr.simulation.app, ray, torc
 DATA ?=
 BENCH ?=
 
-.PHONY: help setup demo deploy-demo bench test test-all test-slow lint format check wheel clean
+.PHONY: help setup demo deploy-demo bench test test-all test-slow attack lint format check wheel clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test-slow: $(VENV)/.ready  ## run only the slow tests: real `flwr run`, commands
 
 test-all: $(VENV)/.ready  ## run all tests, slow and fast ones side by side
 	$(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m ''
+
+attack: $(VENV)/.ready  ## run only the attacks: kills, hostile replies, archives and requests, full disks, viewers
+	$(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m attack -rA
 
 lint: $(VENV)/.ready  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .
@@ -71,7 +74,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv \
 		|| { echo "could not install from the package registry: is there a network?" >&2; exit 1; }
 	@echo "installing into $(VENV) (about 5 GB with torch's CUDA build)"
-	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[medmnist]' \
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[medmnist,dicom]' \
 		|| { echo "the installation failed; see above" >&2; exit 1; }
 	@echo "compiling the bytecode of what fedtwin imports (once)"
 	@$(BIN)/python -W ignore -c '$(COMPILE)' >/dev/null

@@ -12,7 +12,7 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 
 from centralized.callbacks import EpochProgress, build_callbacks, stop_reason
 from centralized.devices import LocalProcesses, other_processes
@@ -20,9 +20,13 @@ from centralized.resume import check_resume
 from shared.config.config import Config
 from shared.data.dataset import Dataset
 from shared.data.profile import Profile
+from shared.data.row_keys import row_keys
+from shared.data.summary import DataSummary
 from shared.metrics.point import MetricSink
+from shared.runtime.errors import ConfigError, FedtwinError
 from shared.runtime.home import Home
 from shared.tasks.base import FitContext, Learner, TaskSpec
+from shared.tasks.reading import read_data
 from shared.tasks.selection import Choice, Monitor, choose_monitor
 from shared.tasks.task import learner_of
 from shared.training.trainer import build_trainer
@@ -37,10 +41,13 @@ class Subset:
     Attributes
     ----------
     indices : ndarray [n], int64
+    name : str
+        What the client is called.
     """
 
     partition_id: int
     indices: npt.NDArray[np.int64]
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,15 @@ class Work:
     rows: npt.NDArray[np.int64] | None
     datamodule: Any
     context: FitContext
+    summary: DataSummary
 
     def profile(self, stage: str) -> Profile:
         """The profile of the rows of a stage."""
         return self.spec.profile(self.data, self.data.rows(stage, self.rows))
+
+    def row_keys(self) -> dict[str, dict[str, Any]]:
+        """See `shared.data.row_keys.row_keys`."""
+        return row_keys(self.data, self.rows)
 
     def choose_monitor(self, cfg: Config, *, begun_with: Monitor | None) -> Choice:
         """What chooses the best model, see `shared.tasks.selection`.
@@ -81,8 +93,13 @@ class Work:
         )
 
 
-def load(cfg: Config, *, home: Home, subset: Subset | None) -> Work:
+def load(cfg: Config, *, home: Home, subset: Subset | None, tell: bool = True) -> Work:
     """Load all rows, or a subset.
+
+    Parameters
+    ----------
+    tell : bool
+        Say on stderr what was read.
 
     Raises
     ------
@@ -91,14 +108,14 @@ def load(cfg: Config, *, home: Home, subset: Subset | None) -> Work:
         Settings do not fit the task.
     """
     learner = learner_of(cfg)
-    data = learner.dataset(cache=home.cache, progress=cfg.trainer.progress)
+    data, summary = read_data(learner, cache=home.cache, progress=cfg.trainer.progress, tell=tell)
     spec, rows = learner.spec(data.schema), subset.indices if subset else None
     profile = spec.profile(data, data.rows("train", rows))
     context = FitContext(
         partition_id=subset.partition_id if subset else 0,
         agreed=spec.agree({cfg.name: profile}, trainer=cfg.trainer),
     )
-    return Work(learner, spec, data, rows, learner.datamodule(data, rows, context), context)
+    return Work(learner, spec, data, rows, learner.datamodule(data, rows, context), context, summary)
 
 
 def fit(
@@ -143,23 +160,23 @@ def fit(
     module, datamodule = work.learner.module(work.data.schema, work.context), work.datamodule
     callbacks = build_callbacks(
         cfg,
+        rows=work.row_keys(),
         choice=choice,
         sink=sink,
         folder=folder / CHECKPOINTS,
         on_epoch=on_epoch,
     )
-    environment = environment or LocalProcesses()
+    environment, begun = environment or LocalProcesses(), _Begun()
     trainer = build_trainer(
         cfg.trainer,
         max_epochs=cfg.trainer.max_epochs,
-        callbacks=[*work.learner.callbacks(work.context), *callbacks, *extra_callbacks],
+        callbacks=[*work.learner.callbacks(work.context), *callbacks, *extra_callbacks, begun],
         root=folder,
         environment=environment,
         limit_val_batches=1.0 if datamodule.num_examples("val") else 0,  # 0: Lightning skips validation
-        enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
     )
     _set_threads(cfg, trainer)
-    resume = _checkpoint_to_resume(cfg, module=module, folder=folder)
+    resume = _checkpoint_to_resume(cfg, module=module, work=work, folder=folder)
     order = {
         "config": cfg.model_dump(mode="json"),
         "folder": str(folder),
@@ -171,15 +188,36 @@ def fit(
             trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
         except SystemExit:  # raised by Lightning on Ctrl-C
             raise KeyboardInterrupt from None
+        except (FedtwinError, OSError):
+            raise
+        except Exception as error:
+            if resume is None or begun.training:
+                raise
+            # Lightning and torch document no list of what a strange checkpoint makes them raise.
+            raise ConfigError(
+                f"{resume} cannot be restored ({type(error).__name__}: {error}); to start a new training from "
+                f"its weights, set model.weights={resume} instead of resume"
+            ) from error
     return module.float(), stop_reason(callbacks)
 
 
-def _checkpoint_to_resume(cfg: Config, *, module: L.LightningModule, folder: Path) -> Path | None:
+class _Begun(Callback):
+    """Notes that the checkpoint, if any, was restored."""
+
+    training = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lightning restores before this."""
+        self.training = True
+
+
+def _checkpoint_to_resume(cfg: Config, *, module: L.LightningModule, work: Work, folder: Path) -> Path | None:
     if cfg.resume is None:
         return None
     path = Path(cfg.resume).expanduser().absolute()
     own = path == folder / CHECKPOINTS / path.name
-    check_resume(cfg, path, module=module, allow_done=own)  # own: only the test may be missing
+    # Of its own only the test may be missing.
+    check_resume(cfg, path, module=module, rows=work.row_keys(), allow_done=own)
     return path
 
 

@@ -13,11 +13,13 @@ from lightning.pytorch.callbacks import Callback
 
 from centralized.callbacks import EpochProgress
 from centralized.fit import CHECKPOINTS, Subset, Work, fit, load
+from centralized.resume import ROW_KEYS
 from shared.config.config import Config
 from shared.model.weights import read_file
 from shared.runtime.home import Home
 from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.reading import DATA
 from shared.tasks.selection import Choice, Monitor
 from shared.tracking.export import write_results
 from shared.tracking.monitor import resumed_monitor
@@ -63,7 +65,10 @@ def train(
         An error that the user can correct; the run is marked as failed.
     """
     mode = "local" if subset else "centralized"
-    with tracked_run(store, cfg, mode=mode, resume=resume or cfg.resume is not None) as run_id:
+    again = resume or cfg.resume is not None
+    with tracked_run(
+        store, cfg, mode=mode, folder=home.run_dir, journals=home.journals, resume=again
+    ) as run_id:
         folder = home.run_dir(run_id)
         folder.mkdir(parents=True, exist_ok=True)
         last = folder / CHECKPOINTS / "last.ckpt"
@@ -73,10 +78,16 @@ def train(
         begun_with = begun and Monitor(*begun)
         work = load(cfg, home=home, subset=subset)
         summary = begin_summary(cfg, spec=work.spec, schema=work.data.schema, begun_with=begun_with)
-        store.runs.update(run_id, summary={**summary, "agreed": dict(work.context.agreed)})
+        agreed, rows = dict(work.context.agreed), work.row_keys()
+        store.runs.update(run_id, summary={**summary, "agreed": agreed, ROW_KEYS: rows})
+        if subset is None:
+            store.runs.update(run_id, summary={DATA: work.summary.as_dict()})
+        else:
+            client = {"id": subset.partition_id, "name": subset.name or f"client-{subset.partition_id}"}
+            store.runs.update(run_id, summary={"client": client})
         choice = work.choose_monitor(cfg, begun_with=begun_with)
         if choice.note:
-            print(f"warning: {choice.note}", file=sys.stderr)
+            print(f"warning: run {run_id} ({mode}): {choice.note}", file=sys.stderr)
         store.runs.update(run_id, summary={"monitor": choice.monitor._asdict()})
         module, stop_reason = fit(
             cfg,

@@ -38,7 +38,7 @@ def main() -> None:
         subset = Subset(partition_id=rows["partition_id"], indices=np.array(rows["indices"], dtype=np.int64))
     monitor, measured, _ = order["monitor"]
     try:
-        work = load(cfg, home=home, subset=subset)
+        work = load(cfg, home=home, subset=subset, tell=False)
         print(READY, end="", flush=True)
         sys.stdout = sys.stderr
         fit(

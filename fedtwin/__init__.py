@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fedtwin.models import load_model, predict
+    from fedtwin.reading import data
     from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
-    from fedtwin.training import compare, configure, federate, resume, train
+    from fedtwin.training import compare, compare_runs, configure, federate, resume, train
     from shared.config.config import Config
+    from shared.data.summary import DataSummary
     from shared.runtime.errors import FedtwinError
     from shared.tasks.predictions import Predictions
     from shared.tasks.trained_model import TrainedModel
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Config",
+    "DataSummary",
     "FedtwinError",
     "Predictions",
     "Run",
     "TrainedModel",
     "compare",
+    "compare_runs",
     "configure",
+    "data",
     "federate",
     "load_comparison",
     "load_model",
@@ -43,12 +48,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "fedtwin.training": ("compare", "configure", "federate", "resume", "train"),
+    "fedtwin.training": ("compare", "compare_runs", "configure", "federate", "resume", "train"),
     "fedtwin.records": ("Comparison", "Run", "load_comparison", "load_run", "runs"),
     "fedtwin.models": ("load_model", "predict"),
+    "fedtwin.reading": ("data",),
     "shared.tasks.predictions": ("Predictions",),
     "shared.tasks.trained_model": ("TrainedModel",),
     "shared.config.config": ("Config",),
+    "shared.data.summary": ("DataSummary",),
     "shared.runtime.errors": ("FedtwinError",),
     "fedtwin.cli.main": ("command",),  # the command line's entry point, not part of the API
 }

@@ -21,13 +21,13 @@ def find_model(run: Run) -> Path:
     TrackingError
         The run is a comparison, or has no model yet.
     """
-    if run.mode == "compare":
+    if run.row.training_mode == "compare":
         twins = run.row.summary.get("twins") or {}
         ids = ", ".join(str(run_id) for kind in ("pooled", "federated") for run_id in twins.get(kind, []))
         raise TrackingError(
             f"run {run.id} is a comparison and has no model of its own; choose one of its runs: {ids}"
         )
-    kind = "safetensors" if run.mode == "federated" else "ckpt"
+    kind = "safetensors" if run.row.training_mode == "federated" else "ckpt"
     path = run.folder / "checkpoints" / f"{run.config['trainer']['test_model']}.{kind}"
     if not path.is_file() or not {"schema", "classes"} & run.row.summary.keys():
         raise TrackingError(f"run {run.id} ({run.status}) has no model: there is no {path}")
@@ -48,7 +48,7 @@ def load_weights(run: Run, module: LightningModule, *, learner: Learner) -> None
     """
     path = find_model(run)
     try:
-        if run.mode == "federated":
+        if run.row.training_mode == "federated":
             learner.network(module).load_state_dict(load_checkpoint(path)[0])
         else:
             module.load_state_dict(read_file(path)["state_dict"])

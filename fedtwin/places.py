@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.runtime.errors import ConfigError
-from shared.runtime.home import Home, open_home
+from shared.runtime.home import Home, make_home, open_home
 from shared.tracking.store import Store
 
 Place = str | Path | None
@@ -33,7 +33,7 @@ def find_home(store: Place = None) -> Home:
     if root.is_file():
         raise ConfigError(f"store is a folder or a database's URL, got the file {root}")
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_home(root)
     except OSError as error:
         raise ConfigError(f"the folder {root} cannot be made: {error.strerror}") from None
     return Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
@@ -42,5 +42,5 @@ def find_home(store: Place = None) -> Home:
 def open_store(home: Home) -> Store:
     """The store of a home, in which runs whose process is gone have ended."""
     store = Store(home.database_url)
-    store.runs.close_orphans()
+    store.runs.settle(home.journals)
     return store

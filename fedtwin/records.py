@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from fedtwin.places import Place, find_home, open_store
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
-from shared.tracking.rows import Row, RunRow
+from shared.tracking.rows import MODE_NAMES, STORED_MODES, Row, RunRow
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from shared.metrics.gap import GapRow
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Run:
 
     @property
     def mode(self) -> str:
-        """``centralized``, ``federated``, ``local`` or ``compare``."""
-        return self.row.training_mode
+        """``pooled``, ``federated``, ``local`` or ``comparison``."""
+        return MODE_NAMES[self.row.training_mode]
 
     @property
     def status(self) -> str:
@@ -98,9 +100,17 @@ class Comparison:
     Attributes
     ----------
     gap : DataFrame
-        One row a metric: ``pooled``, ``federated``, ``local`` (only if clients trained alone), ``gap`` (pooled
-        minus federated), ``low`` and ``high`` (ends of the gap's confidence interval), ``better`` (``higher``
-        or ``lower``) and ``verdict`` (what federation did: ``worse``, ``better``, ``unclear``, ``undefined``).
+        One row a metric: ``pooled``, ``federated``, ``local`` (only if clients trained alone), ``gap`` (what
+        federation costs: positive is worse, whichever direction the metric has), ``low`` and ``high`` (ends of
+        the gap's confidence interval), ``groups`` and ``seeds`` (how many patients, or rows, and seeds the
+        intervals are from), ``better`` (``higher`` or ``lower``) and ``verdict`` (what federation did:
+        ``worse``, ``better``, ``equal``, ``unclear``, ``undefined``).
+    table : DataFrame
+        The same as text, as the terminal, the page and the report print it.
+    labels : dict of str to str
+        What people call each metric, such as ``recall (pneumonia)``.
+    metric : str
+        The headline, that the sentence is about; chosen by ``compare.metric``.
     sentence : str
         The result in one sentence.
     warnings : list of str
@@ -117,6 +127,9 @@ class Comparison:
 
     run: Run
     gap: pd.DataFrame = field(repr=False)
+    table: pd.DataFrame = field(repr=False)
+    labels: dict[str, str] = field(repr=False)
+    metric: str
     sentence: str
     warnings: list[str]
     pooled: list[Run]
@@ -135,8 +148,7 @@ class Comparison:
             It is not a finished comparison, or one of its runs was deleted.
         """
         from shared.metrics.gap import stored_gap
-        from shared.metrics.headline import summary_sentence
-        from shared.tracking.twins import family, warnings_of, when_tested
+        from shared.tracking.twins import family, stored_report, warnings_of
 
         rows = stored_gap(run.row.summary)
         if not rows:
@@ -147,14 +159,15 @@ class Comparison:
             def load(ids: Sequence[int]) -> list[Run]:
                 return [Run(store.runs.get(run_id), run.home) for run_id in ids]
 
+            report = stored_report(store, run.id)
+            assert report is not None
             return cls(
                 run=run,
                 gap=_gap_frame(rows),
-                sentence=summary_sentence(
-                    rows,
-                    num_clients=run.config["federation"]["num_clients"],
-                    tested=when_tested(family(store, run.id)),
-                ),
+                table=_text_frame(rows),
+                labels={row["metric"]: row["label"] for row in report["rows"]},
+                metric=report["metric"],
+                sentence=report["sentence"],
                 warnings=warnings_of(family(store, run.id)),
                 pooled=load(twins["pooled"]),
                 federated=load(twins["federated"]),
@@ -164,13 +177,18 @@ class Comparison:
             )
 
     def __str__(self) -> str:
-        told = [self.sentence, *(f"warning: {text}" for text in self.warnings)]
-        return "\n".join([self.gap.round(4).to_string(), *told])
+        return "\n".join([self.table.rename(index=self.labels).to_string(), *self._told()])
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"{self.gap.round(4).to_html()}<p>{escape(self.sentence)}</p>"
+        told = "".join(f"<p>{escape(text)}</p>" for text in self._told())
+        return self.table.rename(index=self.labels).to_html() + told
+
+    def _told(self) -> list[str]:
+        from shared.metrics.gap_record import NOTE
+
+        return [NOTE, self.sentence, *(f"warning: {text}" for text in self.warnings)]
 
 
 def runs(
@@ -180,7 +198,7 @@ def runs(
 
     Parameters
     ----------
-    mode : {"centralized", "federated", "local", "compare"}, optional
+    mode : {"pooled", "federated", "local", "comparison"}, optional
     status : {"pending", "running", "completed", "failed", "stopped"}, optional
     store : str or Path, optional
         See `fedtwin.compare`.
@@ -192,7 +210,7 @@ def runs(
     from shared.tracking.show import runs_json
 
     with open_store(find_home(store)) as opened:
-        rows = opened.runs.search(mode=mode, status=status, limit=limit)
+        rows = opened.runs.search(mode=STORED_MODES.get(mode or "", mode), status=status, limit=limit)
         best = {row["id"]: row["best_metric"] or {} for row in runs_json(rows)}
     import pandas as pd
 
@@ -213,7 +231,7 @@ def runs(
         (
             row.id,
             row.name,
-            row.training_mode,
+            MODE_NAMES[row.training_mode],
             row.status,
             row.started,
             row.seconds,
@@ -278,16 +296,28 @@ def _frame(rows: Sequence[Row], *, index: str) -> pd.DataFrame:
     return frame.drop(columns="run_id").set_index(index) if len(frame) else frame
 
 
-def _gap_frame(rows: Sequence[Any]) -> pd.DataFrame:
+def _gap_frame(rows: Sequence[GapRow]) -> pd.DataFrame:
     import pandas as pd
 
-    values = []
-    for row in rows:
-        value = {"metric": row.metric, "pooled": row.pooled.value, "federated": row.federated.value}
-        if row.local is not None:
-            value["local"] = row.local.value
-        value |= {"gap": row.gap.value, "low": row.gap.low, "high": row.gap.high}
-        values.append({**value, "better": row.better, "verdict": row.verdict})
-    frame = pd.DataFrame(values).set_index("metric")
+    from shared.metrics.gap_record import gap_record
+
+    local = ("local",) if any(row.local is not None for row in rows) else ()
+    shown = ("pooled", "federated", *local, "gap", "low", "high", "groups", "seeds", "better", "verdict")
+    records = [gap_record(row) for row in rows]
+    frame = pd.DataFrame(records).set_index("metric")[list(shown)]
+    frame = frame.astype(dict.fromkeys(("pooled", "federated", *local, "gap", "low", "high"), "float64"))
+    frame = frame.astype({"groups": "Int64", "seeds": "Int64"})
     frame.attrs["confidence"] = rows[0].confidence
     return frame
+
+
+def _text_frame(rows: Sequence[GapRow]) -> pd.DataFrame:
+    import pandas as pd
+
+    from shared.metrics.gap_record import gap_record
+
+    texts = {row.metric: gap_record(row)["text"] for row in rows}
+    local = ("local",) if any(row.local is not None for row in rows) else ()
+    shown = ("pooled", "federated", *local, "gap", "interval", "verdict", "counted")
+    frame = pd.DataFrame.from_dict(texts, orient="index")[list(shown)]
+    return frame.rename_axis("metric").rename(columns={"counted": "from"})

@@ -13,6 +13,7 @@ from shared.config.config import Config
 from shared.runtime.components import allow_component
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import open_home
+from shared.tasks.settle import settle
 
 if TYPE_CHECKING:
     from simulations.execute import Mode
@@ -50,6 +51,46 @@ def compare(settings: Settings = (), *, store: Place = None) -> Comparison:
     >>> result.gap.loc["accuracy", ["pooled", "federated", "gap", "low", "high"]]
     """
     return Comparison.of(_execute(settings, "compare", store=store))
+
+
+def compare_runs(*runs: int | Run, settings: Sequence[str] = (), store: Place = None) -> Comparison:
+    """Compare completed pooled and federated runs, without training; they are paired by their seed.
+
+    Parameters
+    ----------
+    settings : sequence of str
+        How they are compared: ``compare.confidence``, ``compare.resamples``, ``name``.
+    store : str or Path, optional
+        See `compare`; not needed for a `Run`.
+
+    Raises
+    ------
+    TrackingError
+        The runs are no twins: all reasons are named.
+    FedtwinError
+
+    Examples
+    --------
+    >>> pooled = fedtwin.train("seed=1")
+    >>> for strategy in ("fedavg", "scaffold"):
+    ...     print(fedtwin.compare_runs(pooled, fedtwin.federate(f"strategy={strategy} seed=1")))
+    """
+    if not runs:
+        raise ConfigError("name the runs to compare: one pooled and one federated at least")
+    found = [id_and_home(run, store=store) for run in runs]
+    home = found[0][1]
+    _import_plainly()
+    from simulations.compare_stored import compare_stored
+
+    with open_store(home) as opened:
+        done = compare_stored(
+            [run_id for run_id, _ in found],
+            store=opened,
+            home=home,
+            settings=settings,
+            command="fedtwin.compare_runs",
+        )
+        return Comparison.of(Run(opened.runs.get(done), home))
 
 
 def train(settings: Settings = (), *, store: Place = None) -> Run:
@@ -103,27 +144,35 @@ def federate(settings: Settings = (), *, store: Place = None) -> Run:
     return _execute(settings, "federated", store=store)
 
 
-def resume(run: int | Run, *, store: Place = None) -> Run:
-    """Resume an interrupted centralized or federated run from its last completed epoch or round.
+def resume(run: int | Run, settings: str | Sequence[str] = (), *, store: Place = None) -> Run:
+    """Resume an interrupted run from its last completed epoch or round, or train a completed one for longer.
+
+    Of a comparison, what is finished stays, and what is missing is trained.
 
     Parameters
     ----------
+    settings : str or sequence of str
+        Changes such as ``federation.num_rounds=20`` (docs/reliability.md lists what may change).
     store : str or Path, optional
         See `compare`; not needed for a `Run`.
 
     Raises
     ------
     TrackingError
-        There is no such run, or it is complete, still running, or a comparison.
+        There is no such run, or it is complete, still running, or a client of a comparison.
+    ConfigError
+        Other settings or rows than the run was begun with; the run stays as it was.
     FedtwinError, KeyboardInterrupt
         As for `compare`.
     """
     run_id, home = id_and_home(run, store=store)
     _import_plainly()
-    from simulations import execute
+    from simulations import resuming
 
+    changes = shlex.split(settings) if isinstance(settings, str) else list(settings)
     with open_store(home) as opened:
-        return Run(opened.runs.get(execute.resume(run_id, store=opened, home=home)), home)
+        done = resuming.resume(run_id, store=opened, home=home, settings=changes)
+        return Run(opened.runs.get(done), home)
 
 
 def configure(settings: Settings = ()) -> Config:
@@ -148,11 +197,12 @@ def configure(settings: Settings = ()) -> Config:
     if isinstance(settings, Config):
         return settings
     if not isinstance(settings, str):
-        return compose(list(settings))
+        return compose(settle(list(settings)))
     try:
-        return compose(shlex.split(settings))
+        overrides = shlex.split(settings)
     except ValueError as error:
         raise ConfigError(f"{settings!r} cannot be split into overrides: {error}") from None
+    return compose(settle(overrides))
 
 
 def _execute(settings: Settings, mode: Mode, *, store: Place) -> Run:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -66,7 +67,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     store: Store = app.state.store
     app.state.assets = find_assets()
     ended = threading.Event()
-    watch = asyncio.to_thread(_close_orphans, store, every_s=settings.orphans_s, ended=ended)
+    watch = asyncio.to_thread(
+        _settle, store, journals=settings.home.journals, every_s=settings.orphans_s, ended=ended
+    )
     watching = asyncio.create_task(watch)
     try:
         async with app.state.hub:
@@ -77,12 +80,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         store.close()
 
 
-def _close_orphans(store: Store, *, every_s: float, ended: threading.Event) -> None:
-    """Mark runs whose process is gone as failed, periodically: a killed process cannot do so itself."""
+def _settle(store: Store, *, journals: Path, every_s: float, ended: threading.Event) -> None:
+    """Write what killed processes left, and mark their runs as failed, periodically: they cannot do so."""
     failing = False
     while True:
         try:
-            store.runs.close_orphans()
+            store.runs.settle(journals)
             failing = False
         except TrackingError as error:
             if not failing:

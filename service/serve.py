@@ -18,6 +18,7 @@ import uvicorn
 from service.app import create_app
 from service.settings import EVERY_ADDRESS, Settings, is_loopback, plain_host
 from service.stream.sockets import UVICORN_OPTIONS
+from service.web.http import TimedHTTP
 from shared.runtime.errors import FedtwinError
 from shared.runtime.home import open_home
 from shared.runtime.signals import sigterm_as_interrupt
@@ -81,7 +82,7 @@ def serve(settings: Settings, *, open_browser: bool = False) -> None:
     """
     app = create_app(settings)
     with listen(settings.host, settings.port) as listener:
-        app.state.store.runs.close_orphans()  # also fails early if the database cannot be used
+        app.state.store.runs.settle(settings.home.journals)  # also fails early if the database cannot be used
         allow_many_files()
         port = listener.getsockname()[1]
 
@@ -97,6 +98,7 @@ def serve(settings: Settings, *, open_browser: bool = False) -> None:
 
         options = {
             **UVICORN_OPTIONS,
+            "http": TimedHTTP,
             "access_log": False,
             "lifespan": "on",
             "log_level": "warning",

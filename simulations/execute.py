@@ -1,14 +1,14 @@
-"""`execute` and `resume`: one training of any mode, behind the command line and the Python API."""
+"""`execute`: one training of any mode, behind the command line and the Python API."""
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 from shared.config.config import Config
-from shared.config.stored import read_snapshot
-from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
+from shared.runtime.waiting import is_live, waiting
 from shared.tasks.checks import reject_pooled_only
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
@@ -32,7 +32,7 @@ def execute(
     ----------
     run_id : int, optional
         An existing run: a pending one is claimed, one that has ended is resumed from its last completed epoch
-        or round (a comparison cannot be). Without it, that in ``tracking.run_id``, or else a new one.
+        or round. Without it, that in ``tracking.run_id``, or else a new one.
     command : str
         What was typed, for the report of a comparison.
 
@@ -56,13 +56,19 @@ def execute(
         return _train(cfg, store=store, home=home, resume=resume)
     if not resume:
         reject_pooled_only(cfg)
-    if mode == "compare":
-        reject_one_sided(cfg)
-    from simulations.runner import open_runner  # what trains takes a second to import
+        if mode == "compare":
+            reject_one_sided(cfg)
+    local = mode == "compare" or cfg.federation.engine == "local"
+    with waiting("loading Flower, PyTorch and Lightning", show=cfg.trainer.progress):
+        from simulations.runner import open_runner  # what trains takes seconds to import
 
-    if mode == "compare" or cfg.federation.engine == "local":  # Flower's ServerApp does so itself
-        import shared.runtime.fast_imports  # noqa: F401  # before what it imports
+        if local:
+            import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
+            import federated.server.app  # noqa: F401  # here, while it is said; it takes longest
+        if mode == "compare":
+            import simulations.compare  # noqa: F401
+    if local:  # Flower's ServerApp does so itself
         from federated.strategy.base import load_algorithm
 
         load_algorithm(cfg.strategy)  # its settings are checked before anything is trained
@@ -70,45 +76,17 @@ def execute(
         if mode == "compare":
             from simulations.compare import compare
 
-            return compare(cfg, runner=runner, store=store, home=home, command=command)
+            return compare(cfg, runner=runner, store=store, home=home, command=command, resume=resume)
         with open_board(enabled=cfg.trainer.progress) as board:
             follow = board.follow_rounds(store, "federated", total=cfg.federation.num_rounds)
-            return runner.federate(cfg, store=store, home=home, resume=resume, on_poll=follow)
-
-
-def resume(run_id: int, *, store: Store, home: Home) -> int:
-    """Resume an interrupted run, with the settings that it was started with.
-
-    Returns
-    -------
-    int
-        The run's id; it is completed.
-
-    Raises
-    ------
-    TrackingError
-        There is no such run, or it is completed, still running, or of a mode that cannot be resumed.
-    FedtwinError
-        As for `execute`.
-    """
-    run = store.runs.get(run_id)
-    if run.status == "completed":
-        raise TrackingError(f"run {run.id} is already complete; nothing to resume")
-    if not run.finished:
-        raise TrackingError(f"run {run.id} is still {run.status} (process {run.pid} on {run.host})")
-    if run.training_mode not in ("centralized", "federated"):
-        raise TrackingError(
-            f"run {run.id} is a {run.training_mode} run; only pooled and federated runs can be resumed"
-        )
-    mode: Mode = "federated" if run.training_mode == "federated" else "centralized"
-    cfg = read_snapshot(run.config).replace("tracking", home=str(home.root), database_url=home.database_url)
-    return execute(cfg, mode, store=store, home=home, run_id=run.id)
+            return runner.federate(cfg, store=store, home=home, resume=resume, follow=follow)
 
 
 def _train(cfg: Config, *, store: Store, home: Home, resume: bool) -> int:
-    from centralized.train import train
+    with waiting("loading PyTorch and Lightning", show=cfg.trainer.progress):
+        from centralized.train import train
 
-    if not in_notebook():  # Lightning's own bar shows batches too
+    if not in_notebook() and not is_live(sys.stderr):  # a line an epoch, with its metrics
         return train(cfg, store=store, home=home, resume=resume)
     with open_board(enabled=cfg.trainer.progress) as board:
         on_epoch = board.task("pooled", total=cfg.trainer.max_epochs)

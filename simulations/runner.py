@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from shared.config.config import Config
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
+from shared.tracking.progress import NOBODY, Follower
 from shared.tracking.store import Store
 
 
@@ -24,7 +25,7 @@ class Runner(Protocol):
         store: Store,
         home: Home,
         resume: bool = False,
-        on_poll: Callable[[int], None] = lambda run_id: None,
+        follow: Follower = NOBODY,
     ) -> int:
         """Train to the end.
 
@@ -34,8 +35,8 @@ class Runner(Protocol):
             With ``tracking.run_id`` set, that run is claimed instead of a new one.
         resume : bool
             Resume the run in ``tracking.run_id`` from its last completed round.
-        on_poll : callable
-            Called with the run's id from time to time, to show progress.
+        follow : Follower
+            Shows the progress.
 
         Returns
         -------
@@ -60,10 +61,13 @@ def open_runner(cfg: Config, *, home: Home) -> Iterator[Runner]:
     Raises
     ------
     ConfigError
+    FedtwinError
+        The SuperLink of a deployment, or the Ray cluster, does not answer.
     """
     if cfg.federation.engine == "flower":
-        from federated.launch.superlink_runner import DEPLOYMENT, SIMULATION
+        from federated.launch.superlink_runner import DEPLOYMENT, SIMULATION, check_reachable
 
+        check_reachable(cfg)
         yield SIMULATION if cfg.federation.kit is None else DEPLOYMENT
         return
     if cfg.federation.ray_address is not None:

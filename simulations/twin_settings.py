@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.config.config import Config
+from shared.runtime.counts import count_of
 from shared.runtime.errors import ConfigError
 from simulations.budget import Budget
 
@@ -46,7 +47,7 @@ def describe(cfg: Config, budget: Budget) -> str:
     unused = f"trainer.max_epochs={cfg.trainer.max_epochs}"
     unused += " and trainer.early_stopping are" if stopping else " is"
     return (
-        f"pooled: {budget.epochs} epochs, {budget.pooled:,} training examples; federated: "
-        f"{federation.num_rounds} rounds of {federation.local_epochs} local epochs, {budget.federated:,} "
-        f"training examples ({unused} not used)"
+        f"pooled: {count_of(budget.epochs, 'epoch')}, {budget.pooled:,} training examples; federated: "
+        f"{count_of(federation.num_rounds, 'round')} of {count_of(federation.local_epochs, 'local epoch')}, "
+        f"{budget.federated:,} training examples ({unused} not used)"
     )

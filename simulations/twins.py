@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from centralized.train import Subset, train
 from shared.config.config import Config
-from shared.data.dataset import Dataset
-from shared.data.partition.partition import partition
+from shared.data.dataset import Dataset, Ints
+from shared.data.partition.partition import client_names, partition
+from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
+from shared.tasks.reading import DATA, read_data
 from shared.tasks.task import learner_of
 from shared.tracking.progress import Board
+from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from simulations.budget import Budget, plan
+from simulations.preflight import check_before_training
 from simulations.runner import Runner
 from simulations.twin_settings import describe, warn_one_sided
 
@@ -50,31 +55,81 @@ def train_twins(
     parent_id : int
         The comparison's run.
     """
-    data = learner_of(cfg).dataset(cache=home.cache, progress=cfg.trainer.progress)
+    learner = learner_of(cfg)
+    data, read = read_data(learner, cache=home.cache, progress=cfg.trainer.progress)
+    store.runs.update(parent_id, summary={DATA: read.as_dict()})
     twins = Twins(seeds=list(cfg.compare.seeds or (cfg.seed,)))
+    trained = Trained(store, parent_id)
     planned = {seed: for_seed(cfg, seed=seed, parent_id=parent_id, data=data) for seed in twins.seeds}
     _tell(cfg, [budget for _, budget in planned.values()])
+    shares = {seed: (own, _parts(own, data)) for seed, (own, _) in planned.items()}
+    check_before_training(shares, learner=learner, data=data, home=home, run_id=parent_id)
     for seed, (own, _) in planned.items():
         suffix = f" (seed {seed})" if len(twins.seeds) > 1 else ""
-        twins.pooled.append(_train(own, store=store, home=home, board=board, label=f"pooled{suffix}"))
-        follow = board.follow_rounds(store, f"federated{suffix}", total=own.federation.num_rounds)
-        twins.federated.append(runner.federate(own, store=store, home=home, on_poll=follow))
+        before = trained.find("centralized", seed=seed)
+        twins.pooled.append(_train(own, before, store=store, home=home, board=board, label=f"pooled{suffix}"))
+        before = trained.find("federated", seed=seed)
+        if is_done(before, own, length="federation.num_rounds"):
+            twins.federated.append(before.id)
+        else:
+            follow = board.follow_rounds(store, f"federated{suffix}", total=own.federation.num_rounds)
+            begun = own if before is None else own.replace("tracking", run_id=before.id)
+            twins.federated.append(
+                runner.federate(begun, store=store, home=home, resume=before is not None, follow=follow)
+            )
         if cfg.compare.local_only:
-            parts = partition(data, cfg=own.partition, num_partitions=own.federation.num_clients)
+            names = client_names(data, cfg=own.shares, num_partitions=own.federation.num_clients)
+            parts = partition(data, cfg=own.shares, num_partitions=own.federation.num_clients)
             twins.local.append(
                 [
                     _train(
-                        own.replace("", name=f"{own.name}-client-{client_id}"),
+                        own.replace("", name=f"{own.name}-{name}"),
+                        trained.find("local", seed=seed, name=f"{own.name}-{name}"),
                         store=store,
                         home=home,
                         board=board,
-                        label=f"local, client {client_id}{suffix}",
-                        subset=Subset(partition_id=client_id, indices=indices),
+                        label=f"local, {name}{suffix}",
+                        subset=Subset(partition_id=client_id, indices=indices, name=name),
                     )
-                    for client_id, indices in enumerate(parts)
+                    for client_id, (name, indices) in enumerate(zip(names, parts, strict=True))
                 ]
             )
     return twins
+
+
+class Trained:
+    """The runs that a comparison which is resumed has trained, or begun to train.
+
+    Raises
+    ------
+    TrackingError
+        One of them is still running.
+    """
+
+    def __init__(self, store: Store, parent_id: int) -> None:
+        self.runs = store.runs.children(parent_id)
+        if running := [run for run in self.runs if not run.finished]:
+            one = running[0]
+            raise TrackingError(f"run {one.id} is still {one.status} (process {one.pid} on {one.host})")
+
+    def find(self, mode: str, *, seed: int, name: str | None = None) -> RunRow | None:
+        """The newest run of a twin; None where it was never begun."""
+        own = [run for run in self.runs if (run.training_mode, run.seed) == (mode, seed)]
+        return next((run for run in reversed(own) if name in (None, run.name)), None)
+
+
+def is_done(run: RunRow | None, cfg: Config, *, length: str) -> TypeGuard[RunRow]:
+    """Whether a stored twin is complete, and as long as it is to be.
+
+    Parameters
+    ----------
+    length : str
+        The setting that says how long it is.
+    """
+    if run is None or run.status != "completed":
+        return False
+    section, name = length.split(".")
+    return bool(run.config[section][name] == cfg.snapshot()[section][name])
 
 
 def for_seed(cfg: Config, *, seed: int, parent_id: int, data: Dataset) -> tuple[Config, Budget]:
@@ -91,8 +146,6 @@ def for_seed(cfg: Config, *, seed: int, parent_id: int, data: Dataset) -> tuple[
     stopping = {**cfg.trainer.early_stopping.model_dump(), "enabled": False}
     cfg = cfg.replace("trainer", early_stopping=stopping, progress=False)
     cfg = cfg.replace("federation", early_stopping=False)
-    if cfg.partition.seed == cfg.seed:  # not set separately: the partition follows the seed
-        cfg = cfg.replace("partition", seed=seed)
     cfg = cfg.replace("tracking", parent_id=parent_id, run_id=None)
     cfg = cfg.replace("", seed=seed)
     budget = plan(cfg, sizes=_sizes(cfg, data), rows=len(data.indices("train")))
@@ -108,14 +161,29 @@ def _tell(cfg: Config, budgets: Sequence[Budget]) -> None:
 
 
 def _sizes(cfg: Config, data: Dataset) -> list[int] | None:
+    parts = _parts(cfg, data)
+    return None if parts is None else [len(data.rows("train", own)) for own in parts]
+
+
+def _parts(cfg: Config, data: Dataset) -> list[Ints] | None:
     if cfg.federation.kit is not None:
         return None  # sites may have data of their own
-    parts = partition(data, cfg=cfg.partition, num_partitions=cfg.federation.num_clients)
-    return [len(data.rows("train", own)) for own in parts]
+    return partition(data, cfg=cfg.shares, num_partitions=cfg.federation.num_clients)
 
 
 def _train(
-    cfg: Config, *, store: Store, home: Home, board: Board, label: str, subset: Subset | None = None
+    cfg: Config,
+    before: RunRow | None,
+    *,
+    store: Store,
+    home: Home,
+    board: Board,
+    label: str,
+    subset: Subset | None = None,
 ) -> int:
+    if is_done(before, cfg, length="trainer.max_epochs"):
+        return before.id
     on_epoch = board.task(label, total=cfg.trainer.max_epochs)
-    return train(cfg, store=store, home=home, subset=subset, on_epoch=on_epoch)
+    if before is not None:
+        cfg = cfg.replace("tracking", run_id=before.id)
+    return train(cfg, store=store, home=home, subset=subset, on_epoch=on_epoch, resume=before is not None)

@@ -15,11 +15,11 @@ BUDGETS = {
     "benchmarks": (20, 0),
     "centralized": (30, 15),
     "contracts": (60, 0),
-    "e2e": (300, 1900),
+    "e2e": (300, 1300),
     "federated": (330, 0),
     "fedtwin": (110, 20),
     "service": (120, 10),
-    "shared": (150, 40),
+    "shared": (180, 40),
     "simulations": (60, 20),
     "tests": (20, 0),
 }

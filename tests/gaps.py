@@ -9,12 +9,12 @@ from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.gap import GapRow, Interval
 from shared.metrics.outputs import Outputs
 from shared.metrics.spec import Better
-from simulations.gap import bootstrap
+from simulations.gap import jackknife
 
 
 def compare_gap(pooled: Sequence[Outputs], federated: Sequence[Outputs], **more: Any) -> list[GapRow]:
     """The gap of every metric of a classifier."""
-    return bootstrap.compare_gap(ClassificationMetrics(pooled[0].num_classes), pooled, federated, **more)
+    return jackknife.compare_gap(ClassificationMetrics(pooled[0].num_classes), pooled, federated, **more)
 
 
 def row(

@@ -43,7 +43,7 @@ def make_plan(workload: Workload, *, data: Path, cache: Path) -> Plan:
         assert np.array_equal(images.images[train][:, 0], stored["train_images"]), (
             "rows are in the file's order"
         )
-    parts = partition(images, cfg=cfg.partition, num_partitions=workload.clients)
+    parts = partition(images, cfg=cfg.shares, num_partitions=workload.clients)
     places = [np.searchsorted(train, np.intersect1d(train, part)) for part in parts]
     owner = np.empty(len(train), dtype=np.int64)
     for client, rows in enumerate(places):

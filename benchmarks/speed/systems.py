@@ -11,6 +11,7 @@ from benchmarks.speed import ours, pfl_env
 from benchmarks.speed.handover import TASK, Mark, Task, read_marks
 from benchmarks.speed.pfl_env import NotAvailableError
 from benchmarks.speed.workloads import Workload
+from shared.config.no_effect import followed
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ def _pfl(job: Job) -> list[str]:
 
 
 def _ours(name: str) -> Callable[[Job], list[str]]:
-    return lambda job: [*ours.command(name), *job.task.workload.overrides(job.task.data)]
+    def command(job: Job) -> list[str]:
+        shared = job.task.workload.overrides(job.task.data)
+        return [*ours.command(name), *followed(shared, command=f"fedtwin {name}")]
+
+    return command
 
 
 def _check_ours(name: str) -> Callable[[Path], None]:

@@ -22,6 +22,7 @@ from federated.client.work import (
     config_of,
     fit_context,
     learner_for,
+    name_of,
     place_of,
     rows_of,
     state_for,
@@ -41,6 +42,7 @@ from shared.metrics.point import MetricPoint
 from shared.runtime.errors import DataError, FedtwinError
 from shared.tasks.client_fit import fit_client
 from shared.training.collector import MetricsCollector
+from shared.training.optimizer_state import OptimizerState
 
 app = ClientApp(mods=[egress_filter])
 
@@ -90,7 +92,7 @@ def describe(message: Message, context: Context) -> Message:
     info = ClientInfo(
         client_id=client_id,
         num_partitions=0 if OWN_DATA in context.node_config else num_partitions,  # a share of nothing
-        name=str(context.node_config.get("site", f"client-{client_id}")),
+        name=name_of(order.snapshot, context),
         schema=data.schema,
         num_examples=len(rows),
         profile=learner_for(order.snapshot, context).spec(data.schema).profile(data, rows),
@@ -134,13 +136,15 @@ def train(message: Message, context: Context) -> Message:
     buffer = PointBuffer()
     fit = fit_context(order, context)
     collector = MetricsCollector(buffer, round=order.round, client_id=client_id)
+    optimizer = OptimizerState(kept.optimizer)
+    remember = [optimizer] if cfg.federation.keep_optimizer else []
     fit_client(
         module,
         datamodule=datamodule,
         cfg=cfg.trainer,
         fit=fit,
         epochs=cfg.federation.local_epochs,
-        callbacks=[*learner.callbacks(fit), collector, *half.callbacks()],
+        callbacks=[*learner.callbacks(fit), collector, *remember, *half.callbacks()],
     )
     result = half.after_fit(module)
     result.check(algorithm.wire)
@@ -150,7 +154,7 @@ def train(message: Message, context: Context) -> Message:
     local = algorithm.local_keys(network)
     if state:
         state.keep(
-            Kept({key: arrays[key] for key in local}, result.state),
+            Kept({key: arrays[key] for key in local}, result.state, optimizer.after),
             round=order.round,
             accepted=order.state_round,
         )

@@ -158,7 +158,7 @@ def _points(record: ConfigRecord, allowed: Collection[str]) -> ConfigRecord:
 def _description(record: ConfigRecord, allowed: MayLeave) -> ConfigRecord:
     kept = ConfigRecord({key: record[key] for key in _DESCRIPTION})
     profile = Profile.from_json(cast(str, record[PROFILE]))
-    parts = (("label_counts", "counts"), ("spans", "spans"), ("missing", "missing"))
+    parts = (("label_counts", "counts"), ("spans", "spans"), ("missing", "missing"), ("moments", "moments"))
     withheld: dict[str, Any] = {part: {} for count, part in parts if count not in allowed.counts}
     kept[PROFILE] = replace(profile, **withheld).to_json()
     if "num_val" not in allowed.counts:

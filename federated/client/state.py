@@ -6,7 +6,6 @@ resumed after that, or as another run of Flower's: so a client's state never lea
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -22,10 +21,11 @@ from torch import Tensor
 from federated.messages.records import arrays_from_state, state_of
 from federated.strategy.client_half import Tensors
 from shared.runtime.errors import FederationError
+from shared.runtime.files import replacing
 
 FOLDER = "client-state"  # of the home
 KEPT_S = 30 * 86400.0  # states of other runs are removed when nothing was written for so long
-_LOCAL, _ALGORITHM = _PREFIXES = ("local/", "algorithm/")
+_LOCAL, _ALGORITHM, _OPTIMIZER = _PREFIXES = ("local/", "algorithm/", "optimizer/")
 _KEY = re.compile(r"[0-9a-f]{32}")  # it comes from the server, and is part of a path
 
 
@@ -39,14 +39,17 @@ class Kept:
         The client's own arrays of the model, by key of its state dict.
     algorithm : mapping of str to Tensor
         What the algorithm's client half kept.
+    optimizer : mapping of str to Tensor
+        What the optimiser knows beside the weights, see `shared.training.optimizer_state`.
     """
 
     local: Tensors = field(default_factory=dict)
     algorithm: Tensors = field(default_factory=dict)
+    optimizer: Tensors = field(default_factory=dict)
 
     def pack(self) -> dict[str, Tensor]:
         """All in one, by prefixed keys."""
-        parts = {_LOCAL: self.local, _ALGORITHM: self.algorithm}
+        parts = {_LOCAL: self.local, _ALGORITHM: self.algorithm, _OPTIMIZER: self.optimizer}
         return {f"{prefix}{key}": tensor for prefix, part in parts.items() for key, tensor in part.items()}
 
     @classmethod
@@ -136,12 +139,8 @@ class ClientState:
         if not self.folder.exists():
             _remove_old(self.root)
             self.folder.mkdir(parents=True, mode=0o700)
-        temporary = self.folder / f"{round}.{os.getpid()}.tmp"  # an earlier process may still be at it
-        with temporary.open("wb") as file:
+        with replacing(self._path(round)) as file:
             file.write(save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path(round))
 
 
 def _remove_old(root: Path) -> None:

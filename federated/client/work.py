@@ -13,16 +13,16 @@ from federated.client.site import may_run
 from federated.client.state import ClientState
 from federated.kit.site_data import own_data
 from federated.messages.records import TrainOrder
-from federated.strategy.base import Algorithm, load_algorithm
+from federated.strategy.base import Algorithm, keeps_state, load_algorithm
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.data.dataset import SIDES, Dataset, Ints
-from shared.data.notes import unsaid
-from shared.data.partition.partition import partition
+from shared.data.partition.partition import client_names, partition
 from shared.data.schema import Schema
 from shared.runtime.errors import FederationError
 from shared.runtime.home import open_home
 from shared.tasks.base import FitContext, Learner
+from shared.tasks.reading import read_data
 from shared.tasks.task import learner_of
 
 OWN_DATA = "data-path"  # of the node config
@@ -62,6 +62,17 @@ def rows_of(snapshot: str, context: Context) -> tuple[Dataset, Ints | None]:
         return _load(snapshot, str(own_path), may_run(context)), None
     data, parts = _shares(snapshot, num_partitions, may_run(context))
     return data, parts[client_id]
+
+
+def name_of(snapshot: str, context: Context) -> str:
+    """What this client is called: as its node is told, or as the partition calls it."""
+    site, (client_id, num_partitions) = context.node_config.get("site"), place_of(context)
+    if site is not None:
+        return str(site)
+    if OWN_DATA in context.node_config:
+        return f"client-{client_id}"
+    data, _ = _shares(snapshot, num_partitions, may_run(context))
+    return client_names(data, cfg=config_of(snapshot).shares, num_partitions=num_partitions)[client_id]
 
 
 def fit_context(order: TrainOrder, context: Context) -> FitContext:
@@ -112,8 +123,8 @@ def algorithm_for(snapshot: str, context: Context) -> Algorithm:
 
 
 def state_for(order: TrainOrder, context: Context, algorithm: Algorithm) -> ClientState | None:
-    """Where the client keeps what its algorithm needs in a later round; None if that is nothing."""
-    if not algorithm.keeps_state:
+    """Where the client keeps what it needs in a later round; None if that is nothing."""
+    if not keeps_state(config_of(order.snapshot), algorithm):
         return None
     client_id, _ = place_of(context)
     return ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
@@ -143,14 +154,14 @@ def _module(snapshot: str, schema: Schema, allowed: tuple[str, ...]) -> Lightnin
 @lru_cache(maxsize=2)
 def _shares(snapshot: str, num_partitions: int, allowed: tuple[str, ...]) -> tuple[Dataset, list[Ints]]:
     data = _load(snapshot, None, allowed)
-    return data, partition(data, cfg=config_of(snapshot).partition, num_partitions=num_partitions)
+    return data, partition(data, cfg=config_of(snapshot).shares, num_partitions=num_partitions)
 
 
 @lru_cache(maxsize=2)
 def _load(snapshot: str, path: str | None, allowed: tuple[str, ...]) -> Dataset:
     cache = open_home().cache
-    if path is None:
-        with unsaid():
-            return _learner(snapshot, allowed).dataset(cache=cache)
+    if path is None:  # the process that started the run says what was read
+        return _learner(snapshot, allowed).dataset(cache=cache)
     own = learner_of(own_data(config_of(snapshot), path=path), may_run=allowed)
-    return own.dataset(cache=cache, sides=[side for side in SIDES if side != "test"])
+    sides = [side for side in SIDES if side != "test"]
+    return read_data(own, cache=cache, sides=sides)[0]  # told in the site's own log

@@ -114,10 +114,11 @@ def _renew(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from federated.deploy.preflight.check import check_site
-    from federated.deploy.preflight.finding import show
+    from shared.runtime.findings import show
 
     findings = check_site(options.kit, decode=options.decode)
-    show(findings, as_json=options.format == "json")
+    bad = "to fix before this site can take part"
+    show(findings, good="this site can take part", bad=bad, as_json=options.format == "json")
     return 1 if any(finding.state == "failed" for finding in findings) else 0
 
 

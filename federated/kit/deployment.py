@@ -113,7 +113,7 @@ class Deployment:
         site = self._site(name)
         left = tuple(other for other in self.plan.sites if other != site)
         if not left:
-            raise DeployError(f"site {name} is the only one; a deployment without sites is a deleted folder")
+            raise DeployError(f"site {name} is the only one; to end the deployment, delete its folder")
         self.plan = self.plan.model_copy(update={"sites": left})
         self.revoked.append(name)
         self._save()

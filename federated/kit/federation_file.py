@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -16,8 +16,8 @@ from shared.runtime.errors import DeployError, bullet_list
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Supervisor = Literal["systemd", "script", "compose"]
-Count = Literal["num_examples", "label_counts", "spans", "missing", "num_val", "statistics"]
-COUNTS: tuple[Count, ...] = ("num_examples", "label_counts", "spans", "missing", "num_val", "statistics")
+Count = Literal["num_examples", "label_counts", "spans", "missing", "moments", "num_val", "statistics"]
+COUNTS: tuple[Count, ...] = get_args(Count)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _METRIC = re.compile(r"[A-Za-z0-9_.@/-]{1,100}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import stat
 import tarfile
 from pathlib import Path
+
+from shared.runtime.files import replacing
 
 MADE_AT_START = ("state", "flower")  # never packed: what a kit's processes write
 PRIVATE, RUNNABLE, FOLDER = 0o600, 0o700, 0o700
@@ -37,15 +38,8 @@ def write_private(path: Path, content: bytes | str, *, runnable: bool = False) -
         Whether it is a script.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    # The mode is given at creation: at no moment may others open it.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, RUNNABLE if runnable else PRIVATE)
-    with os.fdopen(handle, "wb") as file:
+    with replacing(path, mode=RUNNABLE if runnable else PRIVATE) as file:
         file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def open_to_others(path: Path) -> int | None:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from shared.config.config import Config
 from shared.config.data import ImageDataConfig
+from shared.data.sources.layout import recognise
 from shared.data.sources.table import PLAIN_COLUMNS
+from shared.runtime.errors import DataError
 
 
 def own_data(cfg: Config, *, path: str) -> Config:
     """A run's settings for one site: its path, and the source that fits it.
 
-    The server may keep its test images in a folder and a site its own in a ZIP: a file's ending and a folder's
-    ``metadata.csv`` say what each is.
+    The server may keep its test images in a folder and a site its own in a ZIP: what lies there says what each
+    is.
 
     Parameters
     ----------
@@ -38,6 +40,13 @@ def source_of(path: Path) -> str | None:
     str or None
         A value of ``data.source``; None where nothing there tells, and the run's own setting holds.
     """
-    if path.is_dir():
-        return "folder" if (path / "metadata.csv").is_file() else None
-    return {".zip": "zip", ".npz": "npz"}.get(path.suffix.lower())
+    if path.is_dir() and (path / "metadata.csv").is_file():
+        return "folder"
+    kind = {".zip": "zip", ".npz": "npz"}.get(path.suffix.lower())
+    if not path.is_dir() and kind != "zip":
+        return kind
+    try:
+        source, place = recognise(path)
+    except (DataError, OSError):
+        return kind  # reading it says what is wrong
+    return source if place == path.absolute() else kind

@@ -33,10 +33,10 @@ class Capacity:
 
     def describe(self) -> str:
         """One line for people."""
-        who = "1 client trains" if self.at_once == 1 else f"{self.at_once} clients train"
+        who = "one client after another" if self.at_once == 1 else f"{self.at_once} clients in parallel"
         threads = "1 thread" if self.cpus == 1 else f"{self.cpus} threads"
         gpu = f", {self.gpus:.3g} of a GPU each (federation.client_gpus)" if self.gpus else ""
-        return f"{who} at once (federation.workers), {threads} each (federation.client_cpus){gpu}"
+        return f"training {who} (federation.workers), {threads} each (federation.client_cpus){gpu}"
 
 
 def capacity(cfg: Config) -> Capacity:

@@ -20,6 +20,20 @@ _ASK_EVERY_S = 5.0
 _PATIENCE_S = 120.0
 
 
+def check_superlink(kit: ServerKit) -> None:
+    """Make sure that the SuperLink of a kit is up.
+
+    Raises
+    ------
+    DeployError
+    """
+    if not superlink_answers(kit):
+        raise DeployError(
+            f"the SuperLink at {kit.control_address} does not answer; "
+            f"start it on this machine with {kit.folder / 'start.sh'}"
+        )
+
+
 class DeployedSuperLink:
     """A run on a SuperLink that was there before and stays after.
 
@@ -44,11 +58,7 @@ class DeployedSuperLink:
         self._asked = self._heard = time.monotonic()
 
     def __enter__(self) -> DeployedSuperLink:
-        if not superlink_answers(self.kit):
-            raise DeployError(
-                f"the SuperLink at {self.kit.control_address} does not answer; "
-                f"start it on this machine with {self.kit.folder / 'start.sh'}"
-            )
+        check_superlink(self.kit)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -67,6 +77,7 @@ class DeployedSuperLink:
         """
         self._flower_run = flwr_run(
             run_id=self.run_id,
+            home=self.home.root,
             resume=resume,
             env=self._env(),
             cwd=self.kit.flower_home,

@@ -41,6 +41,7 @@ def app_folder() -> Iterator[Path]:
 def flwr_run(
     *,
     run_id: int,
+    home: Path,
     resume: bool,
     more: Sequence[str] = (),
     env: Mapping[str, str],
@@ -53,6 +54,8 @@ def flwr_run(
     ----------
     run_id : int
         Of a row that was prepared.
+    home : Path
+        Whose database has the row; the SuperLink must have been started with the same.
     more : sequence of str
         Further options of ``flwr run``.
     env : mapping of str to str
@@ -69,7 +72,9 @@ def flwr_run(
     ------
     FederationError
     """
-    run_config = f"run-id={run_id} resume={'true' if resume else 'false'}"
+    # TOML, in whose plain strings nothing is escaped, but which must not hold their own quotes.
+    quote = '"' if "'" in str(home) else "'"
+    run_config = f"run-id={run_id} resume={'true' if resume else 'false'} home={quote}{home}{quote}"
     options = ["fedtwin", "--format", "json", "--run-config", run_config, *more]
     try:
         with app_folder() as app:

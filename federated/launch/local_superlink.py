@@ -34,7 +34,15 @@ _RAY_S = 10.0
 
 def sweep(store: Store, *, home: Home) -> None:
     """End what a killed command left: its SuperLink, once the run is over, and its folder."""
-    for folder in home.root.glob(f"{_FOLDERS}*/"):
+    for folder in left_behind(store, home=home):
+        _kill_stragglers(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def left_behind(store: Store, *, home: Home) -> list[Path]:
+    """The folders of SuperLinks whose command was killed and whose run is over."""
+    found = []
+    for folder in sorted(home.root.glob(f"{_FOLDERS}*/")):
         try:
             owner = json.loads((folder / _OWNER).read_text())
         except (OSError, ValueError):
@@ -45,8 +53,8 @@ def sweep(store: Store, *, home: Home) -> None:
         with suppress(TrackingError):
             if not store.runs.get(owner["run_id"]).finished:
                 continue  # the command is gone, but its federation runs to its end
-        _kill_stragglers(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        found.append(folder)
+    return found
 
 
 class LocalSuperLink:
@@ -61,7 +69,7 @@ class LocalSuperLink:
     def __init__(self, cfg: Config, *, home: Home, run_id: int) -> None:
         self.cfg, self.home, self.run_id = cfg, home, run_id
         if cfg.federation.ray_address is not None:
-            _reach_ray(cfg.federation.ray_address)
+            reach_ray(cfg.federation.ray_address)
         self.folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=home.root))
         self.log = self.folder / "superlink.log"
         self.port = _free_port()
@@ -124,6 +132,7 @@ class LocalSuperLink:
             size += f" init-args-num-cpus={federation.workers * allowed.cpus}"
         flwr_run(
             run_id=self.run_id,
+            home=self.home.root,
             resume=resume,
             more=["--federation-config", size],
             env=self.env,
@@ -167,8 +176,13 @@ class LocalSuperLink:
         raise FederationError(f"Flower's SuperLink was not ready within {timeout:g} s:\n{self.log_tail()}")
 
 
-def _reach_ray(address: str) -> None:
-    """Ray itself would wait for minutes, and then not say why."""
+def reach_ray(address: str) -> None:
+    """Make sure that a Ray cluster answers: Ray itself would wait for minutes, and then not say why.
+
+    Raises
+    ------
+    FederationError
+    """
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_RAY_S).close()

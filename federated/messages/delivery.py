@@ -28,6 +28,8 @@ class Delivery:
         Client id to how often its message was repeated, because no answer came.
     late : dict of int to float
         Client id to the seconds from an earlier send to its reply, which came past the deadline: dropped.
+    over_bound : dict of int to float
+        Client id to the multiple of what was usual, of updates that were too long; they are in `failed` too.
     bytes_down, bytes_up : dict of int to int
         Client id to bytes.
     seconds : dict of int to float
@@ -40,6 +42,7 @@ class Delivery:
     absent: dict[int, str] = field(default_factory=dict)
     asked_again: dict[int, int] = field(default_factory=dict)
     late: dict[int, float] = field(default_factory=dict)
+    over_bound: dict[int, float] = field(default_factory=dict)
     bytes_down: dict[int, int] = field(default_factory=dict)
     bytes_up: dict[int, int] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)

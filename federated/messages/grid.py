@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +14,11 @@ from flwr.supercore.run import Run
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from federated.messages.delivery import NOT_CONNECTED, Delivery, ReplyHandler
+from federated.messages.norm_bound import FEWEST, NormBound
 from federated.messages.parse import printable, read_error, telling_line_first
 from federated.messages.records import size_in_bytes
+from federated.messages.sendable import check_sendable
+from federated.messages.turns import Turns
 from shared.runtime.errors import ReplyRejected
 
 # What Flower raises when the bytes of a reply are not what they should be.
@@ -53,8 +55,9 @@ class RoundGrid(Grid):
         Client id to training examples. Clients with many are asked first, as they take longest; those with
         equally many go by their id, and so do all without this.
     take : callable, optional
-        Gets each accepted training reply in the order in which the clients were asked, as soon as those before
-        it are there or dropped: a sum of them does not depend on who is fast.
+        Gets each accepted training reply in the order in which the clients were asked; see `Turns`.
+    bound : NormBound, optional
+        Drops training replies that are far longer than others.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class RoundGrid(Grid):
         ask_again_s: float | None = None,
         examples: Mapping[int, int] | None = None,
         take: Callable[[Message], None] | None = None,
+        bound: NormBound | None = None,
     ) -> None:
         self.inner, self.clients, self.handler, self.ask_again_s = grid, clients, handler, ask_again_s
-        self.examples, self.take = examples or {}, take
+        self.examples, self.take, self.bound = examples or {}, take, bound
         self._one_by_one = False
         self._wait: Callable[[float], None] = getattr(grid, "wait", time.sleep)
         self._slowest: dict[str, float] = {}  # kind of message to seconds
@@ -97,7 +101,7 @@ class RoundGrid(Grid):
         delivery, began, kind = Delivery(), time.monotonic(), outgoing[0].metadata.message_type
         waiting = self._send(outgoing, delivery)
         accepted: dict[int, Message] = {}
-        turns = deque(question.client_id for question in waiting.values())
+        turns = self._turns(kind, outgoing, [question.client_id for question in waiting.values()])
         pause = 0.005
         while waiting and (timeout is None or time.monotonic() - began < timeout):
             replies = self._pull([*waiting, *self._missed])
@@ -116,10 +120,11 @@ class RoundGrid(Grid):
                 reason = self._judge(kind, client_id, reply, delivery)
                 if reason is None:
                     accepted[client_id] = reply
+                    turns.arrived(client_id, reply)
                     self._slowest[kind] = max(self._slowest.get(kind, 0.0), delivery.seconds[client_id])
                 else:
                     delivery.failed[client_id] = printable(reason)
-                self._hand_on(kind, turns, accepted, delivery)
+                turns.advance(accepted, delivery)
             pause = 0.005 if replies else min(pause * 1.5, 0.25)
             if waiting and not replies:
                 waiting |= self._repeat(waiting, delivery)
@@ -127,7 +132,7 @@ class RoundGrid(Grid):
                 self._wait(pause)
         for question in waiting.values():
             delivery.failed[question.client_id] = f"no reply within {timeout:g} s"
-        self._hand_on(kind, turns, accepted, delivery)
+        turns.advance(accepted, delivery)
         self._missed |= {id_: (question.client_id, question.asked) for id_, question in waiting.items()}
         if kind == MessageType.TRAIN:
             self._behind = {question.client_id for question in waiting.values()}
@@ -139,15 +144,13 @@ class RoundGrid(Grid):
         client_id = self.clients[message.metadata.dst_node_id]
         return -self.examples.get(client_id, 0), client_id
 
-    def _hand_on(
-        self, kind: str, turns: deque[int], accepted: Mapping[int, Message], delivery: Delivery
-    ) -> None:
-        if self.take is None or kind != MessageType.TRAIN:
-            return
-        while turns and (turns[0] in accepted or turns[0] in delivery.failed):
-            client_id = turns.popleft()
-            if client_id in accepted:
-                self.take(accepted[client_id])
+    def _turns(self, kind: str, messages: Sequence[Message], order: Sequence[int]) -> Turns:
+        if kind != MessageType.TRAIN:
+            return Turns(order, bound=None, take=None)
+        bound = self.bound if len(order) >= FEWEST else None  # fewer are not judged
+        if bound is not None:
+            bound.begin(messages[0].content)
+        return Turns(order, bound=bound, take=self.take)
 
     def _send(self, messages: Sequence[Message], delivery: Delivery) -> dict[str, _Question]:
         there, now = set(self.inner.get_node_ids()), time.monotonic()
@@ -223,10 +226,11 @@ class RoundGrid(Grid):
     def _judge(self, kind: str, client_id: int, reply: Message, delivery: Delivery) -> str | None:
         if reply.has_error():
             return f"error {reply.error.code}: {telling_line_first(reply.error.reason or '')}"
-        delivery.bytes_up[client_id] = size_in_bytes(reply.content)
-        if (error := read_error(reply.content)) is not None:
-            return f"{type(error).__name__}: {error}"
         try:
+            check_sendable(reply.content)
+            delivery.bytes_up[client_id] = size_in_bytes(reply.content)
+            if (error := read_error(reply.content)) is not None:
+                return f"{type(error).__name__}: {error}"
             self.handler.accept(kind, client_id, reply)
         except ReplyRejected as rejection:
             return f"rejected: {rejection}"

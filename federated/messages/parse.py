@@ -31,7 +31,7 @@ from shared.metrics.statistics import Statistics
 from shared.runtime import errors
 from shared.runtime.errors import FedtwinError, ReplyRejected
 
-MAX_POINTS = 100_000
+MAX_NAMES = 100  # metrics of a reply
 _MAX_WHOLE = 2**31 - 1  # what every database takes
 _MAX_VALUE = float(np.finfo(np.float32).max)  # weighted sums of such values cannot overflow
 _NAME = re.compile(r"[A-Za-z0-9_.@/-]{1,100}")
@@ -116,26 +116,34 @@ def read_info(reply: Message) -> ClientInfo:
     return info
 
 
-def read_points(content: RecordDict, *, stage: Stage, round: int, client_id: int) -> list[MetricPoint]:
+def read_points(
+    content: RecordDict, *, stage: Stage, round: int, client_id: int, epochs: int
+) -> list[MetricPoint]:
     """The points of a reply, checked.
 
     Parameters
     ----------
     stage : {"train", "val"}
         What the reply answers; all points must be of it.
+    epochs : int
+        ``federation.local_epochs``: a metric has a value for each, and one without an epoch.
 
     Raises
     ------
     ReplyRejected
-        They are not there, or not points, or come twice, or a value is NaN, infinite or beyond 32 bits.
+        They are not there, or not points, or come twice, or are more than a training of so many epochs has;
+        or a value is NaN, infinite or beyond 32 bits.
     """
     record = content.config_records.get(POINTS)
     if record is None:
         raise ReplyRejected(f"expected a ConfigRecord '{POINTS}', got {sorted(content)}")
     try:
         columns = [_list(record, key) for key in ("stages", "names", "values", "epochs", "counts")]
-        if max(map(len, columns)) > MAX_POINTS:
-            raise ReplyRejected(f"it has more than {MAX_POINTS} points")
+        if (found := max(map(len, columns))) > (most := MAX_NAMES * (epochs + 1)):
+            raise ReplyRejected(
+                f"it has {found} points; at most {most} are expected: {MAX_NAMES} metrics, each for "
+                f"{epochs} local epochs and once more"
+            )
         points = [
             MetricPoint(
                 stage=_stage(given, stage),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,37 +11,43 @@ import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
+from flwr.superlink.grid import HttpGrid
 from torch import Tensor
 
 from federated.kit.server_kit import ServerKit, interruptions, parents
 from federated.messages.grid import RoundGrid
+from federated.messages.norm_bound import NormBound
 from federated.messages.records import TrainOrder, arrays_from_state
+from federated.messages.separate_fetching import SeparateFetching
 from federated.messages.validate import Contract
 from federated.messages.wire import ModelLayout, size_of
 from federated.server.checkpoint import Checkpoints, Progress, load_checkpoint
+from federated.server.flower_run import first_line, settings_of
 from federated.server.metric_aggregation import MetricAggregation
+from federated.server.participation import absences
 from federated.server.reply_intake import ReplyIntake
 from federated.server.roster import Roster, connect
 from federated.server.round_recorder import RoundRecorder
 from federated.server.rounds import Rounds, StopFederation
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.aggregation import Averaging
-from federated.strategy.base import Algorithm, load_algorithm
+from federated.strategy.base import Algorithm, keeps_state, load_algorithm
 from federated.strategy.server_half import ServerContext
-from shared.config.compose import compose
 from shared.config.config import Config
-from shared.config.stored import read_snapshot
 from shared.data.dataset import Dataset
-from shared.runtime.home import Home, open_home
+from shared.data.row_keys import row_keys
+from shared.runtime.home import Home, keep_private, open_home
 from shared.tasks.base import FitContext, Learner
 from shared.tasks.checks import reject_pooled_only
 from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.reading import DATA, read_data
 from shared.tasks.selection import Monitor, fallback
 from shared.tasks.task import learner_of
 from shared.tracking.export import write_results
 from shared.tracking.monitor import resumed_monitor
 from shared.tracking.rows import ClientRow
+from shared.tracking.run_log import logged
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
 
@@ -56,19 +61,14 @@ def main(grid: Grid, context: Context) -> None:
     Parameters
     ----------
     context : Context
-        Its run config holds ``overrides``, or the ``run-id`` of a prepared row, and ``resume``.
+        Its run config holds ``overrides``, or the ``run-id`` of a prepared row and ``home``, and ``resume``.
     """
-    run_config = context.run_config
-    run_id = int(run_config.get("run-id", 0))
-    home = open_home()
+    keep_private()
+    if isinstance(grid, HttpGrid):  # of a SuperLink
+        grid = SeparateFetching(grid)
+    run_config, home = context.run_config, open_home()
     with Store(home.database_url) as store:
-        if run_id:
-            cfg = read_snapshot(store.runs.get(run_id).config).replace("tracking", run_id=run_id)
-        else:
-            overrides = shlex.split(str(run_config.get("overrides", "")))
-            cfg = compose(overrides).replace("federation", engine="flower")
-            if not any(text.startswith("federation.num_clients=") for text in overrides):
-                cfg = cfg.replace("federation", num_clients=max(1, len(list(grid.get_node_ids()))))
+        cfg = settings_of(run_config, store=store, home=home, num_nodes=lambda: len(list(grid.get_node_ids())))
         kit = cfg.federation.kit
         serve(
             grid,
@@ -89,6 +89,8 @@ def serve(
     resume: bool = False,
     interrupted: Callable[[BaseException], bool] = lambda error: False,
     say: Callable[[str], None] = lambda line: print(line, flush=True),
+    closed: Callable[[str], None] | None = None,
+    replied: Callable[[float, str], None] = lambda done, note: None,
 ) -> int:
     """Run the rounds of one federated training, from the first (or after the last complete one) to the test.
 
@@ -101,7 +103,11 @@ def serve(
     interrupted : callable
         See `tracked_run`.
     say : callable
-        Takes a line of progress.
+        Takes a line that people should read, such as who was dropped.
+    closed : callable, optional
+        Takes the line of a round that is over; ``say`` by default.
+    replied : callable
+        Takes the rounds done, with the part of the current one, and what it waits for.
 
     Returns
     -------
@@ -113,18 +119,30 @@ def serve(
     FedtwinError
         The run row ends as failed.
     """
+    say = logged(say)
     algorithm = load_algorithm(cfg.strategy)  # before there is a row: its settings may be wrong
     if not resume:
         reject_pooled_only(cfg)
-    with tracked_run(store, cfg, mode="federated", resume=resume, interrupted=interrupted) as run_id:
+    with tracked_run(
+        store,
+        cfg,
+        mode="federated",
+        folder=home.run_dir,
+        journals=home.journals,
+        resume=resume,
+        interrupted=interrupted,
+    ) as run_id:
+        say(first_line(run_id, home))
         snapshot = json.dumps(cfg.snapshot())
         learner = learner_of(cfg)
-        data = learner.dataset(cache=home.cache, sides=("test",))
+        data, read = read_data(learner, cache=home.cache, sides=("test",))
         spec = learner.spec(data.schema)
         begun = resumed_monitor(store.runs.get(run_id)) if resume else None
         summary = begin_summary(cfg, spec=spec, schema=data.schema, begun_with=begun and Monitor(*begun))
-        store.runs.update(run_id, summary=summary)
+        store.runs.update(run_id, summary={**summary, DATA: read.as_dict(), "row_keys": row_keys(data)})
         roster = connect(grid, cfg, snapshot=snapshot, schema=data.schema, spec=spec, say=say)
+        if resume:
+            roster.check_same(store.clients.of_run(run_id))
         _write_clients(store, run_id, roster)
         federation = _Federation(
             cfg,
@@ -137,6 +155,8 @@ def serve(
             data=data,
             monitor=Monitor(**summary["monitor"]),
             say=say,
+            closed=logged(closed) if closed else say,
+            replied=replied,
         )
         stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
         federation.test()
@@ -161,7 +181,10 @@ class _Federation:
         data: Dataset,
         monitor: Monitor,
         say: Callable[[str], None],
+        closed: Callable[[str], None],
+        replied: Callable[[float, str], None],
     ) -> None:
+        self.closed, self.replied = closed, replied
         self.cfg, self.algorithm, self.store, self.run_id = cfg, algorithm, store, run_id
         self.roster, self.monitor, self.say = roster, monitor, say
         self.folder = home.run_dir(run_id)
@@ -218,7 +241,7 @@ class _Federation:
                     roster.num_examples(client_id, stage="train", round=round) for client_id in roster.clients
                 ),
                 state_round=(lambda node: progress.accepted.get(roster.nodes[node], 0))
-                if algorithm.keeps_state
+                if keeps_state(cfg, algorithm)
                 else None,
             )
         )
@@ -230,6 +253,7 @@ class _Federation:
                 Contract.of(model, wire=algorithm.wire, max_examples=cfg.federation.max_examples),
                 roster=roster,
                 judge=self.evaluation.spec,
+                epochs=cfg.federation.local_epochs,
                 needs_statistics=cfg.trainer.threshold == "val",
             ),
             metrics=MetricAggregation(roster, judge=self.evaluation.spec),
@@ -241,7 +265,11 @@ class _Federation:
             train_config=train_config,
             monitor=self.monitor,
             say=self.say,
+            closed=self.closed,
+            replied=self.replied,
         )
+
+        times = cfg.federation.max_update_norm
 
         def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
             if server_round == 0 and done:
@@ -257,6 +285,7 @@ class _Federation:
                     ask_again_s=cfg.federation.ask_again_s,
                     examples={info.client_id: info.num_examples for info in roster.clients.values()},
                     take=strategy.take if isinstance(strategy, Averaging) else None,
+                    bound=None if times is None else NormBound(times, trained=model.trained - model.local),
                 ),
                 initial_arrays=arrays,
                 num_rounds=cfg.federation.num_rounds - done,
@@ -292,7 +321,10 @@ class _Federation:
             folder=self.folder,
             skipped_images=self.evaluation.data.skipped,
         )
-        for warning in self.store.runs.get(self.run_id).summary["warnings"]:
+        absent = absences(self.roster, self.store.rounds.of_run(self.run_id), cfg=self.cfg)
+        warnings = [*self.store.runs.get(self.run_id).summary["warnings"], *absent]
+        self.store.runs.update(self.run_id, summary={"warnings": warnings})
+        for warning in warnings:
             self.say(f"warning: {warning}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from shared.runtime.errors import FederationError
+from shared.runtime.files import replacing
 
 
 @dataclass
@@ -105,16 +105,16 @@ def save_checkpoint(
     ----------
     strategy : mapping of str to Tensor, optional
         What the strategy itself needs to resume.
+
+    Raises
+    ------
+    DiskError
+        The disk is full, or cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = {f"{_STRATEGY}{key}": tensor for key, tensor in (strategy or {}).items()}
     state = {key: tensor.contiguous() for key, tensor in (state | kept).items()}
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as file:
         file.write(save(state, metadata={"progress": json.dumps(asdict(progress))}))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, dict[str, Tensor]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
@@ -37,6 +38,11 @@ class MetricAggregation:
     def add(self, reply: CheckedReply, *, stage: Stage, client_id: int) -> None:
         """Take an accepted reply."""
         self._replies.setdefault(stage, {})[client_id] = reply
+
+    def drop(self, client_ids: Iterable[int], *, stage: Stage) -> None:
+        """Leave out replies that were accepted at first."""
+        for client_id in client_ids:
+            del self._replies[stage][client_id]
 
     def aggregate(self, stage: Stage, *, round: int) -> list[MetricPoint]:
         """The federation's metrics of one stage, which `aggregates` holds from now on.

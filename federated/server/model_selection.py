@@ -8,6 +8,7 @@ from federated.server.checkpoint import Progress
 from shared.config.trainer import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
 from shared.metrics.catalogue import LOSS
 from shared.metrics.spec import Mode
+from shared.runtime.counts import count_of
 from shared.tasks.selection import Monitor, fallback
 
 _PLATEAU_THRESHOLD = 1e-4  # as in torch's ReduceLROnPlateau, which a centralized run uses
@@ -46,7 +47,7 @@ def judge_round(
     if value is None or not _is_stale(progress, value, cfg=cfg.early_stopping, mode=mode):
         return None
     return (
-        f"{monitor.key} did not improve in the last {progress.stale_rounds} rounds; "
+        f"{monitor.key} did not improve in the last {count_of(progress.stale_rounds, 'round')}; "
         f"best {progress.best_value:.4f} in round {progress.best_round}"
     )
 

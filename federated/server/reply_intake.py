@@ -34,13 +34,17 @@ class ReplyIntake:
 
     Parameters
     ----------
+    epochs : int
+        ``federation.local_epochs``.
     needs_statistics : bool
         Whether replies about validation rows without statistics are rejected (``trainer.threshold=val``).
     """
 
-    def __init__(self, contract: Contract, *, roster: Roster, judge: Judge, needs_statistics: bool) -> None:
+    def __init__(
+        self, contract: Contract, *, roster: Roster, judge: Judge, epochs: int, needs_statistics: bool
+    ) -> None:
         self.contract, self.roster, self.judge = contract, roster, judge
-        self.needs_statistics = needs_statistics
+        self.epochs, self.needs_statistics = epochs, needs_statistics
 
     def read(self, reply: Message, *, stage: Stage, round: int, client_id: int) -> CheckedReply:
         """Check one reply.
@@ -51,7 +55,7 @@ class ReplyIntake:
         """
         announced = self.roster.num_examples(client_id, stage=stage, round=round)
         check_reply(reply.content, contract=self.contract, announced=announced, trained=stage == "train")
-        points = read_points(reply.content, stage=stage, round=round, client_id=client_id)
+        points = read_points(reply.content, stage=stage, round=round, client_id=client_id, epochs=self.epochs)
         if stage == "train":
             if missing := {*self.contract.metrics} - {point.name for point in points}:
                 names = ", ".join(sorted(missing))

@@ -24,10 +24,12 @@ from shared.metrics.point import Stage
 from shared.runtime import errors
 from shared.runtime.errors import FederationError, FedtwinError, ReplyRejected, bullet_list
 from shared.tasks.base import TaskSpec
+from shared.tracking.rows import ClientRow, json_ready
 
 # As `RoundGrid` words what Flower says in place of a node that is gone, and that it was not asked.
 _GONE = (f"error {ErrorCode.NODE_UNAVAILABLE}:", NOT_CONNECTED)
 _PAUSE_S = 0.5
+_LARGE_SHARE = 0.5  # of all training rows
 # Clients of Flower's simulation that are asked before the others. Ten times a second, Flower looks through all
 # messages that wait, once for every node: with many, Ray's actors would hardly get on with their imports.
 _FEW = 8
@@ -54,6 +56,34 @@ class Roster:
     def node_of(self, client_id: int) -> int:
         """Flower's id of a client."""
         return next(node for node, client in self.nodes.items() if client == client_id)
+
+    def check_same(self, before: Sequence[ClientRow]) -> None:
+        """Make sure that clients of a run that is resumed have the training rows that they began with.
+
+        Parameters
+        ----------
+        before : sequence of ClientRow
+            As the run has stored them.
+
+        Raises
+        ------
+        FederationError
+            Names each that has others.
+        """
+        changed = []
+        for then in before:
+            now = self.clients.get(then.client_id)
+            if now is None:
+                changed.append(f"{then.name} (client {then.client_id}) is not there")
+            elif then.num_examples != now.num_examples:
+                changed.append(f"{now.name}: {then.num_examples} training rows then, {now.num_examples} now")
+            elif then.profile != json_ready(now.profile.as_dict()):
+                changed.append(f"{now.name}: {then.num_examples} training rows, but they are others than then")
+        if changed:
+            raise FederationError(
+                "clients have other rows than the run was begun with; begin a new run, or give them back:\n"
+                + bullet_list(changed)
+            )
 
     def num_examples(self, client_id: int, *, stage: Stage, round: int) -> int:
         """The rows that a client's reply of a round is about, and so its weight.
@@ -107,6 +137,7 @@ def connect(
         say(f"{len(reception.problems)} of {len(nodes)} clients went away; waiting until they are back")
         time.sleep(_PAUSE_S)
     by_id = {info.client_id: info for info in reception.infos.values()}
+    _check_shares(list(by_id.values()), most=cfg.federation.max_share, say=say)
     return Roster(
         clients=dict(sorted(by_id.items())),
         nodes={node: info.client_id for node, info in reception.infos.items()},
@@ -142,9 +173,11 @@ class _Reception:
         self.cfg, self.schema, self.spec = cfg, schema, spec
         self.infos: dict[int, ClientInfo] = {}
         self.problems: dict[int, str] = {}
+        self.names: dict[int, str] = {}  # of nodes that have said what they are called
 
     def accept(self, message_type: str, client_id: int, reply: Message) -> None:
         info, expected = read_info(reply), self.cfg.num_clients
+        self.names[client_id] = info.name
         # A site with its own data is a share of nothing: its number only has to be its own.
         if info.num_partitions and (info.num_partitions != expected or info.client_id >= expected):
             raise ReplyRejected(
@@ -192,17 +225,31 @@ def _wait_for_nodes(
     return nodes
 
 
+def _check_shares(infos: Sequence[ClientInfo], *, most: float, say: Callable[[str], None]) -> None:
+    """Nobody can check how many rows a site says that it has, and its updates weigh as much."""
+    total = sum(info.num_examples for info in infos)
+    for info in infos:
+        share = info.num_examples / total
+        said = f"{info.name} says that it has {info.num_examples:,} of {total:,} training rows ({share:.1%})"
+        if share > most:
+            raise FederationError(
+                f"{said}, more than federation.max_share={most:g}: a false count would let one client decide "
+                f"the model; if it is true, raise federation.max_share, else leave the client out"
+            )
+        if share > _LARGE_SHARE and len(infos) > 2 and not info.num_partitions:
+            say(f"{said}: if that is false, it decides the model; federation.max_share can refuse it")
+
+
 def _not_ready(reception: _Reception) -> FedtwinError:
     asked, expected = len(reception.infos) + len(reception.problems), reception.cfg.num_clients
     everyone = "every node" if asked == expected else f"each of the {asked} nodes that were asked"
     who: dict[str, list[str]] = defaultdict(list)
     for node, text in reception.problems.items():
-        who[text].append(str(node))
+        who[text].append(", ".join(filter(None, (reception.names.get(node), f"node {node}"))))
     kinds = {text.partition(":")[0] for text in who}
     kind = getattr(errors, kinds.pop(), FederationError) if len(kinds) == 1 else FederationError
     lines = [
-        f"{everyone if len(those) == asked else 'node ' + ', '.join(those)}: "
-        f"{text.removeprefix(f'{kind.__name__}: ')}"
+        f"{everyone if len(those) == asked else ', '.join(those)}: {text.removeprefix(f'{kind.__name__}: ')}"
         for text, those in who.items()
     ]
     error: FedtwinError = kind("the clients are not ready:\n" + bullet_list(lines, limit=20))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from federated.messages.delivery import Delivery
 from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint, Stage
-from shared.runtime.errors import FederationError
+from shared.runtime.errors import DatabaseAway, FederationError
 from shared.tasks.base import TaskSpec
 from shared.tasks.panels import confusion_of
 from shared.tasks.selection import Monitor
@@ -43,7 +43,13 @@ class RoundRecorder:
         FederationError
             Another process ended it, such as a Ctrl-C after another process resumed it.
         """
-        if (run := self.store.runs.get(self.run_id)).finished:
+        if self.store.waits(self.run_id):
+            return  # nobody can end it now
+        try:
+            run = self.store.runs.get(self.run_id)
+        except DatabaseAway:
+            return
+        if run.finished:
             raise FederationError(f"run {run.id} was ended by another process: {run.status}")
 
     def set_monitor(self, monitor: Monitor) -> None:
@@ -123,6 +129,7 @@ def _traffic(delivery: Delivery, *, stage: Stage, round: int) -> list[MetricPoin
         "reply_seconds": delivery.seconds,
         "asked_again": delivery.asked_again,
         "late_reply_seconds": delivery.late,
+        "update_norm_ratio": delivery.over_bound,
     }
     return [
         MetricPoint(stage=stage, name=name, value=float(value), round=round, client_id=client_id)

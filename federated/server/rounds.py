@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
@@ -17,6 +18,7 @@ from federated.server.round_recorder import RoundRecorder
 from federated.server.server_evaluation import ServerEvaluation
 from federated.strategy.server_half import ServerHalf
 from shared.config.config import Config
+from shared.config.strategy import sample_size
 from shared.metrics.point import Stage
 from shared.runtime.errors import DivergedError, QuorumError, bullet_list
 from shared.tasks.selection import Monitor, fallback, gives_way
@@ -40,7 +42,11 @@ class Rounds:
     monitor : Monitor
         What the run was begun with.
     say : callable
-        Takes a line of progress.
+        Takes a line that people should read.
+    closed : callable
+        Takes the line of a round that is over.
+    replied : callable
+        Takes the rounds done, with the part of the current one, and what it waits for.
     """
 
     def __init__(
@@ -58,12 +64,16 @@ class Rounds:
         train_config: ConfigRecord,
         monitor: Monitor,
         say: Callable[[str], None],
+        closed: Callable[[str], None],
+        replied: Callable[[float, str], None],
     ) -> None:
         self.cfg, self.roster = cfg, roster
         self.intake, self.metrics, self.recorder = intake, metrics, recorder
         self.evaluation, self.checkpoints, self.progress = evaluation, checkpoints, progress
         self.strategy, self.train_config, self.say = strategy, train_config, say
+        self.closed, self.replied = closed, replied
         self.monitor = monitor
+        self._replies: Counter[Stage] = Counter()
         self._silent: list[str] = []
 
     @property
@@ -82,6 +92,18 @@ class Rounds:
         checked = self.intake.read(reply, stage=stage, round=self.round, client_id=client_id)
         self.metrics.add(checked, stage=stage, client_id=client_id)
         self.recorder.add(checked.points)
+        self._replies[stage] += 1
+        sampled = sample_size(
+            len(self.roster.clients),
+            self.cfg.strategy.fraction_train,
+            at_least=self.cfg.strategy.min_train,
+        )
+        trained = self._replies["train"]
+        if stage == "train":
+            note = f"{trained} of {sampled} clients trained"
+        else:
+            note = f"{self._replies[stage]} clients evaluated"
+        self.replied(self.progress.round + min(0.9 * trained / sampled, 0.9), note)
 
     def idle(self) -> None:
         """Use the wait for the next reply to write."""
@@ -95,6 +117,7 @@ class Rounds:
         QuorumError
         """
         stage = _stage(message_type)
+        self.metrics.drop(delivery.over_bound, stage=stage)
         self.recorder.delivered(delivery, stage=stage, round=self.round)
         for line in _remarks(delivery, stage=stage, roster=self.roster):
             self.say(f"round {self.round}: {line}")
@@ -156,9 +179,10 @@ class Rounds:
             self.recorder.add_round(number)
         shown = ("loss", self.evaluation.spec.client_metric)
         told = _shown(values, self.metrics.aggregates.get("val", {}), names=shown)
-        self.say(f"round {number}/{total}  {told}")
+        self.closed(f"round {number}/{total}  {told}")
         reason = self._judge(number) if number else None
         self.metrics.clear()
+        self._replies.clear()
         self.recorder.begin_round()
         if reason and self.cfg.federation.early_stopping and number < total:
             raise StopFederation(reason)

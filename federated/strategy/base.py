@@ -11,6 +11,7 @@ from torch import nn
 from federated.messages.wire import WireSpec
 from federated.strategy.client_half import ClientContext, ClientHalf
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
+from shared.config.config import Config
 from shared.config.problems import check_settings
 from shared.config.strategy import StrategyConfig
 from shared.runtime.components import load_component
@@ -57,6 +58,11 @@ class Algorithm:
     def client(self, context: ClientContext) -> ClientHalf:
         """What happens around one client's fit."""
         return ClientHalf()
+
+
+def keeps_state(cfg: Config, algorithm: Algorithm) -> bool:
+    """Whether clients keep what the algorithm needs, or their optimiser's state, from round to round."""
+    return algorithm.keeps_state or cfg.federation.keep_optimizer
 
 
 def load_algorithm(cfg: StrategyConfig, *, may_run: Collection[str] = ()) -> Algorithm:

@@ -26,7 +26,7 @@ def run_command(options: Namespace) -> None:
     """
     home = open_home()
     with Store(home.database_url) as store:
-        store.runs.close_orphans()
+        store.runs.settle(home.journals)
         COMMANDS[options.command](options, store, home)
 
 
@@ -42,7 +42,7 @@ def _delete(options: Namespace, store: Store, home: Home) -> None:
     deleted = store.runs.delete(run.id, with_children=options.with_children)
     # The rows first: files that are left behind are found by nobody, as ids are never used again.
     for run_id in deleted:
-        _delete_files(run_id, home)
+        delete_files(run_id, home)
     print(f"deleted {', '.join(map(str, deleted))}")
 
 
@@ -67,7 +67,14 @@ def _confirm(question: str) -> None:
         raise TrackingError("nothing was deleted")
 
 
-def _delete_files(run_id: int, home: Home) -> None:
+def delete_files(run_id: int, home: Home) -> None:
+    """Delete what a run, which is deleted, has written.
+
+    Raises
+    ------
+    TrackingError
+        A file cannot be deleted.
+    """
     for path in home.files_of(run_id):
         try:
             if path.is_dir():

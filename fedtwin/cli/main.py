@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from fedtwin.cli.parser import APPS, parse
+from shared.runtime.output import survive_encoding
 
 NOBODY_READS = 141  # what a shell makes of SIGPIPE
 APPS_MODULE = "fedtwin.cli.apps"
@@ -20,7 +21,10 @@ COMMANDS = {
     "export": "fedtwin.cli.runs",
     "resume": "fedtwin.cli.runs",
     "predict": "fedtwin.cli.predict",
+    "data": "fedtwin.cli.data",
     "delete": "fedtwin.cli.edit",
+    "prune": "fedtwin.cli.prune",
+    "doctor": "fedtwin.cli.doctor",
     "rename": "fedtwin.cli.edit",
     "tag": "fedtwin.cli.edit",
     "serve": "service.serve",
@@ -49,29 +53,40 @@ def main() -> None:
     """Run a subcommand; the exit status is 0 only if it did what was asked."""
     # Threads that wait sleep: spinning ones take a busy machine's cores from each other, and all get slow.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    arguments = sys.argv[1:]
+    try:
+        _run(sys.argv[1:])
+        if sys.stdout is not None:  # as it is where it was closed from the start
+            sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NOBODY_READS)
+
+
+def _run(arguments: list[str]) -> None:
+    survive_encoding()
+    from shared.runtime.home import keep_private
+    from shared.runtime.terminal import report_errors
+
+    with report_errors():
+        keep_private()
     if arguments and arguments[0] in APPS:
         name = arguments[0]
         sys.argv = [f"fedtwin {name}", *arguments[1:]]  # these read their own arguments
         if name == "deploy":
             _import("federated.deploy.command").main()
+        elif name == "compare" and any(text.partition("=")[0] == "--runs" for text in arguments):
+            _import("fedtwin.cli.compare_runs").main(arguments[1:])
         else:
             getattr(_import(APPS_MODULE), name)()
         return
     options = parse(arguments)
-    from shared.runtime.terminal import report_errors
-
     with report_errors():
-        try:
-            _import(COMMANDS[options.command]).run_command(options)
-            sys.stdout.flush()
-        except BrokenPipeError:  # as of `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(NOBODY_READS)
+        _import(COMMANDS[options.command]).run_command(options)
 
 
 def _import(module: str) -> Any:
     from shared.runtime.gc_pause import uncollected
+    from shared.runtime.waiting import waiting
 
-    with uncollected():
+    with uncollected(), waiting("loading fedtwin"):
         return import_module(module)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # They read their own arguments: the Hydra apps, and one with subcommands.
 APPS = {
-    "compare": "train pooled and federated twins and print the gap between them",
-    "centralized": "train on pooled data",
+    "compare": "train pooled and federated twins and print the gap between them; --runs 2 3: of these runs",
+    "centralized": "train the pooled baseline",
     "simulate": "train federated, with clients in processes of this machine",
     "federated": "train federated, in a simulation started through `flwr run`",
-    "partition": "show how the rows are shared out among clients",
-    "deploy": "many machines: kits for a server and its sites",
+    "partition": "show how the rows are divided among the clients",
+    "deploy": "train across real sites: kits for a server and its sites",
 }
 
 
@@ -37,10 +38,35 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)
-    return _parser().parse_args(joined)
+    parser, known = _parser()
+    first = joined[0] if joined else "-"
+    if not first.startswith("-") and first not in known:
+        from shared.config.problems import did_you_mean
+
+        near = "; did you mean runs?" if first in ("list", "ls") else did_you_mean(first, known)
+        parser.error(f"there is no command {first!r}{near or ';'} there are {', '.join(known)}")
+    options, more = parser.parse_known_args(joined)
+    if options.command == "data" and not any(text.startswith("-") for text in more):
+        options.what += more  # settings behind an option, which argparse takes for no positional arguments
+    elif more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    return options
 
 
-def _parser() -> argparse.ArgumentParser:
+def run_number(text: str) -> int:
+    """The id of a run, as it is typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected a run's number (fedtwin runs lists them), got {text!r}")
+    return int(text)
+
+
+def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
+    # The parser, and the names of all commands.
     parser = argparse.ArgumentParser(
         prog="fedtwin",
         description="Train one model twice, pooled and federated, and see what federation costs.",
@@ -49,8 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in APPS.items():
         commands.add_parser(name, help=f"{text} (more: fedtwin {name} --help)", add_help=False)
+    data = commands.add_parser("data", help="show what lies at a path, as it would be trained on")
+    data.add_argument(
+        "what",
+        nargs="*",
+        metavar="PATH or SETTING=VALUE",
+        help="a folder, a ZIP or an .npz, and settings of data and task, such as task=image_multilabel",
+    )
+    data.add_argument("--quick", action="store_true", help="names, labels and splits alone: open no image")
+    data.add_argument("--format", choices=["table", "json"], default="table")
     listing = commands.add_parser("runs", help="list the runs in the database")
-    listing.add_argument("--mode", choices=["centralized", "federated", "local", "compare"])
+    modes = ["pooled", "federated", "local", "comparison"]
+    listing.add_argument("--mode", choices=[*modes, "centralized", "compare"], metavar=f"{{{','.join(modes)}}}")
     listing.add_argument("--status", choices=["pending", "running", "completed", "failed", "stopped"])
     listing.add_argument("--tag", help="only runs with this tag")
     listing.add_argument("--limit", type=int, default=30, help="how many, newest first (30)")
@@ -61,19 +97,29 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--format", choices=["csv", "json", "parquet"], default="csv")
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
     resume = commands.add_parser(
-        "resume", help="resume an interrupted run from its last completed epoch or round"
+        "resume",
+        help="resume an interrupted run from its last completed epoch or round, or train a completed one on",
     )
-    predict = commands.add_parser("predict", help="predict for new images with a run's model")
+    resume.description = (
+        "Of a comparison, what is finished stays and what is missing is trained. Settings: more epochs or "
+        "rounds (fedtwin resume 3 federation.num_rounds=20), and where it is computed; others are refused."
+    )
+    predict = commands.add_parser("predict", help="predict for new images or rows with a run's model")
     delete = commands.add_parser("delete", help="delete a run: its rows and its files")
+    doctor = commands.add_parser("doctor", help="check database, files, caches, processes and versions")
+    doctor.description = "Each problem comes with its fix. Exit status 1: something failed. Nothing is changed."
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    _add_prune(commands.add_parser("prune", help="delete old runs, or thin the rows of their clients"))
     rename = commands.add_parser("rename", help="give a run another name")
     tag = commands.add_parser("tag", help="add tags to a run, or remove some, and list them")
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
     for command in (show, export, resume, predict, delete, rename, tag, watch):
-        command.add_argument("run", type=int, help="the run's id (see `fedtwin runs`)")
+        command.add_argument("run", type=run_number, help="the run's id (see `fedtwin runs`)")
+    resume.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="such as federation.num_rounds=20")
     predict.add_argument(
         "path",
         type=Path,
-        help="an image, a folder of images, or a ZIP of images",
+        help="an image, a folder or a ZIP of images; of a run on a table, a CSV or Parquet file",
     )
     predict.add_argument("--format", choices=["table", "csv", "json"], default="table")
     predict.description = "A task of your own may take other files."
@@ -87,12 +133,62 @@ def _parser() -> argparse.ArgumentParser:
     tag.add_argument("--remove", nargs="+", default=[], metavar="TAG")
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_watch(watch)
-    return parser
+    return parser, tuple(commands.choices)
+
+
+def age(text: str) -> timedelta:
+    """A number of days, hours or weeks, as it is typed: 90d, 12h, 8w.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    number, unit = text[:-1], {"h": "hours", "d": "days", "w": "weeks"}.get(text[-1:])
+    if unit is None or not (number.isascii() and number.isdecimal()) or len(number) > 5:
+        raise argparse.ArgumentTypeError(f"expected an age such as 90d, 12h or 8w, got {text!r}")
+    return timedelta(**{unit: int(number)})
+
+
+def count(text: str) -> int:
+    """A whole number, as it is typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 0 or more, got {text!r}")
+    return int(text)
+
+
+def _add_prune(prune: argparse.ArgumentParser) -> None:
+    prune.description = (
+        "Without --yes it only says what would go. A run must meet all conditions; a comparison goes with its "
+        "runs. Runs with tags, those that can be resumed or are compared elsewhere, and those that have not "
+        "ended stay."
+    )
+    prune.add_argument("--older-than", type=age, metavar="AGE", help="ended so long ago: 90d, 12h, 8w")
+    prune.add_argument(
+        "--status", action="append", default=[], choices=["completed", "failed", "stopped"], help="repeatable"
+    )
+    prune.add_argument("--keep-last", type=count, default=None, metavar="N", help="keep the newest N runs")
+    prune.add_argument(
+        "--thin-clients",
+        action="store_true",
+        help="keep the runs; of the rows of their clients keep what charts show: first, last, extremes",
+    )
+    prune.add_argument("--leftovers", action="store_true", help="delete files of runs that are in no database")
+    prune.add_argument(
+        "--cache",
+        action="store_true",
+        help="delete decoded data that no run has used for --older-than; the runs stay",
+    )
+    prune.add_argument("--yes", action="store_true", help="do it")
 
 
 def _add_watch(watch: argparse.ArgumentParser) -> None:
     watch.description = "Follow a run until it has ended. Exit status 0: completed, 1: failed, 3: stopped."
-    watch.add_argument("--url", help="a server, such as http://127.0.0.1:8765; without: this home's database")
+    watch.add_argument("--url", help="a server, such as http://127.0.0.1:8765; default: this home's database")
     watch.add_argument("--token", help="of the server at --url (or FEDTWIN_TOKEN)")
     watch.add_argument("--format", choices=["live", "jsonl"], default="live", help="jsonl: one message a line")
 
@@ -102,7 +198,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine only)"
     )
     serve.add_argument("--port", type=int, default=8765, help="the port to listen on (8765); 0: a free one")
-    serve.add_argument("--token", help="who asks must know it; needed on other addresses (or FEDTWIN_TOKEN)")
+    serve.add_argument("--token", help="required of every viewer; needed on other addresses (or FEDTWIN_TOKEN)")
     serve.add_argument(
         "--allow-host",
         action="append",

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fedtwin.models import predict
+from shared.runtime.output import exact_output
+from shared.runtime.tables import FittingTable
+from shared.runtime.waiting import waiting
 from shared.tasks.predictions import Predictions
 
 
@@ -28,10 +30,14 @@ def run_command(options: Namespace) -> None:
     ------
     FedtwinError
     """
-    done = predict(options.run, options.path)
+    with waiting("loading the model and predicting"):
+        from fedtwin.models import predict  # which imports torch
+
+        done = predict(options.run, options.path)
     if options.format == "json":
         print(json.dumps(_as_json(done), indent=2))
     elif options.format == "csv":
+        exact_output()
         columns, values = done.columns()
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow([done.noun, "prediction", *columns])
@@ -55,7 +61,7 @@ def _as_json(done: Predictions) -> list[dict[str, Any]]:
 
 def _as_table(done: Predictions) -> Table:
     certainties = done.certainties
-    table = Table(title="predictions", title_justify="left", title_style="bold")
+    table = FittingTable(title="predictions", title_justify="left", title_style="bold")
     for column in (done.noun, "prediction", *(() if certainties is None else ("probability",))):
         table.add_column(column, justify="right" if column == "probability" else "left")
     for place, (name, answer) in enumerate(zip(done.names, done.answers, strict=True)):

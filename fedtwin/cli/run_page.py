@@ -10,13 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shared.metrics.catalogue import label
+from shared.metrics.catalogue import label, naming
 from shared.metrics.gap import stored_gap
+from shared.metrics.gap_table import gap_table
 from shared.tasks.panels import Kind
+from shared.tracking.rows import RunRow
 from shared.tracking.show import number, plain, run_view, table
 from shared.tracking.store import Store
-from shared.tracking.twins import family, warnings_of
-from simulations.gap.wording import gap_table
+from shared.tracking.twins import family, positive_class, stored_report, warnings_of
 
 MOST_CLASSES = 8  # columns of a confusion matrix
 BINS = 5  # of the true values
@@ -30,12 +31,19 @@ def run_page(store: Store, run_id: int) -> Group:
     TrackingError
         No such run.
     """
-    view, runs = run_view(store, run_id), family(store, run_id)
-    summary = runs[0].summary
+    runs = family(store, run_id)
+    with naming(positive_class(runs)):
+        return _page(store, runs)
+
+
+def _page(store: Store, runs: Sequence[RunRow]) -> Group:
+    view, summary = run_view(store, runs[0].id), runs[0].summary
     gap = stored_gap(summary)
     doubts = [Text.assemble(("warning: ", "yellow"), plain(text)) for text in warnings_of(runs)]
     panels = panel_tables(summary.get("panels") or ())
-    return Group(view, *([gap_table(gap)] if gap else []), *panels, *doubts)
+    report = stored_report(store, runs[0].id)
+    told: list[RenderableType] = [gap_table(gap), plain(report["sentence"])] if report else []
+    return Group(view, *told, *panels, *doubts)
 
 
 def panel_tables(panels: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:

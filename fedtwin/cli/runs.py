@@ -11,8 +11,10 @@ from rich.console import Console
 from federated.launch.local_superlink import sweep
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home, open_home
+from shared.runtime.output import exact_output
 from shared.tracking import show
-from shared.tracking.export import export_run
+from shared.tracking.export import export_parts, export_run
+from shared.tracking.rows import STORED_MODES
 from shared.tracking.store import Store
 
 
@@ -30,14 +32,16 @@ def run_command(options: Namespace) -> None:
     """
     home = open_home()
     with Store(home.database_url) as store:
-        store.runs.close_orphans()
+        store.runs.settle(home.journals)
         sweep(store, home=home)
         COMMANDS[options.command](options, store, home)
 
 
 def _runs(options: Namespace, store: Store, home: Home) -> None:
     limit = options.limit if options.tag is None else None
-    rows = store.runs.search(mode=options.mode, status=options.status, limit=limit)
+    rows = store.runs.search(
+        mode=STORED_MODES.get(options.mode, options.mode), status=options.status, limit=limit
+    )
     if options.tag is not None:
         rows = [row for row in rows if options.tag in row.tags][: options.limit]
     if options.format == "json":
@@ -56,17 +60,24 @@ def _show(options: Namespace, store: Store, home: Home) -> None:
 def _export(options: Namespace, store: Store, home: Home) -> None:
     if options.output is None and options.format == "parquet":
         raise TrackingError("Parquet is binary: pass --output FILE")
-    result = export_run(store, options.run, format=options.format, path=options.output)
-    if options.output is None:
-        sys.stdout.write(str(result))
-    else:
-        print(result)
+    if options.output is not None:
+        print(export_run(store, options.run, format=options.format, path=options.output))
+        return
+    exact_output()
+    for part in export_parts(store, options.run, format=options.format):
+        sys.stdout.write(part.decode())
 
 
 def _resume(options: Namespace, store: Store, home: Home) -> None:
-    from simulations.execute import resume  # not needed to list runs, nor are the modules that train
+    from simulations.resuming import resume  # not needed to list runs, nor are the modules that train
 
-    _print_page(store, resume(options.run, store=store, home=home))
+    run_id = resume(options.run, store=store, home=home, settings=options.settings)
+    if store.runs.get(run_id).training_mode != "compare":
+        _print_page(store, run_id)
+        return
+    from simulations.report.terminal import print_comparison
+
+    print_comparison(Console(), run_id, store=store, home=home)
 
 
 def _print_page(store: Store, run_id: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from service.read.schemas import Better, Member, Shape, Stage, Unit
+from service.read.schemas import Better, FinalGap, Member, Shape, Stage, Unit
 
 
 class Metric(Shape):
@@ -20,6 +20,9 @@ class Metric(Shape):
     unit: str = Field(examples=["s", "B"], description="Empty for a plain number.")
     description: str
     source: Literal["outputs", "training", "server"]
+    of_positive: bool = Field(
+        description="Of two classes, it is of the positive one, whose name belongs to it."
+    )
 
 
 class Catalogue(Shape):
@@ -73,16 +76,20 @@ class ComparedRun(Member):
         description="Settings in which the group differs from others of its role; empty if it is alone.",
     )
     unit: Unit
+    sampled: bool = Field(description="Whether the curve was downsampled; minima and maxima are kept.")
     step: list[int]
     examples: list[int]
     seconds: list[float | None]
     bytes: list[int | None]
     value: list[float | None]
     test: float | None = Field(description="Value in the final test.")
+    apart: str = Field(
+        description="Why the curve cannot be compared with the others and is not drawn; empty if it can."
+    )
 
 
 class PairGap(Shape):
-    """The gap of one pair."""
+    """The gap of one pair; positive is worse."""
 
     seed: int
     of: int = Field(description="The pooled run.")
@@ -95,7 +102,7 @@ class PairGap(Shape):
 
 
 class Gap(Shape):
-    """Pooled minus federated, paired by seed, at equal numbers of training examples seen."""
+    """By how much federated is worse than pooled, paired by seed, at equal training examples seen."""
 
     group: str = Field(description="Group of the federated runs.")
     of: list[int] = Field(description="The pooled runs.")
@@ -104,33 +111,48 @@ class Gap(Shape):
     examples: list[int]
     seconds: list[float | None]
     bytes: list[float | None]
-    value: list[float] = Field(description="Mean over the pairs.")
+    value: list[float] = Field(
+        description="Mean over the pairs; positive is worse (pooled minus federated where neither is better)."
+    )
     low: list[float | None]
     high: list[float | None]
     pairs: list[int] = Field(description="Number of pairs behind each value.")
-    band: Literal["seeds", "normal"] | None
+    band: Literal["seeds"] | None
     confidence: float
     why: str = Field(description="What the band is, or why there is no band or no gap.")
+    yet: bool = Field(description="Whether there is no gap yet, but one may follow.")
     notes: list[str] = Field(
         description="Notes to show with the gap, such as settings in which the pairs differ."
     )
     each: list[PairGap] = Field(description="Each pair, if there are too few for a band.")
-    test: float | None = Field(description="Mean gap of the final test; null until all pairs are tested.")
+    test: float | None = Field(
+        description="Mean gap of the final test, positive is worse; null until all pairs are tested."
+    )
 
 
-class FinalGap(Shape):
-    """One metric of the final test, over all seeds of a finished comparison."""
+class SiteGain(Shape):
+    """What one site gains, as means over the seeds."""
 
-    metric: str
-    pooled: float | None
+    client_id: int
+    name: str
+    num_examples: int = Field(description="Training rows.")
+    alone: float | None = Field(description="The model that the site trained alone, on the common test set.")
     federated: float | None
-    local: float | None
-    gap: float | None
+    gain: float | None = Field(description="Turned so that positive is better for the site.")
     low: float | None
     high: float | None
+    own_alone: float | None = Field(description="On the site's own validation rows.")
+    own_federated: float | None
+    own_gain: float | None
+
+
+class SiteGains(Shape):
+    """What each site gains against training alone, in one metric."""
+
+    metric: str
     better: Better | None
     confidence: float
-    verdict: Literal["worse", "better", "equal", "unclear", "undefined"]
+    rows: list[SiteGain]
 
 
 class Words(Shape):
@@ -144,6 +166,7 @@ class Comparison(Shape):
     """Runs side by side."""
 
     metric: str
+    positive: str | None = Field(description="Of two classes, the one that recall and the like are of.")
     better: Better | None
     result: list[Words] = Field(description="What came out so far, in a sentence.")
     stage: Stage
@@ -151,6 +174,7 @@ class Comparison(Shape):
     runs: list[ComparedRun]
     gaps: list[Gap] = Field(description="One per group of federated runs; empty without pooled runs.")
     final: list[FinalGap] = Field(description="Empty unless all twins of one finished comparison are included.")
+    site_gains: SiteGains | None = Field(description="null unless sites also trained alone; as for `final`.")
     warnings: list[str] = Field(
         description="What is to be doubted of the tested models, such as a class that is never predicted."
     )
@@ -206,6 +230,19 @@ class Sweep(Shape):
     fn: list[int]
 
 
+class ClassScore(Shape):
+    """One class against the rest, on the test rows."""
+
+    model_config = ConfigDict(extra="forbid", validate_by_name=True)
+
+    class_: str = Field(alias="class")
+    support: int = Field(description="Test rows of the class.")
+    precision: float | None = Field(description="null where the class is never predicted.")
+    recall: float | None = Field(description="null where no row is of the class, as for f1 and auroc.")
+    f1: float | None
+    auroc: float | None
+
+
 class PredictionCurves(Shape):
     """Curves and confusion matrix of a model's test predictions."""
 
@@ -218,6 +255,7 @@ class PredictionCurves(Shape):
     sweep: Sweep | None = Field(description="null unless there are exactly two classes.")
     confusion: list[list[int]] = Field(description="confusion[true][predicted]")
     roc_classes: list[RocOfClass] | None = Field(description="null for two classes.")
+    per_class: list[ClassScore]
 
 
 class Setting(Shape):

@@ -62,7 +62,7 @@ def compared(
         Query(
             min_length=1,
             max_length=200,
-            description="Default: the headline, the first metric of the catalogue that is defined.",
+            description="Default: that of the comparison, else the first of the catalogue that is defined.",
         ),
     ] = None,
     stage: schemas.Stage = "val",

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse, Response
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from service.api.dependencies import HomeDep, RunDep, StoreDep
+from service.api.exports import MOST_EXPORTS, exports_of
 from service.api.problems import Problem, error_responses
 from service.read.artifacts import comparison_of, figure_paths, report_path
-from service.read.run_config import without_secrets
 from service.read.run_detail import export_name
-from shared.tracking.export import export_run
-from shared.tracking.run_results import run_results
-from shared.tracking.store import Store
+from shared.runtime.errors import TrackingError
+from shared.tracking.export import export_parts
 
 # No script in a report can run, whatever its names and error messages contain.
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -34,9 +32,10 @@ router = APIRouter(tags=["files"])
     "/runs/{run_id}/export",
     response_class=Response,
     responses={
-        **error_responses(404),
+        **error_responses(404, 503),
         200: {
-            "description": "The run as a file: CSV and Parquet hold its rows, JSON all its results.",
+            "description": "The run as a file: CSV and Parquet hold its points, of a comparison "
+            "the gap of each metric; JSON all its results.",
             "content": {
                 "text/csv": {"example": "id,run_id,client_id,round,epoch,stage,name,value,num_examples,time\n"},
                 "application/json": {"example": {"run": {"id": 3}, "metrics": {"best_accuracy": 0.97}}},
@@ -45,12 +44,23 @@ router = APIRouter(tags=["files"])
         },
     },
 )
-def export(
-    store: StoreDep, run: RunDep, format: Annotated[Literal["csv", "json", "parquet"], Query()] = "csv"
-) -> Response:
-    """Download a run."""
-    return Response(
-        _exported(store, run.id, format),
+async def export(
+    request: Request,
+    store: StoreDep,
+    run: RunDep,
+    format: Annotated[Literal["csv", "json", "parquet"], Query()] = "csv",
+) -> StreamingResponse:
+    """Download a run, however long it is: rows are sent as they are read."""
+    turns = exports_of(request.app)
+    if turns.waiting >= MOST_EXPORTS:
+        raise Problem(503, f"{MOST_EXPORTS} exports are under way; try again when one has ended")
+    parts = turns.paced(partial(export_parts, store, run.id, format=format))
+    try:
+        first = await anext(parts)
+    except TrackingError as why:  # of a comparison whose gap is not measured
+        raise Problem(404, str(why)) from None
+    return StreamingResponse(
+        _after(first, parts),
         media_type=MEDIA_TYPES[format],
         headers={"content-disposition": f'attachment; filename="{export_name(run.id, format)}"'},
     )
@@ -96,10 +106,7 @@ def figure(home: HomeDep, run: RunDep, name: str) -> FileResponse:
     return FileResponse(path, media_type="image/png", filename=path.name, content_disposition_type="inline")
 
 
-def _exported(store: Store, run_id: int, format: Literal["csv", "json", "parquet"]) -> bytes:
-    if format == "json":
-        content = run_results(store, run_id)
-        return json.dumps({**content, "run": without_secrets(content["run"])}, indent=1).encode()
-    with tempfile.TemporaryDirectory() as folder:
-        path = export_run(store, run_id, format=format, path=Path(folder) / "export")
-        return Path(path).read_bytes()
+async def _after(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in parts:
+        yield part

@@ -12,6 +12,7 @@ from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 from service.read import schemas, summaries
 from service.read.run_detail import run_detail
+from service.read.run_settings import MOST_SETTINGS_OF, differing_settings
 from shared.tracking.schema import LARGEST_ID
 
 LARGEST_CURSOR = 2**63 - 1
@@ -45,6 +46,18 @@ def runs(
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
     return AsciiJson({"runs": summaries.run_summaries(store, page), "next": more})
+
+
+@router.get("/settings", response_model=schemas.DifferingSettings)
+def settings(
+    store: StoreDep,
+    q: Annotated[str, Query(max_length=200, description="As for the list of runs.")] = "",
+    mode: schemas.TrainingMode | None = None,
+    status: schemas.Status | None = None,
+) -> AsciiJson:
+    """The settings in which runs of the list differ, of the newest 1,000 at most."""
+    found = store.runs.search(text=q, mode=mode, status=status, limit=MOST_SETTINGS_OF)
+    return AsciiJson(differing_settings(found))
 
 
 @router.get("/runs/{run_id}", response_model=schemas.RunDetail, responses=error_responses(404))

@@ -10,17 +10,25 @@ from service.comparison.curve_gap import curve_gap
 from service.comparison.pairing import CurvePoint, RunCurve
 from service.comparison.result import result
 from service.comparison.similarity import group_runs
+from service.comparison.thinned import MOST_POINTS, thinned
 from service.read.members import ROLES, labels, member
 from service.read.run_config import unit
 from service.read.x_axes import XValues, x_axes
-from shared.metrics.catalogue import LOSS, better, in_order, spec_of
+from shared.metrics.catalogue import LOSS, better, in_order, naming, spec_of
 from shared.metrics.gap import GapRow, stored_gap
+from shared.metrics.gap_record import gap_record
 from shared.metrics.headline import headline
 from shared.metrics.spec import Better
 from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
-from shared.tracking.twins import warnings_of, when_tested
+from shared.tracking.twins import (
+    members_of,
+    number_of_clients,
+    positive_class,
+    warnings_of,
+    when_tested,
+)
 
 
 def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: str) -> dict[str, Any]:
@@ -40,8 +48,9 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
         See `service.api.chart_schemas.Comparison`.
     """
     members = _members(store, runs)
-    final = _final(store, members)
-    metric = metric or _headline(store, members, final, stage=stage)
+    parent = _parent(store, runs, members)
+    final = _final(parent, members)
+    metric = metric or _headline(store, members, parent, final, stage=stage)
     columns, pooled = [], []
     federated: dict[str, list[RunCurve]] = {}
     grouped = group_runs(members)
@@ -53,29 +62,47 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
             pooled.append(curve)
         elif run.training_mode == "federated":
             federated.setdefault(group, []).append(curve)
-    gaps = [curve_gap(pooled, own, group=group, metric=metric, stage=stage) for group, own in federated.items()]
+    row = next((row for row in final if row.metric == metric), None)
+    direction = row.better if row else _better(members, metric=metric, stage=stage)
+    positive = positive_class(members)
+    with naming(positive):
+        gaps = [
+            curve_gap(pooled, own, group=group, metric=metric, stage=stage, better=direction)
+            for group, own in federated.items()
+        ]
     found = {
         "metric": metric,
-        "better": _better(members, metric=metric, stage=stage),
+        "better": direction,
         "stage": stage,
         "metrics": _metrics(store, members, stage=stage),
         "runs": columns,
         "gaps": gaps if pooled else [],
-        "final": [_final_row(row) for row in final],
     }
-    chosen = [row for row in final if row.metric == metric]
-    clients = max(
-        (len(store.clients.of_run(run.id)) for run in members if run.training_mode == "federated"), default=0
-    )
-    parent = _parent(store, members)
+    clients = number_of_clients(store, members)
+    more = parent is not None and not parent.finished
+    found["site_gains"] = parent.summary.get("site_gains") if parent and final else None
     found["warnings"] = warnings_of([*([parent] if parent and final else []), *members])
-    return {**found, "result": result(found, chosen, num_clients=clients, tested=when_tested(members))}
+    found["positive"] = positive
+    with naming(positive):
+        found["final"] = [gap_record(own) for own in final]
+        return {
+            **found,
+            "result": result(found, row, num_clients=clients, tested=when_tested(members), more=more),
+        }
+
+
+# What cannot be compared with the others of a stage.
+_APART = {
+    ("local", "val"): "each client alone is validated on its own rows",
+    ("local", "train"): "each client alone trains on its own rows",
+    ("federated", "train"): "training metrics are of the clients' own models, not of the global one",
+}
 
 
 def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
     found: dict[int, RunRow] = {}
     for run in runs:
-        several = store.runs.children(run.id) if run.training_mode == "compare" else [run]
+        several = members_of(store, run) if run.training_mode == "compare" else [run]
         found.update((one.id, one) for one in several if one.training_mode in ROLES)
     return list(found.values())
 
@@ -86,10 +113,13 @@ def _metrics(store: Store, runs: Sequence[RunRow], *, stage: str) -> list[str]:
     return in_order(set.intersection(*begun)) if begun else []
 
 
-def _headline(store: Store, runs: Sequence[RunRow], final: Sequence[GapRow], *, stage: str) -> str:
-    # The rule of the summary sentence of `fedtwin compare`, so that both use the same metric.
-    if final:
-        return headline(final).metric
+def _headline(
+    store: Store, runs: Sequence[RunRow], parent: RunRow | None, final: Sequence[GapRow], *, stage: str
+) -> str:
+    # That of the comparison: it does not change when the comparison ends.
+    stored = parent and parent.summary.get("metric")
+    if stored or final:
+        return stored or headline(final).metric
     measured = [
         {*store.series.metric_names(run.id, stage=stage, unit=unit(run)), *_tested(run, stage)} for run in runs
     ]
@@ -112,8 +142,8 @@ def _better(runs: Sequence[RunRow], *, metric: str, stage: str) -> Better | None
 def _has(store: Store, run: RunRow, *, metric: str, stage: str) -> bool:
     if _finite(_tested(run, stage).get(metric)) is not None:
         return True
-    rows = store.series.points(run.id, stage=stage, name=metric, clients=False).rows
-    return any(_finite(row[5]) is not None for row in rows)
+    rows, _ = store.series.curve(run.id, stage=stage, name=metric)
+    return any(_finite(value) is not None for _, _, value, _ in rows)
 
 
 def _tested(run: RunRow, stage: str) -> dict[str, Any]:
@@ -124,9 +154,9 @@ def _tested(run: RunRow, stage: str) -> dict[str, Any]:
 def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[str, Any], RunCurve]:
     by = unit(run)
     axes = x_axes(store, run)
-    found = store.series.points(run.id, stage=stage, name=metric, clients=False).rows
+    stored, total = store.series.curve(run.id, stage=stage, name=metric)
     rows = {}
-    for _, number, epoch, _, _, value, num_examples, _ in found:
+    for number, epoch, value, num_examples in stored:
         step = number if by == "round" else epoch
         if step is not None:
             rows[step] = (math.nan if value is None else value, num_examples)
@@ -136,12 +166,18 @@ def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[
     test = _finite((run.summary.get("test") or {}).get(metric))
     column = {
         "unit": by,
-        "step": numbers,
-        "examples": [step.examples for step in at],
-        "seconds": [step.seconds for step in at],
-        "bytes": [step.bytes for step in at],
-        "value": [_finite(rows[number][0]) for number in numbers],
+        "sampled": len(stored) < total or len(numbers) > MOST_POINTS,
+        **thinned(
+            {
+                "step": numbers,
+                "examples": [step.examples for step in at],
+                "seconds": [step.seconds for step in at],
+                "bytes": [step.bytes for step in at],
+                "value": [_finite(rows[number][0]) for number in numbers],
+            }
+        ),
         "test": test,
+        "apart": _APART.get((run.training_mode, stage), ""),
     }
     points = [
         CurvePoint(number=number, step=step, value=rows[number][0], num_examples=rows[number][1])
@@ -151,37 +187,20 @@ def _curve(store: Store, run: RunRow, *, metric: str, stage: str) -> tuple[dict[
     return column, RunCurve(run=run, points=points, test=test)
 
 
-def _final(store: Store, runs: Sequence[RunRow]) -> list[GapRow]:
+def _final(parent: RunRow | None, runs: Sequence[RunRow]) -> list[GapRow]:
     # The final gap covers all seeds, so it is shown only if all twins of the comparison are.
-    parent = _parent(store, runs)
     if parent is None or not {*_twins(parent)} <= {run.id for run in runs}:
         return []
-    rows = stored_gap(parent.summary)
-    if "task" in parent.config:
-        return rows  # in the order of the task's metrics, so that all readers take the same headline
-    order = in_order(row.metric for row in rows)
-    return sorted(rows, key=lambda row: order.index(row.metric))
+    return stored_gap(parent.summary)
 
 
-def _parent(store: Store, runs: Sequence[RunRow]) -> RunRow | None:
-    """The one comparison that all twins are of."""
-    parents = {run.parent_id for run in runs if run.training_mode in ("centralized", "federated")}
+def _parent(store: Store, asked: Sequence[RunRow], members: Sequence[RunRow]) -> RunRow | None:
+    """The one comparison that was asked for, or that all twins are of."""
+    comparisons = [run for run in asked if run.training_mode == "compare"]
+    if len(asked) == 1 and comparisons:
+        return comparisons[0]
+    parents = {run.parent_id for run in members if run.training_mode in ("centralized", "federated")}
     return store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
-
-
-def _final_row(row: GapRow) -> dict[str, Any]:
-    return {
-        "metric": row.metric,
-        "pooled": _finite(row.pooled.value),
-        "federated": _finite(row.federated.value),
-        "local": _finite(row.local.value) if row.local else None,
-        "gap": _finite(row.gap.value),
-        "low": _finite(row.gap.low),
-        "high": _finite(row.gap.high),
-        "better": row.better,
-        "confidence": row.confidence,
-        "verdict": row.verdict,
-    }
 
 
 def _twins(parent: RunRow) -> list[int]:

@@ -1,4 +1,7 @@
-"""The gap between pooled and federated curves at equal examples seen, with a confidence band."""
+"""The gap between pooled and federated curves at equal examples seen, with a confidence band.
+
+It has the sign of a cost, see `shared.metrics.gap.cost`: positive is worse.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from service.comparison.intervals import CONFIDENCE, proportions_interval, t_interval
+from service.comparison.intervals import CONFIDENCE, t_interval
 from service.comparison.pairing import CurvePoint, RunCurve, pair_by_seed
+from service.comparison.thinned import thinned
 from shared.metrics.catalogue import label, spec_of
+from shared.metrics.gap import Interval, cost
+from shared.metrics.spec import Better
 from shared.tracking.rows import FINISHED
 
 FEWEST = 3  # seeds for a useful t interval: with two it is several times wider
@@ -19,19 +25,20 @@ FEWEST = 3  # seeds for a useful t interval: with two it is several times wider
 @dataclass(frozen=True, slots=True)
 class _Difference:
     pair: int
-    pooled: float
+    value: float
     federated: CurvePoint
-    num_pooled: int | None
-
-    @property
-    def value(self) -> float:
-        return self.pooled - self.federated.value
 
 
 def curve_gap(
-    pooled: Sequence[RunCurve], federated: Sequence[RunCurve], *, group: str, metric: str, stage: str
+    pooled: Sequence[RunCurve],
+    federated: Sequence[RunCurve],
+    *,
+    group: str,
+    metric: str,
+    stage: str,
+    better: Better | None,
 ) -> dict[str, Any]:
-    """Pooled minus federated, paired by seed, at the numbers of examples that the federated runs have seen.
+    """By how much federated is worse, paired by seed, at the numbers of examples that the federated runs saw.
 
     The pooled curve is interpolated linearly and never extrapolated. The mean is taken round by round over the
     pairs that have reached the round.
@@ -42,6 +49,8 @@ def curve_gap(
         The federated runs differ in the seed only.
     group : str
         Name of the federated group (`service.comparison.similarity.group_runs`).
+    better : {"higher", "lower"} or None
+        Of the metric; without a better direction it is pooled minus federated.
 
     Returns
     -------
@@ -50,16 +59,20 @@ def curve_gap(
     """
     found = pair_by_seed(pooled, federated)
     by_round: dict[int, list[_Difference]] = {}
-    for number, (one, other) in enumerate(found.pairs):
-        for step, difference in _differences(one, other, number=number).items():
+    apart = 0
+    for number, (one, other) in enumerate(found.pairs if stage != "train" else ()):
+        differences, left_out = _differences(one, other, number=number, better=better)
+        apart += left_out
+        for step, difference in differences.items():
             by_round.setdefault(step, []).append(difference)
+    notes = [*found.notes, *([_other_rows(apart, stage=stage)] if apart else [])]
     steps = sorted(by_round)
     rounds = [by_round[step] for step in steps]
     running = any(curve.run.status not in FINISHED for one in found.pairs for curve in one)
     why = found.why or _nothing(metric, stage=stage, running=running)
-    band: Literal["seeds", "normal"] | None = None
+    band: Literal["seeds"] | None = None
     if rounds:
-        band, why = _band(rounds, metric=metric)
+        band, why = _band(rounds)
     least, most = spec_of(metric).bounds
     reach = most - least  # of a difference
     ends = [_ends(of_round, band=band, reach=reach) for of_round in rounds]
@@ -67,16 +80,21 @@ def curve_gap(
         "group": group,
         "of": [one.run.id for one, _ in found.pairs],
         "against": [other.run.id for _, other in found.pairs],
-        **_columns(rounds, steps=steps),
-        "low": [low for low, _ in ends],
-        "high": [high for _, high in ends],
-        "pairs": [len(of_round) for of_round in rounds],
+        **thinned(
+            {
+                **_columns(rounds, steps=steps),
+                "low": [low for low, _ in ends],
+                "high": [high for _, high in ends],
+                "pairs": [len(of_round) for of_round in rounds],
+            }
+        ),
         "band": band,
         "confidence": CONFIDENCE,
         "why": why,
-        "notes": found.notes,
+        "yet": bool(found.pairs) and running and stage == "val" and not rounds,
+        "notes": notes,
         "each": _each(found.pairs, by_round),
-        "test": _test(found.pairs),
+        "test": _test(found.pairs, better=better),
     }
 
 
@@ -101,14 +119,33 @@ def interpolate(points: Sequence[CurvePoint], *, examples: int) -> float | None:
     return left.value + share * (right.value - left.value)
 
 
-def _differences(pooled: RunCurve, federated: RunCurve, *, number: int) -> dict[int, _Difference]:
+def _differences(
+    pooled: RunCurve, federated: RunCurve, *, number: int, better: Better | None
+) -> tuple[dict[int, _Difference], int]:
+    """By round; and in how many rounds other rows were evaluated than those of the pooled run."""
     num_pooled = next((point.num_examples for point in pooled.points if point.num_examples), None)
-    found = {}
+    found, left_out = {}, 0
     for point in federated.points:
         value = interpolate(pooled.points, examples=point.step.examples)
-        if value is not None:
-            found[point.number] = _Difference(number, value, federated=point, num_pooled=num_pooled)
-    return found
+        if value is None:
+            continue
+        if num_pooled and point.num_examples and point.num_examples != num_pooled:
+            left_out += 1
+            continue
+        found[point.number] = _Difference(number, _cost(value - point.value, better), federated=point)
+    return found, left_out
+
+
+def _cost(difference: float, better: Better | None) -> float:
+    return cost(Interval(difference, difference, difference), better).value
+
+
+def _other_rows(count: int, *, stage: str) -> str:
+    rounds = "1 round is" if count == 1 else f"{count} rounds are"
+    return (
+        f"{rounds} left out of the gap: not all clients were evaluated, so the {stage} rows are not those of "
+        "the pooled run (strategy.fraction_evaluate=1 evaluates all)."
+    )
 
 
 def _columns(rounds: Sequence[Sequence[_Difference]], *, steps: Sequence[int]) -> dict[str, Any]:
@@ -131,55 +168,40 @@ def _each(
     for number, (one, other) in enumerate(pairs):
         own = {step: [d for d in found if d.pair == number] for step, found in sorted(by_round.items())}
         own = {step: found for step, found in own.items() if found}
-        columns = _columns(list(own.values()), steps=list(own))
+        columns = thinned(_columns(list(own.values()), steps=list(own)))
         lines.append({"seed": one.run.seed, "of": one.run.id, "against": other.run.id, **columns})
     return lines
 
 
-def _test(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> float | None:
+def _test(pairs: Sequence[tuple[RunCurve, RunCurve]], *, better: Better | None) -> float | None:
     values = [one.test - other.test for one, other in pairs if one.test is not None and other.test is not None]
-    return fmean(values) if values and len(values) == len(pairs) else None
+    return _cost(fmean(values), better) if values and len(values) == len(pairs) else None
 
 
 def _nothing(metric: str, *, stage: str, running: bool) -> str:
     if stage == "test":
         return "a pooled model is tested only once, at the end, so there is no test curve"
+    if stage == "train":
+        return "training metrics of a federation are of its clients' own models, not of the global one"
     yet = " yet" if running else ""
     return f"no {label(metric)} at equal examples seen{yet}"
 
 
-def _band(
-    rounds: Sequence[Sequence[_Difference]], *, metric: str
-) -> tuple[Literal["seeds", "normal"] | None, str]:
-    percent = f"{100 * CONFIDENCE:g} %"
+def _band(rounds: Sequence[Sequence[_Difference]]) -> tuple[Literal["seeds"] | None, str]:
     most = max(map(len, rounds))
     if most >= FEWEST:
-        return "seeds", f"{percent} CI, t interval of the mean over {most} seeds"
+        return "seeds", f"{100 * CONFIDENCE:g} % CI, t interval of the mean over {most} seeds"
     if most > 1:
         return None, f"{most} seeds are too few; thin lines show each seed"
-    if not spec_of(metric).proportion:
-        return None, f"one seed only ({label(metric)} needs several)"
-    known = next((one for one, *_ in rounds if one.num_pooled and one.federated.num_examples), None)
-    if known is None:
-        return None, f"one seed only, and the number of examples of {label(metric)} is unknown"
-    return "normal", (
-        f"{percent} CI of a difference of two proportions (Newcombe; {known.num_pooled:,} and "
-        f"{known.federated.num_examples:,} examples), one seed; other seeds may differ more"
-    )
+    return None, "one seed only; the gap of the final test has one"
 
 
 def _ends(
-    found: Sequence[_Difference], *, band: Literal["seeds", "normal"] | None, reach: float
+    found: Sequence[_Difference], *, band: Literal["seeds"] | None, reach: float
 ) -> tuple[float | None, float | None]:
     if band == "seeds" and len(found) >= FEWEST:
         low, high = t_interval([one.value for one in found])
         return max(low, -reach), min(high, reach)
-    if band == "normal":
-        (one,) = found
-        if one.num_pooled and one.federated.num_examples:
-            return proportions_interval(
-                one.pooled, one.num_pooled, one.federated.value, one.federated.num_examples
-            )
     return None, None
 
 

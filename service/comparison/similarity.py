@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.read.members import ROLES
-from service.read.run_config import flat, without_secrets
+from service.read.run_config import flat
+from shared.runtime.secrets import without_secrets
 from shared.tracking.rows import RunRow
 
 _SOURCE = ("data.source", "data.path", "data.dataset")
@@ -109,7 +110,7 @@ def _grouped_by(run: RunRow) -> dict[str, Any]:
             for key, value in found.items()
             if not _within(key, ["federation"]) or key == "federation.num_clients"
         }
-    if found.get("partition.seed") == run.seed:  # it follows the seed
+    if "partition.seed" in found and found["partition.seed"] in (None, run.seed):  # it follows the seed
         found["partition.seed"] = "as the run's"
     return found
 

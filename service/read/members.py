@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
+from shared.tracking.twins import members_of
 
 Role = Literal["pooled", "federated", "local"]
 ROLES: dict[str, Role] = {"centralized": "pooled", "federated": "federated", "local": "local"}
@@ -33,6 +34,7 @@ def member(run: RunRow) -> dict[str, Any]:
         "role": ROLES[run.training_mode],
         "seed": run.seed,
         "client_id": client_of(run),
+        "client_name": client_name(run),
         "status": run.status,
         "name": run.name,
     }
@@ -47,7 +49,7 @@ def comparison_members(store: Store, run: RunRow) -> dict[str, Any]:
         See `service.read.schemas.Family`.
     """
     parent = run.id if run.training_mode == "compare" else run.parent_id
-    runs = [run] if parent is None else store.runs.children(parent)
+    runs = [run] if parent is None else members_of(store, store.runs.get(parent))
     return {"parent": parent, "members": [member(one) for one in runs if one.training_mode in ROLES]}
 
 
@@ -57,10 +59,20 @@ def client_of(run: RunRow) -> int | None:
     Returns
     -------
     int or None
-        None for other modes, and if the run's name does not contain it.
+        None for other modes, and of an earlier version if the run's name does not contain it.
     """
+    if client := run.summary.get("client"):
+        return int(client["id"])
     found = _CLIENT.search(run.name) if run.training_mode == "local" else None
     return int(found[1]) if found else None
+
+
+def client_name(run: RunRow) -> str | None:
+    """What the client of a local run is called; None for other modes."""
+    if client := run.summary.get("client"):
+        return str(client["name"])
+    client_id = client_of(run)
+    return None if client_id is None else f"client-{client_id}"
 
 
 def labels(runs: Sequence[RunRow], *, differs: Sequence[str]) -> list[str]:
@@ -85,8 +97,8 @@ def labels(runs: Sequence[RunRow], *, differs: Sequence[str]) -> list[str]:
 
 
 def _label(run: RunRow) -> str:
-    role, client_id = ROLES[run.training_mode], client_of(run)
+    role, name = ROLES[run.training_mode], client_name(run)
     if role != "local":
         return f"{role.capitalize()}, seed {run.seed}"
-    client = "" if client_id is None else f", client {client_id}"
+    client = "" if name is None else f", {name}"
     return f"Local{client}, seed {run.seed}"

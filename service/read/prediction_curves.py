@@ -5,6 +5,7 @@ The definitions are those of the run's test metrics, so that page and database a
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a server that nobody asks for predictions needs no NumPy
@@ -34,6 +35,7 @@ def describe(found: Outputs, *, classes: list[str] | None) -> dict[str, Any]:
         See `service.api.chart_schemas.PredictionCurves`.
     """
     from shared.metrics.classification import ClassificationMetrics
+    from shared.metrics.per_class import per_class
 
     two = found.num_classes == 2
     if not classes or len(classes) != found.num_classes:
@@ -49,6 +51,9 @@ def describe(found: Outputs, *, classes: list[str] | None) -> dict[str, Any]:
         "sweep": sweep(scores, found.targets) if two else None,
         "confusion": ClassificationMetrics(found.num_classes).confusion(found).tolist(),
         "roc_classes": None if two else _one_against_rest(found, classes=classes),
+        "per_class": [
+            {"class": name, **asdict(score)} for name, score in zip(classes, per_class(found), strict=True)
+        ],
     }
 
 

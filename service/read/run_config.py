@@ -1,14 +1,11 @@
-"""The stored config of a run: its settings without secrets, and its step unit."""
+"""The stored config of a run: its settings by name, and its step unit."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from shared.tracking.rows import RunRow
-
-_PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/]*(?=@)")
 
 
 def unit(run: RunRow) -> Literal["round", "epoch"]:
@@ -62,20 +59,3 @@ def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def without_secrets(value: Any) -> Any:
-    """A copy with the passwords of all URLs masked.
-
-    Parameters
-    ----------
-    value : Any
-        In JSON's types.
-    """
-    if isinstance(value, str):
-        return _PASSWORD.sub(r"\1:***", value)
-    if isinstance(value, dict):
-        return {key: without_secrets(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_secrets(item) for item in value]
-    return value

@@ -8,8 +8,10 @@ from urllib.parse import quote
 from service.read import summaries
 from service.read.artifacts import figure_paths, report_path
 from service.read.members import comparison_members
-from service.read.run_config import flat, without_secrets
+from service.read.run_config import flat
+from service.read.run_files import kept_files
 from shared.runtime.home import Home
+from shared.runtime.secrets import without_secrets
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 
@@ -38,6 +40,7 @@ def run_detail(store: Store, run: RunRow, *, home: Home) -> dict[str, Any]:
         "latest": [summaries.metric_row(row) for row in latest],
         "cursor": latest[-1].id if latest else 0,
         "downloads": downloads(run, home=home),
+        "kept": kept_files(home, run),
     }
 
 
@@ -50,7 +53,8 @@ def downloads(run: RunRow, *, home: Home) -> list[dict[str, str]]:
         See `service.read.schemas.Download`.
     """
     base = f"/api/runs/{run.id}"
-    kinds = ("csv", "json", "parquet")
+    no_table = run.training_mode == "compare" and not run.summary.get("gap")
+    kinds = ("json",) if no_table else ("csv", "json", "parquet")
     found = [
         {"kind": kind, "name": export_name(run.id, kind), "url": f"{base}/export?format={kind}"}
         for kind in kinds

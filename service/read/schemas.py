@@ -59,6 +59,43 @@ class Best(Shape):
     value: float | None
 
 
+class GapText(Shape):
+    """The numbers of a gap as every reader is shown them."""
+
+    pooled: str
+    federated: str
+    local: str | None
+    gap: str = Field(examples=["+0.004"])
+    interval: str = Field(examples=["[+0.001, +0.008]"], description="Empty where there is none.")
+    pooled_interval: str
+    federated_interval: str
+    verdict: str = Field(examples=["▲ worse"])
+    counted: str = Field(examples=["57 test patients, 3 seeds"], description="What the interval is from.")
+
+
+class FinalGap(Shape):
+    """One metric of the final test, over all seeds of a finished comparison."""
+
+    metric: str
+    label: str
+    pooled: float | None
+    federated: float | None
+    local: float | None
+    gap: float | None = Field(
+        description="What federation costs: positive is worse, negative better, whichever direction the metric "
+        "has (pooled minus federated where neither direction is better)."
+    )
+    low: float | None = Field(description="Ends of the gap's interval; null where it has none.")
+    high: float | None
+    better: Better | None
+    confidence: float
+    verdict: Literal["worse", "better", "equal", "unclear", "undefined"]
+    groups: int | None = Field(description="Independent groups of test rows behind it; null if not stored.")
+    group: str = Field(examples=["patient"], description="What a group is; row where each row is one.")
+    seeds: int | None = Field(description="Runs of each mode behind it; null if not stored.")
+    text: GapText
+
+
 class RunSummary(Shape):
     """One run, as a list shows it."""
 
@@ -79,10 +116,12 @@ class RunSummary(Shape):
     data: str | None
     model: str | None
     strategy: str | None = Field(description="null unless federated.")
+    client_name: str | None = Field(description="What the client of a local run is called; null of others.")
     progress: Progress | None = Field(description="null for a comparison.")
     planned_runs: int | None = Field(description="Total number of runs of a comparison; null otherwise.")
     monitor: Monitor
     best: Best | None
+    gap: FinalGap | None = Field(description="The headline of a finished comparison; null of other runs.")
     sparkline: list[float | None] = Field(description="The monitored metric, at most 60 values.")
     last_event: datetime | None = Field(description="Time of the newest metric.")
 
@@ -124,6 +163,9 @@ class Profile(Shape):
     counts: dict[str, dict[str, int]] = Field(description="Examples of each value, by the variable's name.")
     spans: dict[str, tuple[float, float]] = Field(description="Smallest and largest value, by name.")
     missing: dict[str, int] = Field(description="Examples without a value, by name.")
+    moments: dict[str, tuple[int, float, float]] = Field(
+        default={}, description="Number, mean and sum of squared differences from it, by name."
+    )
 
 
 class Client(Shape):
@@ -143,6 +185,7 @@ class Member(Shape):
     role: Role
     seed: int
     client_id: int | None = Field(description="The client of a local run.")
+    client_name: str | None = Field(description="What that client is called.")
     status: Status
     name: str
 
@@ -175,6 +218,9 @@ class RunDetail(RunSummary):
     latest: list[Row] = Field(description="Newest value of each metric, per client and aggregated.")
     cursor: int = Field(description="The highest id in latest.")
     downloads: list[Download]
+    kept: list[Literal["log", "resources"]] = Field(
+        description="What there is of the run on this machine, beside its predictions and downloads."
+    )
 
 
 class Runs(Shape):
@@ -182,6 +228,14 @@ class Runs(Shape):
 
     runs: list[RunSummary]
     next: int | None = Field(description="Pass as `before` to get the next page; null on the last page.")
+
+
+class DifferingSettings(Shape):
+    """The settings in which some runs differ."""
+
+    settings: dict[str, dict[int, str | int | float | bool | None]] = Field(
+        description="By the setting's name, its value in each run by id; null also means not set."
+    )
 
 
 class Rows(Shape):

@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from service.read.run_config import planned_runs, setting, unit, without_secrets
+from service.read.members import client_name
+from service.read.run_config import planned_runs, setting, unit
 from shared.metrics.catalogue import spec_of
+from shared.runtime.secrets import without_secrets
 from shared.tracking.curves import Curve
 from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow, json_ready
 from shared.tracking.run_progress import RunProgress
 from shared.tracking.store import Store
+from shared.tracking.twins import headline_record
 
 SPARKLINE_POINTS = 60
 
@@ -114,10 +117,12 @@ def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dic
         "data": setting(run.config, "data.name"),
         "model": setting(run.config, "model.name"),
         "strategy": setting(run.config, "strategy.name") if run.training_mode == "federated" else None,
+        "client_name": client_name(run),
         "progress": _progress(run, progress),
         "planned_runs": planned_runs(run),
         "monitor": dict(zip(("key", "mode"), stored_monitor(run), strict=True)),
         "best": _best(run, values),
+        "gap": headline_record(run),
         "sparkline": _thin(values),
         "last_event": progress.last_event,
     }

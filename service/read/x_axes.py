@@ -8,6 +8,7 @@ from typing import Any
 
 from service.read.run_config import unit
 from shared.tracking.rows import RunRow
+from shared.tracking.series import Step
 from shared.tracking.store import Store
 
 
@@ -38,19 +39,19 @@ def x_axes(store: Store, run: RunRow) -> dict[int, XValues]:
     dict of int to XValues
         Ascending.
     """
-    by = unit(run)
-    examples = store.series.examples_by_step(run.id, unit=by)
-    times = store.series.times_by_step(run.id, unit=by)
+    steps = store.series.steps(run.id)
     sent = _bytes(store, run)
-    numbers = sorted({*examples, *times, *sent})
-    seen = accumulate(examples.get(number, 0) for number in numbers)
+    numbers = sorted({*steps, *sent})
+    nothing = Step(examples=0, time=None)
+    found = [steps.get(number, nothing) for number in numbers]
+    seen = accumulate(step.examples for step in found)
     return {
         number: XValues(
             examples=total,
-            seconds=(times[number] - run.started).total_seconds() if number in times else None,
+            seconds=None if step.time is None else (step.time - run.started).total_seconds(),
             bytes=sent.get(number),
         )
-        for number, total in zip(numbers, seen, strict=True)
+        for number, step, total in zip(numbers, found, seen, strict=True)
     }
 
 

@@ -73,6 +73,15 @@ class Channel(ABC):
         self._reachable = True
         self._beat, self._beat_until = "", 0.0
 
+    async def start_of(self, newest: int) -> int:
+        """The cursor after which there are so many rows, or all of them: 0.
+
+        Raises
+        ------
+        TrackingError
+        """
+        return 0
+
     @property
     @abstractmethod
     def pause_s(self) -> float:
@@ -179,6 +188,11 @@ class RunChannel(Channel):
     def pause_s(self) -> float:
         """Longer with many viewers, so that sending does not saturate the event loop."""
         return max(SHORTEST_PAUSE_S, PAUSE_PER_VIEWER_S * self.viewers)
+
+    async def start_of(self, newest: int) -> int:
+        """The row before so many of the newest."""
+        read = partial(self._store.metrics.cursor, self.run_id, before=newest)
+        return await self._read_once(("newest", newest), read)
 
     async def catch_up(self, cursor: int) -> AsyncGenerator[Frame, None]:
         """The state of the run, and the rows after a cursor."""

@@ -108,7 +108,9 @@ class Hub:
         return {run_id: channel.viewers for run_id, channel in self._channels.items()}
 
     @asynccontextmanager
-    async def watch(self, run_id: int | None, *, after: int = 0) -> AsyncIterator[Viewer]:
+    async def watch(
+        self, run_id: int | None, *, after: int = 0, newest: int | None = None
+    ) -> AsyncIterator[Viewer]:
         """Watch a run, or the list of runs.
 
         Parameters
@@ -117,6 +119,8 @@ class Hub:
             None: the list of runs.
         after : int
             The last row that the viewer has.
+        newest : int, optional
+            How many of the rows that are there a viewer wants that has none.
 
         Raises
         ------
@@ -132,6 +136,8 @@ class Hub:
         try:
             if await channel.open():
                 self._change_reader.add(channel)
+            if newest is not None and not after:
+                after = await channel.start_of(newest)
             yield Viewer(channel, after=after, heartbeat_s=self._heartbeat_s)
         finally:
             channel.viewers -= 1

@@ -40,12 +40,16 @@ def build_stream_router() -> APIRouter:
         await websocket.accept()
         run = _number(run_id, most=LARGEST_RUN_ID)
         after = _number(websocket.query_params.get("after", "0"), most=LARGEST_CURSOR)
+        given = websocket.query_params.get("newest")
+        newest = None if given is None else _number(given, most=LARGEST_CURSOR)
         if run is None:
             await websocket.close(NO_SUCH_RUN, "there is no such run")
         elif after is None:
             await websocket.close(BAD_REQUEST, "after must be the id of a row, or 0")
+        elif given is not None and newest is None:
+            await websocket.close(BAD_REQUEST, "newest must be a number of rows")
         else:
-            await _serve(websocket, run_id=run, after=after)
+            await _serve(websocket, run_id=run, after=after, newest=newest)
 
     @router.websocket("/ws/runs")
     async def follow_runs(websocket: WebSocket) -> None:
@@ -55,11 +59,13 @@ def build_stream_router() -> APIRouter:
     return router
 
 
-async def _serve(websocket: WebSocket, *, run_id: int | None, after: int = 0) -> None:
+async def _serve(
+    websocket: WebSocket, *, run_id: int | None, after: int = 0, newest: int | None = None
+) -> None:
     """Send until the viewer disconnects, stops reading, or the server shuts down."""
     hub: Hub = websocket.app.state.hub
     disconnect = asyncio.create_task(_wait_for_disconnect(websocket))
-    sending = asyncio.create_task(_send_all(websocket, hub, run_id=run_id, after=after))
+    sending = asyncio.create_task(_send_all(websocket, hub, run_id=run_id, after=after, newest=newest))
     try:
         await asyncio.wait((disconnect, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -76,9 +82,11 @@ async def _wait_for_disconnect(websocket: WebSocket) -> None:
         pass  # messages from viewers are ignored
 
 
-async def _send_all(websocket: WebSocket, hub: Hub, *, run_id: int | None, after: int) -> None:
+async def _send_all(
+    websocket: WebSocket, hub: Hub, *, run_id: int | None, after: int, newest: int | None
+) -> None:
     try:
-        async with hub.watch(run_id, after=after) as viewer:
+        async with hub.watch(run_id, after=after, newest=newest) as viewer:
             await _send(websocket, viewer)
         code, reason = GOING_AWAY, "the server is shutting down"
     except NoSuchRun as error:

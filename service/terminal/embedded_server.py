@@ -19,6 +19,7 @@ from service.serve import listen
 from service.settings import Settings
 from service.stream.sockets import UVICORN_OPTIONS
 from service.terminal.stream_client import StreamError
+from service.web.http import TimedHTTP
 from shared.runtime.home import Home
 from shared.tracking.rows import RunRow
 
@@ -63,7 +64,13 @@ def embedded_server(home: Home) -> Iterator[tuple[str, str]]:
     """
     token = secrets.token_urlsafe(24)
     app = create_app(Settings(database_url=home.database_url, home=home, port=0, token=token))
-    options = {**UVICORN_OPTIONS, "access_log": False, "lifespan": "on", "log_level": "critical"}
+    options = {
+        **UVICORN_OPTIONS,
+        "http": TimedHTTP,
+        "access_log": False,
+        "lifespan": "on",
+        "log_level": "critical",
+    }
     with listen("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, **options, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listener],), name="fedtwin-server", daemon=True)

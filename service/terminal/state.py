@@ -130,8 +130,11 @@ class RunState:
     def best(self) -> float | None:
         """The best value of the monitored metric so far."""
         stage, name, higher_is_better = self.monitor
-        extremes = self._extremes.get((stage, name))
-        return extremes[higher_is_better] if extremes else None
+        found = [*self._extremes.get((stage, name), ())]
+        stored = (self.run or {}).get("best") or {}  # of rows that were not read too
+        if stored.get("key") == f"{stage}/{name}":
+            found.append(float(stored["value"]))
+        return (max if higher_is_better else min)(found, default=None)
 
     def now(self) -> float:
         """Seconds since 1970 by the server's clock."""
@@ -279,7 +282,8 @@ class RunState:
         if number > 0:  # 0 is before training
             self._step(number, ended)
         for client_id, reason in record["failed"].items():
-            text = f"round {number}: client {client_id} dropped: {reason}"
+            name = self.clients.get(int(client_id), {}).get("name") or f"client {client_id}"
+            text = f"round {number}: {name} dropped: {reason}"
             self._event("failed", Event(ended, text), number, str(client_id))
 
     def _step(self, step: int, moment: float) -> None:

@@ -67,6 +67,8 @@ class StreamClient:
         Such as ``/ws/runs/3``.
     after : int or None
         Cursor to start from; None for a stream without one.
+    newest : int, optional
+        How many of the rows that are there to read, if it starts from 0; None: all.
     silence_s : float, seconds
         Longest time without any frame, heartbeats included, before a connection counts as lost.
     backoff_s, longest_backoff_s : float, seconds
@@ -91,13 +93,14 @@ class StreamClient:
         *,
         path: str,
         after: int | None = 0,
+        newest: int | None = None,
         token: str | None = None,
         silence_s: float = 20.0,
         backoff_s: float = 0.5,
         longest_backoff_s: float = 15.0,
     ) -> None:
         self.server, self._uri, host = _addresses(server, path)
-        self.cursor = after
+        self.cursor, self._newest = after, newest
         self.connection = Connection("connecting")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._proxy: Literal[True] | None = None if host in LOOPBACK else True
@@ -137,7 +140,10 @@ class StreamClient:
             await asyncio.sleep(wait)
 
     def _connect(self) -> connect:
-        uri = self._uri if self.cursor is None else f"{self._uri}?{urlencode({'after': self.cursor})}"
+        uri = self._uri
+        if self.cursor is not None:
+            begin = {"newest": self._newest} if not self.cursor and self._newest else {"after": self.cursor}
+            uri = f"{uri}?{urlencode(begin)}"
         return connect(
             uri,
             additional_headers=self._headers,

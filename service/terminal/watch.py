@@ -16,13 +16,16 @@ from rich.console import Console
 from rich.live import Live
 
 from service.terminal.state import FINISHED, RunState
+from service.terminal.stored_gap import read_gap
 from service.terminal.stream_client import Connection, Message, StreamClient
 from service.terminal.view import WatchView, status_line
+from shared.metrics.gap_table import gap_table
 
 EXIT_CODES = {"completed": 0, "failed": 1, "stopped": 3}
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit statuses of SIGINT and SIGPIPE in a shell
 FRAME_S = 0.25
 FRAMES_APART = 4  # between redraws if only the ages have changed
+NEWEST = 50_000  # rows of what is there that a picture is made of; a few seconds
 LISTED_S = 5.0  # to wait for the run summaries of a finished comparison
 
 
@@ -104,7 +107,7 @@ async def _follow(run_id: int, *, server: str, token: str | None, format: str) -
     with suppress(NotImplementedError):  # a system without signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     console = Console()
-    session = _Session(run_id, server=server, token=token)
+    session = _Session(run_id, server=server, token=token, newest=None if format == "jsonl" else NEWEST)
     if format == "jsonl":
         session.reader.on_change = _ConnectionLog()
         await session.read(_print_json)
@@ -114,8 +117,15 @@ async def _follow(run_id: int, *, server: str, token: str | None, format: str) -
         session.reader.on_change = _ConnectionLog()
         await _print_steps(session)
     if format == "live":
+        gap = (
+            await asyncio.to_thread(read_gap, server, run_id, token=token)
+            if session.state.is_comparison
+            else []
+        )
         with console.capture() as page:
             console.print(WatchView(session.state))
+            if gap:
+                console.print("", gap_table(gap), sep="\n")
         print(page.get(), end="", flush=True)
     return EXIT_CODES[session.state.status]
 
@@ -123,9 +133,9 @@ async def _follow(run_id: int, *, server: str, token: str | None, format: str) -
 class _Session:
     """The state of a run and the streams that update it."""
 
-    def __init__(self, run_id: int, *, server: str, token: str | None) -> None:
+    def __init__(self, run_id: int, *, server: str, token: str | None, newest: int | None) -> None:
         self.state = RunState(run_id)
-        self.reader = StreamClient(server, path=f"/ws/runs/{run_id}", token=token)
+        self.reader = StreamClient(server, path=f"/ws/runs/{run_id}", newest=newest, token=token)
         self.all_runs = StreamClient(server, path="/ws/runs", after=None, token=token)
         self.changed = asyncio.Event()
         self._listed = asyncio.Event()

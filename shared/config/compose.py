@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.config.config import Config, validate
+from shared.config.overrides import quote_texts
+from shared.config.settings import CONF_DIR
 from shared.runtime.components import allow_component
-from shared.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
 PATHS = (("data", "path"), ("model", "weights"), ("federation", "kit"))  # settings that name a file or folder
-_HYDRA_LOCK = threading.Lock()  # GlobalHydra is one per process and not thread-safe
+__all__ = ["CONF_DIR", "compose", "from_hydra"]
 
 
 def from_hydra(cfg: DictConfig) -> Config:
@@ -44,11 +43,15 @@ def _resolve(cfg: DictConfig) -> Config:
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"the configuration is not complete: {str(error).splitlines()[0]}") from None
+        from shared.config.mistakes import explain
+
+        raise explain(error, ()) from None
     assert isinstance(values, dict)
     for section, name in PATHS:  # a run may go on in another folder, and Flower's processes work in others
-        if values[section].get(name) is not None:
-            values[section][name] = str(Path(str(values[section][name])).expanduser().absolute())
+        settings = values.get(section)
+        path = settings.get(name) if isinstance(settings, dict) else None
+        if path is not None and isinstance(path, str | int) and not isinstance(path, bool):  # such as 2024
+            values[section][name] = str(Path(str(path)).expanduser().absolute())
     return validate({str(key): value for key, value in values.items()})
 
 
@@ -60,27 +63,23 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     Parameters
     ----------
     overrides : sequence of str
-        In Hydra's override grammar.
+        In Hydra's override grammar; paths and names as they are, see `quote_texts`.
 
     Raises
     ------
     ConfigError
         An override names no setting, or its value is not valid.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    with _HYDRA_LOCK:
-        theirs = GlobalHydra.instance().hydra  # of a caller that uses Hydra itself
-        GlobalHydra.instance().clear()
-        try:
-            with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-                cfg = hydra_compose("config", overrides=list(overrides))
-                return _resolve(cfg)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(f"cannot compose {list(overrides)}: {error}") from None
-        finally:
-            GlobalHydra.instance().hydra = theirs
+    from shared.config.hydra_session import composed
+    from shared.config.mistakes import check_overrides, explain
+
+    overrides = quote_texts(overrides)
+    check_overrides(overrides)
+    try:
+        cfg, _ = composed(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, overrides) from None
+    return _resolve(cfg)

@@ -15,6 +15,7 @@ from shared.config.partition import PartitionConfig
 from shared.config.problems import problem_lines
 from shared.config.section import TARGET, Section
 from shared.config.strategy import StrategyConfig, sample_size
+from shared.config.table_data import TableDataConfig
 from shared.config.task import TaskConfig
 from shared.config.tracking import TrackingConfig
 from shared.config.trainer import TrainerConfig
@@ -28,7 +29,9 @@ class Config(Section):
     description: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     resume: str | None
-    data: Annotated[ImageDataConfig | RowsDataConfig | CustomDataConfig, Field(discriminator="source")]
+    data: Annotated[
+        ImageDataConfig | TableDataConfig | RowsDataConfig | CustomDataConfig, Field(discriminator="source")
+    ]
     task: TaskConfig
     model: ModelConfig
     trainer: TrainerConfig
@@ -81,6 +84,27 @@ class Config(Section):
         )
 
     @property
+    def table(self) -> TableDataConfig:
+        """The settings of data that is a table.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
+        if isinstance(self.data, TableDataConfig):
+            return self.data
+        raise ConfigError(
+            f"task={self.task.name} needs a table, got data.source={self.data.source}; choose data=table"
+        )
+
+    @property
+    def shares(self) -> PartitionConfig:
+        """The settings of the partition, with the seed that it is drawn from."""
+        own = self.partition.seed
+        return self.partition.model_copy(update={"seed": self.seed if own is None else own})
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Dotted names of all components that the settings name, see `shared.runtime.components`."""
         return tuple(dict.fromkeys(_targets(self.snapshot())))
@@ -124,10 +148,11 @@ def validate(values: Mapping[str, Any]) -> Config:
         Names every invalid setting, what was expected and what it got.
     """
     nowhere = {"home": None, "database_url": None, "run_id": None, "parent_id": None}
+    whole = {"tracking": nowhere, **values}
     try:
-        return Config.model_validate({"tracking": nowhere, **values})
+        return Config.model_validate(whole)
     except ValidationError as error:
-        problems = problem_lines(error, variants=("data", "model"))
+        problems = problem_lines(error, schema=Config.model_json_schema(), values=whole)
         raise ConfigError("the configuration is not valid:\n" + bullet_list(problems)) from None
 
 

@@ -17,10 +17,13 @@ class FederationConfig(Section):
     num_rounds: Positive
     local_epochs: Positive
     rounds_per_epoch: Positive
+    keep_optimizer: bool
     min_replies: Positive
     round_timeout_s: Annotated[float, Field(gt=0.0)]
     connect_timeout_s: Annotated[float, Field(gt=0.0)]
     max_examples: Positive
+    max_share: Annotated[float, Field(gt=0.0, le=1.0)]
+    max_update_norm: Annotated[float, Field(gt=1.0)] | None
     early_stopping: bool
     client_cpus: Positive
     client_gpus: Annotated[float, Field(ge=0.0)] | None

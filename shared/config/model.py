@@ -33,6 +33,23 @@ class ResNetConfig(Section):
     weights: str | None
 
 
+class LinearConfig(Section):
+    """Linear or logistic regression."""
+
+    name: Literal["linear"]
+    weights: str | None
+
+
+class MlpConfig(Section):
+    """A multilayer perceptron, for tables."""
+
+    name: Literal["mlp"]
+    hidden: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    norm: Literal["none", "batch", "layer"]
+    weights: str | None
+
+
 class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
 
@@ -46,18 +63,20 @@ def kind_of_model(model: Any) -> str | None:
     if TARGET in given:
         return "custom"
     name = given.get("name")
-    return "cnn" if name == "cnn" else "resnet" if name in get_args(ResNetName) else None
+    return "resnet" if name in get_args(ResNetName) else name if name in ("cnn", "linear", "mlp") else None
 
 
 ModelConfig = Annotated[
     Annotated[CnnConfig, Tag("cnn")]
     | Annotated[ResNetConfig, Tag("resnet")]
+    | Annotated[LinearConfig, Tag("linear")]
+    | Annotated[MlpConfig, Tag("mlp")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(
         kind_of_model,
         custom_error_type="unknown_model",
-        custom_error_message="expected a name out of cnn, "
+        custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", or a _target_ of your own",
+        + ", linear, mlp, or a _target_ of your own",
     ),
 ]

@@ -13,7 +13,7 @@ class PartitionConfig(Section):
     """How the rows are shared out among the clients."""
 
     name: Literal["iid", "stratified", "dirichlet", "pathological", "quantity", "natural"]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)] | None
     min_examples: Positive
     alpha: Annotated[float, Field(gt=0.0)] = 0.5
     classes_per_client: Positive = 2

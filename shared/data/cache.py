@@ -8,8 +8,11 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
+
+from shared.runtime.files import replacing, sync
 
 _TEMPORARY = ".tmp"
 
@@ -33,19 +36,22 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> P
     entries.mkdir(parents=True, exist_ok=True)
     _remove_stale(cache_dir)
     entry = entries / key
-    if entry.is_dir():
+    if _is_own(entry):
+        with suppress(OSError):  # of a cache that can only be read nothing is pruned
+            os.utime(entry)
         return entry
     with locked(cache_dir, key):
-        if entry.is_dir():
+        if _is_own(entry):
             return entry
+        _remove(entry)
         folder = entries / f"{key}.{secrets.token_hex(4)}{_TEMPORARY}"
         folder.mkdir()
         try:
             build(folder)
             for path in (*folder.iterdir(), folder):
-                _sync(path)
+                sync(path)
             folder.rename(entry)
-            _sync(entries)
+            sync(entries)
         finally:
             shutil.rmtree(folder, ignore_errors=True)  # gone already if all went well
     return entry
@@ -54,7 +60,13 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> P
 def drop_entry(cache_dir: Path, *, key: str) -> None:
     """Remove an entry that turned out to be damaged."""
     with locked(cache_dir, key):
-        shutil.rmtree(cache_dir / "images" / key, ignore_errors=True)
+        _remove(cache_dir / "images" / key)
+
+
+def unused_entries(cache_dir: Path, *, since: datetime) -> list[Path]:
+    """Entries that no run has opened since a time; those that are under way are not among them."""
+    entries = [path for path in (cache_dir / "images").glob("*") if _is_own(path) and path.suffix != _TEMPORARY]
+    return sorted(path for path in entries if path.stat().st_mtime < since.timestamp())
 
 
 def remember_digest(cache_dir: Path, *, path: Path, stamp: str, compute: Callable[[], str]) -> str:
@@ -79,10 +91,10 @@ def remember_digest(cache_dir: Path, *, path: Path, stamp: str, compute: Callabl
         if known is not None:
             return known
         digest = compute()
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memo.with_suffix(_TEMPORARY)
-        temporary.write_text(json.dumps({"stamp": stamp, "digest": digest}))
-        temporary.replace(memo)
+        if memo.is_dir():
+            _remove(memo)
+        with replacing(memo) as file:
+            file.write(json.dumps({"stamp": stamp, "digest": digest}).encode())
     return digest
 
 
@@ -116,11 +128,23 @@ def locked(cache_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
         lock.release()
 
 
+def _is_own(entry: Path) -> bool:
+    # A link may lead to what others write.
+    return entry.is_dir() and not entry.is_symlink()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _recall(memo: Path, stamp: str) -> str | None:
     try:
         known = json.loads(memo.read_text())
         return str(known["digest"]) if known["stamp"] == stamp else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # never written, or damaged: computed again
 
 
@@ -130,13 +154,3 @@ def _remove_stale(cache_dir: Path) -> None:
         with locked(cache_dir, folder.name.split(".")[0], wait=False) as held:
             if held:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open a folder
-    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

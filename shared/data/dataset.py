@@ -106,6 +106,12 @@ class Dataset:
         Hex key of content and preprocessing.
     skipped : int
         Rows of the source that were dropped because they could not be read.
+    origin, layout : str
+        Where the rows come from, and how it was understood, for people; empty where that is not known.
+    facts : mapping of str to str
+        What else was found while reading, by what it is: ``{"pixels": "8 bit, 0 to 255"}``.
+    notes : tuple of str
+        What was ignored, merged, dropped, or understood in a way that people should know.
     """
 
     schema: Schema
@@ -117,6 +123,10 @@ class Dataset:
     columns: Mapping[str, Texts] = field(default_factory=dict)
     fingerprint: str = ""
     skipped: int = 0
+    origin: str = ""
+    layout: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parts = [part for part in (self.strata, self.groups) if part is not None]

@@ -1,18 +1,57 @@
-"""`Profile`: what a client says of its rows before training: counts and spans, never a row."""
+"""`Profile`: what a client says of its rows before training: counts, spans and moments, never a row."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 MAX_ENTRIES = 100_000  # counts that one profile may hold
 _MAX_COUNT = 2**31 - 1  # what every database takes
+
+
+class Moments(NamedTuple):
+    """What the mean and the deviation of all values follow from, exactly, when clients are put together.
+
+    Attributes
+    ----------
+    number : int
+        How many values.
+    mean : float
+    squares : float
+        Sum of the squared differences from the mean.
+    """
+
+    number: int
+    mean: float
+    squares: float
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.floating]) -> Moments:
+        """Those of some values [n], n at least 1, none of them NaN."""
+        mean = float(values.mean(dtype=np.float64))
+        return cls(len(values), mean, float(np.square(values - mean, dtype=np.float64).sum()))
+
+    def with_(self, other: Moments) -> Moments:
+        """Those of both together (Chan, Golub and LeVeque 1979, eq. 2.1)."""
+        number = self.number + other.number
+        step = other.mean - self.mean
+        return Moments(
+            number,
+            self.mean + step * other.number / number,
+            self.squares + other.squares + step * step * self.number * other.number / number,
+        )
+
+    @property
+    def deviation(self) -> float:
+        """Square root of the mean squared difference from the mean."""
+        return math.sqrt(self.squares / self.number)
 
 
 @dataclass(frozen=True)
@@ -27,15 +66,20 @@ class Profile:
         Smallest and largest value, by the variable's name.
     missing : mapping of str to int
         Rows without a value, by the variable's name.
+    moments : mapping of str to Moments
+        Number, mean and spread of the values, by the variable's name.
     """
 
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     missing: Mapping[str, int] = field(default_factory=dict)
+    moments: Mapping[str, Moments] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The profile in JSON's types."""
-        return {**asdict(self), "spans": {name: list(span) for name, span in self.spans.items()}}
+        parts = {"spans": self.spans, "moments": self.moments}
+        lists = {part: {name: list(own) for name, own in values.items()} for part, values in parts.items()}
+        return {**asdict(self), **lists}
 
     def to_json(self) -> str:
         """The profile as text."""
@@ -50,8 +94,10 @@ class Profile:
         ValueError
             It is no profile: an unknown part, a count that is not a whole number, a span of no numbers.
         """
-        if not isinstance(values, Mapping) or values.keys() != {"counts", "spans", "missing"}:
-            raise ValueError(f"expected counts, spans and missing, got {str(values)[:100]!r}")
+        if isinstance(values, Mapping):
+            values = {"moments": {}, **values}  # which older versions did not have
+        if not isinstance(values, Mapping) or values.keys() != {"counts", "spans", "missing", "moments"}:
+            raise ValueError(f"expected counts, spans, missing and moments, got {str(values)[:100]!r}")
         counts = {
             name: {level: _count(count) for level, count in _named(levels).items()}
             for name, levels in _named(values["counts"]).items()
@@ -62,6 +108,7 @@ class Profile:
             counts=counts,
             spans={name: _span(span) for name, span in _named(values["spans"]).items()},
             missing={name: _count(count) for name, count in _named(values["missing"]).items()},
+            moments={name: _moments(own) for name, own in _named(values["moments"]).items()},
         )
 
     @classmethod
@@ -218,3 +265,13 @@ def _span(value: Any) -> tuple[float, float]:
     if finite != [True, True] or numbers[0] > numbers[1]:
         raise ValueError(f"expected the smallest and the largest value, got {repr(value)[:100]}")
     return float(numbers[0]), float(numbers[1])
+
+
+def _moments(value: Any) -> Moments:
+    found = list(value) if isinstance(value, list | tuple) else []
+    if len(found) != 3 or _count(found[0]) < 1:
+        raise ValueError(f"expected the number, mean and spread of values, got {repr(value)[:100]}")
+    numbers = [type(number) in (int, float) and abs(number) <= sys.float_info.max for number in found[1:]]
+    if numbers != [True, True] or found[2] < 0:
+        raise ValueError(f"expected a finite mean and a spread of 0 or more, got {repr(value)[:100]}")
+    return Moments(found[0], float(found[1]), float(found[2]))

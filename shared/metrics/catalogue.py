@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 from shared.metrics.spec import MODES, Better, MetricSpec, Mode
 
 LOSS = "loss"  # what every task has
+_positive: ContextVar[str | None] = ContextVar("positive", default=None)
 
 _SHARE = (0.0, 1.0)
 _UP = (0.0, float("inf"))
@@ -31,6 +34,7 @@ CLASSIFICATION = (
         "higher",
         _SHARE,
         description="Harmonic mean of precision and recall, of class 1 or mean over the classes.",
+        of_positive=True,
     ),
     MetricSpec(
         "precision",
@@ -38,6 +42,7 @@ CLASSIFICATION = (
         "higher",
         _SHARE,
         description="Share of the predictions of a class that are right, of class 1 or mean over the classes.",
+        of_positive=True,
     ),
     MetricSpec(
         "recall",
@@ -45,6 +50,7 @@ CLASSIFICATION = (
         "higher",
         _SHARE,
         description="Share of the rows of a class predicted as it, of class 1 or mean over the classes.",
+        of_positive=True,
     ),
     MetricSpec(
         "average_precision",
@@ -52,6 +58,7 @@ CLASSIFICATION = (
         "higher",
         _SHARE,
         description="Mean precision over all recalls, of class 1 or mean over the classes.",
+        of_positive=True,
     ),
     MetricSpec(
         "calibration_error",
@@ -60,7 +67,6 @@ CLASSIFICATION = (
         _SHARE,
         description="Expected calibration error over 15 bins of the probability of class 1, or of the "
         "likeliest class; small test sets make it larger.",
-        inflated=True,
     ),
 )
 _OF_LABELS = {
@@ -73,7 +79,7 @@ _OF_LABELS = {
 # Any number of labels a row: means over the labels, except for the last two.
 MULTI_LABEL = (
     *(
-        replace(spec, description=text)
+        replace(spec, description=text, of_positive=False)
         for name, text in _OF_LABELS.items()
         for spec in CLASSIFICATION
         if spec.name == name
@@ -119,6 +125,15 @@ SYSTEM = (
     MetricSpec(
         "late_reply_seconds", "seconds of a late reply", "lower", _UP, "s", "Past its deadline.", "server"
     ),
+    MetricSpec(
+        "update_norm_ratio",
+        "update / usual update",
+        "lower",
+        _UP,
+        "",
+        "Norm of an update that was left out, as a multiple of what was usual.",
+        "server",
+    ),
 )
 _ANY_LOSS = MetricSpec(LOSS, LOSS, "lower", _UP, description="What training minimises, mean over the rows.")
 # One meaning a name, or one that fits all tasks that have it: the first description counts.
@@ -147,8 +162,35 @@ def spec_of(name: str) -> MetricSpec:
 
 
 def label(name: str) -> str:
-    """A metric's name for readers."""
-    return spec_of(name).label
+    """A metric's name for readers; with the positive class within `naming`: ``recall (covid)``."""
+    return label_of(spec_of(name), _positive.get())
+
+
+def label_of(spec: MetricSpec, positive: str | None) -> str:
+    """A metric's name for readers, with the class that it is of.
+
+    Parameters
+    ----------
+    positive : str or None
+        Of two classes; None where a metric is of all classes.
+    """
+    return f"{spec.label} ({positive})" if positive is not None and spec.of_positive else spec.label
+
+
+@contextmanager
+def naming(positive: str | None) -> Iterator[None]:
+    """Name the positive class in every `label` meanwhile.
+
+    Parameters
+    ----------
+    positive : str or None
+        Of the two classes of the runs that are shown; None where there are more, or none.
+    """
+    token = _positive.set(positive)
+    try:
+        yield
+    finally:
+        _positive.reset(token)
 
 
 def better(name: str, *, mode: Mode | None = None) -> Better | None:
@@ -203,6 +245,7 @@ def as_json() -> list[dict[str, object]]:
             "unit": spec.unit,
             "description": spec.description,
             "source": spec.source,
+            "of_positive": spec.of_positive,
         }
         for spec in _KNOWN.values()
     ]

@@ -1,100 +1,137 @@
 """The headline of a comparison: which metric stands for all, and the sentence that states its gap.
 
-The terminal, the report and the page take the metric, the numbers and the words from here.
+The terminal, the report, the page, the API, the export and Python take the metric, the numbers and the words
+from here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from shared.metrics.gap import GapRow, Interval, verdict
-from shared.metrics.spec import Better
+from shared.metrics.gap import GapRow, Interval, stored_gap
 
 DIGITS = 3  # decimals
 SMALL = 0.01  # below it, decimals are counted from the first digit that is not 0
 
 
-def headline(rows: Sequence[GapRow]) -> GapRow:
-    """The row that stands for all: the first, in the order of the task's metrics, whose gap is defined.
+def headline(rows: Sequence[GapRow], *, metric: str | None = None) -> GapRow:
+    """The row that stands for all.
 
     Parameters
     ----------
     rows : sequence of GapRow
         Not empty.
+    metric : str, optional
+        That the comparison has stored. Without it the first, in the order of the task's metrics, whose gap has
+        a value.
     """
-    return next((row for row in rows if row.verdict != "undefined"), rows[0])
+    chosen = next((row for row in rows if row.metric == metric), None)
+    return chosen or next((row for row in rows if row.has_value), rows[0])
 
 
-def summary_sentence(rows: Sequence[GapRow], *, num_clients: int, tested: str = "") -> str:
+def stored_headline(summary: Mapping[str, Any]) -> GapRow | None:
+    """The headline of a comparison from the summary of its run; None where no gap was measured (yet)."""
+    rows = stored_gap(summary)
+    return headline(rows, metric=summary.get("metric")) if rows else None
+
+
+def summary_sentence(row: GapRow, *, num_clients: int, tested: str = "") -> str:
     """The result in one sentence, with its interval, and what is tested in another.
 
     Parameters
     ----------
-    rows : sequence of GapRow
-        Not empty; of one row, the sentence is about that one.
+    row : GapRow
+        What the sentence is about, see `headline`.
     tested : str
         After which epochs and rounds, see `shared.tracking.twins.when_tested`.
     """
-    sentence = _sentence(rows, num_clients=num_clients)
+    sentence = _sentence(row, num_clients=num_clients)
     return f"{sentence} {tested}" if tested else sentence
 
 
-def _sentence(rows: Sequence[GapRow], *, num_clients: int) -> str:
-    row = headline(rows)
+def _sentence(row: GapRow, *, num_clients: int) -> str:
     digits = row_digits(row)
     federated, pooled = (format_value(one.value, digits=digits) for one in (row.federated, row.pooled))
     clients = "1 client" if num_clients == 1 else f"{num_clients} clients"
     start = f"Federated training with {clients} reaches {row.title} {federated}"
     match row.verdict:
-        case "undefined" if not math.isnan(row.gap.value):
-            gap = format_value(row.gap.value, signed=True, digits=digits)
+        case "undefined" if row.has_value:
             return (
-                f"{start}; pooled training reaches {pooled}. The gap {gap} has no interval: this metric is one "
-                f"number a run, and only several seeds say how sure it is (compare.seeds=[1,2,3])."
+                f"{start}; pooled training reaches {pooled}. The gap {format_gap(row)} has no interval: "
+                f"{why_no_interval(row)}."
             )
         case "undefined":
             return f"{start}; its gap to pooled training ({pooled}) is not defined."
         case "equal":
             return f"{start}, equal to pooled training."
-        case "unclear":
-            gap = format_interval(row.gap, signed=True, digits=digits)
+        case "unclear" if row.better is None:
             return (
-                f"{start}; pooled training reaches {pooled}, and the gap {gap} is not clearly different from 0."
+                f"{start}; pooled training reaches {pooled}. Pooled minus federated is {format_gap(row)} "
+                f"({how_sure(row)}); neither direction is better."
             )
-    return f"{start}, {row_distance(row)} pooled training{meaning(row.gap, row.better)}."
+        case "unclear":
+            return (
+                f"{start}; pooled training reaches {pooled}, and the gap {format_gap(row)} is not clearly "
+                f"different from 0 ({how_sure(row)})."
+            )
+    return f"{start}, {distance(row)} than pooled training ({how_sure(row)})."
 
 
-def row_distance(row: GapRow) -> str:
-    """How far federated is from pooled in one metric, as in `summary_sentence`."""
-    return format_distance(row.gap, digits=row_digits(row))
+def distance(row: GapRow) -> str:
+    """How far federated is from pooled, as in `summary_sentence`, such as ``0.004 [0.001, 0.008] worse``."""
+    return format_cost(row.cost, digits=row_digits(row))
 
 
-def meaning(gap: Interval, better: Better | None) -> str:
-    """What "below" and "above" mean for a metric of which less is better, such as ``, which is worse``.
+def format_cost(cost: Interval, *, digits: int = DIGITS, words: tuple[str, str] = ("worse", "better")) -> str:
+    """A cost in words, such as ``0.004 [0.001, 0.008] worse``.
 
     Parameters
     ----------
-    gap : Interval
-        Pooled minus federated.
+    words : tuple of str
+        For a positive and for a negative cost.
     """
-    word = verdict(gap, better)
-    return f", which is {word}" if better == "lower" and word in ("worse", "better") else ""
+    if cost.value < 0:
+        return f"{format_interval(Interval(-cost.value, -cost.high, -cost.low), digits=digits)} {words[1]}"
+    return f"{format_interval(cost, digits=digits)} {words[0]}"
 
 
-def format_distance(gap: Interval, *, digits: int = DIGITS) -> str:
-    """How far federated is from pooled, such as ``0.004 [0.001, 0.008] below``."""
-    if gap.value < 0:
-        return f"{format_interval(Interval(-gap.value, -gap.high, -gap.low), digits=digits)} above"
-    return f"{format_interval(gap, digits=digits)} below"
+def format_gap(row: GapRow) -> str:
+    """The gap in numbers, positive is worse, such as ``+0.004 [+0.001, +0.008]``."""
+    return format_interval(row.cost, signed=True, digits=row_digits(row))
+
+
+def how_sure(row: GapRow) -> str:
+    """What is behind an interval, such as ``95 % CI, 57 patients, 3 seeds``."""
+    return ", ".join([f"{100 * row.confidence:g} % CI", *([counted(row)] if counted(row) else [])])
+
+
+def counted(row: GapRow) -> str:
+    """How many independent groups and seeds an interval is from; empty where this was not stored."""
+    groups = "" if row.per_run or not row.groups else _count(row.groups, f"test {row.noun}")
+    seeds = _count(row.seeds, "seed") if row.seeds > 1 or (row.seeds and row.per_run) else ""
+    return ", ".join(filter(None, (groups, seeds)))
+
+
+def why_no_interval(row: GapRow) -> str:
+    """The reason for which a gap has no interval."""
+    if row.per_run and row.seeds > 1:
+        return "all seeds have the same value"
+    if row.per_run:
+        return (
+            "this metric is one number a run, and only several seeds say how sure it is (compare.seeds=[1,2,3])"
+        )
+    if row.groups == 1:
+        return f"all test rows are of one {row.noun}, and others may differ by any amount"
+    if row.undefined:
+        return f"the metric rests on one {row.noun}, without which it is not defined"
+    return "the test rows do not vary"
 
 
 def row_digits(row: GapRow) -> int:
     """Decimals of the numbers of a row: more where both models' values are small, as of a target in metres."""
-    level = max(
-        (abs(one.value) for one in (row.pooled, row.federated) if math.isfinite(one.value)), default=0.0
-    )
-    return DIGITS if level == 0 or level >= SMALL else DIGITS - 1 - math.floor(math.log10(level))
+    return digits_for(one.value for one in (row.pooled, row.federated))
 
 
 def format_value(value: float, *, signed: bool = False, digits: int = DIGITS) -> str:
@@ -127,12 +164,28 @@ def format_interval(interval: Interval, *, signed: bool = False, digits: int = D
     """
     if math.isnan(interval.low):
         return format_value(interval.value, signed=signed, digits=digits)
+    value, low, high = interval_texts(interval, signed=signed, digits=digits)
+    return f"{value} [{low}, {high}]"
+
+
+def interval_texts(interval: Interval, *, signed: bool = False, digits: int = DIGITS) -> tuple[str, str, str]:
+    """The value and the two ends as `format_interval` writes them; ``n/a`` for NaN."""
     numbers = (interval.value, interval.low, interval.high)
     small = any(0 < abs(end) < 0.5 * 10**-digits for end in (interval.low, interval.high))
     places = min(_places(number, digits=digits + small) for number in numbers)
     value, low, high = (format_value(number, signed=signed, digits=places) for number in numbers)
-    return f"{value} [{low}, {high}]"
+    return value, low, high
+
+
+def digits_for(values: Iterable[float]) -> int:
+    """Decimals of numbers of one kind: more where all are small."""
+    level = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return DIGITS if level == 0 or level >= SMALL else DIGITS - 1 - math.floor(math.log10(level))
 
 
 def _places(value: float, *, digits: int) -> int:
     return 0 if abs(value) >= 1000 else min(1, digits) if abs(value) >= 100 else digits
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

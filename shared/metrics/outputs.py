@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.runtime.files import replacing
+
 OUTPUTS_FILE = "test_predictions.npz"  # in a run's folder
 # The arrays of the file: the names that runs have been stored with since the first version.
 _PREDICTIONS, _TARGETS, _THRESHOLD, _GROUPS = "probabilities", "labels", "threshold", "groups"
@@ -72,7 +74,6 @@ class Outputs:
 
     def save(self, path: Path) -> None:
         """Keep them as ``.npz``, all of it or nothing."""
-        temporary = path.with_suffix(".tmp.npz")
         groups = {} if self.groups is None else {_GROUPS: self.groups}
         arrays: dict[str, Any] = {
             _PREDICTIONS: self.predictions,
@@ -83,8 +84,8 @@ class Outputs:
         if self.logged:
             arrays[_NAMES] = np.array(list(self.logged), dtype=np.str_)
             arrays[_VALUES] = np.array(list(self.logged.values()), dtype=np.float64)
-        np.savez_compressed(temporary, **arrays)
-        temporary.replace(path)
+        with replacing(path) as file:
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Outputs:

@@ -36,10 +36,10 @@ class MetricSpec:
     proportion : bool
         A share of the examples, each counted once: intervals of proportions hold, and values of clients that
         have different classes can be compared.
-    inflated : bool
-        Small samples make it too large, and resamples that repeat examples even more so.
     per_run : bool
         One number a run, which cannot be computed of resampled rows: only several seeds give an interval.
+    of_positive : bool
+        Of two classes it is of the positive one alone, whose name belongs to the metric's.
     """
 
     name: str
@@ -50,8 +50,8 @@ class MetricSpec:
     description: str = ""
     source: Source = "outputs"
     proportion: bool = False
-    inflated: bool = False
     per_run: bool = False
+    of_positive: bool = False
 
     @property
     def mode(self) -> Mode | None:

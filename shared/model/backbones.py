@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from shared.config.config import Config
-from shared.config.model import CnnConfig, CustomModelConfig, ResNetConfig
+from shared.config.model import CnnConfig, ModelConfig, ResNetConfig
 from shared.model.weights import load_weights
 from shared.runtime.errors import ConfigError
 
@@ -29,8 +29,8 @@ def build_network(cfg: Config, *, num_outputs: int) -> nn.Module:
         The data is no images, or the model is none of ours.
     """
     images, model = cfg.images, cfg.model
-    if isinstance(model, CustomModelConfig):
-        raise ConfigError(f"task={cfg.task.name} builds its own network; choose model=cnn or a ResNet")
+    if not isinstance(model, CnnConfig | ResNetConfig):
+        raise ConfigError(f"task={cfg.task.name} takes model=cnn or a ResNet, got model.name={model.name}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         if isinstance(model, CnnConfig):
@@ -42,7 +42,7 @@ def build_network(cfg: Config, *, num_outputs: int) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-def frozen_modules(network: nn.Module, cfg: CnnConfig | ResNetConfig | CustomModelConfig) -> list[nn.Module]:
+def frozen_modules(network: nn.Module, cfg: ModelConfig) -> list[nn.Module]:
     """The parts that are not trained, in order from the input."""
     if not isinstance(cfg, ResNetConfig) or cfg.finetune_stages is None:
         return []

@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from shared.model.weight_sizes import check_size
 from shared.runtime.errors import WeightsError, bullet_list
 
 _HEAD_PREFIX = "fc."
+_MOST_EXPANDED = 2**26
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
@@ -79,6 +81,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
     path = Path(path).expanduser().absolute()
     if not path.is_file():
         raise WeightsError(f"there is no file {path}")
+    check_size(path)
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
@@ -91,7 +94,21 @@ def read_file(path: str | Path) -> dict[str, Any]:
         ) from None
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} must hold a state_dict, got {type(loaded).__name__}")
+    if (more := _expanded_bytes(loaded)) > _MOST_EXPANDED:
+        raise WeightsError(
+            f"{path} declares tensors of {more} bytes more than they have (expanded ones, whose values "
+            f"repeat), {_MOST_EXPANDED} are allowed; save them after .contiguous()"
+        )
     return loaded
+
+
+def _expanded_bytes(value: Any) -> int:
+    """By how much the tensors anywhere in a value are larger than what is stored of them."""
+    if isinstance(value, Tensor):
+        return max(0, value.numel() * value.element_size() - value.untyped_storage().nbytes())
+    if isinstance(value, dict):
+        return sum(map(_expanded_bytes, value.values()))
+    return sum(map(_expanded_bytes, value)) if isinstance(value, list | tuple) else 0
 
 
 def _without_wrapping(loaded: dict[str, Any]) -> dict[str, Tensor]:

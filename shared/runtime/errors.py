@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+# An error is printed, stored with its run and sent to every viewer; what it quotes may be of any length.
+LONGEST_LINE = 2_000
+LONGEST_TEXT = 16_000
 
 
 class FedtwinError(Exception):
-    """Base of every error that a user can cause; commands print it without a traceback and exit with 2."""
+    """Base of every error that a user can cause; commands print it without a traceback and exit with 2.
+
+    Its text is `shortened`.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(shortened(part) if isinstance(part, str) else part for part in args))
 
 
 class ConfigError(FedtwinError):
@@ -41,12 +51,24 @@ class WeightsError(FedtwinError):
     """A weights file cannot be loaded into the model."""
 
 
+class TreesError(FedtwinError):
+    """A file of trees cannot be read: it is no model, of another version, or damaged."""
+
+
 class DivergedError(FedtwinError):
     """The loss is not finite."""
 
 
+class DiskError(FedtwinError):
+    """A file cannot be written: the disk is full, read-only or broken."""
+
+
 class TrackingError(FedtwinError):
     """The tracking database cannot be opened, or a run is not in it."""
+
+
+class DatabaseAway(TrackingError):
+    """The tracking database is locked, on a full disk, or cannot be reached: later the same may succeed."""
 
 
 class FederationError(FedtwinError):
@@ -84,3 +106,49 @@ def bullet_list(problems: Sequence[str], *, limit: int = 50) -> str:
     if len(problems) > limit:
         lines.append(f"  - ... and {len(problems) - limit} more")
     return "\n".join(lines)
+
+
+class Alike:
+    """Problems of one kind, of which there may be millions: the first are kept, the others counted.
+
+    Parameters
+    ----------
+    limit : int
+        Most problems to keep; few enough that those of other kinds are listed too.
+    """
+
+    def __init__(self, *, limit: int = 10) -> None:
+        self._kept: list[str] = []
+        self._limit, self._count = limit, 0
+
+    def add(self, problem: str) -> None:
+        """Take one more."""
+        self._count += 1
+        if self._count <= self._limit:
+            self._kept.append(problem)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._kept
+        if more := self._count - len(self._kept):
+            yield f"... and {more:,} more of this kind"
+
+
+def first_of(problems: Iterable[str]) -> list[str]:
+    """The first problems of a kind, and how many more there are; see `Alike`."""
+    found = Alike()
+    for problem in problems:
+        found.add(problem)
+    return list(found)
+
+
+def shortened(text: str) -> str:
+    """A text whose lines, and itself, are of bounded length; what is left out of the middle is counted."""
+    lines = (_without_middle(line, LONGEST_LINE) for line in text.split("\n"))
+    return _without_middle("\n".join(lines), LONGEST_TEXT)
+
+
+def _without_middle(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    head, tail = most * 3 // 4, most // 4
+    return f"{text[:head]} ... ({len(text) - head - tail:,} more characters) ... {text[-tail:]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from torch import Tensor
 from shared.data.arrays import ArrayDataModule, Rows
 from shared.data.dataset import SIDES, Dataset, Ints
 from shared.data.schema import Schema
-from shared.data.split.split import make_splits
+from shared.data.split.split import absent_strata, make_splits
+from shared.data.summary import describe_split
 from shared.model.weights import load_weights
 from shared.runtime.errors import ConfigError, DataError, FedtwinError
 from shared.tasks.base import FitContext
@@ -95,13 +97,15 @@ class ArrayLearner(ModuleLearner):
             groups=rows.groups,
             time=rows.time,
             given=rows.given,
-            val_fraction=cfg.val_fraction,
-            test_fraction=cfg.test_fraction,
-            seed=cfg.split_seed,
-            by=cfg.split_by,
+            **cfg.split_rule,
             sides=sides,
         )
-        return rows.split(splits)
+        return replace(
+            rows.split(splits),
+            origin=cfg.path or "",
+            layout=describe_split(given=rows.given is not None, by=cfg.split_by, seed=cfg.split_seed),
+            notes=tuple(absent_strata(splits, rows.strata)),
+        )
 
     def datamodule(self, data: Dataset, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""
@@ -109,11 +113,7 @@ class ArrayLearner(ModuleLearner):
             data,
             batch_size=self.cfg.rows.batch_size,
             eval_batch_size=self.cfg.rows.eval_batch_size,
-            seed=self.cfg.seed,
-            indices=rows,
-            partition_id=fit.partition_id,
-            epoch_offset=fit.epoch_offset,
-            parts=fit.parts,
+            **self.settings_of(rows, fit),
         )
 
     def module(self, schema: Schema, fit: FitContext) -> TaskModule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.config.problems import did_you_mean
 from shared.runtime.errors import ConfigError, FederationError, bullet_list
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def check_trainer(trainer: TrainerConfig, *, monitor: str, names: Sequence[str])
         raise ConfigError("trainer.optimizer.nesterov=true needs trainer.optimizer.momentum above 0, got 0")
     known = [f"{stage}/{name}" for stage in ("train", "val") for name in names]
     if (trainer.monitor or monitor) not in known:
+        near = did_you_mean(trainer.monitor or monitor, known)
         raise ConfigError(
-            f"trainer.monitor={trainer.monitor} is not measured; choose one of {', '.join(known)}"
+            f"trainer.monitor={trainer.monitor} is not measured; choose one of {', '.join(known)}{near}"
         )
 
 

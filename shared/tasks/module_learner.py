@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from shared.config.config import Config
 from shared.data.arrays import ArrayDataModule
+from shared.data.dataset import Ints
 from shared.data.schema import Schema
 from shared.metrics.outputs import Outputs
 from shared.tasks.base import FitContext, TaskSpec
@@ -32,6 +34,16 @@ class ModuleLearner:
         """The same module, made ready for the next fit."""
         module.begin_fit(fit)
         return module
+
+    def settings_of(self, rows: Ints | None, fit: FitContext) -> dict[str, Any]:
+        """What every datamodule of ours is told of a fit: whose rows, in which order."""
+        return {
+            "seed": self.cfg.seed,
+            "indices": rows,
+            "partition_id": fit.partition_id,
+            "epoch_offset": fit.epoch_offset,
+            "parts": fit.parts,
+        }
 
     def callbacks(self, fit: FitContext) -> Sequence[Callback]:
         """The module needs none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
@@ -30,6 +31,17 @@ class Task:
 
     def __init__(self, config: Config, *, may_run: Collection[str] = ()) -> None:
         self.config, self.may_run = config, tuple(may_run)  # see `shared.runtime.components.load_component`
+
+    @classmethod
+    def recognise(cls, path: Path) -> tuple[str, Path] | None:
+        """Which ``data=`` and ``data.path=`` read what lies at a path; None: the task names its data itself.
+
+        Raises
+        ------
+        DataError
+            There is nothing that can be read, or what could be read in several ways.
+        """
+        return None
 
     def spec(self, schema: Schema) -> TaskSpec:
         """What is measured, told and shown on rows of a schema; imports no torch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.tracking.database import Database
+from shared.tracking.recorder import Recorders
 from shared.tracking.rows import ClientLike, ClientRow
 from shared.tracking.run_tables import put_rows, rows_of_run
 from shared.tracking.schema import client
@@ -13,8 +14,8 @@ from shared.tracking.schema import client
 class Clients:
     """Stores and reads participants; when `add` returns, its rows are on disk."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, recorders: Recorders) -> None:
+        self._database, self._recorders = database, recorders
 
     def add(self, run_id: int, clients: Sequence[ClientLike]) -> None:
         """Store, or replace, participants.
@@ -34,7 +35,7 @@ class Clients:
             row = {"client_id": one.client_id, "node_id": str(one.node_id), "name": one.name}
             row |= {"num_examples": one.num_examples, "profile": dict(one.profile)}
             rows.append(row)
-        put_rows(self._database, client, run_id, rows)
+        put_rows(self._recorders, client, run_id, rows)
 
     def of_run(self, run_id: int) -> list[ClientRow]:
         """Participants, by client id."""

@@ -1,4 +1,4 @@
-"""`Curve`: which values of a run a small chart shows, and the query for many of them at once."""
+"""Queries for the values of the whole model, which never read the rows of clients, which are most."""
 
 from __future__ import annotations
 
@@ -61,3 +61,27 @@ def curve_query(wanted: Sequence[Curve]) -> sa.Select[Any]:
         .scalar_subquery()
     )
     return sa.select(step.c.run_id, value).order_by(step.c.run_id, at)
+
+
+def whole_model_query(run_id: int, *columns: sa.ColumnElement[Any], after: int = 0) -> sa.Select[Any]:
+    """Columns of the values of the whole model of a run, in no order.
+
+    Parameters
+    ----------
+    after : int
+        Only rows whose id is greater; with one, there should be few.
+    """
+    if after:
+        newer = (run_metrics.c.run_id == run_id) & (run_metrics.c.id > after)
+        return sa.select(*columns).where(newer, run_metrics.c.client_id.is_(None))
+    # From each round to the next one by the unique index, in which the aggregate stands before the clients. The
+    # run is a column of the rounds, or SQLite would read all rows of the run and then look for their rounds.
+    start = sa.select(sa.literal(run_id, sa.Integer).label("run_id"), sa.literal(-1, sa.Integer).label("round"))
+    rounds = start.cte("rounds", recursive=True)
+    mine, given = run_metrics.c.run_id == rounds.c.run_id, rounds.c.round.is_not(None)
+    following = sa.select(at_round).where(mine, at_round > rounds.c.round).order_by(at_round).limit(1)
+    rounds = rounds.union_all(
+        sa.select(rounds.c.run_id, following.correlate(rounds).scalar_subquery()).where(given)
+    )
+    here = (run_metrics.c.run_id == rounds.c.run_id) & (at_round == rounds.c.round) & no_client
+    return sa.select(*columns).select_from(rounds).join(run_metrics, here)

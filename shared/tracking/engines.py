@@ -17,6 +17,7 @@ LOCK_TIMEOUT_S = 30
 # A peer that is gone is noticed within a minute, and a firewall does not forget a connection that only listens.
 POSTGRESQL_OPTIONS = {
     "connect_timeout": 10,
+    "tcp_user_timeout": 30_000,  # milliseconds: the same for what was sent to it
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -63,9 +64,16 @@ def make_engine(url: URL) -> sa.Engine:
 
 def _postgresql(url: URL) -> sa.Engine:
     options = {name: value for name, value in POSTGRESQL_OPTIONS.items() if name not in url.query}
-    return sa.create_engine(
+    engine = sa.create_engine(
         url, pool_pre_ping=True, hide_parameters=True, json_serializer=_to_json, connect_args=options
     )
+    sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")  # SQLite's way: by default it waits for ever
+    connection.commit()
 
 
 def _sqlite(url: URL) -> sa.Engine:
@@ -101,7 +109,11 @@ def _enter_wal_mode(connection: Any) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that begins as a reader and then writes fails at once if another wrote in between.
-    writing = connection.get_execution_options().get("writing")
+    options = connection.get_execution_options()
+    writing, wait_s = options.get("writing"), options.get("lock_timeout_s") or LOCK_TIMEOUT_S
+    if connection.info.get("lock_timeout_s", LOCK_TIMEOUT_S) != wait_s:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * wait_s)}")
+        connection.info["lock_timeout_s"] = wait_s
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 

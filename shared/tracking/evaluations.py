@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.tracking.database import Database
+from shared.tracking.recorder import Recorders
 from shared.tracking.rows import ServerEvaluationRow
 from shared.tracking.run_tables import put_rows, rows_of_run
 from shared.tracking.schema import server_evaluation
@@ -14,8 +15,8 @@ from shared.tracking.schema import server_evaluation
 class Evaluations:
     """Stores and reads server evaluations; when `add` returns, its row is on disk."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, recorders: Recorders) -> None:
+        self._database, self._recorders = database, recorders
 
     def add(
         self,
@@ -54,7 +55,7 @@ class Evaluations:
         }
         (tn, fp), (fn, tp) = matrix if matrix and len(matrix) == 2 else ((None, None), (None, None))
         row |= {"true_positives": tp, "true_negatives": tn, "false_positives": fp, "false_negatives": fn}
-        put_rows(self._database, server_evaluation, run_id, [row])
+        put_rows(self._recorders, server_evaluation, run_id, [row])
 
     def of_run(self, run_id: int, *, since: int = 0) -> list[ServerEvaluationRow]:
         """Evaluations, by round.

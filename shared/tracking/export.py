@@ -1,23 +1,24 @@
-"""Writes a run to files for other software: its results as JSON, its history as CSV, JSON or Parquet."""
+"""Writes a run to files for other software: its results as JSON, its history or gap table as CSV or Parquet."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import os
-import tempfile
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from shared.metrics.catalogue import naming
+from shared.metrics.gap import stored_gap
+from shared.metrics.gap_record import gap_columns
 from shared.runtime.errors import ConfigError, TrackingError
-from shared.tracking.rows import MetricRow
+from shared.runtime.files import replacing
+from shared.runtime.home import is_shared
+from shared.tracking.export_parts import csv_parts, json_parts, parquet_parts
+from shared.tracking.rows import RunRow
 from shared.tracking.run_results import run_results
 from shared.tracking.store import Store
-
-COLUMNS = tuple(field.name for field in fields(MetricRow))
+from shared.tracking.twins import positive_class
 
 
 def export_run(
@@ -28,8 +29,9 @@ def export_run(
     Parameters
     ----------
     format : {"csv", "json", "parquet"}
-        JSON holds all results (see `shared.tracking.run_results`), the others one row a point: undefined values
-        are ``nan`` in CSV and NaN in Parquet.
+        JSON holds all results (see `shared.tracking.run_results`), the others one row a point, or of a
+        comparison one row a metric (`shared.metrics.gap_record.gap_columns`): undefined values are ``nan`` in
+        CSV and NaN in Parquet.
     path : Path, optional
         Replaced at once or not at all; its folder is made. Without it the text is returned.
 
@@ -38,20 +40,35 @@ def export_run(
     ConfigError
         The format is unknown, or Parquet without a path.
     TrackingError
-        There is no such run, or the file cannot be written.
+        There is no such run, or the gap of a comparison is not measured (yet).
+    DiskError
+        The file cannot be written.
     """
     if format not in ("csv", "json", "parquet"):
         raise ConfigError(f"format must be csv, json or parquet, got {format!r}")
     if format == "parquet" and path is None:
-        raise ConfigError("parquet is not text: give the file to write it to")
-    store.runs.get(run_id)
+        raise ConfigError("Parquet is binary: name the file to write to")
+    parts = export_parts(store, run_id, format=format)
+    return b"".join(parts).decode() if path is None else _write(path, parts)
+
+
+def export_parts(store: Store, run_id: int, *, format: Literal["csv", "json", "parquet"]) -> Iterator[bytes]:
+    """The content of a file that `export_run` writes, some rows at a time, however many there are.
+
+    Raises
+    ------
+    TrackingError
+        There is no such run, or the gap of a comparison is not measured (yet); while it is read, the database
+        cannot be used, or the run was deleted.
+    """
+    run = store.runs.get(run_id)
     if format == "json":
-        content = _json(run_results(store, run_id)).encode()
-    elif format == "csv":
-        content = _csv(store.metrics.of_run(run_id)).encode()
-    else:
-        content = _parquet(store.metrics.of_run(run_id))
-    return content.decode() if path is None else _write(path, content)
+        return json_parts(run_results(store, run_id), store.metrics.pages(run_id))
+    if run.training_mode == "compare":
+        return iter([_gap_table(run, format=format)])
+    names: dict[int | None, str] = {client.client_id: client.name for client in store.clients.of_run(run_id)}
+    parts = csv_parts if format == "csv" else parquet_parts
+    return parts(store.metrics.pages(run_id), names=names)
 
 
 def write_results(store: Store, run_id: int, results_dir: Path) -> tuple[Path, Path]:
@@ -72,47 +89,40 @@ def write_results(store: Store, run_id: int, results_dir: Path) -> tuple[Path, P
     return Path(as_json), Path(as_csv)
 
 
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+def _gap_table(run: RunRow, *, format: str) -> bytes:
+    rows = stored_gap(run.summary)
+    if not rows:
+        raise TrackingError(
+            f"run {run.id} is a comparison without a gap ({run.status}); export its runs, which "
+            f"fedtwin show {run.id} names, or all that is known with --format json"
+        )
+    with naming(positive_class([run])):
+        columns = gap_columns(rows)
+    if format == "csv":
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        return text.getvalue().encode()
+    import pyarrow as pa
+
+    texts, whole = ("metric", "label", "better", "verdict", "group"), ("groups", "seeds")
+    kinds = {**dict.fromkeys(texts, pa.string()), **dict.fromkeys(whole, pa.int64())}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
+    return _parquet_bytes(pa.table(columns, schema=schema))
 
 
-def _csv(rows: Sequence[MetricRow]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        values = {**row.as_dict(), "value": repr(row.value)}
-        writer.writerow([values[name] for name in COLUMNS])
-    return text.getvalue()
-
-
-def _parquet(rows: Sequence[MetricRow]) -> bytes:
+def _parquet_bytes(table: Any) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole, text = pa.int64(), pa.string()
-    kinds = {"stage": text, "name": text, "value": pa.float64(), "time": pa.timestamp("us", tz="UTC")}
-    schema = pa.schema([(name, kinds.get(name, whole)) for name in COLUMNS])
-    columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=schema), sink)
+    pq.write_table(table, sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
 
-def _write(path: Path, content: bytes) -> Path:
-    unfinished: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(unfinished).chmod(0o644)  # mkstemp's files are private, unlike those of open()
-        Path(unfinished).replace(path)
-    except OSError as error:
-        if unfinished is not None:
-            Path(unfinished).unlink(missing_ok=True)
-        raise TrackingError(f"cannot write {path}: {error.strerror}; choose another place") from None
+def _write(path: Path, parts: Iterable[bytes]) -> Path:
+    with replacing(path, mode=0o666 if is_shared() else 0o600) as file:
+        file.writelines(parts)
     return path

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.metrics.catalogue import spec_of
 from shared.metrics.point import MetricPoint, MetricSink
-from shared.metrics.spec import Mode
+from shared.tracking.best_values import best_values
+from shared.tracking.changes import AddPoints
 from shared.tracking.database import Database
+from shared.tracking.digests import ROWS, count_since, digested, keep_digest, newest_digested
+from shared.tracking.recorder import Recorders
 from shared.tracking.rows import MetricRow
-from shared.tracking.schema import of_whole_model, run, run_metrics
-from shared.tracking.transaction import change_run
+from shared.tracking.schema import run_metrics
+from shared.tracking.transaction import no_run
 
-POINT_COLUMNS = tuple(column for column in run_metrics.c if column.name not in ("id", "run_id"))
-ROWS_A_STATEMENT = 100  # of 9 values; old builds of SQLite take 999
+IDS_A_STATEMENT = 900
+PAGE = 2000  # rows; some milliseconds
+RawRow = Sequence[Any]
 
 
 class Metrics:
     """Stores and reads measured values; when `add` returns, its rows are on disk."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, recorders: Recorders) -> None:
+        self._database, self._recorders = database, recorders
+        self._undigested: dict[int, int] = {}  # rows of the runs that this process writes
 
     def add(self, run_id: int, points: Sequence[MetricPoint]) -> int:
         """Store values in one transaction; a value that is there already stays as it is.
@@ -39,7 +43,7 @@ class Metrics:
         Returns
         -------
         int
-            How many were new.
+            How many were new; 0 where they wait (see `shared.tracking.recorder`).
 
         Raises
         ------
@@ -49,8 +53,18 @@ class Metrics:
         if not points:
             return 0
         # Ids are the cursor of `of_run`: a run has one writer at a time, so that they appear in order.
-        with change_run(self._database, run_id) as (connection, _):
-            return insert_points(connection, run_id, points)
+        return self._recorders.write(run_id, AddPoints(points, counted=self._count))
+
+    def _count(self, connection: sa.Connection, run_id: int, added: int) -> None:
+        known = self._undigested.get(run_id)
+        if known is None:
+            newer = count_since(connection, run_id, after=digested(connection, run_id), most=ROWS)
+        else:
+            newer = known + added
+        if newer >= ROWS:
+            keep_digest(connection, run_id)
+            newer = 0
+        self._undigested[run_id] = newer
 
     def sink(self, run_id: int) -> MetricSink:
         """Where the points of one run go."""
@@ -69,17 +83,58 @@ class Metrics:
         query = sa.select(run_metrics).where(run_metrics.c.run_id == run_id, run_metrics.c.id > after)
         return [MetricRow(*row) for row in self._database.select(query.order_by(run_metrics.c.id).limit(limit))]
 
-    def cursor(self, run_id: int) -> int:
-        """The id of a run's newest value.
+    def pages(self, run_id: int) -> Iterator[Sequence[RawRow]]:
+        """All values of a run, some at a time, oldest first, as the driver holds them, read when they are due.
+
+        Yields
+        ------
+        sequence of tuple
+            The columns of `MetricRow`; None for NaN, `iso_time` reads the time.
+
+        Raises
+        ------
+        TrackingError
+            The run was deleted meanwhile.
+        """
+        columns = run_metrics.c
+        time = sa.type_coerce(columns.time, sa.String) if self._database.is_sqlite else columns.time
+        raw: list[sa.ColumnElement[Any]] = [
+            column for column in columns if column.name not in ("value", "time")
+        ]
+        place = [column.name for column in columns].index("value")
+        raw[place:place] = [sa.type_coerce(columns.value, sa.Double)]
+        # Each page is a transaction of its own: nobody who reads slowly keeps the database from tidying up.
+        after, until = 0, self.cursor(run_id)
+        while after < until:
+            query = sa.select(*raw, time).where(
+                columns.run_id == run_id, columns.id > after, columns.id <= until
+            )
+            with self._database.read() as connection:
+                # The driver's tuples: to make SQLAlchemy's rows of them takes as long as to read them.
+                cursor = connection.execute(query.order_by(columns.id).limit(PAGE)).cursor
+                assert cursor is not None
+                page = cursor.fetchall()
+            if not page:
+                raise no_run(self._database, run_id)
+            after = page[-1][0]
+            yield page
+
+    def count(self, run_id: int) -> int:
+        """How many values a run has."""
+        query = sa.select(sa.func.count()).select_from(run_metrics).where(run_metrics.c.run_id == run_id)
+        return int(self._database.select(query)[0][0])
+
+    def cursor(self, run_id: int, *, before: int = 0) -> int:
+        """The id of a run's newest value, or of the one before so many of the newest.
 
         Returns
         -------
         int
             0 if it has none.
         """
-        newest = sa.select(sa.func.max(run_metrics.c.id)).where(run_metrics.c.run_id == run_id)
-        ((found,),) = self._database.select(newest)
-        return found or 0
+        ids = sa.select(run_metrics.c.id).where(run_metrics.c.run_id == run_id)
+        found = self._database.select(ids.order_by(run_metrics.c.id.desc()).offset(before).limit(1))
+        return int(found[0][0]) if found else 0
 
     def latest(self, run_id: int) -> list[MetricRow]:
         """The last value of each metric, of each client and of the aggregate.
@@ -90,13 +145,22 @@ class Metrics:
             In the order in which they were stored.
         """
         mine = run_metrics.c.run_id == run_id
-        last = (
-            sa.select(sa.func.max(run_metrics.c.id))
-            .where(mine)
-            .group_by(run_metrics.c.client_id, run_metrics.c.stage, run_metrics.c.name)
-        )
-        query = sa.select(run_metrics).where(mine, run_metrics.c.id.in_(last)).order_by(run_metrics.c.id)
-        return [MetricRow(*row) for row in self._database.select(query)]
+        with self._database.read() as connection:
+            known, after = newest_digested(connection, run_id)
+            last = (
+                sa.select(sa.func.max(run_metrics.c.id))
+                .where(mine, run_metrics.c.id > after)
+                .group_by(run_metrics.c.client_id, run_metrics.c.stage, run_metrics.c.name)
+            )
+            query = sa.select(run_metrics).where(mine, run_metrics.c.id.in_(last))
+            found = [MetricRow(*row) for row in connection.execute(query)]
+            for some in batched(known, IDS_A_STATEMENT):
+                query = sa.select(run_metrics).where(run_metrics.c.id.in_(some))
+                found += [MetricRow(*row) for row in connection.execute(query)]
+        newest: dict[tuple[int | None, str, str], MetricRow] = {}
+        for row in sorted(found, key=attrgetter("id")):
+            newest[row.client_id, row.stage, row.name] = row
+        return sorted(newest.values(), key=attrgetter("id"))
 
     def best_values(self, run_id: int) -> dict[str, float]:
         """The best validation value of each metric of the whole model whose better direction is known.
@@ -122,50 +186,13 @@ class RunSink:
         self.metrics.add(self.run_id, points)
 
 
-def best_values(connection: sa.Connection, run_id: int) -> dict[str, float]:
-    """See `Metrics.best_values`."""
-    name, value = run_metrics.c.name, run_metrics.c.value
-    query = (
-        sa.select(name, sa.func.min(value), sa.func.max(value))
-        .where(run_metrics.c.run_id == run_id, run_metrics.c.stage == "val", of_whole_model, value.is_not(None))
-        .group_by(name)
-        .order_by(name)
-    )
-    extremes = {metric: (low, high) for metric, low, high in connection.execute(query)}
-    modes = {metric: spec_of(metric).mode for metric in extremes} | _monitored_mode(connection, run_id)
-    return {
-        metric: low if modes[metric] == "min" else high
-        for metric, (low, high) in extremes.items()
-        if modes[metric] is not None
-    }
+def iso_time(time: str | datetime) -> str:
+    """A time of `Metrics.pages`, in ISO 8601 and UTC; text is as SQLite holds it."""
+    if isinstance(time, str):
+        return time.replace(" ", "T").removesuffix(".000000") + "+00:00"
+    return time.astimezone(UTC).isoformat()
 
 
-def _monitored_mode(connection: sa.Connection, run_id: int) -> dict[str, Mode | None]:
-    # Only the run itself knows the direction of a metric that is not in the catalogue.
-    found = connection.execute(sa.select(run.c.config, run.c.summary).where(run.c.id == run_id)).first()
-    config, summary = found or ({}, {})
-    trainer = config.get("trainer") or {}
-    stored = summary.get("monitor") or {"key": trainer.get("monitor"), "mode": trainer.get("mode")}
-    stage, _, name = str(stored["key"] or "").partition("/")
-    own: bool = stage == "val" and stored["mode"] in ("min", "max")
-    return {name: stored["mode"]} if own and spec_of(name).mode is None else {}
-
-
-def insert_points(connection: sa.Connection, run_id: int, points: Sequence[MetricPoint]) -> int:
-    """Insert values in the caller's transaction, in which the run is locked; returns how many were new."""
-    # Many rows a statement, past SQLAlchemy's handling of each parameter: three times as many rows a second.
-    dialect = connection.dialect
-    values: list[Iterable[Any]] = [repeat(run_id, len(points))]
-    for column in POINT_COLUMNS:
-        given = map(attrgetter(column.name), points)
-        to_database = column.type.dialect_impl(dialect).bind_processor(dialect)
-        values.append(given if to_database is None else map(to_database, given))
-    names = ", ".join(("run_id", *(column.name for column in POINT_COLUMNS)))
-    mark = "?" if dialect.name == "sqlite" else "%s"
-    row = "(" + ", ".join(mark for _ in values) + ")"
-    rows, added = zip(*values, strict=True), 0
-    while batch := list(islice(rows, ROWS_A_STATEMENT)):
-        every = ", ".join(repeat(row, len(batch)))
-        insert = f"INSERT INTO run_metrics ({names}) VALUES {every} ON CONFLICT DO NOTHING"
-        added += connection.exec_driver_sql(insert, tuple(chain.from_iterable(batch))).rowcount
-    return added
+def batched(values: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Parts of a sequence of at most some length."""
+    return (values[start : start + size] for start in range(0, len(values), size))

@@ -7,12 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.tracking.process import Owner, is_gone
+from shared.tracking.process import Owner, is_gone, same_boot
 from shared.tracking.schema import run_metrics
 
 
 def is_orphan(row: Any, *, here: Owner, is_sqlite: bool) -> bool:
     """Whether the process of a run of this machine is gone.
+
+    A process in another PID namespace of the machine cannot be looked for, so its run is none.
 
     Parameters
     ----------
@@ -24,8 +26,10 @@ def is_orphan(row: Any, *, here: Owner, is_sqlite: bool) -> bool:
         SQLite is not shared by machines, so a run from before a reboot is gone; two hosts of one PostgreSQL may
         have the same name.
     """
-    if row.boot_id != here.boot_id:
+    if not same_boot(row.boot_id, here.boot_id):
         return is_sqlite
+    if row.boot_id != here.boot_id:
+        return False
     return is_gone(Owner(row.host, row.boot_id, row.pid, row.pid_started))
 
 

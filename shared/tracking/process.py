@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_FIRST_PID_NAMESPACE = f"pid:[{0xEFFFFFFC}]"  # PROC_PID_INIT_INO of Linux
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -18,7 +20,8 @@ class Owner:
     host : str
         Name of the machine or container.
     boot_id : str
-        Changes when the machine restarts.
+        Changes when the machine restarts. In a PID namespace of its own (a container), the namespace's number
+        stands behind it: process ids mean nothing in another.
     pid_started : float
         When the process began: clock ticks since boot on Linux (unlike seconds, they do not move when the clock
         is set), Unix seconds elsewhere; 0 when it was gone already.
@@ -42,13 +45,18 @@ def owner(pid: int | None = None) -> Owner:
     return Owner(host=socket.gethostname(), boot_id=_boot_id(), pid=pid, pid_started=_began(pid) or 0.0)
 
 
+def same_boot(one: str, other: str) -> bool:
+    """Whether two boot ids are of one start of a machine, whatever their PID namespaces."""
+    return one.partition(" ")[0] == other.partition(" ")[0]
+
+
 def is_gone(process: Owner) -> bool:
     """Whether a process of this machine, since its last start, has ended.
 
     Parameters
     ----------
     process : Owner
-        Its host and boot are this machine's.
+        Its host and boot id are this process's.
 
     Returns
     -------
@@ -60,7 +68,9 @@ def is_gone(process: Owner) -> bool:
 
 def _boot_id() -> str:
     if sys.platform == "linux":
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        space = Path("/proc/self/ns/pid").readlink().name  # such as "pid:[4026531836]"
+        return boot_id if space == _FIRST_PID_NAMESPACE else f"{boot_id} {space}"
     import psutil
 
     return str(int(psutil.boot_time()))

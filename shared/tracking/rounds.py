@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from shared.tracking.database import Database
+from shared.tracking.recorder import Recorders
 from shared.tracking.rows import RoundRow
 from shared.tracking.run_tables import put_rows, rows_of_run
 from shared.tracking.schema import round_
@@ -14,8 +15,8 @@ from shared.tracking.schema import round_
 class Rounds:
     """Stores and reads server rounds; when `add` returns, its row is on disk."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, recorders: Recorders) -> None:
+        self._database, self._recorders = database, recorders
 
     def add(
         self,
@@ -60,7 +61,7 @@ class Rounds:
             "bytes_up": bytes_up,
             "seconds": seconds,
         }
-        put_rows(self._database, round_, run_id, [row])
+        put_rows(self._recorders, round_, run_id, [row])
 
     def of_run(self, run_id: int, *, since: int = 0) -> list[RoundRow]:
         """Server rounds, by number.

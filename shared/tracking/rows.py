@@ -8,8 +8,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from shared.metrics.gap import as_cost
+
 FINISHED = ("completed", "failed", "stopped")
 MODE_NAMES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
+STORED_MODES = {name: mode for mode, name in MODE_NAMES.items()}
 INTERRUPTED = "interrupted"  # the stop reason of a failed run that only lost its process, and can go on
 
 
@@ -72,6 +75,13 @@ class RunRow(Row):
     pid: int
     pid_started: float
     tags: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row in JSON's types; the gap of a comparison has the sign that all readers are shown."""
+        names = (field.name for field in fields(self))
+        return {name: json_ready(getattr(self, name)) for name in names} | {
+            "summary": json_ready(as_cost(self.summary))
+        }
 
     @property
     def finished(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +11,15 @@ import sqlalchemy as sa
 
 from shared.runtime.errors import TrackingError
 from shared.tracking.change_feed import announce
+from shared.tracking.changes import Finish
 from shared.tracking.database import Database
-from shared.tracking.metrics import best_values
 from shared.tracking.orphans import is_orphan, last_sign
 from shared.tracking.process import owner
+from shared.tracking.recorder import Recorders
 from shared.tracking.rows import FINISHED, INTERRUPTED
+from shared.tracking.run_end import end_run
 from shared.tracking.schema import run
-from shared.tracking.transaction import change_run, lock_run
+from shared.tracking.transaction import change_run
 
 UNFINISHED = ("pending", "running")
 
@@ -61,7 +63,7 @@ def set_owner(database: Database, run_id: int, pid: int) -> None:
 
 
 def finish_run(
-    database: Database, run_id: int, status: str, *, error: str | None = None, stop_reason: str | None = None
+    recorders: Recorders, run_id: int, status: str, *, error: str | None = None, stop_reason: str | None = None
 ) -> None:
     """End a run, and keep its best validation values in ``summary["best"]``; an ended run stays as it is.
 
@@ -77,44 +79,64 @@ def finish_run(
     ------
     TrackingError
         There is no such run.
+    DatabaseAway
+        The database cannot be used; what the run recorded is kept in its journal.
     """
     assert status in FINISHED, status
-    with database.write() as connection:
-        found = lock_run(database, connection, run_id)
-        if found.status not in FINISHED:
-            now = datetime.now(UTC)
-            _end(connection, found, status=status, error=error, stop_reason=stop_reason, ended=now)
+    recorders.write(run_id, Finish(status, datetime.now(UTC), error, stop_reason))
 
 
-def close_orphans(database: Database) -> list[int]:
+def close_orphans(
+    database: Database, *, but: Collection[int] = (), lock_timeout_s: float | None = None
+) -> list[int]:
     """End, as failed, runs of this machine whose process is gone, at the time of their last metric.
 
     Runs of other machines are left alone: nobody here can tell whether they live. In SQLite, which
     machines do not share, a run from before a reboot counts as gone too.
+
+    Parameters
+    ----------
+    but : collection of int
+        Runs that are left alone too: their journal says how they ended.
+    lock_timeout_s : float, optional, seconds
+        See `Database.write`.
 
     Returns
     -------
     list of int
         Their ids.
     """
-    here, is_sqlite = owner(), database.is_sqlite
-    candidates = sa.select(run).where(run.c.status.in_(UNFINISHED), run.c.host == here.host)
-    rows = database.select(candidates)
-    gone = {row.id for row in rows if is_orphan(row, here=here, is_sqlite=is_sqlite)}
+    gone = orphans(database).keys() - set(but)
     if not gone:
         return []
-    closed = []
-    with database.write() as connection:
-        for row in connection.execute(candidates.where(run.c.id.in_(gone)).with_for_update()).all():
-            if is_orphan(row, here=here, is_sqlite=is_sqlite):  # nobody has claimed it in between
-                text = f"process {row.pid} on {row.host} is gone"
-                ended = last_sign(connection, row)
-                _end(connection, row, status="failed", stop_reason=INTERRUPTED, error=text, ended=ended)
+    here, closed = owner(), []
+    candidates = sa.select(run).where(run.c.status.in_(UNFINISHED), run.c.id.in_(gone))
+    with database.write(lock_timeout_s=lock_timeout_s) as connection:
+        for row in connection.execute(candidates.with_for_update()).all():
+            if is_orphan(row, here=here, is_sqlite=database.is_sqlite):  # nobody has claimed it in between
+                end_run(connection, row.id, **_gone(connection, row))
+                announce(connection, row.id)
                 closed.append(int(row.id))
     return closed
 
 
-def _end(connection: sa.Connection, row: Any, **changes: Any) -> None:
-    changes["summary"] = {**row.summary, "best": best_values(connection, row.id)}
-    connection.execute(sa.update(run).where(run.c.id == row.id).values(changes))
-    announce(connection, row.id)
+def orphans(database: Database) -> dict[int, dict[str, Any]]:
+    """Runs of this machine whose process is gone, and how they have ended."""
+    here = owner()
+    candidates = sa.select(run).where(run.c.status.in_(UNFINISHED), run.c.host == here.host)
+    with database.read() as connection:
+        rows = connection.execute(candidates).all()
+        return {
+            row.id: _gone(connection, row)
+            for row in rows
+            if is_orphan(row, here=here, is_sqlite=database.is_sqlite)
+        }
+
+
+def _gone(connection: sa.Connection, row: Any) -> dict[str, Any]:
+    return {
+        "status": "failed",
+        "stop_reason": INTERRUPTED,
+        "error": f"process {row.pid} on {row.host} is gone",
+        "ended": last_sign(connection, row),
+    }

@@ -6,7 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.tracking.rows import MODE_NAMES
 from shared.tracking.schema import LARGEST_ID, run
+
+_MODE = sa.case(MODE_NAMES, value=run.c.training_mode, else_=run.c.training_mode)
 
 
 def search_query(
@@ -29,12 +32,24 @@ def search_query(
 
 def _mentions(word: str, *, is_sqlite: bool) -> sa.ColumnElement[bool]:
     names: list[sa.ColumnElement[str]] = []
-    for section in ("data", "model"):
+    # What the list shows of a run is what a search finds.
+    for section in ("data", "model", "strategy"):
         name = run.c.config[section]["name"].as_string()
+        if section == "strategy":
+            name = sa.case((run.c.training_mode == "federated", name))
         # PostgreSQL reads nothing out of JSON that holds NUL or half a surrogate anywhere, such as in a path.
         readable = ~sa.cast(run.c.config, sa.Text).regexp_match(r"\\u(0000|d[89a-f])")
         names.append(name if is_sqlite else sa.case((readable, name)))
-    found = [column.icontains(word, autoescape=True) for column in (run.c.name, run.c.description, *names)]
+    texts = (
+        run.c.name,
+        run.c.description,
+        run.c.status,
+        _MODE,
+        run.c.error,
+        sa.cast(run.c.tags, sa.Text),
+        *names,
+    )
+    found = [column.icontains(word, autoescape=True) for column in texts]
     if word.isascii() and word.isdigit() and int(word) <= LARGEST_ID:
-        found.append(run.c.id == int(word))
+        found += [run.c.id == int(word), run.c.seed == int(word)]
     return sa.or_(*found)

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.tracking.changes import PutRows
 from shared.tracking.database import Database
-from shared.tracking.transaction import change_run
+from shared.tracking.recorder import Recorders
 
 
-def put_rows(database: Database, table: sa.Table, run_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+def put_rows(recorders: Recorders, table: sa.Table, run_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store rows of a run in one transaction; a row with the same key is replaced.
 
     Raises
@@ -22,12 +22,7 @@ def put_rows(database: Database, table: sa.Table, run_id: int, rows: Sequence[Ma
     """
     if not rows:
         return
-    insert = sqlite.insert(table) if database.is_sqlite else postgresql.insert(table)
-    keys = [column.name for column in table.primary_key]
-    others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in keys}
-    statement = insert.on_conflict_do_update(index_elements=keys, set_=others)
-    with change_run(database, run_id) as (connection, _):
-        connection.execute(statement, [{"run_id": run_id, **row} for row in rows])
+    recorders.write(run_id, PutRows(table, rows))
 
 
 def rows_of_run(

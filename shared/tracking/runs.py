@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.tracking.change_feed import announce
+from shared.tracking.changes import MergeSummary
 from shared.tracking.database import Database
 from shared.tracking.deletion import delete_run
+from shared.tracking.left_behind import Unwritten, settle
 from shared.tracking.process import owner
+from shared.tracking.recorder import Recorders
 from shared.tracking.rows import RunRow
 from shared.tracking.run_life import UNFINISHED, claim_run, close_orphans, finish_run, set_owner
 from shared.tracking.run_progress import RunProgress, read_progress
@@ -24,8 +28,9 @@ from shared.tracking.transaction import change_run, lock_run, no_run
 class Runs:
     """Stores and reads runs; when a method that writes returns, its row is on disk."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, recorders: Recorders) -> None:
+        self._database, self._recorders = database, recorders
+        self._unwritten: Unwritten = {}
 
     def create(
         self,
@@ -93,11 +98,27 @@ class Runs:
         self, run_id: int, status: str, *, error: str | None = None, stop_reason: str | None = None
     ) -> None:
         """End a run, unless it has ended; see `shared.tracking.run_life.finish_run`."""
-        finish_run(self._database, run_id, status, error=error, stop_reason=stop_reason)
+        finish_run(self._recorders, run_id, status, error=error, stop_reason=stop_reason)
 
     def close_orphans(self) -> list[int]:
         """End runs of this machine whose process is gone; see `shared.tracking.run_life.close_orphans`."""
         return close_orphans(self._database)
+
+    def settle(self, journals: Path) -> None:
+        """Write what processes that are gone have left, and end their runs.
+
+        Where that cannot be written, the runs that this object reads say it all the same.
+
+        Parameters
+        ----------
+        journals : Path
+            The home's folder of them, see `shared.tracking.left_behind`.
+        """
+        self._unwritten = settle(self._database, journals=journals)
+
+    def _row(self, row: Any) -> RunRow:
+        stored = RunRow(**row._mapping)
+        return stored if stored.finished else replace(stored, **self._unwritten.get(stored.id, {}))
 
     def update(self, run_id: int, *, summary: Mapping[str, Any]) -> None:
         """Add to a run's summary; keys that are there already are replaced.
@@ -112,9 +133,7 @@ class Runs:
         TrackingError
             There is no such run.
         """
-        with change_run(self._database, run_id) as (connection, found):
-            merged = {**found.summary, **summary}
-            connection.execute(sa.update(run).where(run.c.id == run_id).values(summary=merged))
+        self._recorders.write(run_id, MergeSummary(summary))
 
     def rename(self, run_id: int, name: str) -> None:
         """Give a run another name; the settings that it stored stay as they are.
@@ -166,7 +185,7 @@ class Runs:
     def find(self, run_id: int) -> RunRow | None:
         """One run, if there is such a run."""
         rows = self._database.select(sa.select(run).where(run.c.id == run_id))
-        return RunRow(**rows[0]._mapping) if rows else None
+        return self._row(rows[0]) if rows else None
 
     def search(
         self,
@@ -189,17 +208,21 @@ class Runs:
         before : int, optional
             Only runs with a smaller id: the last one of the page before.
         """
+        wanted = {"status": status, "stop_reason": stop_reason}
+        as_stored = not self._unwritten
         query = search_query(
             text=text,
             before=before,
-            limit=limit,
+            limit=limit if as_stored else None,
             is_sqlite=self._database.is_sqlite,
             training_mode=mode,
-            status=status,
-            stop_reason=stop_reason,
             parent_id=parent_id,
+            **(wanted if as_stored else {}),
         )
-        return [RunRow(**row._mapping) for row in self._database.select(query)]
+        rows = [self._row(row) for row in self._database.select(query)]
+        if as_stored:
+            return rows
+        return [r for r in rows if all(v in (None, getattr(r, n)) for n, v in wanted.items())][:limit]
 
     def children(self, run_id: int) -> list[RunRow]:
         """Runs whose parent is this one, oldest first."""

@@ -140,9 +140,9 @@ def _or_minus_one(column: Column[Any]) -> sa.ColumnElement[int]:
 
 # As the unique index below holds them: conditions on these use it.
 at_round, at_epoch = _or_minus_one(run_metrics.c.round), _or_minus_one(run_metrics.c.epoch)
-no_client = _or_minus_one(run_metrics.c.client_id) == sa.literal_column("-1")
-# In a query that reads many rows of a run anyway.
-of_whole_model = run_metrics.c.client_id.is_(None)
+at_client = _or_minus_one(run_metrics.c.client_id)
+NO_ROUND: sa.ColumnElement[int] = sa.literal_column("-1")
+no_client = at_client == NO_ROUND
 
 # NULLs are distinct in a unique index, and NULLS NOT DISTINCT is younger than PostgreSQL 13.
 Index(
@@ -156,6 +156,16 @@ Index(
     unique=True,
 )
 Index("run_metrics_cursor", run_metrics.c.run_id, run_metrics.c.id)
+
+# What charts need of many rows of a run, in one row: see `shared.tracking.digests`.
+metric_digest = Table(
+    "metric_digest",
+    metadata,
+    _run_id(primary_key=True),
+    Column("last_id", sa.BigInteger, primary_key=True),
+    Column("num_rows", Integer, nullable=False),
+    Column("content", sa.LargeBinary, nullable=False),
+)
 
 server_evaluation = Table(
     "server_evaluation",

@@ -5,34 +5,67 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
 
-from shared.tracking.curves import Curve, curve_query
+from shared.runtime.errors import TrackingError
+from shared.tracking.curves import Curve, curve_query, whole_model_query
 from shared.tracking.database import Database
-from shared.tracking.schema import of_whole_model, run_metrics
+from shared.tracking.digests import (
+    LATE,
+    count_since,
+    digested,
+    keep_digest,
+    point_columns,
+    read_digests,
+    read_points,
+)
+from shared.tracking.schema import NO_ROUND, at_client, at_epoch, at_round, no_client, run, run_metrics
+from shared.tracking.transaction import lock_run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shared.tracking.points import Points
 
 Unit = Literal["round", "epoch"]
-RawTime = str | datetime  # as the driver gives it; `milliseconds` reads it
-Point = tuple[int | None, int | None, int | None, str, str, float | None, int | None, RawTime]
+Point = tuple[int | None, int | None, float | None, int | None]
+BEGAN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class ManyPoints:
-    """Values as the database holds them.
+@dataclass(frozen=True)
+class Curves:
+    """All curves of a run.
 
     Attributes
     ----------
     cursor : int
         Values of the run that are stored later have greater ids.
-    rows : sequence of tuple
-        Client, round, epoch, stage, name, value (None: NaN), examples and time (see `milliseconds`); unordered.
+    points : Points
+        Of a long run those of its digests: the extremes of each stretch of each curve.
     """
 
     cursor: int
-    rows: Sequence[Point]
+    points: Points
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A round of all clients together, or an epoch.
+
+    Attributes
+    ----------
+    examples : int
+        Training examples that went through the model.
+    time : datetime or None
+        When the last value of the whole model was stored.
+    """
+
+    examples: int
+    time: datetime | None
 
 
 class Series:
@@ -41,72 +74,112 @@ class Series:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def points(
-        self, run_id: int, *, stage: str | None = None, name: str | None = None, clients: bool = True
-    ) -> ManyPoints:
-        """Many values of a run: ten times as fast as `Metrics.of_run`.
+    def all_curves(self, run_id: int) -> Curves:
+        """The curves of a run, clients' too: exact where there are few values, else their digests and the rest.
 
-        Parameters
-        ----------
-        stage, name : str, optional
-            Only these.
-        clients : bool
-            Whether those of the clients are wanted too.
+        Raises
+        ------
+        TrackingError
+            The database cannot be used.
         """
-        mine = run_metrics.c.run_id == run_id
-        wanted = ((run_metrics.c.stage, stage), (run_metrics.c.name, name))
-        conditions = [column == value for column, value in wanted if value is not None]
-        time = run_metrics.c.time
-        columns = (
-            run_metrics.c.client_id,
-            run_metrics.c.round,
-            run_metrics.c.epoch,
-            run_metrics.c.stage,
-            run_metrics.c.name,
-            # The drivers' own values: most are dropped before anybody looks at them.
-            sa.type_coerce(run_metrics.c.value, sa.Double),
-            run_metrics.c.num_examples,
-            sa.type_coerce(time, sa.String) if self._database.is_sqlite else time,
-        )
+        from shared.tracking.points import Points
+
+        parts, _, cursor = self._read(run_id)
+        return Curves(cursor=cursor, points=Points.joined(parts))
+
+    def steps(self, run_id: int) -> dict[int, Step]:
+        """What was trained in each round or epoch, ascending."""
+        from shared.tracking.points import summed_steps
+
+        _, parts, _ = self._read(run_id)
+        found = summed_steps(parts)
+        times = [None if time < 0 else BEGAN + timedelta(microseconds=time) for time in found["time"].tolist()]
+        steps = zip(found["step"].tolist(), found["examples"].tolist(), times, strict=True)
+        return {number: Step(examples=examples, time=time) for number, examples, time in steps}
+
+    def _read(self, run_id: int) -> tuple[list[Points], list[NDArray[np.void]], int]:
+        from shared.tracking.points import steps_of
+
+        self._keep_up(run_id)
         with self._database.read() as connection:
-            cursor = connection.scalar(sa.select(sa.func.max(run_metrics.c.id)).where(mine)) or 0
-            query = sa.select(*columns).where(mine, run_metrics.c.id <= cursor, *conditions)
-            if not clients:
-                query = query.where(of_whole_model)
-            # Plain tuples: a million of SQLAlchemy's rows would keep the garbage collector busy.
-            rows: list[Any] = list(map(tuple, connection.execute(query)))
-        return ManyPoints(cursor=cursor, rows=rows)
+            federated = self._is_federated(connection, run_id)
+            points, steps, cursor = read_digests(connection, run_id)
+            rest = read_points(connection, run_id, federated=federated, after=cursor)
+        if len(rest.rows):
+            cursor = int(rest.rows["id"][-1])
+        return [*points, rest], [*steps, steps_of(rest, federated=federated)], cursor
 
-    def examples_by_step(self, run_id: int, *, unit: Unit) -> dict[int, int]:
-        """How many training examples went through the model in each step.
+    def _keep_up(self, run_id: int) -> None:
+        # The writer of a long run keeps its digests, unless it is of an older version.
+        with self._database.read() as connection:
+            if count_since(connection, run_id, after=digested(connection, run_id), most=LATE) < LATE:
+                return
+        try:
+            with self._database.write() as connection:
+                lock_run(self._database, connection, run_id)
+                keep_digest(connection, run_id)
+        except TrackingError:
+            return  # a database that can only be read; all rows are read then
 
-        Parameters
-        ----------
-        unit : {"round", "epoch"}
-            Rounds of all clients together, or epochs.
+    def curve(self, run_id: int, *, stage: str, name: str) -> tuple[list[Point], int]:
+        """The values of one metric of the whole model, and how many are stored.
+
+        Returns
+        -------
+        list of tuple
+            Round, epoch, value (None: NaN) and examples; unordered. Of a long run only those that its digests
+            hold: the extremes of each stretch.
+        int
+            More than the list has, of a long run.
         """
-        step = run_metrics.c[unit]
-        of_whom = run_metrics.c.client_id.is_not(None) if unit == "round" else of_whole_model
-        # Whatever metrics an epoch has, its rows count once.
-        epochs = (
-            sa.select(step.label("step"), sa.func.max(run_metrics.c.num_examples).label("examples"))
-            .where(run_metrics.c.run_id == run_id, run_metrics.c.stage == "train", of_whom, step.is_not(None))
-            .group_by(step, run_metrics.c.client_id, run_metrics.c.epoch)
-            .subquery()
+        self._keep_up(run_id)
+        columns = run_metrics.c
+        value = sa.type_coerce(columns.value, sa.Double)
+        with self._database.read() as connection:
+            if digested(connection, run_id):
+                return self._digested_curve(connection, run_id, stage=stage, name=name)
+            query = whole_model_query(run_id, columns.round, columns.epoch, value, columns.num_examples)
+            rows = connection.execute(query.where(columns.stage == stage, columns.name == name)).all()
+        return list(map(tuple, rows)), len(rows)
+
+    def _digested_curve(
+        self, connection: sa.Connection, run_id: int, *, stage: str, name: str
+    ) -> tuple[list[Point], int]:
+        from shared.tracking.points import NONE, Points
+
+        parts, _, cursor = read_digests(connection, run_id)
+        federated = self._is_federated(connection, run_id)
+        newer = whole_model_query(run_id, *point_columns(connection, federated=federated), after=cursor)
+        newer = newer.where(run_metrics.c.stage == stage, run_metrics.c.name == name)
+        parts.append(Points.of(connection.execute(newer.order_by(run_metrics.c.id)).all()))
+        mine = [part.of_whole_model(stage, name) for part in parts]
+        rows, _, totals = Points.joined(mine).curves()
+        points: list[Point] = []
+        for step, value, examples in zip(
+            *(rows[key].tolist() for key in ("step", "value", "examples")), strict=True
+        ):
+            at = (step, None) if federated else (None, step)
+            points.append((*at, None if math.isnan(value) else value, None if examples == NONE else examples))
+        return points, int(totals.sum())
+
+    def value_at(
+        self, run_id: int, *, unit: Unit, step: int, stage: str, name: str, client_id: int | None = None
+    ) -> float | None:
+        """One value, of a client or of the whole model.
+
+        Returns
+        -------
+        float or None
+            None where there is none, or NaN.
+        """
+        columns = run_metrics.c
+        whose = no_client if client_id is None else at_client == client_id
+        at = (at_round == step,) if unit == "round" else (at_round == NO_ROUND, at_epoch == step)
+        query = sa.select(sa.type_coerce(columns.value, sa.Double)).where(
+            columns.run_id == run_id, *at, whose, columns.stage == stage, columns.name == name
         )
-        query = sa.select(epochs.c.step, sa.func.sum(epochs.c.examples)).group_by(epochs.c.step)
-        return {number: int(examples or 0) for number, examples in self._database.select(query)}
-
-    def times_by_step(self, run_id: int, *, unit: Unit) -> dict[int, datetime]:
-        """When the last value of the whole model was stored in each step.
-
-        Parameters
-        ----------
-        unit : {"round", "epoch"}
-        """
-        step, newest = run_metrics.c[unit], sa.func.max(run_metrics.c.time)
-        query = sa.select(step, newest).where(run_metrics.c.run_id == run_id, of_whole_model, step.is_not(None))
-        return dict(map(tuple, self._database.select(query.group_by(step))))
+        found = self._database.select(query.order_by(columns.id).limit(1))
+        return found[0][0] if found else None
 
     def metric_names(self, run_id: int, *, stage: str, unit: Unit) -> list[str]:
         """Which metrics of the whole model have a value at some step.
@@ -121,9 +194,29 @@ class Series:
         list of str
             Sorted.
         """
-        mine = (run_metrics.c.run_id == run_id) & (run_metrics.c.stage == stage)
-        query = sa.select(run_metrics.c.name).where(mine, of_whole_model, run_metrics.c[unit].is_not(None))
-        return sorted(name for (name,) in self._database.select(query.distinct()))
+        self._keep_up(run_id)
+        with self._database.read() as connection:
+            names, after = self._digested_names(connection, run_id, stage=stage)
+            query = whole_model_query(run_id, run_metrics.c.name, after=after).where(
+                run_metrics.c.stage == stage, run_metrics.c[unit].is_not(None)
+            )
+            return sorted(names | {name for (name,) in connection.execute(query.distinct())})
+
+    def _digested_names(self, connection: sa.Connection, run_id: int, *, stage: str) -> tuple[set[str], int]:
+        if not digested(connection, run_id):
+            return set(), 0
+        from shared.tracking.points import NONE
+
+        parts, _, cursor = read_digests(connection, run_id)
+        names = set()
+        for part in parts:
+            drawn = part.rows[(part.rows["client"] == NONE) & (part.rows["step"] != NONE)]
+            names |= {part.keys[key][1] for key in set(drawn["key"].tolist()) if part.keys[key][0] == stage}
+        return names, cursor
+
+    def _is_federated(self, connection: sa.Connection, run_id: int) -> bool:
+        mode = connection.scalar(sa.select(run.c.training_mode).where(run.c.id == run_id))
+        return bool(mode == "federated")
 
     def curves(self, wanted: Sequence[Curve]) -> dict[int, list[float]]:
         """Values of one metric of the whole model, of many runs at once, by round or epoch.
@@ -144,20 +237,3 @@ class Series:
                 if not math.isnan(value):
                     values[run_id].append(value)
         return values
-
-
-def milliseconds(time: RawTime) -> int:
-    """A time that `Series.points` read.
-
-    Parameters
-    ----------
-    time : str or datetime
-        Text is UTC.
-
-    Returns
-    -------
-    int
-        Since 1970.
-    """
-    known = datetime.fromisoformat(time).replace(tzinfo=UTC) if isinstance(time, str) else time
-    return round(known.timestamp() * 1000)

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from shared.metrics.catalogue import in_order, spec_of
+from shared.runtime.tables import FittingTable
 from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow, json_ready
+from shared.tracking.schema import STAGES
 from shared.tracking.store import Store
+from shared.tracking.telling_settings import telling_settings
+from shared.tracking.twins import headline_record, members_of, positive_class, stored_report
 
 COLOURS = {"pending": "yellow", "running": "cyan", "completed": "green", "failed": "red", "stopped": "magenta"}
 HIGHLIGHTS = {
@@ -41,6 +46,7 @@ WORDS = (
     "mode",
     "status",
     "best",
+    "differs in",
     "metric",
     "failed",
     "tags",
@@ -55,16 +61,22 @@ LONGEST_TEXT = 500
 def runs_table(rows: Sequence[RunRow]) -> Table:
     """A table with one line per run."""
     tags = ("tags",) if any(row.tags for row in rows) else ()
-    listed = table("id", "name", "mode", "status", "age", "seconds", "best", *tags, title="runs")
+    telling = telling_settings(rows)
+    differs = ("differs in",) if any(telling) else ()
+    names = ("id", "name", "mode", "status", "age", "seconds", "best", *differs, *tags)
+    listed = table(*names, title="runs", light=True)
     now = datetime.now(UTC)
-    for row in rows:
+    for row, settings in zip(rows, telling, strict=True):
         age = _age((now - row.started).total_seconds())
-        best = _headline(row)
+        best, gap = _headline(row), headline_record(row)
         shown = "-" if best is None else f"{best[0]} {best[1]:.4f}"
+        if gap is not None:
+            shown = f"gap {gap['label']} {gap['text']['gap']}"
         status = Text(row.status, COLOURS[row.status])
         mode = MODE_NAMES[row.training_mode]
         values = (str(row.id), plain(row.name), mode, status, age, f"{row.seconds:.1f}", shown)
-        listed.add_row(*values, *(plain(", ".join(row.tags)) for _ in tags))
+        apart = plain(", ".join(f"{name}={value}" for name, value in settings.items()))
+        listed.add_row(*values, *(apart for _ in differs), *(plain(", ".join(row.tags)) for _ in tags))
     return listed
 
 
@@ -74,13 +86,21 @@ def runs_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        The rows without their config, with ``seconds`` and ``best_metric``.
+        The rows without their config, with ``seconds`` and ``best_metric``; ``gap``, the headline of a
+        comparison (see `shared.metrics.gap_record.gap_record`; else null); ``differs_in``, the settings that
+        tell the listed runs of a mode apart.
     """
     listed = []
-    for row in rows:
+    for row, settings in zip(rows, telling_settings(rows), strict=True):
         best = _headline(row)
         named = None if best is None else {"name": best[0], "value": best[1]}
-        values = {**row.as_dict(), "seconds": row.seconds, "best_metric": named}
+        values = {
+            **row.as_dict(),
+            "seconds": row.seconds,
+            "best_metric": named,
+            "gap": headline_record(row),
+            "differs_in": settings,
+        }
         del values["config"]
         listed.append(values)
     return listed
@@ -95,7 +115,13 @@ def run_view(store: Store, run_id: int) -> Group:
         No such run.
     """
     run, latest = store.runs.get(run_id), store.metrics.latest(run_id)
-    parts = [_header(store, run), _settings(run), _stages(latest), _clients(store, run_id, latest)]
+    parts = [
+        _header(store, run),
+        _settings(run),
+        _data(run),
+        _stages(run, latest),
+        _clients(store, run_id, latest),
+    ]
     return Group(*(part for part in (*parts, _rounds(store, run_id)) if part is not None))
 
 
@@ -105,7 +131,8 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``run``, ``best`` validation values, ``latest`` points, ``clients``, ``rounds``, ``children`` (ids).
+        ``run``, ``best`` validation values, ``latest`` points, ``clients``, ``rounds``, ``children`` (ids),
+        ``gap`` (of a comparison, see `shared.metrics.gap_record.gap_report`; else null).
 
     Raises
     ------
@@ -119,12 +146,13 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
         "latest": [row.as_dict() for row in store.metrics.latest(run_id)],
         "clients": [row.as_dict() for row in store.clients.of_run(run_id)],
         "rounds": [row.as_dict() for row in store.rounds.of_run(run_id)],
-        "children": [row.id for row in store.runs.children(run_id)],
+        "children": [row.id for row in members_of(store, run)],
+        "gap": stored_report(store, run_id),
     }
 
 
 def _header(store: Store, run: RunRow) -> RenderableType:
-    grid, children = Table.grid(padding=(0, 2)), store.runs.children(run.id)
+    grid, children = Table.grid(padding=(0, 2)), members_of(store, run)
     lines: list[tuple[str, str | Text]] = [
         ("run", Text.assemble(f"{run.id}  ", plain(run.name), f"  ({MODE_NAMES[run.training_mode]})")),
         ("status", Text(run.status, COLOURS[run.status])),
@@ -155,14 +183,45 @@ def _setting(config: Any, name: str) -> Any:
     return config
 
 
-def _stages(latest: Sequence[MetricRow]) -> Table | None:
-    values = {(row.stage, row.name): row.value for row in latest if row.client_id is None}
+def _data(run: RunRow) -> RenderableType | None:
+    read = run.summary.get("data")  # see `shared.data.summary.DataSummary`
+    if not read:
+        return None
+    sides = [side for side in STAGES if read["rows"].get(side)]
+    lines = [f"data {read['origin']} ({read['layout']})" if read["layout"] else f"data {read['origin']}"]
+    lines.append("rows " + ", ".join(f"{side} {read['rows'][side]:,}" for side in sides))
+    if read["groups"] is not None:
+        counts = ", ".join(f"{side} {read['groups'].get(side, 0):,}" for side in sides)
+        lines.append(f"{read['group_noun']}s {counts}")
+    if read["positive"] is not None:
+        lines.append(f"positive class {read['positive']}")
+    if read["notes"]:
+        lines.append(f"{len(read['notes'])} notes on the data (fedtwin show {run.id} --format json)")
+    return Text("\n").join(map(plain, lines))
+
+
+def _stages(run: RunRow, latest: Sequence[MetricRow]) -> Table | None:
+    rows = [row for row in latest if row.client_id is None]
+    values = {(row.stage, row.name): row.value for row in rows}
     if not values:
         return None
-    shown = table("metric", "train", "val", "test", title="latest values")
+    stages = ("train", "val", "test")
+    # The test is of the chosen model, the others of the last one: each column says whose numbers it has.
+    shown = table("metric", *(f"{stage}{_when(run, rows, stage)}" for stage in stages), title="values")
     for name in in_order(name for _, name in values):
-        shown.add_row(plain(name), *(number(values.get((stage, name))) for stage in ("train", "val", "test")))
+        positive = positive_class([run]) if spec_of(name).of_positive else None
+        named = name if positive is None else f"{name} ({positive})"
+        shown.add_row(plain(named), *(number(values.get((stage, name))) for stage in stages))
     return shown
+
+
+def _when(run: RunRow, rows: Sequence[MetricRow], stage: str) -> str:
+    unit = "round" if run.training_mode == "federated" else "epoch"
+    number = run.summary.get(f"test_{unit}")
+    if stage != "test":
+        numbers = [row.round if unit == "round" else row.epoch for row in rows if row.stage == stage]
+        number = max((one for one in numbers if one is not None), default=None)
+    return "" if number is None else f", {unit} {number}"
 
 
 def _clients(store: Store, run_id: int, latest: Sequence[MetricRow]) -> Table | None:
@@ -194,9 +253,10 @@ def _rounds(store: Store, run_id: int) -> Table | None:
     rounds = store.rounds.of_run(run_id)
     if not rounds:
         return None
+    names = {client.client_id: client.name for client in store.clients.of_run(run_id)}
     shown = table("round", "sampled", "replied", "seconds", "MB down", "MB up", "failed", title="rounds")
     for row in rounds:
-        reasons = [f"client {client_id}: {reason}" for client_id, reason in sorted(row.failed.items())]
+        reasons = [f"{names.get(client, client)}: {reason}" for client, reason in sorted(row.failed.items())]
         shown.add_row(
             str(row.round),
             str(len(row.sampled)),
@@ -215,12 +275,28 @@ def _headline(run: RunRow) -> tuple[str, float] | None:
     return next(((f"val/{name}", best[name]) for name in wanted if best.get(name) is not None), None)
 
 
-def table(*columns: str, title: str) -> Table:
-    """An empty table, with its numbers on the right."""
-    shown = Table(title=title, title_justify="left", title_style="bold")
-    words = WORDS
+# Words of few kinds by which rows are found, and of a light table are never broken.
+_WHOLE = {"mode": max(map(len, MODE_NAMES.values())), "status": max(map(len, COLOURS))}
+_LIGHT = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
+
+
+def table(*columns: str, title: str, light: bool = False) -> Table:
+    """An empty table, with its numbers on the right; what is too wide goes on in the next line.
+
+    Parameters
+    ----------
+    light : bool
+        Without lines between columns, which leaves more room for what is in them.
+    """
+    style: dict[str, Any] = _LIGHT if light else {}
+    shown = FittingTable(title=title, title_justify="left", title_style="bold", **style)
     for column in columns:
-        shown.add_column(plain(column), justify="left" if column in words else "right")
+        shown.add_column(
+            plain(column),
+            justify="left" if column in WORDS else "right",
+            min_width=_WHOLE.get(column) if light else None,
+            overflow="fold",
+        )
     return shown
 
 

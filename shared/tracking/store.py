@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from shared.tracking import migrations
 from shared.tracking.change_feed import Changes
 from shared.tracking.clients import Clients
 from shared.tracking.database import Database
 from shared.tracking.evaluations import Evaluations
 from shared.tracking.metrics import Metrics
+from shared.tracking.recorder import Recorders
 from shared.tracking.rounds import Rounds
 from shared.tracking.runs import Runs
 from shared.tracking.series import Series
@@ -39,12 +43,13 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
-        self.runs = Runs(self._database)
-        self.metrics = Metrics(self._database)
+        self._recorders = Recorders(self._database)
+        self.runs = Runs(self._database, self._recorders)
+        self.metrics = Metrics(self._database, self._recorders)
         self.series = Series(self._database)
-        self.rounds = Rounds(self._database)
-        self.clients = Clients(self._database)
-        self.evaluations = Evaluations(self._database)
+        self.rounds = Rounds(self._database, self._recorders)
+        self.clients = Clients(self._database, self._recorders)
+        self.evaluations = Evaluations(self._database, self._recorders)
 
     def __repr__(self) -> str:
         return f"Store({self._database.shown!r})"
@@ -62,6 +67,16 @@ class Store:
         """Which database it is."""
         return "sqlite" if self._database.is_sqlite else "postgresql"
 
+    @property
+    def schema(self) -> str:
+        """The version of the schema, which every use brings up to date."""
+        return migrations.HEAD
+
+    @property
+    def database(self) -> Database:
+        """The database itself, for what is about all of it."""
+        return self._database
+
     def changes(self, *, poll_s: float = 0.1) -> Changes:
         """What notices that any process has written to this database.
 
@@ -76,6 +91,20 @@ class Store:
             To be closed by the caller.
         """
         return Changes(self._database, poll_s=poll_s)
+
+    def record(self, run_id: int, *, journals: Path) -> AbstractContextManager[None]:
+        """Keep what a run of this process records while the database is away, for the duration of a block.
+
+        Parameters
+        ----------
+        journals : Path
+            The folder for its journal, see `shared.tracking.recorder`.
+        """
+        return self._recorders.record(run_id, started=self.runs.get(run_id).started, folder=journals)
+
+    def waits(self, run_id: int) -> bool:
+        """Whether what a run of this process recorded waits for the database."""
+        return self._recorders.waits(run_id)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -15,8 +15,15 @@ from shared.tracking.schema import run
 
 
 @contextmanager
-def change_run(database: Database, run_id: int) -> Iterator[tuple[sa.Connection, Any]]:
+def change_run(
+    database: Database, run_id: int, *, lock_timeout_s: float | None = None
+) -> Iterator[tuple[sa.Connection, Any]]:
     """A transaction that changes a run, or what belongs to it, and is committed when the block ends.
+
+    Parameters
+    ----------
+    lock_timeout_s : float, optional, seconds
+        See `Database.write`.
 
     Yields
     ------
@@ -28,7 +35,7 @@ def change_run(database: Database, run_id: int) -> Iterator[tuple[sa.Connection,
     TrackingError
         There is no such run.
     """
-    with database.write() as connection:
+    with database.write(lock_timeout_s=lock_timeout_s) as connection:
         row = lock_run(database, connection, run_id)
         announce(connection, run_id)
         yield connection, row

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from shared.metrics.catalogue import naming
+from shared.metrics.gap_record import gap_record, gap_report
+from shared.metrics.headline import stored_headline
 from shared.tracking.rows import MODE_NAMES, RunRow
 from shared.tracking.store import Store
 
@@ -46,6 +50,51 @@ def warnings_of(runs: Iterable[RunRow]) -> list[str]:
     return found
 
 
+def positive_class(runs: Iterable[RunRow]) -> str | None:
+    """The positive of two classes, by whose name metrics are called; None where runs differ, or know none."""
+    found = {run.summary["data"].get("positive") for run in runs if run.summary.get("data")}
+    return found.pop() if len(found) == 1 else None
+
+
+def number_of_clients(store: Store, runs: Iterable[RunRow]) -> int:
+    """How many clients the federated runs of a comparison had; as configured where none has begun."""
+    runs = list(runs)
+    counts = (len(store.clients.of_run(run.id)) for run in runs if run.training_mode == "federated")
+    configured = ((run.config.get("federation") or {}).get("num_clients") or 0 for run in runs)
+    return max(counts, default=0) or max(configured, default=0)
+
+
+def stored_report(store: Store, run_id: int) -> dict[str, Any] | None:
+    """The gap of a comparison with its headline and its sentence, see `shared.metrics.gap_record.gap_report`.
+
+    Returns
+    -------
+    dict or None
+        None of another run, and before the gap is measured.
+    """
+    runs = family(store, run_id)
+    clients, tested = number_of_clients(store, runs), when_tested(runs)
+    with naming(positive_class(runs)):
+        return gap_report(runs[0].summary, num_clients=clients, tested=tested)
+
+
+def headline_record(run: RunRow) -> dict[str, Any] | None:
+    """The headline of a comparison for lists of runs, see `shared.metrics.gap_record.gap_record`; else None."""
+    row = stored_headline(run.summary)
+    with naming(positive_class([run])):
+        return None if row is None else gap_record(row)
+
+
 def family(store: Store, run_id: int) -> list[RunRow]:
     """A run, and the runs of it if it is a comparison."""
-    return [store.runs.get(run_id), *store.runs.children(run_id)]
+    run = store.runs.get(run_id)
+    return [run, *members_of(store, run)]
+
+
+def members_of(store: Store, run: RunRow) -> list[RunRow]:
+    """The runs of a comparison, oldest first: its children, or the stored runs that it compares."""
+    if not run.summary.get("of_runs"):
+        return store.runs.children(run.id)
+    twins = run.summary.get("twins") or {}
+    ids = sorted({*twins.get("pooled", ()), *twins.get("federated", ())})
+    return [found for one in ids if (found := store.runs.find(one)) is not None]  # one may be deleted

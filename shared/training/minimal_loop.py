@@ -55,7 +55,7 @@ class LeanTrainer(Fabric):
             raise ConfigError(f"{asked}{cfg.precision} cannot be used here: {error}") from None
         if self.world_size > 1:
             raise ConfigError(
-                f"trainer.devices={cfg.devices} gives {self.world_size} devices; only a centralized training "
+                f"trainer.devices={cfg.devices} gives {self.world_size} devices; only pooled training "
                 "uses several, a client trains on one: set trainer.devices=1"
             )
         self.gradient_clip = cfg.gradient_clip

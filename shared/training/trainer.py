@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from shared.config.trainer import TrainerConfig
 from shared.runtime.errors import ConfigError
+from shared.runtime.files import replacing
 
 
 def build_trainer(
@@ -52,7 +56,7 @@ def build_trainer(
             precision=cfg.precision,  # type: ignore[arg-type]
             gradient_clip_val=cfg.gradient_clip,
             callbacks=list(callbacks),
-            plugins=None if environment is None else [environment],
+            plugins=[CheckpointFiles(), *([] if environment is None else [environment])],
             default_root_dir=root or os.devnull,
             logger=False,
             num_sanity_val_steps=0,
@@ -69,10 +73,31 @@ def build_trainer(
         ) from None
     if trainer.num_devices > 1 and environment is None:
         raise ConfigError(
-            f"trainer.devices={cfg.devices} gives {trainer.num_devices} devices; only a centralized training "
+            f"trainer.devices={cfg.devices} gives {trainer.num_devices} devices; only pooled training "
             "uses several, a client trains on one: set trainer.devices=1"
         )
     return trainer
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Checkpoints as Lightning writes them, but whole or not at all.
+
+    Lightning's own go through the system's temporary folder, from which they are copied where that is another
+    file system: a full disk or a killed process leaves half a checkpoint, and a file there.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint beside its place, then replace what is there.
+
+        Raises
+        ------
+        DiskError
+            The disk is full, or cannot be written to; what is there stays.
+        """
+        content = io.BytesIO()  # torch turns what the system says into an error of its own
+        torch.save(checkpoint, content)
+        with replacing(Path(path)) as file:
+            file.write(content.getbuffer())
 
 
 def evaluation_device(cfg: TrainerConfig) -> torch.device:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from flwr.serverapp import Grid
@@ -12,6 +11,7 @@ from federated.launch.launch import prepare_run
 from federated.server.app import serve
 from shared.config.config import Config
 from shared.runtime.home import Home
+from shared.tracking.progress import NOBODY, Follower
 from shared.tracking.store import Store
 
 
@@ -28,10 +28,19 @@ class LocalRunner:
         store: Store,
         home: Home,
         resume: bool = False,
-        on_poll: Callable[[int], None] = lambda run_id: None,
+        follow: Follower = NOBODY,
     ) -> int:
         """See `simulations.runner.Runner`."""
         logging.getLogger("flwr").setLevel(logging.WARNING)
         run_id = cfg.tracking.run_id or prepare_run(cfg, store=store)
         cfg = cfg.replace("tracking", run_id=run_id)
-        return serve(self.grid, cfg, store=store, home=home, resume=resume, say=lambda line: on_poll(run_id))
+        return serve(
+            self.grid,
+            cfg,
+            store=store,
+            home=home,
+            resume=resume,
+            say=follow.say,
+            closed=lambda line: follow.poll(run_id),
+            replied=follow.step,
+        )

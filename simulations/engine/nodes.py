@@ -9,6 +9,8 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.task_identity import TaskIdentity
 
+from federated.messages.sendable import check_sendable
+
 SERVER_NODE_ID = 1
 CLIENT_APP_RAISED = 2  # Flower's code for a ClientApp that raised
 _FIRST_NODE_ID = 1000
@@ -47,7 +49,7 @@ def set_task_identity() -> None:
 
 
 def run_client_app(client_app: ClientApp, message: Message, context: Context) -> Message:
-    """Run a ClientApp for a node; an exception becomes an error reply, as in Flower.
+    """Run a ClientApp for a node; an exception, or a reply that cannot be sent, becomes an error, as in Flower.
 
     Parameters
     ----------
@@ -57,6 +59,8 @@ def run_client_app(client_app: ClientApp, message: Message, context: Context) ->
     try:
         reply = client_app(message=message, context=context)
         assert isinstance(reply, Message), f"a ClientApp returned {type(reply).__name__}"
+        if reply.has_content():
+            check_sendable(reply.content)
         return reply
     except Exception as error:
         return error_reply(message, "".join(traceback.format_exception_only(error)))

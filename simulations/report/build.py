@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from shared.config.config import Config
+from shared.data.dataset import Dataset
 from shared.data.profile import CountTable, Profile, SpanTable, count_tables, span_tables
-from shared.metrics.catalogue import label
+from shared.data.summary import DataSummary
+from shared.metrics.catalogue import label, naming
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
+from shared.metrics.outputs import UnreadableOutputs
+from shared.metrics.per_class import per_class
 from shared.metrics.spec import Better
 from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
+from shared.tasks.reading import read_data
 from shared.tasks.task import learner_of
 from shared.tracking.store import Store
-from shared.tracking.twins import family, warnings_of, when_tested
+from shared.tracking.twins import family, number_of_clients, warnings_of, when_tested
 from simulations.report.client_figures import client_bars, value_distribution, value_spans
 from simulations.report.comparison_figures import gap_figure, learning_curves, save
 from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.page import CostRow, Report, ReportFigure, write_report
 from simulations.report.panels import panel_figures
 from simulations.report.tables import (
+    DataTable,
+    class_table,
     client_table,
     curve_table,
+    gain_table,
     gap_data,
     span_table,
     twin_table,
@@ -46,6 +55,8 @@ class Comparison:
     ----------
     command : str
         Command line.
+    site_gains : mapping, optional
+        See `simulations.report.site_gains`.
     """
 
     run_id: int
@@ -53,6 +64,7 @@ class Comparison:
     twins: Twins
     rows: Sequence[GapRow]
     command: str
+    site_gains: Mapping[str, Any] | None = None
 
 
 def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -> Path:
@@ -70,8 +82,22 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     learner = learner_of(done.cfg)
-    data = learner.dataset(cache=home.cache)
+    data, read = read_data(learner, cache=home.cache, tell=False)
     spec = learner.spec(data.schema)
+    with naming(read.positive):
+        return _write(done, data=data, read=read, spec=spec, store=store, home=home, folder=folder)
+
+
+def _write(
+    done: Comparison,
+    *,
+    data: Dataset,
+    read: DataSummary,
+    spec: TaskSpec,
+    store: Store,
+    home: Home,
+    folder: Path,
+) -> Path:
     figures = draw(done, spec=spec, store=store, home=home)
     for name, figure in figures.items():
         save(figure.figure, folder / f"{name}.png")
@@ -86,9 +112,8 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         created=datetime.now(UTC),
         rows=done.rows,
         metrics=spec.metrics,
-        num_clients=done.cfg.federation.num_clients,
+        num_clients=number_of_clients(store, family(store, done.run_id)),
         num_test=len(data.indices("test")),
-        resamples=done.cfg.compare.resamples,
         seeds=twins.seeds,
         runs=runs,
         costs=cost_rows(twins, store=store),
@@ -102,11 +127,29 @@ def write_results(done: Comparison, *, store: Store, home: Home, folder: Path) -
         config=pooled.config,
         twins=twin_table(pooled, federated, examples=(pooled_cost.examples, federated_cost.examples)),
         command=done.command,
-        grouped=data.groups is not None,
+        metric=headline(done.rows, metric=done.cfg.compare.metric).metric,
         tested=when_tested(family(store, done.run_id)),
         warnings=warnings_of(family(store, done.run_id)),
+        gains=gain_table(done.site_gains) if done.site_gains else None,
+        data=read,
+        classes=_class_table(done, classes=data.schema.classes, home=home),
     )
     return write_report(folder / "report.html", report)
+
+
+def _class_table(done: Comparison, *, classes: Sequence[str], home: Home) -> DataTable | None:
+    """Each class by itself; None where rows are not of one class each, or a probability is not finite."""
+    outputs = {
+        "pooled": read_outputs(home, done.twins.pooled[0]),
+        "federated": read_outputs(home, done.twins.federated[0]),
+    }
+    try:
+        scores = {title: per_class(own.of_classes()) for title, own in outputs.items() if own.is_finite}
+    except UnreadableOutputs:
+        return None
+    if len(scores) < len(outputs) or any(len(own) != len(classes) for own in scores.values()):
+        return None
+    return class_table(scores, classes=classes, seed=done.twins.seeds[0])
 
 
 def cost_rows(twins: Twins, *, store: Store) -> list[CostRow]:
@@ -137,11 +180,12 @@ def draw(done: Comparison, *, spec: TaskSpec, store: Store, home: Home) -> dict[
     """
     twins = done.twins
     direction = next(own.better for own in spec.metrics if own.name == spec.client_metric)
-    shown = dict.fromkeys(("loss", spec.client_metric, headline(done.rows).metric))
+    chosen = headline(done.rows, metric=done.cfg.compare.metric)
+    shown = dict.fromkeys(("loss", spec.client_metric, chosen.metric))
     return {
         "gap": ReportFigure(
             title="The federated gap",
-            caption="Pooled minus federated on the same test set, with confidence interval.",
+            caption="What federation costs on the same test set, with confidence interval.",
             figure=gap_figure(done.rows),
             table=gap_data(done.rows),
         ),

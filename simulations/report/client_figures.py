@@ -12,7 +12,7 @@ from shared.data.profile import CountTable, SpanTable
 from shared.metrics.catalogue import better
 from shared.metrics.headline import format_value
 from shared.metrics.spec import Better
-from simulations.gap.bootstrap import per_client_summary
+from simulations.gap.clients import per_client_summary
 from simulations.report.figure_style import (
     FEDERATED,
     LINES,

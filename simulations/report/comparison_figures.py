@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from shared.metrics.catalogue import spec_of
 from shared.metrics.gap import GapRow
-from shared.metrics.headline import format_interval, format_value, row_digits
-from simulations.gap.wording import named
+from shared.metrics.gap_table import named
+from shared.metrics.headline import format_gap, format_value
 from simulations.report.client_figures import client_bars, value_distribution
 from simulations.report.figure_style import (
     FEDERATED,
     GREY,
     LINES,
     POOLED,
+    VERDICTS,
     WIDTH,
     capitalized,
     metric_name,
@@ -144,8 +145,8 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
     Returns
     -------
     Figure
-        To the right of zero pooling is better: gaps of metrics whose lower values are better (↓) are drawn
-        mirrored. Metrics without bounds, such as the loss, have a scale of their own.
+        To the right of zero federation is worse, whichever direction a metric has. Metrics without bounds, such
+        as the loss, have a scale of their own.
     """
     bounded = [row for row in rows if spec_of(row.metric).is_bounded]
     # Metrics without bounds have scales of their own: a squared error would hide an absolute one.
@@ -155,9 +156,9 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
     parts = fig.subplots(len(scales), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, part in zip(parts, scales, strict=True):
         _forest(axes, part)
-    parts[-1].set_xlabel("← federated better      gap (↓ mirrored)      pooled better →", fontsize=10)
+    parts[-1].set_xlabel("← federated better      gap      federated worse →", fontsize=10)
     parts[0].annotate(
-        "pooled minus federated",
+        "+ is worse",
         (1.02, 1.0),
         xycoords="axes fraction",
         fontsize=9,
@@ -172,13 +173,12 @@ def _forest(axes: Axes, rows: Sequence[GapRow]) -> None:
     style_axes(axes, grid="x")
     axes.axvline(0.0, color="black", linewidth=1.0)
     for position, row in enumerate(rows):
-        sign = -1.0 if row.better == "lower" else 1.0
-        colour = {"worse": POOLED, "better": FEDERATED}.get(row.verdict, GREY)
+        cost, colour = row.cost, VERDICTS.get(row.verdict, GREY)
         filling = "white" if row.verdict == "unclear" else colour  # seen without colour too
-        axes.plot([sign * row.gap.low, sign * row.gap.high], [position] * 2, color=colour, linewidth=2.2)
-        axes.plot(sign * row.gap.value, position, "o", color=colour, markersize=8, markerfacecolor=filling)
+        axes.plot([cost.low, cost.high], [position] * 2, color=colour, linewidth=2.2)
+        axes.plot(cost.value, position, "o", color=colour, markersize=8, markerfacecolor=filling)
         axes.annotate(
-            format_interval(row.gap, signed=True, digits=row_digits(row)),
+            format_gap(row),
             (1.02, position),
             xycoords=("axes fraction", "data"),
             va="center",

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.data.profile import CountTable, SpanTable
+from shared.runtime.tables import FittingTable
 from shared.tracking.show import number
 
 BAR_WIDTH = 12  # characters
@@ -26,7 +27,7 @@ def count_text(table: CountTable) -> Table:
     counts, sizes = table.counts, table.sizes
     # Narrow enough for 10 values in 80 columns; where it does not fit, names fold and bars are cut first.
     title = f"Training rows of each client by {table.variable}"
-    shown = Table(title=Text(title), show_footer=True, box=box.SIMPLE_HEAD, padding=0)
+    shown = FittingTable(title=Text(title), show_footer=True, box=box.SIMPLE_HEAD, padding=0)
     shown.add_column("client", footer="all", overflow="fold")
     for name, total in zip([*table.values, "total"], [*counts.sum(axis=0), sizes.sum()], strict=True):
         footer = f"{total:,}"
@@ -46,7 +47,9 @@ def span_text(table: SpanTable) -> Table:
     rich.table.Table
         As of `count_text`.
     """
-    shown = Table(title="Training rows of each client", show_footer=True, box=box.SIMPLE_HEAD, padding=(0, 1))
+    shown = FittingTable(
+        title="Training rows of each client", show_footer=True, box=box.SIMPLE_HEAD, padding=(0, 1)
+    )
     shown.add_column("client", footer="all", overflow="fold")
     low, high = table.of_all
     for name, footer in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import textwrap
 import warnings
@@ -20,11 +19,13 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from numpy.typing import NDArray
 
 from shared.metrics.catalogue import label
+from shared.runtime.files import replacing
 
 # Okabe and Ito (2008), Color Universal Design: distinguishable with every kind of colour vision
 POOLED, FEDERATED, LOCAL = "#0072B2", "#D55E00", "#009E73"
 OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#8A8A8A"
+VERDICTS = {"worse": "#A8380A", "better": "#00664B"}  # as in report.css
 LINES = {POOLED: "-", FEDERATED: (0, (6, 1.5)), LOCAL: (0, (1, 1))}
 # from white to dark, so that its order survives grey printing; more than 50 steps would be drawn as pixels
 SHADES = matplotlib.colormaps["Blues"].resampled(41)
@@ -110,7 +111,8 @@ def heat_map(axes: Axes, shares: NDArray[np.float64], counts: NDArray[np.int64] 
     axes.spines[:].set_visible(False)
     for row, column in np.ndindex(shares.shape) if counts is not None else ():
         assert counts is not None
-        colour = "white" if shares[row, column] > 0.55 else "#444444" if counts[row, column] else "#BBBBBB"
+        # Not quite white: in a dark report, the paper's white and that of these numbers differ.
+        colour = "#FEFEFE" if shares[row, column] > 0.55 else "#444444" if counts[row, column] else "#BBBBBB"
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8, color=colour)
     return mesh
 
@@ -155,13 +157,8 @@ def save(fig: Figure, path: Path) -> None:
     path : Path
         Its folder exists; a file that is there is replaced.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with _quiet_about_glyphs():
-            fig.savefig(part, format="png", dpi=DPI)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file, _quiet_about_glyphs():
+        fig.savefig(file, format="png", dpi=DPI)
 
 
 def to_svg(fig: Figure, *, prefix: str = "") -> str:

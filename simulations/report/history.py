@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
 
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs, UnreadableOutputs
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
-from shared.tracking.rows import MetricRow
 from shared.tracking.store import Store
 
 History = list[tuple[float, float]]
@@ -59,16 +60,17 @@ def history(store: Store, run_id: int, *, stage: str, metric: str) -> History:
     Returns
     -------
     list of (examples, value)
+        Of a long run the extremes of each stretch, see `shared.tracking.series.Series.curve`.
     """
     federated = store.runs.get(run_id).training_mode == "federated"
-    rows = store.metrics.of_run(run_id)
-    seen = _examples_seen(rows, federated=federated)
+    seen = _examples_seen(store, run_id)
     points = []
-    for row in rows:
-        step = row.round if federated else row.epoch
-        if row.client_id is None and row.stage == stage and row.name == metric and step is not None:
-            points.append((float(seen.get(step, 0)), row.value))
-    return points
+    curve, _ = store.series.curve(run_id, stage=stage, name=metric)
+    for round_, epoch, value, _ in curve:
+        step = round_ if federated else epoch
+        if step is not None:
+            points.append((step, float(seen.get(step, 0)), math.nan if value is None else value))
+    return [(examples, value) for _, examples, value in sorted(points, key=itemgetter(0))]
 
 
 def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]:
@@ -87,7 +89,7 @@ def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]
     names = {client.client_id: client.name for client in store.clients.of_run(run_id)}
     values = {
         row.client_id: row.value
-        for row in store.metrics.of_run(run_id)
+        for row in store.metrics.latest(run_id)
         if row.client_id is not None and row.stage == "val" and row.name == metric
     }
     return {names[client_id]: values[client_id] for client_id in sorted(values)}
@@ -96,7 +98,7 @@ def client_values(store: Store, run_id: int, *, metric: str) -> dict[str, float]
 def cost(store: Store, run_id: int) -> Cost:
     """Cost of a run."""
     run, rounds = store.runs.get(run_id), store.rounds.of_run(run_id)
-    seen = _examples_seen(store.metrics.of_run(run_id), federated=run.training_mode == "federated")
+    seen = _examples_seen(store, run_id)
     return Cost(
         run_id=run_id,
         seconds=run.seconds,
@@ -106,20 +108,6 @@ def cost(store: Store, run_id: int) -> Cost:
     )
 
 
-def _examples_seen(rows: Sequence[MetricRow], *, federated: bool) -> dict[int, int]:
-    # Whatever metrics an epoch has, its rows count once.
-    epochs: dict[tuple[int, int | None, int | None], int] = {}
-    for row in rows:
-        step = row.round if federated else row.epoch
-        if row.stage != "train" or step is None or (federated and row.client_id is None):
-            continue
-        epoch = (step, row.client_id, row.epoch)
-        epochs[epoch] = max(epochs.get(epoch, 0), row.num_examples or 0)
-    at: dict[int, int] = {0: 0} if federated else {}
-    for (step, _, _), count in epochs.items():
-        at[step] = at.get(step, 0) + count
-    total, seen = 0, {}
-    for step in sorted(at):
-        total += at[step]
-        seen[step] = total
-    return seen
+def _examples_seen(store: Store, run_id: int) -> dict[int, int]:
+    steps = store.series.steps(run_id)
+    return dict(zip(steps, accumulate(step.examples for step in steps.values()), strict=True))

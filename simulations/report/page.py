@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +11,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from shared.data.summary import DataSummary
 from shared.metrics.catalogue import spec_of
 from shared.metrics.gap import GapRow
-from shared.metrics.headline import summary_sentence
+from shared.metrics.headline import counted, headline, summary_sentence, why_no_interval
 from shared.metrics.spec import MetricSpec
+from shared.runtime.files import replacing
+from simulations.report.dark_figures import dark_css
 from simulations.report.html import figure_html, gap_html, table_html
 from simulations.report.tables import DataTable, client_summary_table, flatten
 
@@ -64,8 +66,8 @@ class Report:
         Not empty.
     metrics : sequence of MetricSpec
         Of the task, as they are explained.
-    num_clients, num_test, resamples : int
-        Clients, test examples, bootstrap resamples.
+    num_clients, num_test : int
+        Clients, test examples.
     runs : mapping of str to sequence of int
         Run ids by what they are, such as ``pooled``.
     clients : mapping of str to mapping of str to float
@@ -82,8 +84,12 @@ class Report:
         After which epochs and rounds, in a sentence.
     warnings : sequence of str
         What is to be doubted.
-    grouped : bool
-        Whether whole groups of test examples (patients) were resampled.
+    data : DataSummary, optional
+        What was read.
+    metric : str, optional
+        The headline.
+    gains, classes : DataTable, optional
+        What each site gains against training alone; each class by itself.
     """
 
     title: str
@@ -92,7 +98,6 @@ class Report:
     metrics: Sequence[MetricSpec]
     num_clients: int
     num_test: int
-    resamples: int
     seeds: Sequence[int]
     runs: Mapping[str, Sequence[int]]
     costs: Sequence[CostRow]
@@ -102,9 +107,12 @@ class Report:
     config: Mapping[str, Any]
     twins: DataTable
     command: str
-    grouped: bool = False
     tested: str = ""
     warnings: Sequence[str] = ()
+    data: DataSummary | None = None
+    metric: str | None = None
+    gains: DataTable | None = None
+    classes: DataTable | None = None
 
     def __post_init__(self) -> None:
         assert self.created.tzinfo is not None
@@ -124,22 +132,21 @@ def write_report(path: Path, report: Report) -> Path:
     Path
         The same.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(render(report), encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(render(report).encode())
     return path
 
 
 def render(report: Report) -> str:
     """The report as HTML, with style and figures inline; all text is escaped."""
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8") + dark_css()
     sections = [
         ("gap", "The gap", gap_html(report.rows)),
+        ("sites", "What each site gains", _gains(report.gains)),
         ("figures", "Figures", _figures(report.figures)),
+        ("classes", "Classes", table_html(report.classes) if report.classes else ""),
         ("clients", "Clients", _clients_section(report)),
+        ("data", "Data", _data(report.data) if report.data else ""),
         ("cost", "Cost", table_html(_cost_table(report.costs)) if report.costs else ""),
         ("method", "Methods: intervals", _method(report)),
         ("settings", "Settings", _settings(report)),
@@ -153,7 +160,8 @@ def render(report: Report) -> str:
         for key, heading, body in shown
     )
     created = report.created.astimezone(UTC)
-    sentence = summary_sentence(report.rows, num_clients=report.num_clients, tested=report.tested)
+    chosen = headline(report.rows, metric=report.metric)
+    sentence = summary_sentence(chosen, num_clients=report.num_clients, tested=report.tested)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -191,6 +199,35 @@ def _warnings(warnings: Sequence[str]) -> str:
     return f'<div class="warnings" role="note"><strong>Warnings</strong><ul>{items}</ul></div>'
 
 
+def _gains(table: DataTable | None) -> str:
+    if table is None:
+        return ""
+    return (
+        f'{table_html(table)}<p class="quiet">Alone: the model that a site trains on its own rows only. A gain '
+        "above 0 means that the federated model is better for the site. Test: all models on the same test set; "
+        "own rows: on the site's own validation rows, of which there may be few.</p>"
+    )
+
+
+def _data(summary: DataSummary) -> str:
+    facts = [("Read from", summary.origin), ("Layout", summary.layout), *summary.facts.items()]
+    if summary.positive is not None:
+        facts.insert(2, ("Positive class", summary.positive))
+    if summary.groups is not None:
+        counts = ", ".join(f"{side} {count:,}" for side, count in summary.groups.items())
+        facts.append((f"{summary.group_noun}s", counts))
+    rows: list[list[Any]] = [
+        [f"{variable} {value}", *counts]
+        for variable in summary.counts
+        for value, counts in summary.table(variable)
+    ]
+    rows.append(["all", *(summary.rows[side] for side in summary.sides), sum(summary.rows.values())])
+    table = table_html(DataTable("Rows by side", ["rows", *summary.sides, "all"], rows))
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts if text)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in summary.notes)
+    return f"<dl>{listed}</dl>{table}" + (f"<ul>{notes}</ul>" if notes else "")
+
+
 def _figures(figures: Sequence[ReportFigure]) -> str:
     return "".join(
         figure_html(item.figure, title=item.title, caption=item.caption, table=item.table, number=number)
@@ -221,36 +258,35 @@ def _cost_table(costs: Sequence[CostRow]) -> DataTable:
 
 def _method(report: Report) -> str:
     seeds = len(report.seeds)
-    what = "groups of test examples (patients)" if report.grouped else "test examples"
-    several = (
-        f" Each resample also draws {seeds - 1} of the {seeds} seeds, in pairs; "
-        "with few seeds, their contribution to the intervals is a rough estimate."
-        if seeds > 1
-        else " With one seed, the intervals do not cover variation between seeds."
-    )
-    left_out = [f"{row.title} {row.undefined:,}" for row in report.rows if row.undefined]
-    missing = (
-        f"<p>Resamples dropped because the metric is not defined on them: {escape(', '.join(left_out))}.</p>"
-        if left_out
-        else ""
-    )
+    first = next((row for row in report.rows if not row.per_run), report.rows[0])
     own = {spec.name: spec for spec in report.metrics}
     definitions = "".join(
         f"<li>{escape(spec.label)}: {escape(spec.description)}</li>"
         for spec in (own.get(row.metric, spec_of(row.metric)) for row in report.rows)
         if spec.description
     )
-    bootstrap = (
-        f"<p>Paired percentile bootstrap, {report.resamples:,} resamples. A resample draws {what} with "
-        "replacement, the same for all models, so that shared variation cancels in the gap."
-        f"{several}</p>"
+    several = (
+        f"The variance between the {seeds} seeds is added, with {seeds - 1} degrees of freedom of its own; of "
+        "the gap it is that of the paired differences."
+        if seeds > 1
+        else "With one seed, the intervals do not cover variation between seeds."
+    )
+    of_rows = (
+        f"<p>Student's t intervals from a jackknife over {escape(counted(first) or 'the test rows')}: each "
+        f"metric is computed once more without each {escape(first.noun)}, of both models alike, so that shared "
+        f"variation cancels in the gap. {several} Intervals of one model are made on the scale without bounds "
+        "(logit or logarithm). Groups that contribute unequally count as fewer.</p>"
     )
     of_runs = [row.title for row in report.rows if row.per_run]
     student = (
         f"<p>{escape(', '.join(of_runs))}: one number a run, so the interval is Student's t interval of the "
         f"mean over the seeds{', and one seed has none' if seeds == 1 else ''}.</p>"
     )
-    shown = [bootstrap] * (len(of_runs) < len(report.rows)) + [student] * bool(of_runs)
+    without = [
+        f"{row.title}: {why_no_interval(row)}" for row in report.rows if row.has_value and not row.is_sure
+    ]
+    missing = f"<p>No interval. {escape('; '.join(without))}.</p>" if without else ""
+    shown = [of_rows] * (len(of_runs) < len(report.rows)) + [student] * bool(of_runs)
     return f"{''.join(shown)}<ul>{definitions}</ul>{missing}"
 
 

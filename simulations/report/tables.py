@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared.data.profile import CountTable, SpanTable
-from shared.metrics.catalogue import better
+from shared.metrics.catalogue import better, label
 from shared.metrics.gap import GapRow
+from shared.metrics.headline import interval_texts, row_digits
 from shared.metrics.outputs import Outputs
+from shared.metrics.per_class import ClassScore
 from shared.metrics.spec import Better
+from shared.runtime.counts import count_of
 from shared.tracking.monitor import stored_monitor
 from shared.tracking.rows import RunRow
-from simulations.gap.bootstrap import per_client_summary
+from simulations.gap.clients import per_client_summary
 from simulations.report.comparison_figures import X_LABELS, History, mean_history
 from simulations.report.figure_style import capitalized, metric_name
 from simulations.report.prediction_figures import macro_roc
@@ -26,6 +29,18 @@ from simulations.report.prediction_figures import macro_roc
 Cell = str | int | float | None
 _BEST = {"min": "lowest", "max": "highest", None: "best"}
 _FALSE_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+class Shown(float):
+    """A number with the text that readers are shown."""
+
+    text: str
+
+    def __new__(cls, value: float, text: str) -> Shown:
+        """Keep the text beside the number."""
+        made = super().__new__(cls, value)
+        made.text = text
+        return made
 
 
 @dataclass(frozen=True)
@@ -71,13 +86,18 @@ def curve_table(
 
 
 def gap_data(rows: Sequence[GapRow]) -> DataTable:
-    """The numbers of `simulations.report.comparison_figures.gap_figure`."""
+    """The numbers of `simulations.report.comparison_figures.gap_figure`, rounded as in the gap table."""
     names = [f"{who}{end}" for who in ("pooled", "federated", "gap") for end in ("", " low", " high")]
+    names += ["groups", "seeds"]
     cells: list[list[Cell]] = []
     for row in rows:
-        intervals = (row.pooled, row.federated, row.gap)
-        cells.append([row.title, *(end for i in intervals for end in (i.value, i.low, i.high))])
-    return DataTable("Gap of each metric, pooled minus federated", ["metric", *names], cells)
+        numbers: list[Cell] = []
+        for interval, signed in ((row.pooled, False), (row.federated, False), (row.cost, True)):
+            texts = interval_texts(interval, signed=signed, digits=row_digits(row))
+            ends = (interval.value, interval.low, interval.high)
+            numbers += [Shown(end, text) for end, text in zip(ends, texts, strict=True)]
+        cells.append([row.title, *numbers, row.groups or None, row.seeds or None])
+    return DataTable("Gap of each metric, + is worse", ["metric", *names], cells)
 
 
 def client_table(metric: str, values: Mapping[str, float]) -> DataTable:
@@ -135,6 +155,37 @@ def span_table(table: SpanTable) -> DataTable:
     rows.append(["all", *map(_number, table.of_all), int(table.sizes.sum())])
     columns = ["client", f"smallest {table.variable}", f"largest {table.variable}", "examples"]
     return DataTable(f"Training examples per client, and their {table.variable}", columns, rows)
+
+
+def gain_table(gains: Mapping[str, Any]) -> DataTable:
+    """What each site gains, see `simulations.report.site_gains`."""
+    name = metric_name(gains["metric"])
+    columns = ["site", "training rows", "test: alone", "federated", "gain", "low", "high"]
+    own = ["own rows: alone", "federated ", "gain "]
+    keys = ["alone", "federated", "gain", "low", "high", "own_alone", "own_federated", "own_gain"]
+    rows: list[list[Cell]] = [
+        [row["name"], row["num_examples"], *(row[key] for key in keys)] for row in gains["rows"]
+    ]
+    caption = f"{capitalized(name)} of each site; low, high: {100 * gains['confidence']:g} % CI of the gain"
+    return DataTable(caption, [*columns, *own], rows)
+
+
+def class_table(scores: Mapping[str, Sequence[ClassScore]], *, classes: Sequence[str], seed: int) -> DataTable:
+    """Each class against the rest.
+
+    Parameters
+    ----------
+    scores : mapping of str to sequence of ClassScore
+        By the model's title; each is in the order of the classes.
+    """
+    keys = ("precision", "recall", "f1", "auroc")
+    rows: list[list[Cell]] = [
+        [name, title, score.support, *(getattr(score, key) for key in keys)]
+        for number, name in enumerate(classes)
+        for title, score in ((title, own[number]) for title, own in scores.items())
+    ]
+    columns = ["class", "model", "test rows", *(label(key) for key in keys)]
+    return DataTable(f"Each class against the rest, on the test rows, seed {seed}", columns, rows)
 
 
 def confusion_table(matrices: Mapping[str, ArrayLike], classes: Sequence[str]) -> DataTable:
@@ -204,15 +255,16 @@ def twin_table(pooled: RunRow, federated: RunRow, *, examples: tuple[int, int]) 
         f"{unit} {run.summary.get(f'test_{unit}', '?')} ({_chosen_by(run)})"
         for run, unit in ((pooled, "epoch"), (federated, "round"))
     ]
-    unit = f"{rounds} rounds" if local == 1 else f"{rounds} rounds of {local} local epochs"
+    unit = count_of(rounds, "round") + (f" of {local} local epochs" if local > 1 else "")
     schedule = trainer["scheduler"]["name"]
     thresholds = [_threshold(run) for run in (pooled, federated)]
-    over = ("", "") if schedule == "none" else (f" over {trainer['max_epochs']} epochs", f" over {unit}")
+    epochs = count_of(trainer["max_epochs"], "epoch")
+    over = ("", "") if schedule == "none" else (f" over {epochs}", f" over {unit}")
     return DataTable(
         "How each twin was trained",
         ["", "pooled", "federated"],
         [
-            ["length", f"{trainer['max_epochs']} epochs", f"{unit}{sharing}"],
+            ["length", epochs, f"{unit}{sharing}"],
             ["training examples seen", *examples],
             ["learning rate schedule", *(f"{schedule}{text}" for text in over)],
             ["early stopping", "off", "off"],

@@ -10,16 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.metrics.catalogue import better, label
+from shared.metrics.catalogue import better, label, naming
 from shared.metrics.gap import stored_gap
-from shared.metrics.headline import format_value, summary_sentence
+from shared.metrics.gap_table import gap_table
+from shared.metrics.headline import format_value, headline, summary_sentence
 from shared.metrics.spec import Better
 from shared.runtime.home import Home
+from shared.runtime.tables import FittingTable
 from shared.tasks.task import spec_of_run
 from shared.tracking.store import Store
-from shared.tracking.twins import family, warnings_of, when_tested
-from simulations.gap.bootstrap import per_client_summary
-from simulations.gap.wording import gap_table
+from shared.tracking.twins import family, number_of_clients, positive_class, warnings_of, when_tested
+from simulations.gap.clients import per_client_summary
 from simulations.report.build import cost_rows
 from simulations.report.history import client_values
 from simulations.twins import Twins
@@ -33,13 +34,19 @@ def print_comparison(console: Console, run_id: int, *, store: Store, home: Home)
     TrackingError
         There is no such run.
     """
+    with naming(positive_class(family(store, run_id))):
+        _print(console, run_id, store=store, home=home)
+
+
+def _print(console: Console, run_id: int, *, store: Store, home: Home) -> None:
     run = store.runs.get(run_id)
     rows, twins, folder = stored_gap(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
     console.print(gap_table(rows))
     console.print(cost_table(twins, store=store))
     runs = family(store, run_id)
-    clients = run.config["federation"]["num_clients"]
-    console.print(summary_sentence(rows, num_clients=clients, tested=when_tested(runs)))
+    clients = number_of_clients(store, runs)
+    chosen = headline(rows, metric=run.summary.get("metric"))
+    console.print(summary_sentence(chosen, num_clients=clients, tested=when_tested(runs)))
     for warning in warnings_of(runs):
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     metric = spec_of_run(store.runs.get(twins.federated[0])).client_metric
@@ -70,7 +77,7 @@ def clients_summary(twins: Twins, *, store: Store, metric: str, better: Better |
 
 def cost_table(twins: Twins, *, store: Store) -> Table:
     """What each kind of twin took, as means over the seeds."""
-    table = Table(title="cost per run", title_justify="left", box=box.SIMPLE_HEAD)
+    table = FittingTable(title="cost per run", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("", "seconds", "examples seen", "MB to clients", "MB from clients"):
         table.add_column(name, justify="left" if not name else "right")
     for row in cost_rows(twins, store=store):

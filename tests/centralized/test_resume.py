@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
+
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
 from centralized.fit import CHECKPOINTS
-from shared.runtime.errors import ConfigError, TrackingError, WeightsError
+from shared.runtime.errors import ConfigError, FedtwinError, TrackingError, WeightsError
 
 RANDOM = (
     "model.dropout=0.3",
@@ -136,3 +140,125 @@ def test_checkpoints_that_cannot_be_gone_on_with(run, home, tmp_path, assert_fai
         with pytest.raises(WeightsError) as error:
             run(f"resume={path}")
         assert_failed(error, says=says)
+
+
+ODD = [None, 7, -(10**30), math.nan, "x", [], [7], {}, {"x": 7}, {7: [{}]}, torch.zeros(3)]
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("key", ["every key", "within"])
+def test_any_checkpoint_is_resumed_or_refused_by_an_error_of_ours(run, home, tmp_path, store, key):
+    more = "trainer.max_epochs=3"
+    last = home.run_dir(run().id) / CHECKPOINTS / "last.ckpt"
+    good = torch.load(last, weights_only=True)
+    cases = [
+        (name, odd) for number, name in enumerate(good) for odd in (ODD[number % 11], ODD[(number + 4) % 11])
+    ]
+    if key == "within":
+        cases = [
+            ("optimizer_states", [{}]),
+            ("optimizer_states", [{"state": {0: {"momentum_buffer": 7}}, "param_groups": [{"params": [0]}]}]),
+            ("optimizer_states", good["optimizer_states"] * 2),
+            ("loops", {"fit_loop": {"epoch_progress": 7}}),
+            ("config", {"trainer": 7}),
+            ("state_dict", dict.fromkeys(good["state_dict"], 7)),
+            ("epoch", 10**12),
+        ]
+    for name, odd in cases:
+        torch.save({**good, name: odd}, tmp_path / "odd.ckpt")
+        try:
+            run(f"resume={tmp_path / 'odd.ckpt'}", more)
+        except FedtwinError as error:
+            text = str(error)
+        else:
+            text = "resumed"
+        assert "odd.ckpt" in text or text == "resumed", (name, odd, text)
+
+
+@pytest.mark.attack
+def test_a_checkpoint_of_expanded_tensors_is_refused_before_it_takes_memory(run, home, tmp_path):
+    last = home.run_dir(run().id) / CHECKPOINTS / "last.ckpt"
+    good = torch.load(last, weights_only=True)
+    huge = torch.zeros(1).expand(10**12)
+    state = {0: {"momentum_buffer": huge}}
+    good["optimizer_states"] = [{**good["optimizer_states"][0], "state": state}]
+    torch.save(good, tmp_path / "huge.ckpt")
+    assert (tmp_path / "huge.ckpt").stat().st_size < 10**6
+    with pytest.raises(WeightsError, match=r"declares tensors of 3999999999996 bytes more than they have"):
+        run(f"resume={tmp_path / 'huge.ckpt'}", "trainer.max_epochs=3")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("data.augment.hflip=0.5", "data.augment.hflip: 0.0 in the checkpoint, 0.5 now"),
+        ("data.batch_size=16", "data.batch_size: "),
+        ("data.standardize=image", "data.standardize: dataset in the checkpoint, image now"),
+        ("trainer.label_smoothing=0.1", "trainer.label_smoothing: 0.0 in the checkpoint, 0.1 now"),
+        ("trainer.class_weights=balanced", "trainer.class_weights: none in the checkpoint, balanced now"),
+        ("trainer.gradient_clip=1", "trainer.gradient_clip: null in the checkpoint, 1.0 now"),
+        ("trainer.ema_decay=0.9", "trainer.ema_decay: null in the checkpoint, 0.9 now"),
+        ("trainer.optimizer.momentum=0.5", "trainer.optimizer.momentum: 0.9 in the checkpoint, 0.5 now"),
+    ],
+    ids=lambda changed: changed[0].partition("=")[0],
+)
+def test_other_settings_of_the_training_are_refused_with_both_values(run, home, changed):
+    last = home.run_dir(run().id) / CHECKPOINTS / "last.ckpt"
+    override, says = changed
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        run(f"resume={last}", "trainer.max_epochs=3", override)
+
+
+def test_other_rows_are_refused_and_the_same_ones_elsewhere_are_not(run, home, make_config, tmp_path):
+    cfg = make_config()
+    first = run(cfg=cfg)
+    last = home.run_dir(first.id) / CHECKPOINTS / "last.ckpt"
+    arrays = dict(np.load(cfg.data.path))
+    moved = tmp_path / "moved.npz"
+    np.savez(moved, **arrays)
+    assert run(f"resume={last}", "trainer.max_epochs=3", f"data.path={moved}").status == "completed"
+
+    arrays["test_images"][:5], arrays["train_images"][:5] = (
+        arrays["train_images"][:5],
+        arrays["test_images"][:5],
+    )
+    other = tmp_path / "other.npz"
+    np.savez(other, **arrays)
+    count = len(arrays["test_labels"])
+    with pytest.raises(
+        ConfigError, match=rf"the test rows: {count} \(key \w{{8}}\) in the checkpoint, {count} "
+    ):
+        run(f"resume={last}", "trainer.max_epochs=3", f"data.path={other}")
+
+
+def test_another_split_is_refused_by_its_setting_and_its_rows(run, home):
+    small = ("data=digits", "trainer.max_epochs=1", "data.eval_batch_size=2048")
+    last = home.run_dir(run(*small).id) / CHECKPOINTS / "last.ckpt"
+    with pytest.raises(ConfigError) as error:
+        run(*small, f"resume={last}", "trainer.max_epochs=2", "data.split_seed=3")
+    assert "data.split_seed: 0 in the checkpoint, 3 now" in str(error.value)
+    assert all(f"the {side} rows: " in str(error.value) for side in ("train", "val", "test"))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_more_epochs_of_a_schedule_over_all_of_them_are_refused(run, home, schedule):
+    own = f"trainer.scheduler.name={schedule}"
+    last = home.run_dir(run(own).id) / CHECKPOINTS / "last.ckpt"
+    with pytest.raises(ConfigError, match=rf"trainer.max_epochs: 2 in the checkpoint, 4 now, .*{schedule}"):
+        run(own, f"resume={last}", "trainer.max_epochs=4")
+
+
+@pytest.mark.parametrize("schedule", ["none", "plateau"])
+def test_more_epochs_without_one_are_exact(run, home, checkpoint, schedule):
+    own = (f"trainer.scheduler.name={schedule}", "trainer.scheduler.patience=0", "trainer.test_model=last")
+    whole = run(*own, "trainer.max_epochs=4")
+    last = home.run_dir(run(*own).id) / CHECKPOINTS / "last.ckpt"
+    longer = run(*own, f"resume={last}", "trainer.max_epochs=4")
+    assert same(checkpoint(longer)["state_dict"], checkpoint(whole)["state_dict"])
+
+
+def test_a_checkpoint_from_before_rows_had_keys_is_resumed(run, home, tmp_path):
+    last = torch.load(home.run_dir(run().id) / CHECKPOINTS / "last.ckpt", weights_only=True)
+    del last["row_keys"]
+    torch.save(last, tmp_path / "old.ckpt")
+    assert run(f"resume={tmp_path / 'old.ckpt'}", "trainer.max_epochs=3").status == "completed"

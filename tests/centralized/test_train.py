@@ -158,7 +158,7 @@ def test_no_validation_rows(run, make_config, home, capsys, overrides):
     data = load_images(make_config().data, cache_dir=home.cache)
     row = run("trainer.max_epochs=3", *overrides, subset=Subset(partition_id=0, indices=data.indices("train")))
     assert (row.status, row.summary["test_epoch"], row.summary["threshold"]) == ("completed", 3, 0.5)
-    assert "warning: no validation rows; the last epoch is used as the best" in capsys.readouterr().err
+    assert ": no validation rows; the last epoch is used as the best" in capsys.readouterr().err
     assert any(
         "val/auroc, which was to choose the model, was never measured" in w for w in row.summary["warnings"]
     )
@@ -178,8 +178,8 @@ def test_validation_rows_of_one_class(run, make_config, home, store, label, asse
     assert row.summary["monitor"] == {"key": "val/loss", "mode": "min"}
     assert row.summary["test_epoch"] == 1 + losses.index(min(losses))
     assert (
-        f"warning: val/auroc, which chooses the best model, is not defined (no val row is of class "
-        f"{data.schema.classes[1 - label]}); val/loss chooses it instead"
+        f"warning: run {row.id} (local): val/auroc, which chooses the best model, is not defined (no val row "
+        f"is of class {data.schema.classes[1 - label]}); val/loss chooses it instead"
     ) in capsys.readouterr().err
     with pytest.raises(ConfigError) as error:
         run("trainer.monitor=val/auroc", subset=subset)

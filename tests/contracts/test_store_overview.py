@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from shared.tracking.curves import Curve, curve_query
+from shared.tracking.curves import Curve, curve_query, whole_model_query
 from shared.tracking.run_progress import RunProgress
-from shared.tracking.series import milliseconds
+from shared.tracking.schema import run_metrics
 from tests.contracts.store_workers import NOON, new_run, point
 
 
@@ -152,27 +152,45 @@ def test_curves_are_looked_up_in_the_index(store):
 # --- charts -------------------------------------------------------------------------------------------
 
 
-def test_many_points_as_tuples(store):
+def test_values_of_the_whole_model(store):
     run_id, other = new_run(store), new_run(store)
     store.metrics.add(run_id, [point(0.5, round=1, client_id=2, epoch=3, num_examples=7)])
     store.metrics.add(other, [point(0.1, round=1)])
-    store.metrics.add(run_id, [point(math.nan, round=1), point(-math.inf, round=2, stage="train", name="loss")])
+    store.metrics.add(run_id, [point(math.nan, round=1), point(-math.inf, round=7, stage="train", name="loss")])
+    store.metrics.add(run_id, [point(0.25, num_examples=9), point(0.75, round=7)])
+    found, total = store.series.curve(run_id, stage="val", name="accuracy")
+    assert total == len(found)
+    assert sorted(found, key=repr) == [(1, None, None, None), (7, None, 0.75, None), (None, None, 0.25, 9)]
+    assert store.series.curve(run_id, stage="train", name="loss") == ([(7, None, -math.inf, None)], 1)
+    assert store.series.curve(new_run(store), stage="val", name="loss") == ([], 0)
 
-    def rows(**given):
-        found = store.series.points(run_id, **given)
-        assert found.cursor == store.metrics.of_run(run_id)[-1].id
-        return {(*row[:7], milliseconds(row[7])) for row in found.rows}
 
-    noon = 1767355200123  # 2 January 2026, 12:00:00.123456 UTC
-    of_client = (2, 1, 3, "val", "accuracy", 0.5, 7, noon)
-    aggregate = (None, 1, None, "val", "accuracy", None, None, noon)
-    loss = (None, 2, None, "train", "loss", -math.inf, None, noon)
-    assert rows() == {of_client, aggregate, loss}
-    assert rows(clients=False) == {aggregate, loss}
-    assert rows(stage="val") == rows(name="accuracy") == {of_client, aggregate}
-    assert rows(stage="train", name="accuracy") == set()
-    nothing = store.series.points(new_run(store))
-    assert (nothing.cursor, list(nothing.rows)) == (0, [])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_values_of_the_whole_model_are_found_without_those_of_clients(store):
+    query = whole_model_query(1, run_metrics.c.value)
+    with store._database.read() as connection:
+        text = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
+        plan = [row[3] for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
+    searches = [line for line in plan if "run_metrics" in line]
+    assert all("INDEX run_metrics_one_value (run_id=? AND <expr>" in line for line in searches)
+    assert len(searches) == 2
+
+
+def test_all_curves_as_columns(store):
+    run_id = new_run(store)
+    store.metrics.add(run_id, [point(0.5, round=1, client_id=2, epoch=3, num_examples=7), point(math.nan)])
+    found = store.series.all_curves(run_id)
+    assert found.cursor == store.metrics.cursor(run_id)
+    (row, final), noon = found.points.rows.tolist(), 1767355200123456  # 2 January 2026, 12:00:00.123456 UTC
+    assert (found.points.keys, row) == ((("val", "accuracy"),), (row[0], 2, 0, 1, 3, 0.5, 7, noon, 0))
+    assert math.isnan(final[5])
+    assert final[1:5] == (-1, 0, -1, -1)
+    nothing = store.series.all_curves(new_run(store))
+    assert (nothing.cursor, len(nothing.points.rows)) == (0, 0)
+
+
+def examples(store, run_id):
+    return {number: step.examples for number, step in store.series.steps(run_id).items()}
 
 
 def test_examples_by_step(store):
@@ -193,9 +211,9 @@ def test_examples_by_step(store):
         ],
     )
     store.metrics.add(pooled, [point(epoch=epoch, num_examples=97, **trained) for epoch in (1, 2)])
-    assert store.series.examples_by_step(federated, unit="round") == {1: 70, 2: 20, 3: 0}
-    assert store.series.examples_by_step(pooled, unit="epoch") == {1: 97, 2: 97}
-    assert all(type(count) is int for count in store.series.examples_by_step(federated, unit="round").values())
+    assert examples(store, federated) == {1: 70, 2: 20, 3: 0}
+    assert examples(store, pooled) == {1: 97, 2: 97}
+    assert all(type(count) is int for count in examples(store, federated).values())
 
 
 def test_times_by_step(store):
@@ -210,8 +228,8 @@ def test_times_by_step(store):
             point(stage="test", time=after(9)),
         ],
     )
-    assert store.series.times_by_step(run_id, unit="round") == {1: after(5), 2: after(8)}
-    assert store.series.times_by_step(run_id, unit="epoch") == {}
+    times = {number: step.time for number, step in store.series.steps(run_id).items()}
+    assert times == {1: after(5), 2: after(8)}
 
 
 def test_names_of_metrics(store):

@@ -13,9 +13,10 @@ import warnings
 from contextlib import ExitStack
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
-from shared.tracking.metrics import insert_points
+from shared.tracking.point_rows import insert_points
 from shared.tracking.schema import run
 from shared.tracking.store import Store
 from shared.tracking.transaction import change_run
@@ -27,6 +28,7 @@ def execute(store: Store, statement) -> None:
         connection.execute(statement)
 
 
+@pytest.mark.attack
 class TestOrphans:
     def test_a_run_whose_process_ended_is_closed(self, store, database_url):
         mine = new_run(store)
@@ -55,6 +57,17 @@ class TestOrphans:
         execute(store, sa.update(run).values(boot_id="another"))
         assert store.runs.close_orphans() == ([run_id] if database_url.startswith("sqlite") else [])
 
+    def test_a_process_in_another_pid_namespace_is_left_alone(self, store, database_url):
+        """Such as a container on the host's network, which has its name."""
+        mine = new_run(store)
+        code = f"from shared.tracking.store import Store; print(Store({database_url!r}).runs.close_orphans())"
+        there = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
+        done = subprocess.run(there, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode and "unshare failed" in done.stderr:
+            pytest.skip("PID namespaces are not permitted here")
+        assert done.stdout == "[]\n", done.stderr
+        assert store.runs.get(mine).status == "running"
+
     def test_ended_at_the_last_sign_of_life(self, store):
         run_id = new_run(store)
         began = store.runs.get(run_id).started
@@ -80,6 +93,7 @@ class TestOrphans:
             assert store.runs.close_orphans() == [run_id]
 
 
+@pytest.mark.attack
 class TestProcesses:
     def test_concurrent_writers_lose_nothing_and_a_reader_misses_nothing(self, store, database_url):
         run_id = new_run(store)

@@ -70,6 +70,7 @@ class TestSchema:
         with Store(database_url) as store, pytest.raises(TrackingError, match=r"schema '9999'.*update fedtwin"):
             store.runs.search()
 
+    @pytest.mark.attack
     def test_a_foreign_database_is_refused_and_left_as_it_was(self, database_url):
         with Store(database_url) as store:
             engine = sa.create_engine(store._database._url)

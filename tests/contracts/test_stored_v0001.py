@@ -18,6 +18,7 @@ from service.api import chart_schemas
 from service.read import schemas
 from service.stream.catch_up import read_page, read_runs, read_snapshot
 from shared.config.stored import read_snapshot as read_config
+from shared.metrics.gap import stored_gap
 from shared.runtime.home import Home
 from shared.tracking import migrations, show
 from shared.tracking.export import export_run
@@ -146,9 +147,16 @@ class TestShown:
     def test_exports(self, store, run_id, tmp_path):
         rows = store.metrics.of_run(run_id)
         lines = list(csv.DictReader(io.StringIO(export_run(store, run_id, format="csv", path=None))))
-        assert [float(line["value"]) for line in lines] == [row.value for row in rows]
+        if store.runs.get(run_id).training_mode == "compare":
+            assert rows == []
+            shown = {line["metric"]: float(line["gap"]) for line in lines}
+            assert shown == {row.metric: row.cost.value for row in stored_gap(store.runs.get(run_id).summary)}
+        else:
+            assert [float(line["value"]) for line in lines] == [row.value for row in rows]
         table = pq.read_table(export_run(store, run_id, format="parquet", path=tmp_path / "rows.parquet"))
-        assert table.column("id").to_pylist() == [row.id for row in rows]
+        assert table.num_rows == len(lines)
+        if rows:
+            assert table.column("id").to_pylist() == [row.id for row in rows]
         results = json.loads(export_run(store, run_id, format="json", path=None))
         assert len(results["history"]) == len(rows)
         if run_id in TEST_ACCURACY:

@@ -43,7 +43,7 @@ def write_sites(folder: Path, *, cache: Path) -> dict[str, Path]:
     """The digits as three sites and a server hold them; one of the sites keeps them in a ZIP."""
     cfg = pooled()
     data = load_images(cfg.data, cache_dir=cache)
-    parts = partition(data, cfg=cfg.partition, num_partitions=len(SITES))
+    parts = partition(data, cfg=cfg.shares, num_partitions=len(SITES))
     paths = {name: folder / (f"{name}.zip" if name == "south" else name) for name in SITES}
     for name, rows in zip(SITES, parts, strict=True):
         write_share(data, rows=rows, path=paths[name], site=name)

@@ -33,6 +33,7 @@ class Finished:
     Attributes
     ----------
     url : str
+    home : Path
     database_url : str
     compare : int
         Two seeds, with local-only runs.
@@ -43,6 +44,7 @@ class Finished:
     """
 
     url: str
+    home: Path
     database_url: str
     compare: int
     pooled: int
@@ -92,7 +94,7 @@ def finished(
             ids.write_text(json.dumps(_finish(make_config(*TWINS), home=home)))
     server = Server(root)
     server.start()
-    yield Finished(url=server.url, database_url=home.database_url, **json.loads(ids.read_text()))
+    yield Finished(url=server.url, home=root, database_url=home.database_url, **json.loads(ids.read_text()))
     server.stop()
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -257,11 +257,27 @@ def visit(chrome: Browser) -> Iterator[Open]:
             one.check()
 
 
-@pytest.fixture
-def live(home: Path) -> Iterator[Server]:
-    """A server on the test's own home, in which nothing has run yet."""
+@contextmanager
+def served(home: Path) -> Iterator[Server]:
+    """A server on a new home."""
     home.mkdir()
     server = Server(home)
     server.start()
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def live(home: Path) -> Iterator[Server]:
+    """A server on the test's own home, in which nothing has run yet."""
+    with served(home) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on a home to which each test of a file adds runs of its own."""
+    with served(tmp_path_factory.mktemp("shown") / "home") as server:
+        yield server

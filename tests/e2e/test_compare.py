@@ -14,14 +14,17 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("engine", ["local", "flower"])
-def test_compare_prints_the_gap_and_writes_the_report(engine: str, fedtwin: Command, home: Path) -> None:
+@pytest.mark.parametrize(("engine", "alone"), [("local", True), ("flower", False)])
+def test_compare_prints_the_gap_and_writes_the_report(
+    engine: str, alone: bool, fedtwin: Command, home: Path
+) -> None:
+    """Clients that train alone do so in this process, whatever engine federates."""
     done = fedtwin(
         "compare",
         f"federation.engine={engine}",
         "federation.num_rounds=2",
         "federation.num_clients=2",
-        "compare.local_only=true",
+        f"compare.local_only={str(alone).lower()}",
         "compare.resamples=200",
     )
     assert done.returncode == 0, done.stderr
@@ -30,16 +33,12 @@ def test_compare_prints_the_gap_and_writes_the_report(engine: str, fedtwin: Comm
     with Store(f"sqlite:///{home / 'fedtwin.db'}") as store:
         parent = store.runs.search(mode="compare")[0]
         children = store.runs.children(parent.id)
-    assert {(run.training_mode, run.status) for run in [parent, *children]} == {
-        ("compare", "completed"),
-        ("centralized", "completed"),
-        ("federated", "completed"),
-        ("local", "completed"),
-    }
-    assert len(children) == 4, "pooled, federated, and two clients alone"
+    assert {run.status for run in [parent, *children]} == {"completed"}
+    modes = sorted(run.training_mode for run in children)
+    assert modes == ["centralized", "federated", *(["local", "local"] if alone else [])]
     assert len(parent.summary["gap"]) == 8
     report = home / "results" / f"compare_{parent.id}" / "report.html"
-    assert "local" in report.read_text()
+    assert "local" in report.read_text() or not alone
 
 
 def test_partition_shows_a_table_and_draws_a_figure(fedtwin: Command, home: Path) -> None:

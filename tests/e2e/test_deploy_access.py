@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,7 @@ from federated.kit.server_kit import ServerKit
 from federated.kit.site_file import read_site
 from tests.e2e.deploy_kit import SITES, open_bed, wait_for, write_sites
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.attack, pytest.mark.slow, pytest.mark.timeout(900)]
 OUTSIDER = "outsider"
 FLEET = (
     "activate-node",
@@ -155,6 +156,37 @@ def test_plaintext_and_strangers_certificates_are_refused(bed: Testbed, tmp_path
     assert ask(bed, [post("/v1/fleet/pull-messages")], ca=str(other)) == ["SSLCertVerificationError"]
 
 
+def test_half_open_requests_of_a_stranger_keep_no_site_out(bed: Testbed) -> None:
+    server = bed.deployment.plan.server
+    ca = str(bed.folder / "deployment" / "ca" / "ca.crt")
+    order = {"host": server.address, "port": server.port, "number": 1500, "ca": ca}
+    command = bed.hosts.command(OUTSIDER, [sys.executable, str(Path(__file__).with_name("hold_port.py"))])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holding:
+        assert holding.stdin is not None
+        assert holding.stdout is not None
+        holding.stdin.write(json.dumps(order) + "\n")
+        holding.stdin.flush()
+        assert int(holding.stdout.readline()) == order["number"]
+        began = time.monotonic()
+        answers = ask(bed, [post("/v1/fleet/pull-messages")] * 5, who=SITES[0])
+        seconds = time.monotonic() - began
+        holding.stdin.write("\n")
+    print(f"five answers to a site in {seconds:.1f} s beside {order['number']} half-open requests")
+    assert all(" 401 " in answer for answer in answers), answers
+
+
+def test_a_body_that_is_no_piece_of_a_model_is_not_read(bed: Testbed) -> None:
+    sizes = {4 * 2**20: " 401 ", 9 * 2**20: " 413 ", 64 * 2**20: " 413 "}
+    requests = [
+        f"POST /v1/fleet/push-object HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/protobuf\r\n"
+        f"Content-Length: {size}\r\n\r\n"
+        for size in sizes
+    ]
+    for request, size, status in zip(requests, sizes, sizes.values(), strict=True):
+        (answer,) = ask(bed, [request + ("x" * size if size < 2**23 else "")])
+        assert status in answer, (size, answer)
+
+
 def flower_home(bed: Testbed, folder: Path) -> dict[str, str]:
     """Flower's configuration of somebody who has a site's kit, and so the authority's certificate."""
     server = bed.deployment.plan.server
@@ -180,10 +212,8 @@ def flwr(bed: Testbed, who: str, env: dict[str, str], *arguments: str) -> dict[s
     return found
 
 
-@pytest.mark.parametrize("who", [OUTSIDER, SITES[0]])
-def test_flowers_own_commands_register_and_run_nothing_from_outside(
-    bed: Testbed, tmp_path: Path, who: str
-) -> None:
+def test_flowers_own_commands_register_and_run_nothing_from_outside(bed: Testbed, tmp_path: Path) -> None:
+    who = SITES[0]  # which has the authority's certificate, and an address that the server knows
     env = flower_home(bed, tmp_path / "flower")
     public = tmp_path / "mine.pub"
     public.write_bytes(new_key_pair("mine").public)

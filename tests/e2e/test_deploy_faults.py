@@ -1,11 +1,11 @@
 """Sites and servers that fail, as real processes on machines of their own; every wait is bounded.
 
-Each test prints the times that it saw. Sites that are away for a while are in `test_deploy_sites_away`.
+A run of a deployment takes minutes: faults that do not disturb each other share one. Each test prints the
+times that it saw. The clock of the eastern site is four minutes behind in all of them.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from federated.deploy.demo.testbed import SERVER
-from shared.tracking.store import Store
+from shared.tracking.rows import RoundRow
 from tests.e2e.deploy_kit import SITES, simulate, wait_for
 from tests.federated.federation_kit import drops
 
@@ -24,20 +24,85 @@ if TYPE_CHECKING:
     from tests.e2e.fault_kit import Federation
 
 pytest_plugins = ["tests.e2e.fault_kit"]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-NORTH = SITES[0]
+pytestmark = [pytest.mark.attack, pytest.mark.slow, pytest.mark.timeout(1500)]
+NORTH, SOUTH, EAST = SITES
+ALL = [0, 1, 2]
+# Of a round, where replies take up to half of it on a slow machine. A process that is held for longer than some
+# 50 s, Flower takes for gone, and its site answers nothing for minutes.
+DEADLINE_S = 40
+
+
+@contextmanager
+def held_until_the_next_superlink(federation: Federation, apps: list[psutil.Process]) -> Iterator[None]:
+    """A ServerApp that is slow to end must not take the next SuperLink for its own."""
+    for process in apps:
+        process.suspend()
+    yield
+    kit = str(federation.bed.kit(SERVER))
+    time.sleep(1)  # the dead one does not answer any more
+    wait_for(
+        "the next SuperLink",
+        lambda: federation.bed.run(SERVER, "deploy", "health", kit).returncode == 0,
+        timeout=120,
+    )
+    for process in apps:
+        process.resume()
+
+
+def test_a_cut_of_15_s_a_clock_that_is_off_and_killed_servers_cost_no_reply_and_change_no_weight(
+    federation: Federation, simulated: str
+) -> None:
+    run_id = federation.begin()
+    federation.wait_for_round(run_id, 1)
+
+    federation.wait_for_client(NORTH)
+    if federation.bed.hosts.isolated:
+        federation.bed.hosts.set_link(NORTH, up=False)
+        time.sleep(15)
+        federation.bed.hosts.set_link(NORTH, up=True)
+
+    federation.wait_for_round(run_id, 2)
+    federation.wait_for_client(NORTH)
+    apps = federation.bed.programs(SERVER, "flwr-serverapp")
+    assert apps
+    for process in apps:
+        process.kill()
+
+    federation.wait_for_round(run_id, 3)
+    federation.wait_for_client(NORTH)
+    links = federation.bed.programs(SERVER, "flower-superlink")
+    assert links
+    with held_until_the_next_superlink(federation, federation.bed.programs(SERVER, "flwr-serverapp")):
+        for process in links:
+            process.kill()
+
+    assert federation.end() == 0, federation.said()
+    rounds = federation.report(run_id)
+    assert [(row.round, row.replied) for row in rounds] == [(number, ALL) for number in (1, 2, 3, 4)]
+    # Flower takes a node for gone that it has not heard of for 60 s. Where all is slow, 15 s of silence after a
+    # heartbeat that was nearly 30 s old may cost its share of one evaluation, and no training.
+    failed = [(row.round, reason) for row in rounds for reason in row.failed.values()]
+    assert all(at == 2 and why.startswith("val: ") and "heartbeat" in why for at, why in failed), failed
+    assert len(failed) <= 1
+    assert federation.digest(run_id) == simulated
+    said = federation.bed.log(SERVER).read_text()
+    for number in (2, 3):
+        assert said.count(f"run {run_id} was interrupted after round {number}") == 1
+    assert [client.name for client in federation.store.clients.of_run(run_id)] == list(SITES)
+    metrics = federation.store.metrics.of_run(run_id)
+    order = [row.round for row in metrics if row.stage == "train" and row.round is not None]
+    assert order == sorted(order)
 
 
 def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recorded(
     federation: Federation, tmp_path: Path
 ) -> None:
     """It goes on from the control variate that the server has seen, as in a simulation without that reply."""
-    deadline = federation.deadline_s()
     training = ["strategy=scaffold", "federation.num_rounds=4"]
-    run_id = federation.begin(*training, f"federation.round_timeout_s={deadline}")
+    run_id = federation.begin(*training, f"federation.round_timeout_s={DEADLINE_S}")
     federation.wait_for_round(run_id, 1)
     held: dict[int, psutil.Process] = {}
-    slow_until = time.monotonic() + deadline + 10
+    slow_until = time.monotonic() + DEADLINE_S + 4
     while time.monotonic() < slow_until:
         for process in federation.bed.clients(NORTH):
             if process.pid not in held:  # the last round's may still be about to end
@@ -49,131 +114,89 @@ def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recor
             process.resume()
     assert federation.end() == 0, federation.said()
     rounds = federation.report(run_id)
-    assert rounds[1].failed == {0: f"train: no reply within {deadline} s"}
-    assert deadline - 1 <= rounds[1].seconds < 2 * deadline
-    ((number, client_id, seconds),) = federation.values(run_id, "late_reply_seconds")
-    assert (number, client_id) == (3, 0)
-    assert deadline + 5 < seconds < 3 * deadline
-    assert [row.replied for row in rounds] == [[0, 1, 2], [1, 2], [0, 1, 2], [0, 1, 2]]
-    without = simulate(tmp_path, *training, client_app=drops(2, 0, how="not-trained"))
+    missed = [row.round for row in rounds if row.failed]
+    # On a slow machine the site, which first ends the second round's training, misses the third round too.
+    assert missed in ([2], [2, 3])
+    for number in missed:
+        row = rounds[number - 1]
+        assert (row.failed, row.replied) == ({0: f"train: no reply within {DEADLINE_S} s"}, [1, 2])
+        assert DEADLINE_S - 1 <= row.seconds < 2 * DEADLINE_S
+    assert [row.replied for row in rounds if not row.failed] == [ALL] * (4 - len(missed))
+    late = federation.values(run_id, "late_reply_seconds")
+    assert [(number, client_id) for number, client_id, _ in late] == [(number + 1, 0) for number in missed]
+    assert DEADLINE_S < late[0][-1] < 3 * DEADLINE_S
+    without = simulate(tmp_path, *training, client_app=drops(*missed, client_id=0, how="not-trained"))
     assert federation.digest(run_id) == without
 
 
-@contextmanager
-def held_until_the_next_superlink(federation: Federation, apps: list[psutil.Process]) -> Iterator[None]:
-    """A ServerApp that is slow to end must not take the next SuperLink for its own."""
-    for process in apps:
-        process.suspend()
-    yield
-    if apps:
-        kit = str(federation.bed.kit(SERVER))
-        time.sleep(1)  # the dead one does not answer any more
-        wait_for(
-            "the next SuperLink",
-            lambda: federation.bed.run(SERVER, "deploy", "health", kit).returncode == 0,
-            timeout=120,
-        )
-    for process in apps:
-        process.resume()
-
-
-@pytest.mark.parametrize(("killed", "times"), [("flwr-serverapp", 2), ("flower-superlink", 1)])
-def test_a_server_killed_in_a_round_goes_on_by_its_supervisor_to_the_same_weights(
-    federation: Federation, simulated: str, killed: str, times: int
+def test_a_site_cut_off_for_long_and_one_that_is_killed_are_an_error_each_and_come_back(
+    federation: Federation,
 ) -> None:
-    run_id = federation.begin()
-    for number in range(1, times + 1):
-        federation.wait_for_round(run_id, number)
-        federation.wait_for_client(NORTH)
-        victims = federation.bed.programs(SERVER, killed)
-        assert victims
-        apps = federation.bed.programs(SERVER, "flwr-serverapp") if killed == "flower-superlink" else []
-        with held_until_the_next_superlink(federation, apps):
-            for process in victims:
-                process.kill()
-    assert federation.end() == 0, federation.said()
-    rounds = federation.report(run_id)
-    assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
-    assert federation.digest(run_id) == simulated
-    said = federation.bed.log(SERVER).read_text()
-    assert said.count(f"run {run_id} was interrupted after round") == times
-
-
-def test_below_the_quorum_the_run_fails_with_its_reason_within_the_deadline(federation: Federation) -> None:
-    deadline = federation.deadline_s()
-    run_id = federation.begin("federation.min_replies=3", f"federation.round_timeout_s={deadline}")
+    federation.needs_hosts()
+    run_id = federation.begin("federation.num_rounds=100", "federation.min_replies=1")
     federation.wait_for_round(run_id, 1)
+    killed = {process.pid for process in federation.bed.programs(NORTH, "flower-supernode")}
     federation.wait_for_client(NORTH)
-    began = time.monotonic()
+    federation.wait_for_client(SOUTH)
+    federation.bed.hosts.set_link(SOUTH, up=False)
     federation.bed.kill_node(NORTH)
-    assert federation.end() != 0
-    assert time.monotonic() - began < deadline + 40
+
+    def without_south(rounds: list[RoundRow]) -> bool:
+        return any(1 not in row.sampled for row in rounds)
+
+    federation.wait_until(run_id, "a round that does not ask the southern site", without_south)
+    federation.bed.hosts.set_link(SOUTH, up=True)
+    federation.wait_until(run_id, "all are back", lambda rounds: len(rounds) > 2 and rounds[-1].replied == ALL)
+    assert federation.stop() == 130, federation.said()
+    assert federation.run(run_id).status == "stopped"
+
+    rounds = federation.report(run_id)
+    assert rounds[1].replied == [2]
+    failures = [(row.round, client_id) for row in rounds for client_id in row.failed]
+    assert sorted(failures) == [(2, 0), (2, 1)]  # nobody asks a site that is not there
+    assert all(2 in row.replied for row in rounds)
+    again = {process.pid for process in federation.bed.programs(NORTH, "flower-supernode")}
+    assert again
+    assert not killed & again
+
+
+def test_a_site_whose_upload_trickles_holds_nobody_and_below_the_quorum_the_run_fails_by_its_deadline(
+    federation: Federation,
+) -> None:
+    """Its answer's header is there at once; its model of 1.1 MB takes 110 s at 10 kB/s."""
+    federation.needs_hosts()
+    training = ["model.hidden=2000", "federation.num_rounds=3", f"federation.round_timeout_s={DEADLINE_S}"]
+    federation.bed.hosts.set_upload(NORTH, bytes_per_s=10_000)
+    try:
+        run_id = federation.begin(*training)
+        federation.wait_until(run_id, "round 1", bool)
+        federation.wait_for_client(SOUTH)
+        began = time.monotonic()
+        federation.bed.kill_node(SOUTH)
+        assert federation.end() == 2
+        assert time.monotonic() - began < DEADLINE_S + 40
+    finally:
+        federation.bed.hosts.set_upload(NORTH, bytes_per_s=None)
+    first, second = federation.report(run_id)
+    assert (first.replied, second.replied) == ([1, 2], [2])
+    assert first.failed == {0: f"train: no reply within {DEADLINE_S} s"}
+    # A round is training to the deadline, and the two others' evaluation, which takes as long as their replies.
+    evaluation = max(v for _, client_id, v in federation.values(run_id, "reply_seconds") if client_id != 0)
+    assert first.seconds <= DEADLINE_S + evaluation + 2
     run = federation.run(run_id)
     assert run.status == "failed"
     assert run.error is not None
-    assert "2 of 3 training replies were valid, federation.min_replies is 3" in run.error
-    # Flower takes a site for gone 30 to 60 s after its death, which a longer deadline lets it say first.
-    reasons = [f"north: no reply within {deadline} s", *(["north: error 5"] if deadline >= 30 else [])]
+    assert "1 of 3 training replies were valid, federation.min_replies is 2" in run.error
+    assert f"north: no reply within {DEADLINE_S} s" in run.error
+    # Flower takes a site for gone 30 to 60 s after its death, which it may say first.
+    reasons = [f"south: no reply within {DEADLINE_S} s", "south: error 5"]
     assert any(reason in run.error for reason in reasons)
 
 
-# What Python reads at its start, at the site with the wrong clock: for the node, which signs and dates
-# messages, and for `fedtwin`. libfaketime would shift the clock below Python, but Python's own waits hang or
-# fail under it.
-SHIFTED_CLOCK = """
-import datetime, os, sys, time
-
-OFFSET = float(os.environ["CLOCK_OFFSET"])
-_time, _time_ns, _datetime = time.time, time.time_ns, datetime.datetime
-
-
-class Shifted(_datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return _datetime.now(tz) + datetime.timedelta(seconds=OFFSET)
-
-
-if any(part.endswith(("flower-supernode", "fedtwin")) for part in sys.orig_argv):
-    time.time = lambda: _time() + OFFSET
-    time.time_ns = lambda: _time_ns() + int(OFFSET * 1e9)
-    datetime.datetime = Shifted
-"""
-
-
-@pytest.fixture
-def clock_off(federation: Federation, tmp_path: Path) -> Iterator[Callable[[int], dict[str, str]]]:
-    """Start the northern site anew with a clock that is off by seconds; afterwards it is right again."""
-    (tmp_path / "sitecustomize.py").write_text(SHIFTED_CLOCK)
-
-    def set_clock(seconds: int) -> dict[str, str]:
-        path = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
-        more = {"CLOCK_OFFSET": str(seconds), "PYTHONPATH": os.pathsep.join(path)}
-        federation.bed.stop(NORTH)
-        federation.bed.start(NORTH, more=more)
-        return more
-
-    yield set_clock
-    federation.bed.stop(NORTH)
-    federation.bed.start(NORTH)
-
-
-def test_a_clock_that_is_off_changes_no_order_and_one_that_is_far_off_is_named(
-    federation: Federation, simulated: str, clock_off: Callable[[int], dict[str, str]]
+def test_a_clock_that_is_far_off_is_named(
+    federation: Federation, wrong_clock: Callable[[int], dict[str, str]]
 ) -> None:
-    more = clock_off(-600)
-    checked = federation.bed.run(NORTH, "deploy", "check", str(federation.bed.kit(NORTH)), more=more)
+    checked = federation.bed.run(EAST, "deploy", "check", str(federation.bed.kit(EAST)), more=wrong_clock(-600))
     assert checked.returncode == 1
     assert "its signatures would be refused" in " ".join(checked.stdout.split())
     assert "set-ntp true" in checked.stdout
-    # Flower takes signatures that are up to five minutes old.
-    clock_off(-240)
-    run_id = federation.begin()
-    assert federation.end() == 0, federation.said()
-    rounds = federation.report(run_id)
-    assert [(row.round, len(row.replied), row.failed) for row in rounds] == [(n, 3, {}) for n in (1, 2, 3)]
-    assert federation.digest(run_id) == simulated
-    with Store(federation.home.database_url) as store:
-        order = [
-            row.round for row in store.metrics.of_run(run_id) if row.stage == "train" and row.round is not None
-        ]
-    assert order == sorted(order)

@@ -45,13 +45,13 @@ def add_round(store: Store, run_id: int, number: int) -> None:
     )
 
 
-def test_the_axes_go_on_with_the_run(live: Server, visit: Open, make_config: Callable[..., Config]) -> None:
+def test_the_axes_go_on_with_the_run(shown: Server, visit: Open, make_config: Callable[..., Config]) -> None:
     cfg = make_config(f"federation.num_rounds={ROUNDS}")
-    with Store(f"sqlite:///{live.home / 'fedtwin.db'}") as store:
+    with Store(f"sqlite:///{shown.home / 'fedtwin.db'}") as store:
         run_id = store.runs.create(name="long", training_mode="federated", config=cfg.snapshot(), seed=1)
         for number in (1, 2):
             add_round(store, run_id, number)
-        seen = visit(f"{live.url}/runs/{run_id}")
+        seen = visit(f"{shown.url}/runs/{run_id}")
         seen.until(lambda: drawn_up_to(seen, 2), "the first rounds to be drawn")
         for number in range(3, ROUNDS + 1):
             add_round(store, run_id, number)
@@ -76,16 +76,16 @@ def holds(axis: list[Any], values: list[float]) -> bool:
 
 
 def test_the_longest_curve_says_how_many_ticks_there_are(
-    live: Server, visit: Open, make_config: Callable[..., Config]
+    shown: Server, visit: Open, make_config: Callable[..., Config]
 ) -> None:
     from tests.e2e.curves_kit import add_run, store_of
 
-    with store_of(live) as store:
+    with store_of(shown) as store:
         few = add_run(store, make_config(), "federated", {"val/accuracy": [0.5] * 3})
         many = add_run(
             store, make_config(), "federated", {"val/accuracy": [0.5] * 30}
         )  # no aggregated train/loss
-    ticks = [dtick(visit(f"{live.url}/runs/{run_id}")) for run_id in (few, many)]
+    ticks = [dtick(visit(f"{shown.url}/runs/{run_id}")) for run_id in (few, many)]
     assert ticks == [1, None], "half a round is no tick; thousands of rounds are not as many"
 
 
@@ -97,11 +97,11 @@ def dtick(seen: Visit) -> float | None:
 
 
 def test_a_timeline_says_nothing_before_its_rows_are_there(
-    live: Server, visit: Open, make_config: Callable[..., Config]
+    shown: Server, visit: Open, make_config: Callable[..., Config]
 ) -> None:
     from tests.e2e.curves_kit import add_run, store_of
 
-    with store_of(live) as store:
+    with store_of(shown) as store:
         run_id = add_run(store, make_config(), "federated", {"val/accuracy": [0.5] * 3}, end=False)
         store.rounds.add(
             run_id,
@@ -115,7 +115,7 @@ def test_a_timeline_says_nothing_before_its_rows_are_there(
             bytes_up=1,
             seconds=1.0,
         )
-    seen = visit(live.url)
+    seen = visit(shown.url)
     held: list[Route] = []
     opened = False
 
@@ -126,7 +126,7 @@ def test_a_timeline_says_nothing_before_its_rows_are_there(
             held.append(route)
 
     seen.page.route("**/api/runs/*/metrics?*", hold)
-    seen.page.goto(f"{live.url}/runs/{run_id}")
+    seen.page.goto(f"{shown.url}/runs/{run_id}")
     figure = seen.chart("Timeline")
     seen.until(lambda: held, "the rows to be asked for")
     assert figure.locator("figcaption").text_content() == ""
@@ -137,12 +137,12 @@ def test_a_timeline_says_nothing_before_its_rows_are_there(
 
 
 def test_no_time_is_left_of_a_run_that_is_silent(
-    live: Server, visit: Open, make_config: Callable[..., Config]
+    shown: Server, visit: Open, make_config: Callable[..., Config]
 ) -> None:
     from tests.e2e.curves_kit import store_of
 
     long_ago = datetime.now(UTC) - timedelta(hours=1)
-    with store_of(live) as store:
+    with store_of(shown) as store:
         cfg = make_config("trainer.max_epochs=20")
         run_id = store.runs.create(name="silent", training_mode="centralized", config=cfg.snapshot(), seed=1)
         points = [
@@ -150,14 +150,14 @@ def test_no_time_is_left_of_a_run_that_is_silent(
             for epoch in range(1, 6)
         ]
         store.metrics.add(run_id, points)
-        seen = visit(f"{live.url}/runs/{run_id}")
+        seen = visit(f"{shown.url}/runs/{run_id}")
         expect(seen.page.locator(".run-live strong")).to_have_text("Stale")
         expect(seen.page.locator(".run-progress-text")).to_have_text("Epoch 5 of 20")
         store.runs.finish(run_id, "stopped")
 
 
-def test_announcements_leave_pauses(live: Server, visit: Open) -> None:
-    seen = visit(f"{live.url}/compare")  # which has no stream that could say something too
+def test_announcements_leave_pauses(shown: Server, visit: Open) -> None:
+    seen = visit(f"{shown.url}/compare")  # which has no stream that could say something too
     page = seen.page
     page.clock.install(time=NOON)
     page.reload()

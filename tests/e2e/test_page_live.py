@@ -272,28 +272,3 @@ def test_a_federated_run_is_watched_through_the_death_of_the_server(
     expect(steps).to_have_text(re.compile("Round 9 of 9"))
     check_table(seen, rows_of(live.home, run_id), step="round")
     assert "Connection lost. Showing the latest data received." in seen.noted("said")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_federation_of_flower_is_watched_through_the_death_of_the_server(
-    live: Server, visit: Open, environment: dict[str, str]
-) -> None:
-    seen = visit(live.url)
-    page = seen.page
-    small = ("federation.num_rounds=6", "federation.num_clients=2", "federation.local_epochs=1")
-    with training(environment, "federated", *small) as child:
-        page.locator("a.run-link").click()
-        expect(status(page)).to_have_text("running", timeout=200_000)
-        seen.until(lambda: seen.held().rows > 0, "the first rows")
-
-        seen.expected = SERVER_IS_GONE
-        live.kill()
-        expect(connection(page)).to_have_text(re.compile("Reconnecting in"))
-        live.start()
-        expect(connection(page)).to_have_text("Live")
-
-        assert child.wait(300) == 0
-        expect(status(page)).to_have_text("completed")
-    check_whole(seen, live.home, 1)
-    check_table(seen, rows_of(live.home, 1), step="round")

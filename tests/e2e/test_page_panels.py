@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from shared.config.config import Config
 from shared.data.profile import Profile
 from shared.data.schema import Column, Schema
+from shared.data.summary import DataSummary
 from shared.metrics.outputs import Outputs
 from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
@@ -66,6 +67,17 @@ TESTED: dict[str, tuple[str, Schema, type, Outputs, list[Profile]]] = {
     ),
 }
 
+READ = DataSummary(
+    origin="/data/<i>xrays</i>",
+    layout="data=classes",
+    rows={"train": 20, "test": 1060},
+    counts={"label": {"well": {"train": 9, "test": 1030}, "sick": {"train": 11, "test": 30}}},
+    positive="sick",
+    groups={"train": 12, "test": 40},
+    facts={"pixels": "8 bit"},
+    notes=("3 files are ignored",),
+)
+
 
 def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> int:
     """A federated run of two clients with 10 training rows each, whose model was tested."""
@@ -77,6 +89,8 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
     with store_of(live) as store:
         run_id = add_run(store, cfg, "federated", {f"val/{spec.names[0]}": [0.25, 0.5]}, end=False)
         store.runs.update(run_id, summary=begin_summary(cfg, spec=spec, schema=schema))
+        if kind == "confusion":
+            store.runs.update(run_id, summary={"data": READ.as_dict()})
         for number, profile in enumerate(profiles):
             store.clients.add(
                 run_id, [ClientRow(run_id, number, str(number), f"site {number}", 10, profile.as_dict())]
@@ -109,6 +123,16 @@ def look_at_classes(seen: Visit) -> None:
     assert drawn(seen, "Confusion matrix", ".heatmaplayer image") == 1
     expect(seen.page.get_by_label("Threshold", exact=True)).to_be_visible()
     assert seen.page.locator("#ranges, #panels").count() == 0
+    data = seen.page.locator("#data")
+    rows = [row.split() for row in data.locator("tbody tr").all_inner_texts()]
+    assert rows == [
+        ["label", "well", "9", "1,030", "1,039"],
+        ["label", "sick", "11", "30", "41"],
+        ["all", "20", "1,060", "1,080"],
+    ]
+    for text in ("/data/<i>xrays</i>", "train 12, test 40", "8 bit", "3 files are ignored"):
+        expect(data).to_contain_text(text)
+    expect(seen.page.locator("#evaluation")).to_contain_text("Recall (sick)")
     assert "20 training examples on 2 clients" in seen.chart("Training labels per client").inner_text()
 
 

@@ -202,8 +202,8 @@ def copied(content: RecordDict) -> RecordDict:
     )
 
 
-def drops(number: int, client_id: int, *, how: str) -> ClientApp:
-    """Our ClientApp, of which the server does not get one client's training reply of a round.
+def drops(*numbers: int, client_id: int, how: str) -> ClientApp:
+    """Our ClientApp, of which the server does not get one client's training replies of some rounds.
 
     Parameters
     ----------
@@ -218,8 +218,8 @@ def drops(number: int, client_id: int, *, how: str) -> ClientApp:
 
     @lossy.train()
     def train(message: Message, context: Context) -> Message:
-        asked = message.content.config_records[CONFIG][SERVER_ROUND], context.node_config["partition-id"]
-        if asked != (number, client_id):
+        number = message.content.config_records[CONFIG][SERVER_ROUND]
+        if number not in numbers or context.node_config["partition-id"] != client_id:
             return app(message, context)
         if how == "not-trained":
             raise ConnectionError

@@ -406,7 +406,8 @@ def test_a_client_whose_reply_was_dropped_goes_on_as_if_it_had_not_trained(
 ) -> None:
     cfg = make_config(*named(name), *SEVERAL, "strategy.fraction_train=1")
     runs = [
-        federate(cfg=cfg, client_app=drops(number, 1, how=how)) for how in ("not-trained", "lost", "rejected")
+        federate(cfg=cfg, client_app=drops(number, client_id=1, how=how))
+        for how in ("not-trained", "lost", "rejected")
     ]
     assert all(run.rounds[number - 1].replied == [0, 2, 3, 4] for run in runs)
     assert len({run.digest() for run in runs}) == 1

@@ -57,6 +57,25 @@ def test_one_client_with_all_data_equals_centralized_training(
     assert federate(cfg=cfg).digest() == pooled_digest(cfg, store=store, home=home)
 
 
+KEPT = ["federation.keep_optimizer=true", *PLAIN[2:], "data=digits"]
+OPTIMIZERS = {
+    "momentum": ["trainer.optimizer.momentum=0.9"],
+    "nesterov": ["trainer.optimizer.nesterov=true", "trainer.scheduler.name=one_cycle"],
+    "adam": ["trainer.optimizer.name=adamw", "trainer.optimizer.weight_decay=0", "model.norm=batch"],
+    "adamw": ["trainer.optimizer.name=adamw", "trainer.scheduler.name=cosine", "trainer.gradient_clip=0.5"],
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_one_client_that_keeps_its_optimizer_equals_centralized_training(
+    optimizer: list[str], federate: Federate, make_config: MakeConfig, home: Home, store: Store
+) -> None:
+    cfg = make_config(*KEPT, "federation.num_rounds=3", "trainer.max_epochs=3", *optimizer)
+    expected = pooled_digest(cfg, store=store, home=home)
+    assert federate(cfg=cfg).digest() == expected
+    assert federate(cfg=cfg.replace("federation", keep_optimizer=False)).digest() != expected
+
+
 def test_rounds_that_share_a_pass_are_the_pass(
     federate: Federate, make_config: MakeConfig, home: Home, store: Store
 ) -> None:
@@ -111,12 +130,21 @@ def test_the_order_of_replies_and_nodes_changes_nothing(federate: Federate) -> N
     assert [row.sampled for row in straight.rounds] == [row.sampled for row in shuffled.rounds]
 
 
-@pytest.mark.parametrize("strategy", ["fedavg", "scaffold", "fedbn"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["strategy=fedavg"],
+        ["strategy=scaffold"],
+        ["strategy=fedbn"],
+        ["strategy=fedbn", "federation.keep_optimizer=true"],
+    ],
+    ids=lambda more: more[-1].partition("=")[2],
+)
 def test_processes_of_the_local_engine_give_the_weights_of_one_process(
-    strategy: str, federate: Federate
+    more: list[str], federate: Federate
 ) -> None:
     settings = ["federation.num_clients=5", "partition=quantity", "model.norm=batch", "model.dropout=0.2"]
-    settings += [f"strategy={strategy}"]
+    settings += more
     alone = federate(*settings)
     with ProcessPoolGrid(num_clients=5, workers=2) as engine:
         parallel = federate(*settings, grid=engine)
@@ -178,12 +206,17 @@ RESUMED = [
         ),
         ({"say": dies_at_line("round 3/")}, ["trainer.scheduler.name=plateau", "trainer.scheduler.patience=0"]),
         ({"client_app": dies_in_round(1, at="train")}, ["federation.local_epochs=2"]),
+        (
+            {"client_app": dies_in_round(3, at="train")},
+            ["federation.keep_optimizer=true", "trainer.optimizer.name=adamw", "strategy.fraction_train=0.5"],
+        ),
     ],
     ids=[
         "training",
         "evaluating",
         "before-the-checkpoint",
         "first-round",
+        "kept-optimizer",
     ],
 )
 def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
@@ -232,5 +265,6 @@ def test_resuming_a_run_that_lacks_only_the_test_trains_no_more(
     run_id = store.runs.search()[0].id
     resumed = federate(cfg=cfg.replace("tracking", run_id=run_id), resume=True)
     assert resumed.row.status == "completed"
-    assert [line for line in resumed.lines if not line.startswith("warning: the tested model")] == []
+    rounds = [line for line in resumed.lines if line.startswith("round ")]
+    assert rounds == []
     assert "accuracy" in resumed.row.summary["test"]

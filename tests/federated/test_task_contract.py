@@ -27,6 +27,7 @@ from shared.config.compose import CONF_DIR, compose
 from shared.config.config import Config
 from shared.data.partition.partition import partition
 from shared.data.profile import Profile
+from shared.data.tables.load import TableData
 from shared.metrics.headline import headline
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.metrics.statistics import Statistics
@@ -43,16 +44,13 @@ from tests.federated.federation_kit import Federate
 from tests.federated.test_laws import pooled_digest
 
 TASKS = sorted(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
-ON_IMAGES = [task for task in TASKS if task != "custom"]  # whose laws are in test_custom.py
+OURS = [task for task in TASKS if task != "custom"]  # whose laws are in test_custom.py
 CUSTOM = "'task.metrics={loss: lower}', 'data._target_=mine.Data', 'model._target_=mine.Net'"
 ROWS = 120
+ON_IMAGES = ["data=zip", "data.image_size=8", "data.decode_workers=1", "model.widths=[2,4]", "model.hidden=8"]
+ON_TABLES = ["data.target=target", "data.min_count=1", "data.missing=indicator", "model.hidden=[8]"]
 SETTINGS = [
-    "data=zip",
-    "data.image_size=8",
     "data.batch_size=16",
-    "data.decode_workers=1",
-    "model.widths=[2,4]",
-    "model.hidden=8",
     "trainer.optimizer.momentum=0",
     "trainer.accelerator=cpu",
     "trainer.progress=false",
@@ -66,25 +64,34 @@ SETTINGS = [
 
 def labels_of(task: str, levels: np.ndarray) -> list[str]:
     """What the rows of a task say, of images with a grey level."""
-    if task == "image_classification":
+    if task.endswith("_classification"):
         return ["bright" if level > 128 else "dark" for level in levels]
     if task == "image_multilabel":
         names = [(level > 80, "Mass") for level in levels], [(level > 170, "Nodule") for level in levels]
         pairs = zip(*names, strict=True)
         return ["|".join(name for has, name in pair if has) or "No Finding" for pair in pairs]
-    assert task == "image_regression", f"say what the rows of {task} look like"
+    assert task.endswith("_regression"), f"say what the rows of {task} look like"
     return [str(level / 10) for level in levels]
 
 
 @pytest.fixture(scope="module")
 def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A ZIP of images for each task, whose grey level says the target."""
+    """A ZIP of images for each task, whose grey level says the target; or a table with such a column."""
     folder = tmp_path_factory.mktemp("tasks")
 
     def make(task: str) -> Path:
         path = folder / f"{task}.zip"
         rng = np.random.default_rng(0)
         levels = rng.integers(20, 236, ROWS)
+        if task.startswith("tabular"):
+            path = path.with_suffix(".csv")
+            lines = ["level,ward,smoker,noise,target"]
+            for row, (level, text) in enumerate(zip(levels, labels_of(task, levels), strict=True)):
+                noise = f"{rng.normal(5e6, 3):.3f}" if row % 5 else ""
+                measured = f"{rng.normal(level, 12):.2f}"
+                lines.append(f"{measured},{'ABC'[row % 3]},{'yes' if row % 2 else 'no'},{noise},{text}")
+            path.write_text("\n".join(lines))
+            return path
         with zipfile.ZipFile(path, "w") as archive:
             lines = ["filename,label"]
             for row, (level, text) in enumerate(zip(levels, labels_of(task, levels), strict=True)):
@@ -99,9 +106,10 @@ def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-@pytest.fixture(params=ON_IMAGES)
+@pytest.fixture(params=OURS)
 def cfg(request: pytest.FixtureRequest, data_of: Callable[[str], Path]) -> Config:
-    return compose([f"task={request.param}", f"data.path={data_of(request.param)}", *SETTINGS])
+    of_data = ON_TABLES if request.param.startswith("tabular") else ON_IMAGES
+    return compose([f"task={request.param}", f"data.path={data_of(request.param)}", *of_data, *SETTINGS])
 
 
 def test_one_client_with_all_data_equals_pooled_training(
@@ -137,7 +145,7 @@ def test_a_comparison_is_reported_in_the_words_of_its_task(
     profile = Profile.from_dict(store.clients.of_run(run.id)[0].profile)
     for variable in (*profile.counts, *profile.spans):
         assert f"{variable}</h3>" in text
-    if cfg.task.name != "image_classification":
+    if not cfg.task.name.endswith("_classification"):
         words = re.sub(r"<style.*?</style>|<[^>]*>", " ", text.partition("All settings")[0], flags=re.DOTALL)
         assert not re.findall(r"\b(?:class|classes|threshold)\b", words)
 
@@ -180,7 +188,7 @@ def test_profiles_and_panels_are_json_of_known_kinds(cfg: Config, home: Home) ->
     learner = learner_of(cfg)
     data = learner.dataset(cache=home.cache)
     spec = learner.spec(data.schema)
-    parts = partition(data, cfg=cfg.partition, num_partitions=2)
+    parts = partition(data, cfg=cfg.shares, num_partitions=2)
     profiles = {}
     for number, rows in enumerate(data.rows("train", part) for part in parts):
         profile = spec.profile(data, rows)
@@ -223,7 +231,8 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
     run_id = federate(cfg=cfg).id if mode == "federated" else train(cfg, store=store, home=home)
     tested = Outputs.load(home.run_dir(run_id) / OUTPUTS_FILE)
     data = learner_of(cfg).dataset(cache=home.cache)
-    images = data.images[data.indices("test")]
+    inputs = data.inputs if isinstance(data, TableData) else data.images
+    images = inputs[data.indices("test")]
     model = fedtwin.load_model(run_id, store=home.root)
     values = model(torch.from_numpy(images)).detach().numpy()
     np.testing.assert_allclose(values, tested.predictions, rtol=1e-5, atol=1e-6)
@@ -236,14 +245,15 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
     monkeypatch.setattr(sys, "argv", ["fedtwin", "predict", str(run_id), str(cfg.data.path), "--format", "csv"])
     capsys.readouterr()
     main()
-    printed = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index("image")
-    rows = [f"images/{row}.png" for row in data.indices("test")]
+    noun, name = ("row", "line {}") if isinstance(data, TableData) else ("image", "images/{}.png")
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index(noun)
+    rows = [name.format(row + 2 if noun == "row" else row) for row in data.indices("test")]
     pd.testing.assert_frame_equal(
         printed.loc[rows].reset_index(drop=True), expected, check_dtype=False, rtol=1e-5
     )
     monkeypatch.setattr(sys, "argv", [*sys.argv[:-1], "json"])
     main()
-    found = {one["image"]: one for one in json.loads(capsys.readouterr().out)}
+    found = {one[noun]: one for one in json.loads(capsys.readouterr().out)}
     assert [found[row]["prediction"] for row in rows] == pytest.approx(done.answers)
     assert all(list(one.get("probabilities", {})) == list(data.schema.classes) for one in found.values())
     monkeypatch.setattr(sys, "argv", sys.argv[:-2])
@@ -254,7 +264,7 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
 def _told(task: str, tested: Outputs, classes: tuple[str, ...]) -> pd.DataFrame:
     """The frame of the predictions that a run was tested by, second implementation."""
     frame = pd.DataFrame(tested.predictions, columns=list(classes) or ["prediction"])
-    if task == "image_regression":
+    if task.endswith("_regression"):
         return frame
     if task == "image_multilabel":
         texts = ["|".join(row[row > 0.5].index) or "No Finding" for _, row in frame.iterrows()]
@@ -266,7 +276,8 @@ def _told(task: str, tested: Outputs, classes: tuple[str, ...]) -> pd.DataFrame:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_specs_import_no_torch(task: str) -> None:
-    settings = CUSTOM if task == "custom" else ""
+    tabular = "'data.path=rows.csv', 'data.target=target'"
+    settings = CUSTOM if task == "custom" else tabular if task.startswith("tabular") else ""
     code = (
         "import sys; from shared.config.compose import compose; from shared.tasks.task import load_task\n"
         f"load_task(compose(['task={task}', {settings}]).task)\n"
@@ -278,7 +289,7 @@ def test_specs_import_no_torch(task: str) -> None:
 
 def _guesses(task: str, targets: np.ndarray, rng: np.random.Generator) -> Outputs:
     """Predictions that are better than chance."""
-    if task == "image_regression":
+    if task.endswith("_regression"):
         return Outputs(targets + rng.normal(0, 2, targets.shape), targets)
     if task == "image_multilabel":
         logits = 2 * targets - 1 + rng.normal(0, 1, targets.shape)

@@ -108,7 +108,7 @@ def test_images_of_any_shape_and_kind(comparison, images, pictures):
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        (np.zeros((2, 8, 8)), DataError, "expected images of type uint8"),
+        (np.zeros((2, 8, 8)), DataError, "does not state the range of its float64 values"),
         (np.zeros((2, 5), np.uint8), DataError, r"got uint8 and \[2, 5\]"),
         ("/nowhere", DataError, "there is no file or folder /nowhere"),
         (None, DataError, "expected images"),
@@ -187,7 +187,8 @@ class TestCommand:
                 sys, "argv", ["fedtwin", "predict", str(comparison.pooled[0].id), *map(str, arguments)]
             )
             main()
-            return capsys.readouterr().out
+            run.said, out = (printed := capsys.readouterr()).err, printed.out
+            return out
 
         return run
 
@@ -208,6 +209,13 @@ class TestCommand:
         found = json.loads(predict(tmp_path / "p.zip", "--format", "json"))
         assert [one["prediction"] for one in found] == expected.labels
         assert np.allclose([one["probabilities"]["0"] for one in found], expected.probabilities[:, 0])
+
+    def test_masks_are_named_and_left_out(self, predict, pictures):
+        (pictures / "a_mask.png").write_bytes((pictures / "a.png").read_bytes())
+        rows = list(csv.DictReader(io.StringIO(predict(pictures, "--format", "csv"))))
+        assert [row["image"] for row in rows] == ["a.png", "b.bmp", "more/c.tif"]
+        assert "no prediction for 'a_mask.png'" in predict.said
+        assert "a_mask.png" in predict(pictures / "a_mask.png")
 
     def test_a_table_of_one_file(self, predict, pictures, expected):
         out = predict(pictures / "a.png")

@@ -43,14 +43,16 @@ def test_every_name_is_there():
 
 def test_a_comparison_has_gap_runs_figures_and_report(comparison, folder):
     gap = comparison.gap
-    assert list(gap.columns) == ["pooled", "federated", "local", "gap", "low", "high", "better", "verdict"]
-    assert np.allclose(gap["gap"], gap["pooled"] - gap["federated"])
+    shown = ["pooled", "federated", "local", "gap", "low", "high", "groups", "seeds", "better", "verdict"]
+    assert list(gap.columns) == shown
+    worse = np.where(gap["better"] == "lower", -1, 1)
+    assert np.allclose(gap["gap"], worse * (gap["pooled"] - gap["federated"]))
     assert gap.loc["accuracy", "pooled"] == pytest.approx(comparison.pooled[0].test["accuracy"])
     assert gap.loc["accuracy", "federated"] == pytest.approx(comparison.federated[0].test["accuracy"])
     stored = {row.metric: row.verdict for row in stored_gap(comparison.run.row.summary)}
     assert dict(gap["verdict"]) == stored
     modes = [run.mode for run in (*comparison.pooled, *comparison.federated, *comparison.local[0])]
-    assert modes == ["centralized", "federated", "local", "local"]
+    assert modes == ["pooled", "federated", "local", "local"]
     assert {run.status for run in (comparison.run, *comparison.pooled)} == {"completed"}
     assert {"gap", "curve_loss", "confusion", "labels"} <= comparison.figures.keys()
     for path in (*comparison.figures.values(), comparison.report):
@@ -58,6 +60,9 @@ def test_a_comparison_has_gap_runs_figures_and_report(comparison, folder):
         assert path.stat().st_size > 1000
     assert comparison.sentence in str(comparison)
     assert "<table" in comparison._repr_html_()
+    for shown in (str(comparison), comparison._repr_html_()):
+        assert "recall (1)" in shown, "the class is named"
+        assert "positive is worse" in shown
     assert "fedtwin.compare" in comparison.report.read_text()
 
 
@@ -80,10 +85,12 @@ def test_the_data_frames_of_a_run(comparison):
 def test_runs_lists_them_newest_first(comparison, folder):
     table = fedtwin.runs(store=folder)
     assert list(table.index) == sorted(table.index, reverse=True)
-    assert table.loc[comparison.run.id, "mode"] == "compare"
+    assert table.loc[comparison.run.id, "mode"] == "comparison"
     assert table.loc[comparison.pooled[0].id, "parent_id"] == comparison.run.id
     only = fedtwin.runs(mode="federated", store=folder)
     assert list(only["mode"].unique()) == ["federated"]
+    for said in ("pooled", "centralized"):  # as people call it, and as it is stored
+        assert set(fedtwin.runs(mode=said, store=folder)["mode"]) == {"pooled"}
     assert len(fedtwin.runs(limit=1, store=folder)) == 1
 
 
@@ -116,11 +123,11 @@ def test_federate_gives_the_twin_of_the_comparison(settings, comparison, folder)
 @pytest.mark.parametrize(
     ("overrides", "error", "says"),
     [
-        (["trainer.max_epochs=0"], ConfigError, "trainer.max_epochs: Input should be greater than"),
-        (["trainer.max_epoch=3"], ConfigError, "Could not override 'trainer.max_epoch'"),
+        (["trainer.max_epochs=0"], ConfigError, "trainer.max_epochs: expected a whole number of at least 1"),
+        (["trainer.max_epoch=3"], ConfigError, "did you mean trainer.max_epochs?"),
         (["data=npz", "data.path=/nowhere.npz"], DataError, "there is no file /nowhere.npz"),
         (["trainer.max_epochs="], ConfigError, "trainer.max_epochs"),
-        (["'"], ConfigError, "cannot compose"),
+        (["'"], ConfigError, "KEY=VALUE"),
         ("seed='1", ConfigError, "cannot be split into overrides: No closing quotation"),
     ],
 )

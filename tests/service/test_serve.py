@@ -92,6 +92,7 @@ def test_it_serves_and_never_loads_torch(started):
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_although_viewers_are_there(started, number):
     process, url = started()
@@ -104,6 +105,7 @@ def test_a_signal_ends_it_although_viewers_are_there(started, number):
     assert err == "stopped\n"
 
 
+@pytest.mark.attack
 def test_it_comes_back_on_its_port_after_kill_9(started):
     process, url = started()
     port = str(_port(url))
@@ -120,7 +122,7 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(refused):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         text = refused("--port", port)
-    assert text.startswith("error (ServeError): ")
+    assert "\nerror: " in f"\n{text}"  # on a busy machine after a line of what is waited for
     assert port in text
     assert "--port" in text
 
@@ -143,7 +145,7 @@ def test_an_address_that_cannot_be_served_is_refused(refused, arguments, expecte
 
 def test_a_database_that_cannot_be_used_is_an_error(refused, tmp_path):
     text = refused(FEDTWIN_DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'folder' / 'fedtwin.db'}")
-    assert text.startswith("error (TrackingError): ")
+    assert "\nerror: " in f"\n{text}"  # on a busy machine after a line of what is waited for
 
 
 def test_other_addresses_ask_for_the_token_and_a_log_does_not_hold_it(started):

@@ -1,4 +1,4 @@
-"""`execute` and `resume`: rows that exist are claimed or resumed, and each configuration finds its runner."""
+"""`execute`: rows that exist are claimed, and each configuration finds its runner."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from federated.launch.launch import prepare_run
-from federated.launch.superlink_runner import DEPLOYMENT, SIMULATION
-from shared.runtime.errors import ConfigError, TrackingError
+from federated.launch.superlink_runner import SIMULATION
+from shared.runtime.errors import ConfigError, DeployError
 from simulations.engine.local_runner import LocalRunner
-from simulations.execute import execute, resume
+from simulations.execute import execute
 from simulations.report.terminal import print_comparison
 from simulations.runner import open_runner
 
@@ -62,40 +62,15 @@ def test_a_comparison_is_a_run_with_two_children(cfg, store, home):
     assert tested in (Path(summary["folder"]) / "report.html").read_text()
 
 
-@pytest.mark.parametrize("mode", ["centralized", "federated"])
-def test_a_run_is_resumed_to_the_same_end(mode, cfg, store, home):
-    run_id = execute(cfg, mode, store=store, home=home)
-    test = store.runs.get(run_id).summary["test"]
-    store.runs.claim(run_id, resume=True)
-    store.runs.finish(run_id, "stopped")
-    assert resume(run_id, store=store, home=home) == run_id
-    run = store.runs.get(run_id)
-    assert (run.status, run.summary["test"]) == ("completed", test)
-
-
-@pytest.mark.parametrize(
-    ("mode", "status", "says"),
-    [
-        ("centralized", "completed", "is already complete; nothing to resume"),
-        ("federated", "running", "is still running"),
-        ("compare", "failed", "only pooled and federated runs can be resumed"),
-        ("local", "stopped", "only pooled and federated runs can be resumed"),
-    ],
-)
-def test_what_cannot_be_resumed(mode, status, says, cfg, store, home):
-    run_id = store.runs.create(name="x", training_mode=mode, config=cfg.snapshot(), seed=1)
-    if status != "running":
-        store.runs.finish(run_id, status)
-    with pytest.raises(TrackingError, match=says):
-        resume(run_id, store=store, home=home)
-    assert store.runs.get(run_id).status == status
-
-
 def test_each_configuration_has_its_runner(cfg, home):
     with open_runner(cfg.replace("federation", engine="flower"), home=home) as runner:
         assert runner is SIMULATION
-    with open_runner(cfg.replace("federation", engine="flower", kit="/kit"), home=home) as runner:
-        assert runner is DEPLOYMENT
+    deployed = cfg.replace("federation", engine="flower", kit="/kit")
+    with (
+        pytest.raises(DeployError, match=r"/kit/server\.yaml cannot be read"),
+        open_runner(deployed, home=home),
+    ):
+        pass  # a deployment's kit is looked at before anything is trained
     with open_runner(cfg, home=home) as runner:
         assert isinstance(runner, LocalRunner)
 

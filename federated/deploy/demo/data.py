@@ -15,8 +15,10 @@ from federated.kit.federation_file import FederationFile
 from federated.kit.site_data import source_of
 from shared.config.compose import compose
 from shared.config.config import Config
+from shared.config.overrides import assign
 from shared.data.images.dataset import ImageData
 from shared.data.partition.partition import partition
+from shared.runtime.counts import count_of
 from shared.runtime.errors import DeployError
 from shared.runtime.home import Home, open_home
 from shared.tasks.task import learner_of
@@ -101,8 +103,8 @@ def data_settings(data: str | None) -> list[str]:
     path = Path(data).expanduser().absolute()
     source = source_of(path)
     if source is None:
-        raise DeployError(f"DATA={data} is no ZIP, no .npz and no folder with metadata.csv (docs/data.md)")
-    return [f"data={source}", f"data.path='{path}'"]
+        raise DeployError(f"DATA={data} is not a ZIP, an .npz, or a folder with metadata.csv (docs/data.md)")
+    return [f"data={source}", assign("data.path", str(path))]
 
 
 def share_out(
@@ -123,12 +125,13 @@ def share_out(
     cfg = compose([*settings, *_PARTITION])
     data = learner_of(cfg).dataset(cache=home.cache)
     assert isinstance(data, ImageData)
-    parts = partition(data, cfg=cfg.partition, num_partitions=len(SITES))
+    parts = partition(data, cfg=cfg.shares, num_partitions=len(SITES))
     paths = {}
     for name, rows in zip(SITES, parts, strict=True):
         suffix = ".zip" if name == SITES[0] else ""  # sites need not agree on that
         paths[name] = write_share(data, rows=rows, path=folder / f"{name}{suffix}", site=name)
-        say(f"{name} holds {len(rows)} images in {paths[name].name}: {_counted(data, rows.tolist())}")
+        images = count_of(len(rows), "image")
+        say(f"{name} holds {images} in {paths[name].name}: {_counted(data, rows.tolist())}")
     rows = data.indices("test")
     paths[SERVER] = write_share(data, rows=rows, path=folder / SERVER, site=SERVER)
     say(f"the server holds {len(rows)} test images, and none to train")

@@ -133,6 +133,23 @@ class NetworkNamespaces:
         port = f"port{self.names.index(name)}"
         _ip("-n", self._space(_SWITCH), "link", "set", port, "up" if up else "down")
 
+    def set_upload(self, name: str, *, bytes_per_s: int | None) -> None:
+        """Limit what a machine sends, or lift the limit with None.
+
+        Raises
+        ------
+        DeployError
+            There are no namespaces.
+        """
+        if not self.isolated:
+            raise DeployError("without network namespaces no machine's upload can be limited")
+        tc = ["tc", "-n", self._space(name), "qdisc"]
+        if bytes_per_s is None:
+            _run(*tc, "del", "dev", "eth0", "root")
+            return
+        limit = ["tbf", "rate", f"{bytes_per_s}bps", "burst", "16kb", "latency", "400ms"]
+        _run(*tc, "replace", "dev", "eth0", "root", *limit)
+
     def _space(self, name: str) -> str:
         return f"{self._prefix}-{name}"
 
@@ -171,6 +188,10 @@ def namespaces_permitted() -> bool:
 
 
 def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    _run("ip", *arguments)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise DeployError(f"`ip {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        raise DeployError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")

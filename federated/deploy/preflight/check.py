@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from federated.deploy.preflight.data import check_data
-from federated.deploy.preflight.finding import Finding
 from federated.deploy.preflight.network import check_network, days_left
 from federated.kit.files import open_to_others
 from federated.kit.node_key import read_private_key
@@ -28,6 +27,7 @@ from federated.kit.site_file import (
     read_site,
 )
 from shared.runtime.errors import DeployError
+from shared.runtime.findings import Finding
 
 _GB = 1e9
 _NEW_KIT = "unpack the kit anew, or ask the server's operator for a new one"
@@ -48,7 +48,7 @@ def check_site(kit: Path, *, decode: bool = False) -> list[Finding]:
     """
     kit = kit.absolute()
     if not (kit / SITE_FILE).is_file():
-        raise DeployError(f"{kit} is no site's kit: there is no {SITE_FILE}; name the folder of the kit")
+        raise DeployError(f"{kit} is not a site kit: it has no {SITE_FILE}; name the folder of the kit")
     site, facts = read_site(kit / SITE_FILE), read_facts(kit / FACTS_FILE)
     return [
         Finding("site", "ok", f"{site.name}, number {site.partition_id}, of {facts.deployment}"),

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from federated.deploy.preflight.finding import Finding
 from federated.kit.site_data import source_of
 from federated.kit.site_file import KitFacts, SiteFile
 from shared.config.compose import compose
 from shared.config.data import ImageDataConfig
-from shared.data.sources.metadata_csv import MetadataSource, image_name
+from shared.config.overrides import assign
+from shared.data.sources.listing import is_table
+from shared.data.sources.metadata_csv import MetadataSource, has_metadata, image_name
 from shared.data.sources.open import open_source
 from shared.data.sources.table import annotate
+from shared.data.tables.files import open_table
+from shared.runtime.counts import count_of
 from shared.runtime.errors import DataError, MetadataError, bullet_list
+from shared.runtime.findings import Finding
 from shared.tasks.images.learner import ImageLearner
 from shared.tasks.task import learner_of
 
@@ -48,6 +52,8 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
                 "name the right path in site.yaml, or give this account the right to read",
             )
         ]
+    if path.is_file() and is_table(path.name):
+        return [_table(path)]
     source = source_of(path)
     if source is None and site.may_run:
         return [Finding("data", "ok", f"{path} can be read; what it holds, {_own_code(site)} knows")]
@@ -56,11 +62,11 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
             Finding(
                 "data",
                 "failed",
-                f"{path} is no ZIP, no .npz and no folder with metadata.csv",
+                f"{path} is not a ZIP, an .npz, or a folder with metadata.csv or class folders",
                 f"make it a ZIP or a folder with {_SHAPE}",
             )
         ]
-    overrides = [f"data={source}", f"data.path='{path}'"]
+    overrides = [f"data={source}", assign("data.path", str(path))]
     cfg = compose(overrides).replace("data", classes=facts.classes)
     learner = learner_of(cfg)
     assert isinstance(learner, ImageLearner)
@@ -68,13 +74,25 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
         findings = [_labels(cfg.images, cache_dir, learner)]
         if decode:
             data = learner.dataset(cache=cache_dir, progress=True, sides=("train", "val"))
-            findings.append(Finding("images", "ok", f"all {len(data)} images were read"))
+            findings.append(Finding("images", "ok", f"{count_of(len(data), 'image')} read"))
     except DataError as error:
         fix = "mend what is listed; docs/data.md says what is expected"
         if not site.may_run:
             return [Finding("data", "failed", str(error), fix)]
         return [Finding("data", "warning", str(error), f"{fix}, unless {_own_code(site)} reads this data")]
     return findings
+
+
+def _table(path: Path) -> Finding:
+    try:
+        cfg = compose(["data=table", assign("data.path", str(path)), "data.target=target"])
+        names = open_table(cfg.table, texts=lambda name: False).names
+    except DataError as error:
+        return Finding(
+            "data", "failed", str(error), "mend what is listed; docs/tables.md says what is expected"
+        )
+    shown = f"{', '.join(names[:30])}{' ...' if len(names) > 30 else ''}"
+    return Finding("data", "ok", f"a table with {count_of(len(names), 'column')}: {shown}")
 
 
 def _own_code(site: SiteFile) -> str:
@@ -95,13 +113,19 @@ def _unreadable(path: Path) -> str | None:
 def _labels(cfg: ImageDataConfig, cache_dir: Path, learner: ImageLearner) -> Finding:
     source = open_source(cfg, cache_dir=cache_dir)
     table = source.table()
-    notes = annotate(table, naming=source.naming, classes=cfg.classes, read_targets=learner.read_targets)
+    notes = annotate(
+        table,
+        naming=source.naming,
+        classes=cfg.classes,
+        positive=cfg.positive,
+        read_targets=learner.read_targets,
+    )
     if isinstance(source, MetadataSource):
         there = source.content.files()
-        top = next(name for name in there if name.rpartition("/")[2] == "metadata.csv").removesuffix(
-            "metadata.csv"
-        )
-        wanted = [top + image_name(name) for name in table.columns[cfg.columns.filename]]
+        wanted = table.columns[cfg.columns.filename]
+        if has_metadata(there):
+            top = next(name for name in there if name.rpartition("/")[2] == "metadata.csv")
+            wanted = [top.removesuffix("metadata.csv") + image_name(name) for name in wanted]
         if lost := [name for name in wanted if name not in there]:
             raise MetadataError(
                 f"{len(lost)} of {len(wanted)} images that metadata.csv names are not there:\n"
@@ -114,4 +138,4 @@ def _labels(cfg: ImageDataConfig, cache_dir: Path, learner: ImageLearner) -> Fin
     people = f", {len(notes.groups.names)} patients" if notes.groups is not None else ""
     given = "" if notes.given is None else f", {int(np.sum(notes.given == 'train'))} of them to train"
     said = "".join(f"; {note}" for note in notes.notes)
-    return Finding("data", "ok", f"{len(table)} images{people}{given}; {shown}{said}")
+    return Finding("data", "ok", f"{count_of(len(table), 'image')}{people}{given}; {shown}{said}")

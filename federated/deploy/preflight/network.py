@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from federated.deploy.preflight.finding import Finding
 from federated.kit.site_file import SiteFile
+from shared.runtime.findings import Finding
 
 TIMEOUT_S = 10.0
 # Flower refuses a signature that is more than 5 s ahead of the server's clock, or more than 305 s old; the

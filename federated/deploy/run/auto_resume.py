@@ -69,7 +69,7 @@ class AutoResumer:
             self.process = None
         try:
             with Store(self.home.database_url) as store:
-                store.runs.close_orphans()
+                store.runs.settle(self.home.journals)
                 lost = store.runs.search(mode="federated", status="failed", stop_reason=INTERRUPTED)
                 waiting = [(run, len(store.rounds.of_run(run.id))) for run in lost if self._mine(run)]
         except (TrackingError, SQLAlchemyError) as error:  # the sites are to stay connected all the same

@@ -52,7 +52,7 @@ def register(kit: ServerKit) -> Changes:
             f"start it on this machine with {kit.folder / 'start.sh'}"
         ) from None
     except (OSError, ValueError) as error:
-        raise DeployError(f"the SuperLink at {kit.control_address} cannot be asked: {error}") from None
+        raise DeployError(f"the SuperLink at {kit.control_address} does not answer: {error}") from None
 
 
 def _match(client: ControlHttpClient, wanted: dict[bytes, str]) -> Changes:

@@ -61,7 +61,9 @@ def start(kit: Path, *, resume: bool = True) -> None:
         elif (kit / SITE_FILE).is_file():
             programs = site_programs(kit)
         else:
-            raise DeployError(f"{kit} is no kit: it has neither {SERVER_FILE} nor {SITE_FILE}; name its folder")
+            raise DeployError(
+                f"{kit} is not a kit: it has neither {SERVER_FILE} nor {SITE_FILE}; name its folder"
+            )
         supervisor = stack.enter_context(Supervisor(programs))
         while True:
             supervisor.tick()

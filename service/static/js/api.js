@@ -21,20 +21,30 @@ export class ApiError extends Error {
  *   (`isAbort` tells).
  */
 export async function getJSON(path, { signal } = {}) {
-  let response;
-  try {
-    response = await fetch(path, { signal, headers: { Accept: "application/json" }, credentials: "same-origin" });
-  } catch (error) {
-    if (isAbort(error)) throw error;
-    throw new ApiError({ status: 0, title: "No response from the server", detail: "Is `fedtwin serve` running?" });
-  }
-  if (!response.ok) throw await problem(response);
+  const response = await answer(path, { signal, accept: "application/json" });
   try {
     return await response.json();
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ApiError({ status: response.status, title: "The response is not JSON", detail: path });
   }
+}
+
+/** The text at `path`; errors as those of `getJSON`. */
+export async function getText(path, { signal } = {}) {
+  return (await answer(path, { signal, accept: "text/plain, application/problem+json" })).text();
+}
+
+async function answer(path, { signal, accept }) {
+  let response;
+  try {
+    response = await fetch(path, { signal, headers: { Accept: accept }, credentials: "same-origin" });
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError({ status: 0, title: "No response from the server", detail: "Is `fedtwin serve` running?" });
+  }
+  if (!response.ok) throw await problem(response);
+  return response;
 }
 
 /** Whether `error` only says that the caller gave up. */

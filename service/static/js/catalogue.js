@@ -4,6 +4,7 @@ import { getJSON } from "./api.js";
 
 const known = new Map();
 let loading = null;
+let positive = null; // of two classes, the one whose recall and the like are shown
 
 /** Load the catalogue, once; after a failure the next call tries again. */
 export function loadCatalogue() {
@@ -26,6 +27,17 @@ export function loadCatalogue() {
 export function specOf(name) {
   return known.get(name) ?? { name, label: name.replaceAll("_", " "), better: null, low: null, high: null, unit: "",
     source: "outputs", place: known.size };
+}
+
+/** Name the positive class of the runs that are shown in every metric that is of it alone; null: none. */
+export function nameClass(name) {
+  positive = name ?? null;
+}
+
+/** A metric's name for people: "auroc" is "AUROC"; "recall" is "recall (covid)" where covid is the positive class. */
+export function labelOf(name) {
+  const spec = specOf(name);
+  return positive !== null && spec.of_positive ? `${spec.label} (${positive})` : spec.label;
 }
 
 /** Metric names in the catalogue's order; unknown ones last, by name. */

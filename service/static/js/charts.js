@@ -43,9 +43,15 @@ export function makeChart(options) {
   const dataButton = h("button", { class: "button small", type: "button", "aria-expanded": "false",
     "aria-controls": holder.id, text: "Data", on: { click: toggleTable } });
   const pngButton = h("button", { class: "button small", type: "button", text: "PNG", on: { click: savePNG } });
+  const resetButton = h("button", { class: "button small", type: "button", text: "Reset", on: { click: () => {
+    resets += 1;
+    request();
+  } } });
+  const screenButton = h("button", { class: "button small", type: "button", text: "⤢", title: "Full screen", on: { click: fullScreen } });
   const element = h("figure", { class: compact ? "chart compact" : "chart" },
     h("div", { class: "chart-head" }, heading,
       h("div", { class: "chart-tools" }, options.controls,
+        !compact && resetButton, !compact && document.fullscreenEnabled && screenButton,
         !compact && table && dataButton, !compact && png && pngButton)),
     plot, note, holder);
 
@@ -57,6 +63,7 @@ export function makeChart(options) {
   let timer = null;
   let width = 0;
   let drawnAxes = null;
+  let resets = 0; // each one forgets what was zoomed into
 
   const chart = { paint, fail };
   const value = (one) => (typeof one === "function" ? one() : one);
@@ -86,7 +93,8 @@ export function makeChart(options) {
     const began = performance.now();
     const colours = palette();
     const { data, layout } = draw(colours, { width });
-    const full = merged(layout, { colours, width, height: value(height), compact });
+    const full = merged(layout, { colours, width, height: isFull() ? roomOf(element, plot) : value(height), compact });
+    full.uirevision = `${full.uirevision} ${resets}`;
     // Plotly trips over axes that come, go or are anchored anew: it starts afresh then.
     const axes = axesOf(full);
     if (drawnAxes !== null && drawnAxes !== axes) Plotly.purge(plot);
@@ -105,10 +113,21 @@ export function makeChart(options) {
     setText(heading, title());
     setAttribute(dataButton, "aria-label", `Data of ${title()}`);
     setAttribute(pngButton, "aria-label", `PNG of ${title()}`);
+    setAttribute(resetButton, "aria-label", `Reset the view of ${title()}`);
+    setAttribute(screenButton, "aria-label", isFull() ? `Leave full screen of ${title()}` : `Full screen of ${title()}`);
     setText(note, value(options.caption) ?? "");
     note.hidden = note.textContent === "";
     request();
     if (shown) refreshTable();
+  }
+
+  function isFull() {
+    return document.fullscreenElement === element;
+  }
+
+  function fullScreen() {
+    const change = isFull() ? document.exitFullscreen() : element.requestFullscreen();
+    change.catch((error) => console.warn("no full screen:", error.message));
   }
 
   const refreshTable = throttle(() => {
@@ -156,6 +175,10 @@ export function makeChart(options) {
     width = next;
     request();
   });
+  element.addEventListener("fullscreenchange", () => {
+    setText(screenButton, isFull() ? "Leave full screen" : "⤢");
+    update();
+  });
   plot.style.height = `${value(height)}px`;
   seen.observe(plot);
   sized.observe(plot);
@@ -177,6 +200,12 @@ export function makeChart(options) {
       if (drawnAxes !== null) window.Plotly.purge(plot);
     },
   };
+}
+
+/** How high a plot may be in a figure that fills the screen. */
+function roomOf(element, plot) {
+  const others = [...element.children].filter((child) => child !== plot).reduce((sum, child) => sum + child.offsetHeight, 0);
+  return Math.max(200, window.innerHeight - others - 48);
 }
 
 /** Text that Plotly may take as it is: it reads a few tags in labels, and names come from clients. */

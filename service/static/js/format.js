@@ -1,6 +1,6 @@
 /** Numbers, times and names as a reader wants them; always in English, whatever locale the browser reports. */
 
-import { specOf } from "./catalogue.js";
+import { labelOf, specOf } from "./catalogue.js";
 
 const LOCALE = "en-US"; // Chromium under LANG=C.UTF-8 reports en-US@posix, which Intl refuses
 const NONE = "–";
@@ -80,7 +80,7 @@ export function dateTime(iso) {
 
 /** A metric's name for people: "auroc" is "AUROC", "average_precision" is "average precision". */
 export function metricName(name) {
-  return specOf(name).label;
+  return labelOf(name);
 }
 
 /** A stage for people: "val" is "validation". */

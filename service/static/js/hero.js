@@ -1,14 +1,15 @@
 /** The comparison chart: pooled, federated and local runs, with summary sentence, controls and final test values. */
 
 import { getJSON, isAbort, withQuery } from "./api.js";
-import { inOrder } from "./catalogue.js";
+import { inOrder, nameClass } from "./catalogue.js";
 import { makeChart } from "./charts.js";
 import { choiceGroup, selectBox } from "./controls.js";
 import { h, replace, s, throttle, uniqueId } from "./dom.js";
 import { capital, label, metricName, number, stageName } from "./format.js";
 import { finalPanel } from "./hero/final.js";
 import { heroFigure, heroTable } from "./hero/figure.js";
-import { AXES, groupWords, groupsOf, lastValue, mean, stepWords } from "./hero/lines.js";
+import { gainsPanel } from "./hero/gains.js";
+import { AXES, comparable, groupWords, groupsOf, lastValue, mean, stepWords } from "./hero/lines.js";
 import { pictureNotes } from "./hero/notes.js";
 import { errorPanel, loadingPanel, warningsPanel } from "./notice.js";
 import { loadPlotly } from "./plotly.js";
@@ -59,10 +60,14 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
   const place = h("div", { class: "hero-picture" }, loadingPanel());
   const trouble = h("div", { hidden: true });
   const final = finalPanel({ level });
-  const body = h("div", { class: "hero-body" }, h("div", { class: "hero-main" }, trouble, place), final.element);
+  const gains = gainsPanel({ level });
   const doubts = h("div");
-  const element = h("section", { class: "hero", "aria-label": "Pooled compared with federated" }, sentence, doubts,
-    h("div", { class: "hero-controls" }, metric.element, stage.element, axis.element), legend, body);
+  // The answer first: sentence, doubts and final values; then the curves that led there.
+  const element = h("section", { class: "hero", "aria-label": "Pooled compared with federated" },
+    h("div", { class: "hero-answer" }, sentence, doubts), final.element,
+    h("div", { class: "hero-main" },
+      h("div", { class: "hero-controls" }, metric.element, stage.element, axis.element), legend, trouble, place),
+    gains.element);
 
   function choose(change) {
     Object.assign(state, change);
@@ -85,6 +90,7 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
         return;
       }
       comparison = answer;
+      nameClass(answer.positive);
       trouble.hidden = true;
       draw();
       onData(answer);
@@ -117,12 +123,15 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
     if (sentence.textContent !== resultText(comparison)) {
       replace(sentence, comparison.result.map(({ text, strong }) => (strong ? h("strong", { text }) : text)));
     }
-    if (doubts.textContent !== `Warnings${comparison.warnings.join("")}`) {
+    const warned = comparison.warnings.join("\n");
+    if (doubts.dataset.warned !== warned) {
+      doubts.dataset.warned = warned; // an unfolded list stays unfolded
       replace(doubts, warningsPanel(comparison.warnings));
     }
     drawLegend();
     final.update(comparison);
-    body.classList.toggle("with-final", !final.element.hidden);
+    gains.update(comparison);
+    element.classList.toggle("with-final", !final.element.hidden);
     chart ??= makePicture();
     chart.update();
   }
@@ -142,7 +151,7 @@ export function heroSection({ runs, params = {}, level = 3, onData = () => {} })
   const pictureTitle = () => capital(label(`${comparison.stage}/${comparison.metric}`));
 
   function drawLegend() {
-    const items = groupsOf(comparison.runs).map((group) => [
+    const items = groupsOf(comparable(comparison.runs)).map((group) => [
       group.key, lineOf(group), groupWords(group), mean(group.runs.map((run) => lastValue(run) ?? run.test))]);
     const key = JSON.stringify([items, [...state.hidden]]);
     if (legend.dataset.key === key) return;

@@ -18,16 +18,22 @@ export function errorPanel(error, { retry = null } = {}) {
     retry && h("button", { class: "button", type: "button", text: "Try again", on: { click: retry } }));
 }
 
+const FEW_WARNINGS = 2; // that are shown before the rest is folded: the result must stay in the first screen
+
 /**
- * What is to be doubted of tested models.
+ * What is to be doubted of tested models: the first ones, and a fold with the rest.
  *
  * @param {string[]} [warnings] of a run's summary, or of a comparison
  * @returns {HTMLElement | null} null where there is nothing to warn of
  */
 export function warningsPanel(warnings = []) {
   if (!warnings.length) return null;
-  return h("div", { class: "warnings", role: "note", "aria-label": "Warnings" }, h("strong", { text: "Warnings" }),
-    h("ul", {}, warnings.map((text) => h("li", { text }))));
+  const list = (some) => h("ul", {}, some.map((text) => h("li", { text })));
+  const shown = warnings.length <= FEW_WARNINGS + 1 ? warnings.length : FEW_WARNINGS; // a fold of one line saves none
+  const rest = warnings.slice(shown);
+  return h("div", { class: "warnings", role: "note", "aria-label": "Warnings" },
+    h("strong", { text: warnings.length > 1 ? `${warnings.length} warnings` : "Warning" }), list(warnings.slice(0, shown)),
+    rest.length > 0 && h("details", {}, h("summary", { text: `${rest.length} more` }), list(rest)));
 }
 
 /** A placeholder that keeps the place while data is on its way. */

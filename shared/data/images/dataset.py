@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +11,44 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.config.data import ImageDataConfig
-from shared.data.cache import drop_entry, open_entry, remember_digest
-from shared.data.dataset import SIDES, Dataset
-from shared.data.notes import say_once
-from shared.data.pixels.files import Content
-from shared.data.progress import progress_bar
-from shared.data.sources.open import Source, open_source
-from shared.data.sources.table import Table, annotate
+from shared.data.dataset import SIDES, Dataset, Ints
+from shared.data.images.duplicates import (
+    Duplicates,
+    alike,
+    check_labels,
+    count_duplicates,
+    duplicate_notes,
+    identical,
+    join,
+    sets_of,
+    together,
+)
+from shared.data.images.entry import Entry, annotate_rows, read_entry
+from shared.data.images.patients import contradictions, dicom_patients
+from shared.data.images.ranges import (
+    ValueRange,
+    choose,
+    describe_ranges,
+    needs_scaling,
+    range_notes,
+    unused_levels,
+    value_ranges,
+)
+from shared.data.images.shapes import colour_notes, shape_notes, size_notes
+from shared.data.pixels.levels import rules_of
+from shared.data.sources.columns import no_patients
+from shared.data.sources.open import LAYOUTS, Source, open_source
+from shared.data.sources.patient_names import patients_in_names
+from shared.data.sources.table import Table
 from shared.data.sources.targets import TargetReader
 from shared.data.split.split import absent_strata, make_splits
-from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
+from shared.data.summary import describe_split
+from shared.runtime.counts import count_of
+from shared.runtime.errors import DataError, bullet_list
 
-_FORMAT = 2  # of a cache entry; counts up when the same files would give other pixels or rows
-_IMAGES, _TABLE = "images.npy", "table.json"
+BY_HEADERS = "patients are known by DICOM headers"
+
+_UNKNOWN_PATIENTS = "not known to this source: images of one patient may lie on two sides"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +62,15 @@ class ImageData(Dataset):
     ----------
     images : ndarray [N, C, H, W], uint8
         Memory-mapped, read-only.
-    notes : tuple of str
-        What was ignored or understood in a way that people should know; said on stderr.
+    ranges : tuple of ValueRange
+        The values that the files hold, and which of them are black and white.
+    duplicates : Duplicates or None
+        Images that occur more than once; None where that was not looked for.
     """
 
     images: npt.NDArray[np.uint8]
-    notes: tuple[str, ...] = ()
+    ranges: tuple[ValueRange, ...] = ()
+    duplicates: Duplicates | None = None
 
 
 def load_images(
@@ -55,6 +80,7 @@ def load_images(
     read_targets: TargetReader,
     progress: bool = False,
     sides: Sequence[str] = SIDES,
+    decode: bool = True,
 ) -> ImageData:
     """Load images, decoding them if that was not done before.
 
@@ -70,6 +96,8 @@ def load_images(
         Draw a bar on stderr while decoding.
     sides : sequence of str
         What the rows are for, see `shared.data.split.split.make_splits`.
+    decode : bool
+        Whether images that are not in the cache are decoded; else they are an error.
 
     Raises
     ------
@@ -78,141 +106,145 @@ def load_images(
     """
     cache_dir = cache_dir.absolute()
     source = open_source(cfg, cache_dir=cache_dir, progress=progress)
-    stamp = source.content.stamp()
-    key = _key(cfg, type(source).__name__, _digest(source.content, stamp, cache_dir, progress=progress))
+    rules = rules_of(cfg)
+    how: Any = {
+        "cache_dir": cache_dir,
+        "read_targets": read_targets,
+        "progress": progress,
+        "decode": decode,
+    }
+    entry = read_entry(cfg, source, rules=rules, **how)
+    numbers = None if cfg.duplicates == "ignore" else identical(entry.facts)
+    if numbers is not None and cfg.near_duplicates is not None:
+        numbers = join(numbers, alike(entry.images, cfg.near_duplicates))
+    rows = _describe(cfg, source, entry, read_targets=read_targets, sides=sides, numbers=numbers)
+    train = rows["splits"] == "train"
+    chosen = choose(entry.facts, train)
+    if needs_scaling(entry.facts, chosen):
+        entry = read_entry(cfg, source, rules=replace(rules, chosen=chosen), **how)
+    unused = unused_levels(entry.facts, rules.levels)
+    if unused and tuple(sides) == SIDES:  # at a site, the files of others may need them
+        raise DataError(f"{source.naming.origin}: {unused[0]}; leave the setting out")
+    ranges = value_ranges(entry.facts)
+    notes = [
+        *rows["notes"],
+        *range_notes(entry.facts, entry.images, train, transparent=cfg.transparent),
+        *colour_notes(entry.facts, cfg),
+        *shape_notes(entry.facts, cfg),
+        *size_notes(entry.facts, rows["strata"]),
+        *unused,
+    ]
+    facts, duplicates = {"values": describe_ranges(ranges)}, None
+    if numbers is not None:
+        duplicates = count_duplicates(numbers, rows["splits"])
+        facts["identical"] = str(duplicates)
+        notes += _tell_duplicates(cfg, source, entry, rows, numbers)
+    if entry.bad:
+        notes.append(
+            f"{count_of(len(entry.bad), 'row')} skipped: the image cannot be read (data.on_bad_image=skip)"
+        )
+    changed: dict[str, Any] = {
+        "schema": replace(rows["schema"], levels=tuple(chosen.items())),
+        "facts": {**rows["facts"], **facts},
+        "notes": tuple(notes),
+    }
+    return ImageData(
+        **rows | changed,
+        fingerprint=entry.key,
+        skipped=len(entry.bad),
+        images=entry.images,
+        ranges=ranges,
+        duplicates=duplicates,
+    )
 
-    def build(folder: Path) -> None:
-        _build(cfg, source, folder, read_targets=read_targets, progress=progress)
-        if source.content.stamp() != stamp:
-            raise DataError(f"{source.naming.origin} changed while it was read; run again")
 
-    entry = open_entry(cache_dir, key=key, build=build)
-    try:
-        images, table, bad = _read_entry(entry)
-    except (OSError, ValueError, KeyError, TypeError):
-        drop_entry(cache_dir, key=key)  # damaged from outside; the source has all that is needed
-        images, table, bad = _read_entry(open_entry(cache_dir, key=key, build=build))
-    _judge(bad, len(table) + len(bad), cfg, source.naming.origin)
-    notes = annotate(table, naming=source.naming, classes=cfg.classes, read_targets=read_targets)
+def read_rows(
+    cfg: ImageDataConfig, *, cache_dir: Path, read_targets: TargetReader, sides: Sequence[str] = SIDES
+) -> Dataset:
+    """Read names, labels, patients and splits, and open no image; otherwise as `load_images`."""
+    source = open_source(cfg, cache_dir=cache_dir)
+    return Dataset(**_describe(cfg, source, source.table(), read_targets=read_targets, sides=sides))
+
+
+def _describe(
+    cfg: ImageDataConfig,
+    source: Source,
+    read: Entry | Table,
+    *,
+    read_targets: TargetReader,
+    sides: Sequence[str],
+    numbers: Ints | None = None,
+) -> dict[str, Any]:
+    # What a `Dataset` holds of the rows; those with the same of `numbers` are drawn to the same side.
+    table = read.table if isinstance(read, Entry) else read
+    found = annotate_rows(cfg, source, table, read_targets)
+    groups, known = found.groups, list(found.notes)
+    if groups is None and isinstance(read, Entry) and cfg.columns.patient_id is not None:
+        groups, said = dicom_patients(read.facts, source.naming.origin)
+        # No such column is of no consequence then.
+        known = [note.replace(no_patients("image"), BY_HEADERS) for note in known] + said if groups else known
+    elif groups is not None and isinstance(read, Entry):
+        known += contradictions(read.facts, groups)
     splits = make_splits(
         len(table),
-        strata=notes.targets.strata,
-        groups=notes.groups,
-        time=notes.time,
-        given=notes.given,
-        val_fraction=cfg.val_fraction,
-        test_fraction=cfg.test_fraction,
-        seed=cfg.split_seed,
-        by=cfg.split_by,
+        strata=found.targets.strata,
+        groups=groups,
+        together=None if numbers is None else together(groups, numbers),
+        time=found.time,
+        given=found.given,
+        **cfg.split_rule,
         sides=sides,
     )
-    drawn = [] if notes.given is None else sorted({*splits.tolist()} - {*notes.given.tolist()})
-    said = [
-        *notes.notes,
-        *(f"no {side} rows are given: they are drawn from the training rows" for side in drawn),
-        *absent_strata(splits, notes.targets.strata),
+    drawn = [] if found.given is None else sorted({*splits.tolist()} - {*found.given.tolist()})
+    given = found.given is not None
+    # Names of columns that are missing, and an empty one, are told where there are columns.
+    unknown = groups is None and cfg.source in ("classes", "npz", "medmnist") and (drawn or not given)
+    names = table.columns.get(source.naming.columns.filename, [])
+    people = patients_in_names(names, splits.tolist()) if groups is None and names else []
+    split = describe_split(given=given, drawn=drawn, by=cfg.split_by, seed=cfg.split_seed)
+    return {
+        "schema": found.targets.schema,
+        "targets": found.targets.values,
+        "splits": splits,
+        "strata": found.targets.strata,
+        "groups": groups,
+        "time": found.time,
+        "columns": found.others,
+        "origin": source.naming.origin,
+        "layout": f"data={cfg.source}, {LAYOUTS[cfg.source]}; {split}",
+        "facts": {"patients": _UNKNOWN_PATIENTS} if unknown else {},
+        "notes": (
+            *known,
+            *people,
+            *(f"no {side} rows are given: they are drawn from the training rows" for side in drawn),
+            *absent_strata(splits, found.targets.strata),
+        ),
+    }
+
+
+def _tell_duplicates(
+    cfg: ImageDataConfig, source: Source, entry: Entry, rows: Mapping[str, Any], numbers: Ints
+) -> list[str]:
+    # Notes on identical images, and on those with the same of `numbers`, which may be more.
+    same, splits, groups = identical(entry.facts), rows["splits"], rows["groups"]
+    names = entry.table.columns.get(source.naming.columns.filename) or [
+        f"row {row}" for row in range(len(same))
     ]
-    if bad:
-        said.append(f"{len(bad)} rows are skipped, their images cannot be read (data.on_bad_image=skip)")
-    say_once(said, origin=source.naming.origin)
-    return ImageData(
-        schema=notes.targets.schema,
-        splits=splits,
-        strata=notes.targets.strata,
-        groups=notes.groups,
-        time=notes.time,
-        columns=notes.others,
-        fingerprint=key,
-        skipped=len(bad),
-        images=images,
-        notes=tuple(said),
-        targets=notes.targets.values,
-    )
-
-
-def _digest(content: Content, stamp: str, cache_dir: Path, *, progress: bool) -> str:
-    root = content.root
-    if root is None:
-        return content.digest()
-
-    def compute() -> str:
-        with progress_bar(f"reading {root}", total=None, show=progress):
-            return content.digest()
-
-    return remember_digest(cache_dir, path=root, stamp=stamp, compute=compute)
-
-
-def _key(cfg: ImageDataConfig, kind: str, digest: str) -> str:
-    parts = [_FORMAT, kind, digest, cfg.image_size, cfg.channels, cfg.columns.filename]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
-def _build(
-    cfg: ImageDataConfig, source: Source, folder: Path, *, read_targets: TargetReader, progress: bool
-) -> None:
-    table = source.table()
-    before = annotate(
-        table, naming=source.naming, classes=cfg.classes, read_targets=read_targets
-    )  # fails before hours of decoding
-    shape = (len(table), cfg.channels, cfg.image_size, cfg.image_size)
-    needed, free = int(np.prod(shape)), shutil.disk_usage(folder).free
-    if needed > free:  # else the mapped file ends the process with a bus error
-        raise DataError(f"{folder} has {free / 1e9:.1f} GB free, the decoded images need {needed / 1e9:.1f} GB")
-    out = folder / _IMAGES
-    _create(out, shape)
-    bad = source.write(table, out=out, workers=cfg.decode_workers, progress=progress)
-    reasons = [f"{_name(source, table, row)!r} {bad[row]}" for row in sorted(bad)]
-    _judge(reasons, len(table), cfg, source.naming.origin)
-    if bad:
-        good = [row for row in range(len(table)) if row not in bad]
-        strata = before.targets.strata
-        if strata is not None and (lost := sorted(set(strata.numbers) - set(strata.numbers[good]))):
-            names = ", ".join(repr(strata.names[number]) for number in lost)
-            found = f"{source.naming.origin}: no usable image is left of {names}"
-            raise ImageDecodeError(f"{found}:\n{bullet_list(reasons)}")
-        _keep_rows(out, good)
-        table = table.take(good)
-    (folder / _TABLE).write_text(
-        json.dumps({"columns": table.columns, "notes": table.notes, "bad": reasons}), encoding="utf-8"
-    )
-
-
-def _name(source: Source, table: Table, row: int) -> str:
-    return table.columns[source.naming.columns.filename][row]
-
-
-def _judge(bad: Sequence[str], total: int, cfg: ImageDataConfig, origin: str) -> None:
-    if not bad:
-        return
-    found = f"{len(bad)} of {total} images of {origin} cannot be used"
-    if cfg.on_bad_image == "error":
-        hint = "repair these files, or drop their rows with data.on_bad_image=skip"
-        raise ImageDecodeError(f"{found}:\n{bullet_list(bad)}\n{hint}")
-    if len(bad) > cfg.max_bad_share * total:
-        raise ImageDecodeError(
-            f"{found}, more than data.max_bad_share={cfg.max_bad_share}:\n{bullet_list(bad)}"
+    conflicts = check_labels(same, rows["targets"], names, rows["schema"].classes)
+    if conflicts and rows["schema"].classes and cfg.duplicates == "error":
+        raise DataError(
+            f"{source.naming.origin}: identical images have different labels:\n"
+            f"{bullet_list(conflicts, limit=10)}\n"
+            "correct or remove them, or keep them with data.duplicates=warn"
         )
-
-
-def _create(path: Path, shape: Sequence[int]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=tuple(shape))
-
-
-def _keep_rows(path: Path, rows: list[int]) -> None:
-    images = np.load(path, mmap_mode="r")
-    kept = path.with_name("kept.npy")
-    target = _create(kept, (len(rows), *images.shape[1:]))
-    for start in range(0, len(rows), 1024):
-        target[start : start + 1024] = images[rows[start : start + 1024]]
-    target.flush()
-    del images, target  # Windows replaces no file that is mapped
-    kept.replace(path)
-
-
-def _read_entry(entry: Path) -> tuple[npt.NDArray[np.uint8], Table, list[str]]:
-    stored: dict[str, Any] = json.loads((entry / _TABLE).read_text(encoding="utf-8"))
-    images: npt.NDArray[np.uint8] = np.lib.format.open_memmap(entry / _IMAGES, mode="r")
-    table = Table(stored["columns"], notes=tuple(stored["notes"]))
-    if len(images) != len(table):
-        raise ValueError(f"{len(images)} images, {len(table)} rows")
-    return images, table, stored["bad"]
+    notes = duplicate_notes(same, splits, groups, what="identical to")
+    if conflicts:
+        notes.append(
+            f"identical with different labels: {count_of(len(conflicts), 'image')}, such as {conflicts[0]}"
+        )
+    if cfg.near_duplicates is not None:
+        notes += duplicate_notes(numbers, splits, groups, what="identical or nearly identical to")
+        largest = max(map(len, sets_of(numbers)), default=0)
+        found = f"the largest set of images that are alike has {largest}" if largest else "no images are alike"
+        notes.append(f"{found} (data.near_duplicates={cfg.near_duplicates})")
+    return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,31 @@ import numpy.typing as npt
 from PIL import Image
 
 from shared.config.data import ImageDataConfig
-from shared.data.pixels.decode import decode_image, resize_image
+from shared.data.pixels.decode import decode_image, decode_picture
 from shared.data.pixels.files import IMAGE_SUFFIXES, FileTree, FolderTree, ZipTree, open_reader
+from shared.data.pixels.levels import PixelRules
+from shared.data.pixels.limits import ReadLimits
+from shared.data.pixels.of_arrays import NUMBERS, render_array, type_words
+from shared.data.pixels.work import Work, allowed_work, too_much
+from shared.data.sources.listing import Listing, is_image, shown_names
+from shared.data.sources.masks import find_masks
+from shared.runtime.counts import count_of
 from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
 
 Pixels = npt.NDArray[np.uint8]
 Named = tuple[str, Pixels]  # a name for people, and [C, H, W]
 
 
-def read_path(path: Path, *, cfg: ImageDataConfig) -> Iterator[Named]:
+def read_path(path: Path, *, cfg: ImageDataConfig, rules: PixelRules) -> Iterator[Named]:
     """Decode an image file, or every image below a folder or in a ZIP.
 
     Parameters
     ----------
     path : Path
-        In folders and ZIPs, files are images by their suffix; a ``metadata.csv`` and the like are not read.
+        In folders and ZIPs, files are images by their suffix, but for masks, which are named on stderr; a
+        ``metadata.csv`` and the like are not read.
+    rules : PixelRules
+        Of the model.
 
     Yields
     ------
@@ -40,28 +51,31 @@ def read_path(path: Path, *, cfg: ImageDataConfig) -> Iterator[Named]:
     path = path.expanduser().absolute()
     if not path.exists():
         raise DataError(f"there is no file or folder {path}")
-    bad = []
+    bad: list[str] = []
     if path.is_dir() or path.suffix.lower() == ".zip":
         root, names = path, _image_names(path, cfg)
     else:
         root, names = path.parent, {path.name: path.name}
+    work = Work(allowed_work(root, names.values(), rules))
     with open_reader(root) as read:
         for name, real in names.items():
             try:
-                yield name, decode_image(read(real), size=cfg.image_size, channels=cfg.channels)
+                yield name, decode_image(read(real), rules=rules, admit=work.admit)[0]
             except Exception as error:  # a damaged entry raises nearly anything
+                if work.done > work.allowance:
+                    raise too_much(root, work.allowance, rules) from None
                 bad.append(f"{name!r} cannot be decoded: {error}")
     if bad:
         raise ImageDecodeError(f"{len(bad)} of {len(names)} images cannot be used:\n{bullet_list(bad)}")
 
 
-def from_array(images: Any, *, cfg: ImageDataConfig) -> Pixels:
+def from_array(images: Any, *, rules: PixelRules) -> Pixels:
     """Bring images that are in memory to the size and the channels that a model takes.
 
     Parameters
     ----------
-    images : ndarray or Tensor, uint8
-        [N, H, W], [N, C, H, W] or [N, H, W, C].
+    images : ndarray or Tensor, of whole or floating-point numbers
+        [N, H, W], [N, C, H, W] or [N, H, W, C]; scaled as those that the model was trained on.
 
     Returns
     -------
@@ -70,24 +84,28 @@ def from_array(images: Any, *, cfg: ImageDataConfig) -> Pixels:
     Raises
     ------
     DataError
-        Another type or shape.
+        Another type or shape, or values of a kind that the model was trained on none of.
     """
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
         array = array.transpose(0, 3, 1, 2)
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):
+    if array.dtype.name not in NUMBERS or array.ndim != 4 or array.shape[1] not in (1, 3):
         raise DataError(
-            "expected images of type uint8 (0 to 255) and shape [N, H, W], [N, C, H, W] or [N, H, W, C] with 1 "
-            f"or 3 channels, got {array.dtype} and {list(np.shape(images))}"
+            f"expected images of type {', '.join(NUMBERS)} and shape [N, H, W], [N, C, H, W] or [N, H, W, C] "
+            f"with 1 or 3 channels, got {type_words(array.dtype)} and {list(np.shape(images))}"
         )
-    if array.shape[1:] == (cfg.channels, cfg.image_size, cfg.image_size):
+    ready = array.dtype == np.uint8 and array.shape[1:] == (rules.channels, rules.size, rules.size)
+    if ready and (rules.levels is None or rules.levels[1] > 255):
         return array
-    return np.stack([from_picture(_picture(image), cfg=cfg) for image in array])
+    try:
+        return np.stack([render_array(image.transpose(1, 2, 0), rules=rules)[0] for image in array])
+    except ValueError as error:
+        raise DataError(f"an image cannot be used: {error}") from None
 
 
-def from_picture(image: Image.Image, *, cfg: ImageDataConfig) -> Pixels:
+def from_picture(image: Image.Image, *, rules: PixelRules) -> Pixels:
     """Bring one of Pillow's images to the size and the channels that a model takes.
 
     Returns
@@ -97,24 +115,27 @@ def from_picture(image: Image.Image, *, cfg: ImageDataConfig) -> Pixels:
     Raises
     ------
     DataError
-        Its pixels are floating-point numbers.
+        Its values are of no known range, or no numbers.
     """
     try:
-        return resize_image(image, size=cfg.image_size, channels=cfg.channels)
+        return decode_picture(image, rules=rules)
     except ValueError as error:
         raise DataError(str(error)) from None
 
 
-def _picture(image: Pixels) -> Image.Image:
-    return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
-
-
 def _image_names(path: Path, cfg: ImageDataConfig) -> dict[str, str]:
-    tree: FileTree = FolderTree(path)
-    if not path.is_dir():
-        tree = ZipTree(path, cfg.max_archive_files, cfg.max_archive_bytes, cfg.max_archive_ratio)
+    limits = ReadLimits.of(cfg)
+    tree: FileTree = FolderTree(path, limits=limits) if path.is_dir() else ZipTree(path, limits)
     files = tree.files()
-    names = {name: files[name] for name in sorted(files) if name.lower().endswith(IMAGE_SUFFIXES)}
-    if not names:
+    images = sorted(filter(is_image, files))
+    if not images:
         raise DataError(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    return names
+    masks = find_masks(Listing(images, tree.folders()), "")
+    if masks and len(masks) < len(images):
+        print(
+            f"warning: {path}: {count_of(len(masks), 'file')} beside images/ or called as masks of images: no "
+            f"prediction for {shown_names(masks)}; name a file to have one",
+            file=sys.stderr,
+        )
+        images = [name for name in images if name not in set(masks)]
+    return {name: files[name] for name in images}

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.partition.units import Ints
+from shared.data.sources.spelling import is_missing
+from shared.runtime.counts import count_of
 from shared.runtime.errors import PartitionError, bullet_list
 
 
@@ -51,12 +53,21 @@ def natural(
             f"partition=natural needs a value of {column!r} in every row, but {blank} train and val rows have "
             "none; fill them in, or choose another partition"
         )
+    if absent := sorted({name for name in values.tolist() if is_missing(name)}):
+        count = int(np.isin(values, absent).sum())
+        raise PartitionError(
+            f"partition=natural would make one client of {count_of(count, 'row')} whose {column!r} "
+            f"is {', '.join(map(repr, absent))}, a word for a missing value; fill them in, or choose another "
+            f"partition"
+        )
     names, owner = np.unique(values, return_inverse=True)
     owner = owner.reshape(-1).astype(np.int64)
     weights = np.ones(len(values), dtype=np.int64) if weights is None else weights
     train = np.bincount(owner, weights=weights, minlength=len(names)).astype(np.int64)
     rows = np.bincount(owner, minlength=len(names))
-    listed = [f"{name}: {n} rows, {t} for training" for name, n, t in zip(names, rows, train, strict=True)]
+    listed = [
+        f"{name}: {count_of(n, 'row')}, {t} for training" for name, n, t in zip(names, rows, train, strict=True)
+    ]
     if len(names) != num_partitions:
         raise PartitionError(
             f"partition=natural makes one client of each value of {column!r}: expected {num_partitions} values "

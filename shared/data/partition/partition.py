@@ -16,6 +16,7 @@ from shared.data.partition.units import Ints, Units, follow, gather_units
 from shared.runtime.errors import PartitionError
 
 __all__ = [
+    "client_names",
     "dirichlet",
     "iid",
     "natural",
@@ -40,7 +41,7 @@ def partition(data: Dataset, *, cfg: PartitionConfig, num_partitions: int) -> li
     data : Dataset
         Its groups are never divided; a group counts by the stratum that most of its rows have.
     cfg : PartitionConfig
-        Scheme, its parameters, and the seed: the only source of randomness.
+        Scheme, its parameters, and the seed: the only source of randomness (`Config.shares` has it).
     num_partitions : int
         Clients, C.
 
@@ -56,6 +57,7 @@ def partition(data: Dataset, *, cfg: PartitionConfig, num_partitions: int) -> li
         or by strata that the data does not have.
     """
     assert num_partitions >= 1, num_partitions
+    assert cfg.seed is not None, "the seed of the run stands in for none: Config.shares"
     splits, groups = data.splits, None if data.groups is None else data.groups.numbers
     if cfg.name == "natural":
         rows = np.flatnonzero(splits != "test").astype(np.int64)
@@ -75,7 +77,24 @@ def partition(data: Dataset, *, cfg: PartitionConfig, num_partitions: int) -> li
     return list(np.split(rows[order], ends[:-1]))
 
 
+def client_names(data: Dataset, *, cfg: PartitionConfig, num_partitions: int) -> list[str]:
+    """What the clients of a partition are called: the values of the natural scheme's column, else by number.
+
+    Returns
+    -------
+    list of str
+        Of each client: ``north`` of ``partition=natural``, or ``site-3`` where the values are numbers; else
+        ``client-0``.
+    """
+    if cfg.name != "natural":
+        return [f"client-{number}" for number in range(num_partitions)]
+    values = np.unique(_column(data.columns, cfg.column)[data.splits != "test"]).tolist()
+    return [f"{cfg.column}-{value}" if value.isdigit() else value for value in values]
+
+
 def _owners(cfg: PartitionConfig, units: Units, *, num_partitions: int) -> Ints:
+    seed = cfg.seed
+    assert seed is not None
     owner = np.empty(len(units.stratum), dtype=np.int64)
     train = units.train > 0  # a group with train and val rows, if there is one, goes where the former go
     strata, weights = units.stratum[train], units.train[train]
@@ -88,12 +107,13 @@ def _owners(cfg: PartitionConfig, units: Units, *, num_partitions: int) -> Ints:
         weights=units.val[~train],
         counts=counts,
         keep_strata=cfg.name == "pathological",
-        rng=np.random.default_rng([cfg.seed, 1]),
+        rng=np.random.default_rng([seed, 1]),
     )
     return owner
 
 
 def _train_owners(cfg: PartitionConfig, *, strata: Ints, weights: Ints, num_partitions: int) -> Ints:
+    assert cfg.seed is not None
     c, seed, least = num_partitions, cfg.seed, cfg.min_examples
     if cfg.name == "iid":
         return iid(strata, num_partitions=c, seed=seed, min_examples=least, weights=weights)

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from shared.data.pixels.limits import ReadLimits, over
 from shared.runtime.errors import ArchiveError, bullet_list
 
 MAX_FILE_BYTES = 512 * 2**20  # one file is held in memory while it is decoded
@@ -24,21 +25,21 @@ BROKEN_ZIP = (  # what zipfile raises for damaged files
     ValueError,
 )
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile inflates the others without a limit
-_JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"}
-_ENCRYPTED = 0x1
+_JUNK = {
+    *("__macosx", "icon\r", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"),
+    "system volume information",
+}
+_SMALLEST_ENTRY, _LONGEST_END = 46, 2**16 + 200  # bytes, of a ZIP's directory
+_ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of an entry's flags
 
 
-def check_archive(path: Path, *, max_files: int, max_bytes: int, max_ratio: float) -> dict[str, str]:
+def check_archive(path: Path, *, limits: ReadLimits) -> dict[str, str]:
     """List the files of a ZIP, or say everything that is wrong with it.
 
     Parameters
     ----------
-    max_files : int
-        Most entries.
-    max_bytes : int
-        Most bytes of all entries together, expanded.
-    max_ratio : float
-        Largest ratio of expanded to packed size of an entry.
+    limits : ReadLimits
+        Most entries, bytes of all together, expanded, and ratio of expanded to packed size of each.
 
     Returns
     -------
@@ -52,20 +53,19 @@ def check_archive(path: Path, *, max_files: int, max_bytes: int, max_ratio: floa
         beyond the limits. Every problem is in the message.
     """
     try:
+        check_count(path, limits.max_files)
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except BROKEN_ZIP as error:
         raise ArchiveError(f"{path} is not a ZIP that can be read: {error}") from None
     problems = []
-    if len(entries) > max_files:
-        problems.append(f"{len(entries)} entries, data.max_archive_files={max_files} are allowed")
     expanded = sum(entry.file_size for entry in entries)
-    if expanded > max_bytes:
-        problems.append(f"{expanded} bytes expanded, data.max_archive_bytes={max_bytes} are allowed")
+    if expanded > limits.max_bytes:
+        problems.append(over(f"{expanded} bytes expanded", "max_archive_bytes", limits.max_bytes))
     files: dict[str, str] = {}
     for entry in entries:
-        problems += [f"{entry.orig_filename!r} {reason}" for reason in _refusals(entry, max_ratio)]
-        name = normal_name(entry.filename)
+        problems += [f"{entry.orig_filename!r} {reason}" for reason in _refusals(entry, limits.max_ratio)]
+        name = normal_name(written_name(entry))
         if entry.is_dir() or is_junk(name):
             continue
         if name in files:
@@ -74,6 +74,73 @@ def check_archive(path: Path, *, max_files: int, max_bytes: int, max_ratio: floa
     if problems:
         raise ArchiveError(f"{path} is refused:\n" + bullet_list(problems))
     return files
+
+
+def check_count(path: Path, most: int) -> None:
+    """Count the entries of a ZIP in its directory, and no further than a limit.
+
+    Raises
+    ------
+    ArchiveError
+        There are more.
+    BROKEN_ZIP
+        It is no ZIP.
+    """
+    size = path.stat().st_size
+    if size < most * _SMALLEST_ENTRY:
+        return
+    with path.open("rb") as file:
+        tail_at = max(size - _LONGEST_END, 0)
+        file.seek(tail_at)
+        tail = file.read()
+        end = tail.rfind(b"PK\x05\x06")
+        if end < 0 or len(tail) < end + 22:
+            return  # no ZIP: zipfile says so
+        length = struct.unpack("<I", tail[end + 12 : end + 16])[0]
+        wide = tail.rfind(b"PK\x06\x06", 0, end)
+        if wide >= 0 and tail[end - 20 : end - 16] == b"PK\x06\x07":  # ZIP64 has an end of its own
+            length, end = struct.unpack("<Q", tail[wide + 40 : wide + 48])[0], wide
+        at, stop = tail_at + end - length, tail_at + end
+        if at < 0:
+            return
+        file.seek(at)
+        names, count = file.read(stop - at), 0
+    at = 0
+    while names[at : at + 4] == b"PK\x01\x02" and at + _SMALLEST_ENTRY <= len(names):
+        count += 1
+        if count > most:
+            raise ArchiveError(
+                f"{path} is refused: {over(f'more than {most} entries', 'max_archive_files', most)}"
+            )
+        at += _SMALLEST_ENTRY + sum(struct.unpack("<HHH", names[at + 28 : at + 34]))
+
+
+def list_folders(path: Path) -> list[str]:
+    """Normal names of the folders of a ZIP, empty ones too, sorted; junk of operating systems is left out."""
+    found: set[str] = set()
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = normal_name(written_name(entry))
+            if is_junk(name):
+                continue
+            if entry.is_dir() and name != ".":
+                found.add(name)
+            while name := posixpath.dirname(name):
+                found.add(name)
+    return sorted(found)
+
+
+def written_name(entry: zipfile.ZipInfo) -> str:
+    """The name of an entry as it was written: many programs write UTF-8 without the mark of it.
+
+    What is no UTF-8 is in code page 437, as the format says and `zipfile` reads it.
+    """
+    if entry.flag_bits & _UTF8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
 
 
 def read_entry(archive: zipfile.ZipFile, name: str, *, limit: int = MAX_FILE_BYTES) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,18 +13,20 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
-from PIL import Image
 
-from shared.data.pixels.decode import resize_image
+from shared.config.data import ImageDataConfig
 from shared.data.pixels.files import OneFile
-from shared.data.pixels.zip_archive import BROKEN_ZIP, METHODS
-from shared.data.progress import progress_bar
+from shared.data.pixels.levels import PixelRules, rules_of
+from shared.data.pixels.limits import FREE_DECODED_BYTES, FREE_TABLE_BYTES, LEAST_DECODED_BYTES, over
+from shared.data.pixels.of_arrays import NUMBERS, type_words, write_arrays
+from shared.data.pixels.zip_archive import BROKEN_ZIP, METHODS, check_count
 from shared.data.sources.layout import advise
 from shared.data.sources.table import Naming, Table
 from shared.data.sources.targets import SEVERAL
 from shared.runtime.errors import DataError, bullet_list
 
 _SIDES = ("train", "val", "test")
+_MOST_LABELS = 20  # an image, if there are as many images as rows are allowed
 _SHOWN = 8  # names of arrays in an error
 _BLOCK_BYTES = 2**24  # images are streamed, and never all in memory
 
@@ -58,26 +60,28 @@ class DigitsSource:
         """The labels."""
         return Table({"label": [str(label) for label in _load_digits().target]})
 
-    def write(self, table: Table, *, out: Path, workers: int | None, progress: bool) -> dict[int, str]:
+    def write(
+        self, table: Table, *, out: Path, rules: PixelRules, workers: int | None, progress: bool
+    ) -> dict[int, str]:
         """Scale 0..16 to 0..255, and resize."""
-        levels = np.rint(_load_digits().images * 255 / 16).astype(np.uint8)
-        _fill(np.load(out, mmap_mode="r+"), iter([levels]), progress=progress)
+        images = np.rint(_load_digits().images * 255 / 16).astype(np.uint8)
+        write_arrays(iter([images]), out=out, rules=rules, progress=progress)
         return {}
 
 
 @dataclass(frozen=True)
 class NpzSource:
-    """``train_images``, ``train_labels`` and the same for ``val`` and ``test``.
+    """``train_images``, ``train_labels`` and the same for ``test``, and for ``val`` if it is there.
 
     Attributes
     ----------
-    max_bytes : int
-        Most bytes of all arrays, expanded.
+    cfg : ImageDataConfig
+        Its limits are checked in the headers of the arrays.
     """
 
     content: OneFile
     naming: Naming
-    max_bytes: int
+    cfg: ImageDataConfig
 
     def table(self) -> Table:
         """Labels and splits.
@@ -89,26 +93,31 @@ class NpzSource:
         """
         path = self.content.root
         try:
+            check_count(path, self.cfg.max_archive_files)
             with zipfile.ZipFile(path) as archive:
-                problems = _layout_problems(archive, self.max_bytes)
-                labels = {} if problems else {side: _read(archive, f"{side}_labels") for side in _SIDES}
+                problems = _layout_problems(archive, self.cfg)
+                sides = _sides_in(archive)
+                labels = {} if problems else {side: _read(archive, f"{side}_labels") for side in sides}
         except (*BROKEN_ZIP, OSError) as error:
             raise DataError(f"{path} is not an .npz file that can be read: {error}") from None
         if problems:
-            raise DataError(f"{path} is not in MedMNIST's layout:\n" + bullet_list([*problems, *advise(path)]))
+            hints = advise(path, but="npz")
+            raise DataError(f"{path} is not in MedMNIST's layout:\n" + bullet_list([*problems, *hints]))
         return Table(
             {
                 "label": [
                     SEVERAL.join(map(str, row))
-                    for side in _SIDES
+                    for side in sides
                     for row in labels[side].reshape(len(labels[side]), -1).tolist()
                 ],
-                "split": [side for side in _SIDES for _ in labels[side]],
+                "split": [side for side in sides for _ in labels[side]],
             }
         )
 
-    def write(self, table: Table, *, out: Path, workers: int | None, progress: bool) -> dict[int, str]:
-        """Stream the images, and resize them.
+    def write(
+        self, table: Table, *, out: Path, rules: PixelRules, workers: int | None, progress: bool
+    ) -> dict[int, str]:
+        """Stream the images, scale and resize them.
 
         Raises
         ------
@@ -117,22 +126,31 @@ class NpzSource:
         """
         try:
             with zipfile.ZipFile(self.content.root) as archive:
-                blocks = (block for side in _SIDES for block in _stream(archive, f"{side}_images"))
-                _fill(np.load(out, mmap_mode="r+"), blocks, progress=progress)
+                blocks = (block for side in _sides_in(archive) for block in _stream(archive, f"{side}_images"))
+                write_arrays(blocks, out=out, rules=rules, progress=progress)
         except (*BROKEN_ZIP, OSError) as error:
             raise DataError(f"the images of {self.content.root} cannot be read: {error}") from None
         return {}
 
 
-def _layout_problems(archive: zipfile.ZipFile, max_bytes: int) -> list[str]:
+def _sides_in(archive: zipfile.ZipFile) -> list[str]:
+    # Validation rows that are not there are drawn from the training rows.
+    return [side for side in _SIDES if side != "val" or any(map(_is_of_val, archive.namelist()))]
+
+
+def _is_of_val(name: str) -> bool:
+    return name.startswith("val_")
+
+
+def _layout_problems(archive: zipfile.ZipFile, cfg: ImageDataConfig) -> list[str]:
     keys = [name.removesuffix(".npy") for name in archive.namelist()]
-    wanted = [f"{side}_{kind}" for side in _SIDES for kind in ("images", "labels")]
+    wanted = [f"{side}_{kind}" for side in _sides_in(archive) for kind in ("images", "labels")]
     missing = [key for key in wanted if key not in keys]
     found = ", ".join(sorted(keys)[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
     problems = [f"there is no {', '.join(missing)}; what is there: {found or 'nothing'}"] if missing else []
     expanded = sum(entry.file_size for entry in archive.infolist())
-    if expanded > max_bytes:
-        problems.append(f"{expanded} bytes expanded, data.max_archive_bytes={max_bytes} are allowed")
+    if expanded > cfg.max_archive_bytes:
+        problems.append(over(f"{expanded} bytes expanded", "max_archive_bytes", cfg.max_archive_bytes))
     packed = sorted({entry.compress_type for entry in archive.infolist()} - set(METHODS))
     if packed:
         return [*problems, f"arrays are packed with methods that are not supported ({packed})"]
@@ -141,8 +159,16 @@ def _layout_problems(archive: zipfile.ZipFile, max_bytes: int) -> list[str]:
         if key in keys:
             with archive.open(f"{key}.npy") as handle:
                 headers[key] = shape, _, dtype = _read_header(handle)
+            entry = archive.getinfo(f"{key}.npy")
+            ratio = entry.file_size / max(entry.compress_size, 1)
+            if ratio > cfg.max_archive_ratio and entry.file_size > FREE_TABLE_BYTES:
+                found = f"{key} has {entry.file_size} bytes, {ratio:.0f} times what it has packed"
+                problems.append(over(found, "max_archive_ratio", cfg.max_archive_ratio))
             if math.prod(shape) * dtype.itemsize > archive.getinfo(f"{key}.npy").file_size:
-                problems.append(f"{key} declares {list(shape)} {dtype}, which is more than it holds")
+                problems.append(
+                    f"{key} declares {list(shape)} {type_words(dtype)}, which is more than it holds"
+                )
+    problems += _size_problems(headers, cfg, packed=sum(entry.compress_size for entry in archive.infolist()))
     for side in _SIDES:
         images, labels = headers.get(f"{side}_images"), headers.get(f"{side}_labels")
         problems += _image_problems(f"{side}_images", images) if images else []
@@ -155,13 +181,42 @@ def _layout_problems(archive: zipfile.ZipFile, max_bytes: int) -> list[str]:
     return problems
 
 
+def _size_problems(headers: Mapping[str, Header], cfg: ImageDataConfig, *, packed: int) -> list[str]:
+    # What the headers declare beyond the limits, before anything is read.
+    problems, work = [], 0
+    rows = sum(shape[0] for key, (shape, _, _) in headers.items() if shape and key.endswith("_labels"))
+    if rows > cfg.max_rows:
+        problems.append(over(f"its labels declare {rows} rows", "max_rows", cfg.max_rows))
+    for key, (shape, _, dtype) in headers.items():
+        per_row = math.prod(shape[1:])
+        if key.endswith("_labels") and per_row > cfg.max_columns:
+            problems.append(over(f"{key} declares {per_row} labels an image", "max_columns", cfg.max_columns))
+        elif key.endswith("_labels") and per_row > 1 and math.prod(shape) > cfg.max_rows * _MOST_LABELS:
+            problems.append(over(f"{key} declares {math.prod(shape)} labels", "max_rows", cfg.max_rows))
+        if key.endswith("_images") and len(shape) > 2:
+            try:
+                size = rules_of(cfg).check_size(
+                    shape[2], shape[1], pixel_bytes=math.prod(shape[3:]) * dtype.itemsize
+                )
+            except ValueError as error:
+                problems.append(f"an image of {key} is too large: {error}")
+                continue
+            work += shape[0] * max(size, LEAST_DECODED_BYTES)
+    if work > max(packed * cfg.max_image_ratio, FREE_DECODED_BYTES):
+        found = (
+            f"its images declare {work} bytes ({LEAST_DECODED_BYTES} at least for each), {packed} are stored"
+        )
+        problems.append(over(found, "max_image_ratio", cfg.max_image_ratio))
+    return problems
+
+
 def _image_problems(key: str, header: Header) -> list[str]:
     shape, fortran, dtype = header
     problems = []
     if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
         problems.append(f"{key} must be [N, H, W] or [N, H, W, 3] with N above 0, got {list(shape)}")
-    if dtype != np.uint8:
-        problems.append(f"{key} must be uint8, got {dtype}")
+    if dtype.name not in NUMBERS:
+        problems.append(f"{key} must be of type {', '.join(NUMBERS)}, got {type_words(dtype)}")
     if fortran:
         problems.append(f"{key} must lie in C order (numpy.ascontiguousarray), got Fortran order")
     return problems
@@ -175,7 +230,7 @@ def _label_problems(key: str, header: Header) -> list[str]:
             f"{key} must be [N] or [N, 1], one label an image, or [N, labels] of 0 and 1, got {list(shape)}"
         )
     if dtype.kind not in "iu":
-        problems.append(f"{key} must be integers, got {dtype}")
+        problems.append(f"{key} must be whole numbers, got {type_words(dtype)}")
     return problems
 
 
@@ -195,35 +250,20 @@ def _read(archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
         return array
 
 
-def _stream(archive: zipfile.ZipFile, key: str) -> Iterator[npt.NDArray[np.uint8]]:
+def _stream(archive: zipfile.ZipFile, key: str) -> Iterator[npt.NDArray[Any]]:
     with archive.open(f"{key}.npy") as handle:
-        (total, *shape), _, _ = _read_header(handle)
-        row_bytes = math.prod(shape)
+        (total, *shape), _, dtype = _read_header(handle)
+        row_bytes = math.prod(shape) * dtype.itemsize
         block = max(_BLOCK_BYTES // row_bytes, 1)
         for start in range(0, total, block):
             rows = min(block, total - start)
             data = handle.read(rows * row_bytes)
             if len(data) != rows * row_bytes:
                 raise ValueError(f"{key} ends before its {total} rows do")
-            yield np.frombuffer(data, dtype=np.uint8).reshape(rows, *shape)
+            block_images = np.frombuffer(data, dtype=dtype).reshape(rows, *shape)
+            yield block_images.astype(dtype.newbyteorder("="), copy=False)
         if handle.read(1):  # reading to the end checks the CRC too
             raise ValueError(f"{key} is longer than its {total} rows")
-
-
-def _fill(out: npt.NDArray[np.uint8], blocks: Iterator[npt.NDArray[np.uint8]], *, progress: bool) -> None:
-    total, channels, size, _ = out.shape
-    row = 0
-    with progress_bar("reading images", total=total, show=progress) as advance:
-        for block in blocks:
-            images = block[..., 0] if block.ndim == 4 and block.shape[3] == 1 else block
-            if images.shape[1:] == (size, size):
-                out[row : row + len(images)] = images[:, None]  # grey is broadcast over the channels
-            else:
-                for offset, pixels in enumerate(images):
-                    out[row + offset] = resize_image(Image.fromarray(pixels), size=size, channels=channels)
-            row += len(images)
-            advance(len(images))
-    assert row == total
 
 
 def _load_digits() -> Any:

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shared.data.pixels.files import IMAGE_SUFFIXES
+from shared.runtime.errors import shortened
 
 _SHOWN = 5  # names in one sentence
+_TEXTS = (
+    *(".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".md", ".html", ".log", ".ini"),
+    *(".pdf", ".doc", ".docx", ".xls", ".xlsx"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,14 @@ class Listing:
 
     def all_in(self, folder: str) -> Sequence[str]:
         """Files in a folder and below."""
+        if not folder:
+            return self.files
         return self.files[_start(self.files, folder) : _end(self.files, folder)]
 
     def all_below(self, folder: str) -> Sequence[str]:
         """Folders below a folder, at any depth."""
+        if not folder:
+            return self.folders
         return self.folders[_start(self.folders, folder) : _end(self.folders, folder)]
 
     @cached_property
@@ -68,16 +77,26 @@ def last_of(name: str) -> str:
     return name.rpartition("/")[2]
 
 
+def is_table(name: str) -> bool:
+    """Whether a file is called as a table is that ``data=table`` reads."""
+    return name.lower().endswith((".csv", ".csv.gz", ".tsv", ".parquet"))
+
+
 def is_image(name: str) -> bool:
     """Whether a file is an image by its suffix."""
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def shown_names(names: Iterable[str]) -> str:
+def is_text(name: str) -> bool:
+    """Whether a file is, by its suffix, a text or a table such as annotations: no image, whatever it holds."""
+    return name.lower().endswith(_TEXTS)
+
+
+def shown_names(names: Iterable[str], *, most: int = _SHOWN) -> str:
     """The first few names, and how many more there are."""
     known = list(names)
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return ", ".join(map(repr, known[:_SHOWN])) + more
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return shortened(", ".join(map(repr, known[:most])) + more)
 
 
 def _start(names: Sequence[str], folder: str) -> int:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Protocol
 
 from shared.config.data import ImageDataConfig
 from shared.data.pixels.files import Content, FolderTree, OneFile, ZipTree, existing_path
+from shared.data.pixels.levels import PixelRules
+from shared.data.pixels.limits import ReadLimits
 from shared.data.sources.arrays import DigitsSource, NpzSource, Package
 from shared.data.sources.class_folders import ClassFoldersSource
 from shared.data.sources.layout import advise
 from shared.data.sources.medmnist import class_names, download
 from shared.data.sources.metadata_csv import IMAGES, NAME, MetadataSource
+from shared.data.sources.rsna_table import find_table
 from shared.data.sources.table import Naming, Table, metadata_error
 from shared.runtime.errors import DataError
+
+LAYOUTS = {  # what a source reads, in words
+    "digits": "handwritten digits of a package",
+    "zip": "a ZIP with metadata.csv and images/",
+    "folder": "a folder with metadata.csv and images/",
+    "classes": "one folder of images a class",
+    "npz": "arrays in MedMNIST's layout",
+    "medmnist": "arrays in MedMNIST's layout",
+}
 
 
 class Source(Protocol):
@@ -39,8 +52,13 @@ class Source(Protocol):
         """
         ...
 
-    def write(self, table: Table, *, out: Path, workers: int | None, progress: bool) -> dict[int, str]:
-        """Write the pixels of all rows into a ``.npy`` file [N, C, H, W] that exists; say which rows failed."""
+    def write(
+        self, table: Table, *, out: Path, rules: PixelRules, workers: int | None, progress: bool
+    ) -> dict[int, str]:
+        """Write the pixels of all rows into a ``.npy`` file [N, C, H, W] that exists; say which rows failed.
+
+        What is known of each goes into the file of `shared.data.pixels.facts` beside it.
+        """
         ...
 
 
@@ -62,36 +80,44 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
     if cfg.source not in ("zip", "folder"):
         _check_no_columns(cfg)
     if cfg.source == "digits":
+        if cfg.path:
+            raise DataError(f"data.path={cfg.path} has no effect with data=digits; set data=auto to read it")
         return DigitsSource(Package("scikit-learn"), Naming("scikit-learn's digits", numbered=True))
     if cfg.source == "medmnist" and not cfg.path:
         assert cfg.dataset
         names = class_names(cfg.dataset)
         folder = cache_dir / "medmnist"
         path = download(cfg.dataset, folder=folder, image_size=cfg.image_size, progress=progress)
-        return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
+        return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg)
     assert cfg.path
-    path = _existing_path(cfg)
+    path, limits = _existing_path(cfg), ReadLimits.of(cfg)
+    tree: FolderTree | ZipTree
     if cfg.source == "zip":
-        zip_tree = ZipTree(path, cfg.max_archive_files, cfg.max_archive_bytes, cfg.max_archive_ratio)
-        return MetadataSource(zip_tree, Naming(f"{NAME} of {path}", cfg.columns))
+        return MetadataSource(ZipTree(path, limits), Naming(f"{NAME} of {path}", cfg.columns), limits)
     if cfg.source == "folder":
         if not (path / NAME).is_file():
+            tree = FolderTree(path, limits=limits)
+            if find_table(path, tree.files()):
+                return MetadataSource(tree, Naming(str(path), cfg.columns), limits)
             raise metadata_error(str(path), [f"there is no {NAME}", *advise(path)])
-        folder_tree = FolderTree(path, (NAME, IMAGES))
-        return MetadataSource(folder_tree, Naming(f"{NAME} of {path}", cfg.columns))
+        folder_tree = FolderTree(path, (NAME, IMAGES), limits)
+        return MetadataSource(folder_tree, Naming(f"{NAME} of {path}", cfg.columns), limits)
     if cfg.source == "classes":
-        return ClassFoldersSource(FolderTree(path), Naming(str(path)))
+        tree = FolderTree(path, limits=limits) if path.is_dir() else ZipTree(path, limits)
+        return ClassFoldersSource(tree, Naming(str(path)))
     assert cfg.source in ("npz", "medmnist")
     names = None
     if cfg.source == "medmnist":  # the file's own name first, for data.dataset has a default
         names = class_names(path.stem.split("_")[0]) or class_names(cfg.dataset or "")
-    return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg.max_archive_bytes)
+    return NpzSource(OneFile(path), Naming(str(path), numbered=True, classes=names), cfg)
 
 
 def _existing_path(cfg: ImageDataConfig) -> Path:
     assert cfg.path
     try:
-        return existing_path(cfg.path, folder=cfg.source in ("folder", "classes"))
+        packed = Path(cfg.path).expanduser()
+        either = cfg.source == "classes" and packed.suffix.lower() != ".npz" and zipfile.is_zipfile(packed)
+        return existing_path(cfg.path, folder=cfg.source in ("folder", "classes") and not either)
     except DataError as error:
         path = Path(cfg.path).expanduser().absolute()
         hint = advise(path) if path.exists() and os.access(path, os.R_OK) else []

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from shared.runtime.errors import Alike
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX = 9e12  # seconds; a microsecond count of more does not fit 64 bits
@@ -37,13 +39,15 @@ def read_times(
     """
     values: list[int] = []
     examples: dict[str, str] = {}
+    wrong = Alike()
     for row, text in zip(rows, texts, strict=False):  # no texts: that the column is missing is said elsewhere
         kind, value = _read(text)
         values.append(value)
         if kind is None:
-            problems.append(f"{row!r} has {column} {text!r}, expected ISO 8601 or a number")
+            wrong.add(f"{row!r} has {column} {text!r}, expected ISO 8601 or a number")
         else:
             examples.setdefault(kind, row)
+    problems += wrong
     if len(examples) > 1:
         shown = " and ".join(f"{kind} (such as in {row!r})" for kind, row in sorted(examples.items()))
         problems.append(f"column {column!r} mixes {shown}; write all times alike")

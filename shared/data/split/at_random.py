@@ -10,9 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.data.dataset import Groups, Strata
-from shared.runtime.errors import SplitError, bullet_list
+from shared.runtime.counts import count_of
+from shared.runtime.errors import SplitError, bullet_list, first_of
 
 _ATTEMPTS = 20
+_NO_GROUPS = "set data.columns.patient_id=null"
+_FEW = 10  # classes that are too small: of more, if they are most of them, the labels may be no classes
+_NO_CLASSES = (
+    "\nmost classes are that small: if the labels are numbers, a task of regression (task=image_regression, "
+    "task=tabular_regression) learns them; if they are names of rows, data.columns.label is another column"
+)
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -62,11 +69,13 @@ def share_at_random(
     keys, unit_of_row = np.unique(keys, return_inverse=True)
     units = _gather(numbers, unit_of_row, len(keys), num_strata)
     strict = strata is not None and strata.on_every_side
-    what = "rows" if groups is None else f"{groups.noun}s"
+    noun = "row" if groups is None else groups.noun
     if strict and strata is not None:
-        _check_room(units, strata, sides, what)
+        _check_room(units, strata, sides, noun)
     elif len(keys) < len(sides):
-        raise SplitError(f"{len(keys)} {what} cannot be on each of {', '.join(sides)}; more {what} are needed")
+        raise SplitError(
+            f"{len(keys)} {noun}s cannot be on each of {', '.join(sides)}; more {noun}s are needed"
+        )
     for attempt in range(_ATTEMPTS):
         order = np.random.default_rng([seed, attempt]).permutation(len(keys))
         side_of_unit = _assign(units, order, shares)
@@ -75,10 +84,9 @@ def share_at_random(
         ):
             return side_of_unit[unit_of_row]
     assert strata is not None, "without strata every order has units on every side"
-    group = "row" if groups is None else groups.noun
     raise SplitError(
-        f"no way was found to have every {strata.noun} on each of {', '.join(sides)} with no {group} on two of "
-        f"them; {group}s with several {strata.plural} tie the sides together"
+        f"no way was found to have every {strata.noun} on each of {', '.join(sides)} with no {noun} on two of "
+        f"them; {noun}s with several {strata.plural} tie the sides together"
     )
 
 
@@ -92,20 +100,23 @@ def _gather(numbers: Ints, unit_of_row: Ints, num_units: int, num_strata: int) -
     return _Units(kinds.astype(np.int64), kind_of_unit.reshape(-1).astype(np.int64))
 
 
-def _check_room(units: _Units, strata: Strata, sides: Sequence[str], what: str) -> None:
+def _check_room(units: _Units, strata: Strata, sides: Sequence[str], noun: str) -> None:
     per_kind = np.bincount(units.kind_of_unit, minlength=len(units.kinds))
     holders = per_kind @ (units.kinds > 0)
     rows = per_kind @ units.kinds
-    problems = [
-        f"{strata.noun} {name!r} has {rows[number]} rows"
-        + (f" of {holders[number]} {what}" if what != "rows" else "")
-        + f", at least {len(sides)} {what} are needed"
-        for number, name in enumerate(strata.names)
-        if 0 < holders[number] < len(sides)
-    ]
+    small = np.flatnonzero((holders > 0) & (holders < len(sides))).tolist()
+    problems = first_of(
+        f"{strata.noun} {strata.names[number]!r} has {count_of(int(rows[number]), 'row')}"
+        + (f" of {count_of(int(holders[number]), noun)}" if noun != "row" else "")
+        + f", at least {len(sides)} {noun}s are needed"
+        for number in small
+    )
     if problems:
         everywhere = f"on each of {', '.join(sides)}"
-        raise SplitError(f"{strata.plural} are too small to be {everywhere}:\n" + bullet_list(problems))
+        hint = f"\n{noun}s stay whole; {_NO_GROUPS} where ids are not those of {noun}s" if noun != "row" else ""
+        if len(small) > max(_FEW, len(strata.names) / 2):
+            hint += _NO_CLASSES if strata.noun == "class" else ""
+        raise SplitError(f"{strata.plural} are too small to be {everywhere}:\n" + bullet_list(problems) + hint)
 
 
 def _assign(units: _Units, order: Ints, shares: Floats) -> Ints:

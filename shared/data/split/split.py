@@ -23,6 +23,7 @@ def make_splits(
     *,
     strata: Strata | None = None,
     groups: Groups | None = None,
+    together: Groups | None = None,
     time: Timeline | None = None,
     given: npt.NDArray[np.str_] | None = None,
     val_fraction: float,
@@ -45,6 +46,8 @@ def make_splits(
         Each is on every side in the same share; without them rows are drawn from all alike.
     groups : Groups, optional
         Without them every row is on its own.
+    together : Groups, optional
+        What a drawn split keeps on one side, if that is more than ``groups``, such as identical images too.
     given : ndarray [N], str, optional
         The split that the data comes with.
     val_fraction, test_fraction : float
@@ -73,7 +76,10 @@ def make_splits(
     if not len(rows):
         if tuple(sides) == ("test",) and "test" in splits:
             return splits
-        raise SplitError(f"no row is given to train, only to {sorted(set(splits.tolist()))}")
+        raise SplitError(
+            f"no row is given to train, only to {' and '.join(sorted(set(splits.tolist())))}; give it some, or "
+            f"have a split drawn (data.columns.split=null)"
+        )
     if given is not None:
         _check_known(splits, strata)
     fractions = {"val": val_fraction, "test": test_fraction}
@@ -91,6 +97,7 @@ def make_splits(
         )
     shares = np.array([1 - shares.sum(), *shares])
     names = ("train", *missing)
+    groups = groups if together is None else together
     if by == "time":
         assert time is not None
         splits[rows] = np.array(names)[cut_by_time(rows, time=time, groups=groups, shares=shares, sides=names)]
@@ -132,7 +139,11 @@ def _check_known(splits: npt.NDArray[np.str_], strata: Strata | None) -> None:
         for number in np.setdiff1d(numbers, numbers[splits == "train"])
     ]
     if problems:
-        raise SplitError(f"the split has {strata.plural} that train does not have:\n" + bullet_list(problems))
+        raise SplitError(
+            f"the split has {strata.plural} that train does not have:\n"
+            + bullet_list(problems)
+            + "\ngive some of their rows to train, drop them, or have a split drawn (data.columns.split=null)"
+        )
 
 
 def _check_apart(splits: npt.NDArray[np.str_], groups: Groups) -> None:

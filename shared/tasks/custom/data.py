@@ -214,6 +214,8 @@ def _data(
         columns=joined,
         loading={side: loading[side] for side in sides},
         module=module or L.LightningDataModule(),
+        origin=cfg.target or "",
+        layout="split as the code gives it",
     )
 
 

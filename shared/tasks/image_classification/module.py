@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.config.config import Config
@@ -14,7 +14,12 @@ from shared.tasks.task_module import TaskModule
 
 
 class LitClassifier(TaskModule):
-    """A classifier of images, one of several classes each.
+    """A classifier, one of several classes for each row.
+
+    Parameters
+    ----------
+    network : nn.Module, optional
+        Gives logits [B, classes]; without it, that of images which is configured.
 
     Raises
     ------
@@ -26,9 +31,17 @@ class LitClassifier(TaskModule):
 
     spec: ClassificationSpec
 
-    def __init__(self, cfg: Config, *, spec: ClassificationSpec, fit: FitContext | None = None) -> None:
+    def __init__(
+        self,
+        cfg: Config,
+        *,
+        spec: ClassificationSpec,
+        network: nn.Module | None = None,
+        fit: FitContext | None = None,
+    ) -> None:
         spec.check_settings(cfg.trainer)
-        network = build_network(cfg, num_outputs=len(spec.classes))
+        if network is None:
+            network = build_network(cfg, num_outputs=len(spec.classes))
         super().__init__(cfg, spec=spec, network=network, fit=fit or FitContext())
 
     def begin_fit(self, fit: FitContext) -> None:

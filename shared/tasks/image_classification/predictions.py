@@ -12,23 +12,25 @@ from shared.tasks.predictions import Predictions
 
 @dataclass(frozen=True)
 class ClassPredictions(Predictions):
-    """What a classifier says about images.
+    """What a classifier says about rows, such as images.
 
     Attributes
     ----------
     names : tuple of str
-        Of the files, or the numbers of the images from 0.
+        Of the files, or the numbers of the rows from 0.
     classes : tuple of str
     probabilities : ndarray [N, classes], float32
     threshold : float
         Of the probability of the second of 2 classes; the class with the highest probability wins otherwise.
+    noun : str
+        What a row is.
     """
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float32] = field(repr=False)
     threshold: float
-    noun = "image"
+    noun: str = "image"
 
     @property
     def labels(self) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from shared.metrics.catalogue import label_of
 from shared.metrics.classification import ClassificationMetrics
 from shared.runtime.errors import ConfigError, ReplyRejected
 from shared.tasks.checks import check_trainer, require_counts
@@ -35,6 +37,12 @@ class ClassificationSpec(ClassificationMetrics):
     def __init__(self, schema: Schema) -> None:
         super().__init__(len(schema.classes))
         self.classes = schema.classes
+        self.metrics = tuple(replace(spec, label=label_of(spec, self.positive)) for spec in self.metrics)
+
+    @property
+    def positive(self) -> str | None:
+        """The class that recall, precision and the like are of; None where they are means over all classes."""
+        return self.classes[1] if self.num_classes == 2 else None
 
     def check_settings(self, trainer: TrainerConfig) -> None:
         """Reject a threshold for other than 2 classes, and a monitor that is not measured.

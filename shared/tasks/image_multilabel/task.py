@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.tasks.image_multilabel.data import read_labels
 from shared.tasks.image_multilabel.spec import MultiLabelSpec
-from shared.tasks.task import Task
+from shared.tasks.images.task import ImageTask
 
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
     from shared.data.schema import Schema
+    from shared.data.sources.targets import TargetColumn, Targets
     from shared.tasks.base import Learner
 
 
-class ImageMultiLabel(Task):
+class ImageMultiLabel(ImageTask):
     """Any number of labels an image."""
 
-    class Config(Task.Config):
+    class Config(ImageTask.Config):
         """How the labels of a row are written."""
 
         separator: str
@@ -27,6 +29,10 @@ class ImageMultiLabel(Task):
     def spec(self, schema: Schema) -> MultiLabelSpec:
         """What is measured, told and shown on rows of a schema."""
         return MultiLabelSpec(schema)
+
+    def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
+        """Which of the labels each row has."""
+        return read_labels(column, problems, separator=self.config.separator, none=self.config.none)
 
     def learner(self, cfg: RunConfig) -> Learner:
         """What trains it."""

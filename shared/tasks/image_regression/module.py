@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.config.config import Config
@@ -13,11 +13,26 @@ from shared.tasks.task_module import TaskModule
 
 
 class LitRegressor(TaskModule):
-    """Predicts a number for each image."""
+    """Predicts a number for each row.
 
-    def __init__(self, cfg: Config, *, spec: RegressionSpec, fit: FitContext | None = None) -> None:
+    Parameters
+    ----------
+    network : nn.Module, optional
+        Gives numbers [B, 1]; without it, that of images which is configured.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        *,
+        spec: RegressionSpec,
+        network: nn.Module | None = None,
+        fit: FitContext | None = None,
+    ) -> None:
         spec.check_settings(cfg.trainer)
-        super().__init__(cfg, spec=spec, network=build_network(cfg, num_outputs=1), fit=fit or FitContext())
+        if network is None:
+            network = build_network(cfg, num_outputs=1)
+        super().__init__(cfg, spec=spec, network=network, fit=fit or FitContext())
 
     def begin_fit(self, fit: FitContext) -> None:
         """Make ready for the next fit, with the span of the targets that was agreed on."""

@@ -42,7 +42,7 @@ class RegressionSpec(RegressionMetrics):
         """
         reject_settings(
             trainer,
-            "image_regression",
+            None,
             threshold=0.5,
             logit_adjustment=0.0,
             label_smoothing=0.0,
@@ -84,7 +84,7 @@ class RegressionSpec(RegressionMetrics):
         """
         if silent := [name for name, profile in profiles.items() if not profile.spans]:
             raise FederationError(
-                f"{', '.join(silent)} let no spans out, and task=image_regression needs the smallest and the "
+                f"{', '.join(silent)} let no spans out, and regression needs the smallest and the "
                 f"largest target of every site; ask them (may_leave.counts in site.yaml)"
             )
         spans = [profile.spans[self.target] for profile in profiles.values()]

@@ -41,11 +41,7 @@ class ImageLearner(ModuleLearner):
         return ImageDataModule(
             data,
             cfg=self.cfg.images,
-            seed=self.cfg.seed,
-            indices=rows,
-            partition_id=fit.partition_id,
-            epoch_offset=fit.epoch_offset,
-            parts=fit.parts,
+            **self.settings_of(rows, fit),
         )
 
     @abstractmethod

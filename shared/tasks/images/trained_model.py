@@ -13,6 +13,7 @@ from torch import Tensor
 from shared.config.data import ImageDataConfig
 from shared.data.images.augment import build_transform
 from shared.data.images.reading import from_array, from_picture, read_path
+from shared.data.pixels.levels import rules_of
 from shared.data.schema import Schema
 from shared.runtime.errors import DataError
 from shared.tasks.task_module import TaskModule
@@ -26,13 +27,15 @@ class ImageModel(TrainedModel):
     ----------
     data : ImageDataConfig
         How the images were read that it was trained on; those to predict on are read alike.
+    rules : PixelRules
+        The same with the levels that were chosen from the training images.
     """
 
     def __init__(
         self, module: TaskModule, *, data: ImageDataConfig, schema: Schema, tell: Tell, threshold: float
     ) -> None:
         super().__init__(module, schema=schema, tell=tell, threshold=threshold, batch_size=data.eval_batch_size)
-        self.data = data
+        self.data, self.rules = data, rules_of(data, chosen=dict(schema.levels))
         self._transform = build_transform(data, train=False)
 
     def prepare(self, rows: Tensor) -> Tensor:
@@ -63,16 +66,16 @@ class ImageModel(TrainedModel):
         rows : str, Path, ndarray, Tensor, or sequence of str, Path or PIL.Image.Image
             See `fedtwin.predict`.
         """
-        cfg = self.data
+        cfg, rules = self.data, self.rules
         if isinstance(rows, str | Path):
-            yield from read_path(Path(rows), cfg=cfg)
+            yield from read_path(Path(rows), cfg=cfg, rules=rules)
         elif isinstance(rows, Sequence) and rows and all(isinstance(one, str | Path) for one in rows):
             for path in rows:
-                yield from ((str(path), pixels) for _, pixels in read_path(Path(path), cfg=cfg))
+                yield from ((str(path), pixels) for _, pixels in read_path(Path(path), cfg=cfg, rules=rules))
         elif isinstance(rows, Sequence) and rows and all(isinstance(one, Image.Image) for one in rows):
-            yield from ((str(number), from_picture(image, cfg=cfg)) for number, image in enumerate(rows))
+            yield from ((str(number), from_picture(image, rules=rules)) for number, image in enumerate(rows))
         else:
-            yield from ((str(number), image) for number, image in enumerate(from_array(rows, cfg=cfg)))
+            yield from ((str(number), image) for number, image in enumerate(from_array(rows, rules=rules)))
 
     def no_rows(self) -> Tensor:
         """No images."""

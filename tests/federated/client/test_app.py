@@ -62,7 +62,7 @@ def test_training_sends_arrays_and_the_points_of_each_epoch(make_config: MakeCon
     content = ask(cfg, MessageType.TRAIN, round=3)
     assert sorted(content) == [ARRAYS, METRICS, POINTS]
     assert content.metric_records[METRICS] == {"num-examples": 40}
-    points = read_points(content, stage="train", round=3, client_id=0)
+    points = read_points(content, stage="train", round=3, client_id=0, epochs=2)
     assert {point.epoch for point in points} == {1, 2}
     assert {point.num_examples for point in points} == {40}
     start = build_network(cfg, num_outputs=2).state_dict()
@@ -80,7 +80,9 @@ def test_training_depends_on_the_round_and_nothing_before_it(make_config: MakeCo
 
 def test_the_servers_factor_scales_the_learning_rate(make_config: MakeConfig, home: Home) -> None:
     content = ask(make_config("trainer.optimizer.lr=0.5"), MessageType.TRAIN, round=1, lr_scale=0.25)
-    rates = [p.value for p in read_points(content, stage="train", round=1, client_id=0) if p.name == "lr"]
+    rates = [
+        p.value for p in read_points(content, stage="train", round=1, client_id=0, epochs=2) if p.name == "lr"
+    ]
     assert rates == [0.125]
 
 
@@ -104,7 +106,7 @@ def test_evaluation_sends_no_arrays(make_config: MakeConfig, home: Home) -> None
     content = ask(make_config(), MessageType.EVALUATE, round=1)
     assert sorted(content) == [METRICS, POINTS, STATISTICS]
     assert content.metric_records[METRICS] == {"num-examples": 20}
-    names = {point.name for point in read_points(content, stage="val", round=1, client_id=0)}
+    names = {point.name for point in read_points(content, stage="val", round=1, client_id=0, epochs=2)}
     assert {"loss", "accuracy", "recall", "auroc"} <= names
 
 
@@ -140,6 +142,15 @@ def own_data(tmp_path: Path) -> Path:
 def test_a_site_with_its_own_data_uses_all_of_it(make_config: MakeConfig, home: Home, own_data: Path) -> None:
     info = info_of(ask(make_config(), MessageType.QUERY, config={"data-path": str(own_data)}))
     assert (info.num_examples, info.profile, info.num_val) == (24, labelled(1, 23), 6)
+
+
+def test_what_a_site_read_is_said_in_its_own_log_alone(
+    make_config: MakeConfig, home: Home, own_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reply = ask(make_config(), MessageType.QUERY, config={"data-path": str(own_data)})
+    assert str(own_data) in capsys.readouterr().err
+    assert info_of(reply).num_examples == 24
+    assert str(own_data) not in "".join(map(str, reply.config_records.values()))
 
 
 def test_what_is_wrong_with_a_sites_data_stays_there(

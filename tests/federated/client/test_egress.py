@@ -27,7 +27,7 @@ from federated.messages.records import (
 from federated.messages.records import METRICS as METRIC_RECORD
 from federated.messages.wire import layout_of
 from shared.config.config import Config
-from shared.data.profile import Profile
+from shared.data.profile import Moments, Profile
 from shared.data.schema import Schema
 from shared.metrics.catalogue import BY_CLIENTS
 from shared.model.backbones import build_network
@@ -85,7 +85,7 @@ def test_only_listed_metrics_leave(make_config: MakeConfig, home: Home, site_fil
     path = site_file(metrics=["loss", "auroc"])
     for kind, stage in ((MessageType.TRAIN, "train"), (MessageType.EVALUATE, "val")):
         content = ask(make_config(), kind, path, round=1)
-        points = read_points(content, stage=stage, round=1, client_id=5)  # type: ignore[arg-type]
+        points = read_points(content, stage=stage, round=1, client_id=5, epochs=2)  # type: ignore[arg-type]
         assert {point.name for point in points} <= {"loss", "auroc"}
         assert "loss" in {point.name for point in points}
 
@@ -95,7 +95,7 @@ def test_the_file_counts_from_the_moment_it_is_changed(
 ) -> None:
     for metrics in (["loss", "recall"], ["loss"]):
         content = ask(make_config(), MessageType.EVALUATE, site_file(metrics=metrics), round=1)
-        points = read_points(content, stage="val", round=1, client_id=5)
+        points = read_points(content, stage="val", round=1, client_id=5, epochs=2)
         assert [point.name for point in points] == metrics
 
 
@@ -110,9 +110,10 @@ def test_counts_that_stay(make_config: MakeConfig, home: Home, site_file: Any) -
 
 
 def test_each_part_of_a_profile_is_let_out_by_its_own_name() -> None:
-    profile = Profile({"label": {"a": 3}}, {"age": (18.0, 91.0)}, {"age": 1})
+    profile = Profile({"label": {"a": 3}}, {"age": (18.0, 91.0)}, {"age": 1}, {"age": Moments(2, 40.0, 8.0)})
     info = ClientInfo(0, 0, "Ward-7", Schema(), num_examples=3, profile=profile, num_val=1)
-    for count, kept in (("label_counts", "counts"), ("spans", "spans"), ("missing", "missing")):
+    parts = (("label_counts", "counts"), ("spans", "spans"), ("missing", "missing"), ("moments", "moments"))
+    for count, kept in parts:
         content = filter_content(
             RecordDict({CLIENT: info.to_record()}), MayLeave(counts=("num_examples", count))
         )

@@ -108,6 +108,7 @@ def test_a_key_that_is_no_key_is_rejected(key: str, tmp_path: Path) -> None:
         state(tmp_path, context(), run=key)
 
 
+@pytest.mark.attack
 def test_a_damaged_file_is_named_and_not_taken_for_nothing(tmp_path: Path) -> None:
     state(tmp_path, context()).keep(kept(1.0), round=1, accepted=0)
     (path,) = tmp_path.rglob("*.safetensors")

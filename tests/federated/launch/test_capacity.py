@@ -87,5 +87,8 @@ def test_a_share_of_a_gpu_that_is_not_there(accelerator: str) -> None:
 
 def test_the_choice_is_said_with_the_settings_that_change_it() -> None:
     said = capacity(settings()).describe()
-    assert said == f"{CORES} clients train at once (federation.workers), 1 thread each (federation.client_cpus)"
+    assert (
+        said
+        == f"training {CORES} clients in parallel (federation.workers), 1 thread each (federation.client_cpus)"
+    )
     assert "0.25 of a GPU each (federation.client_gpus)" in module.Capacity(1, 2, 0.25).describe()

@@ -49,6 +49,7 @@ def leave(home: Home, store: Store) -> Iterator[Leave]:
         process.wait()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("status", ["completed", "failed", "stopped"])
 def test_what_a_killed_command_left_is_ended(status: str, leave: Leave, home: Home, store: Store) -> None:
     folder, process = leave(owner_alive=False, status=status)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from federated.messages import parse as reading
 from federated.messages.parse import (
     printable,
     read_error,
@@ -35,6 +34,8 @@ from shared.metrics.outputs import Outputs
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import DivergedError, FedtwinError, PartitionError, ReplyRejected
 
+pytestmark = pytest.mark.attack
+
 GOOD: dict[str, Any] = {
     "stages": ["train", "train"],
     "names": ["loss", "accuracy"],
@@ -47,7 +48,7 @@ GOOD: dict[str, Any] = {
 def points(**changes: Any) -> list[MetricPoint]:
     record = ConfigRecord()
     record.__dict__["_data"].update({**GOOD, **changes})  # past Flower's own check, which clients need not run
-    return read_points(RecordDict({POINTS: record}), stage="train", round=3, client_id=2)
+    return read_points(RecordDict({POINTS: record}), stage="train", round=3, client_id=2, epochs=2)
 
 
 def test_points_come_out_as_they_went_in() -> None:
@@ -57,7 +58,7 @@ def test_points_come_out_as_they_went_in() -> None:
         MetricPoint("train", "a.b_c/d@5-x", -3.0, round=3, client_id=2),
     ]
     content = reply_content(points=sent, num_examples=7)
-    got = read_points(content, stage="train", round=3, client_id=2)
+    got = read_points(content, stage="train", round=3, client_id=2, epochs=2)
     fields = ("stage", "name", "value", "epoch", "round", "client_id", "num_examples")
     assert [[getattr(point, field) for field in fields] for point in got] == [
         [getattr(point, field) for field in fields] for point in sent
@@ -104,17 +105,25 @@ def test_rejected_points(changes: dict[str, Any], reason: str) -> None:
         points(**changes)
 
 
-def test_too_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_POINTS", 2)
-    assert len(points()) == 2
-    more = {key: value * 2 for key, value in GOOD.items()}
-    with pytest.raises(ReplyRejected, match="more than 2 points"):
+def test_more_points_than_a_training_has_are_rejected() -> None:
+    """A site could fill the database: 100 metrics of two local epochs are what is expected at most."""
+    names = [f"m{number}" for number in range(100)]
+    most = {
+        "stages": ["train"] * 300,
+        "names": names * 3,
+        "values": [0.5] * 300,
+        "epochs": [epoch for epoch in range(3) for _ in names],
+        "counts": [7] * 300,
+    }
+    assert len(points(**most)) == 300
+    more = {key: [*value, value[0]] for key, value in most.items()}
+    with pytest.raises(ReplyRejected, match="it has 301 points; at most 300 are expected"):
         points(**more)
 
 
 def test_no_points_at_all() -> None:
     with pytest.raises(ReplyRejected, match=re.escape("expected a ConfigRecord 'points', got []")):
-        read_points(RecordDict(), stage="val", round=1, client_id=0)
+        read_points(RecordDict(), stage="val", round=1, client_id=0, epochs=1)
 
 
 JUDGE = ClassificationMetrics(2)
@@ -204,9 +213,9 @@ def test_a_name_cannot_move_the_cursor() -> None:
         ({"profile": profile(spans={"age": [0, float("nan")]})}, "expected the smallest and the largest value"),
         ({"profile": profile(spans={"age": [0, 10**400]})}, "expected the smallest and the largest value"),
         ({"profile": profile(missing={"age": 11})}, "its profile counts 11 rows of 10 examples"),
-        ({"profile": profile(rows=["Ann"])}, "expected counts, spans and missing"),
+        ({"profile": profile(rows=["Ann"])}, "expected counts, spans, missing and moments"),
         ({"profile": "[" * 100_000}, "cannot be read"),
-        ({"profile": "3"}, "expected counts, spans and missing"),
+        ({"profile": "3"}, "expected counts, spans, missing and moments"),
         ({"profile": b"{}"}, "expected a text"),
         ({"name": b"x"}, "expected a text"),
         ({"schema": schema(classes=[1, 2])}, "expected a list of texts"),

@@ -136,13 +136,13 @@ def test_flowers_wire_keeps_what_the_contract_asks_for() -> None:
         content, contract=Contract.of(ModelLayout.of(arrays), max_examples=10), announced=4, trained=True
     )
     assert content.array_records["arrays"] == arrays
-    (point,) = read_points(content, stage="val", round=1, client_id=0)
+    (point,) = read_points(content, stage="val", round=1, client_id=0, epochs=2)
     assert (point.name, point.value, point.epoch, point.num_examples) == ("loss", 0.1 + 0.2, None, 4)
     statistics = read_statistics(content, judge=judge, num_examples=4, required=True)
     assert statistics is not None
     assert judge.pooled(statistics) == pytest.approx(judge.values(outputs))
     empty = over_the_wire(reply_content(points=[], num_examples=4))
-    assert read_points(empty, stage="val", round=1, client_id=0) == []
+    assert read_points(empty, stage="val", round=1, client_id=0, epochs=2) == []
 
 
 @pytest.mark.parametrize(

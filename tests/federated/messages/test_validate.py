@@ -20,6 +20,8 @@ from federated.messages.validate import Contract, check_reply
 from federated.messages.wire import ArraySpec, ModelLayout, WireSpec, size_of
 from shared.runtime.errors import ReplyRejected
 
+pytestmark = pytest.mark.attack
+
 GLOBAL = {
     "weight": np.ones((2, 3), dtype=np.float32),
     "counter": np.array(5, dtype=np.int64),

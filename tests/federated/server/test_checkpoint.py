@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from federated.server.checkpoint import Progress, load_checkpoint, save_checkpoint
-from shared.runtime.errors import FederationError
+from shared.runtime.errors import DiskError, FederationError
 
 STATE = {
     "weight": torch.arange(24.0).view(1, 2, 3, 4).contiguous(memory_format=torch.channels_last),
@@ -57,7 +57,7 @@ def test_a_crash_while_writing_leaves_the_old_one(tmp_path: Path, monkeypatch: p
         raise OSError("power cut")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="power cut"):
+    with pytest.raises(DiskError, match="power cut"):
         save_checkpoint(path, STATE, Progress(round=8))
     assert load_checkpoint(path)[1].round == 7
 

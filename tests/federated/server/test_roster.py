@@ -19,6 +19,7 @@ from shared.data.schema import Schema
 from shared.runtime.errors import DataError, FederationError, FedtwinError, PartitionError
 from shared.runtime.home import Home
 from shared.tasks.image_classification.spec import ClassificationSpec
+from shared.tracking.rows import ClientRow
 from simulations.engine.in_process import InProcessGrid
 from tests.federated.federation_kit import MakeConfig, toy_app
 from tests.profiles import labelled
@@ -34,9 +35,10 @@ def meet(make_config: MakeConfig) -> Callable[..., Roster]:
         nodes: int = 3,
         timeout_s: float = 20,
         lines: list[str] | None = None,
+        most: float = 1.0,
         **configs: Any,
     ) -> Roster:
-        cfg = make_config("federation.max_examples=1000")
+        cfg = make_config("federation.max_examples=1000", f"federation.max_share={most}")
         cfg = cfg.replace("federation", connect_timeout_s=timeout_s)
         grid = InProcessGrid(client_app, num_clients=nodes, **configs)
         say = (lambda line: None) if lines is None else lines.append
@@ -52,6 +54,27 @@ def test_clients_are_sorted_and_described(meet: Callable[..., Roster]) -> None:
     assert roster.nodes == {1000: 2, 1001: 1, 1002: 0}
     assert roster.node_of(0) == 1002
     assert [info.num_examples for info in roster.clients.values()] == [10, 20, 30]
+
+
+def test_a_client_that_claims_too_large_a_share_is_refused_or_named(meet: Callable[..., Roster]) -> None:
+    claiming = (10, 20, 900)
+    with pytest.raises(
+        FederationError, match=r"it has 900 of 930 training rows \(96.8%\), more than federation.max"
+    ):
+        meet(toy_app(claiming), most=0.9)
+    assert meet(toy_app(claiming), most=0.97).clients[2].num_examples == 900
+    lines: list[str] = []
+    meet(toy_app(claiming), lines=lines)
+    assert not any("900" in line for line in lines)  # shares that we have made ourselves
+
+    def as_site(values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "num_partitions": 0}
+
+    meet(toy_app(claiming, info=as_site), lines=lines)
+    assert [line for line in lines if "says that it has 900 of 930 training rows (96.8%)" in line]
+    lines.clear()
+    meet(toy_app((10, 20, 25), info=as_site), lines=lines)
+    assert not any("says that it has" in line for line in lines)
 
 
 @pytest.mark.parametrize("nodes", [2, 4])
@@ -83,7 +106,7 @@ def test_a_client_that_does_not_fit(changes: dict[str, Any], reason: str, meet: 
 
     with pytest.raises(FederationError, match=re.escape(reason)) as caught:
         meet(toy_app(info=info))
-    assert "node 1001: " in str(caught.value)
+    assert "site 1, node 1001: " in str(caught.value)
 
 
 def failing(error: Callable[[int], Exception]) -> ClientApp:
@@ -216,3 +239,23 @@ def test_sites_with_their_own_data_only_need_numbers_of_their_own(meet: Callable
     assert list(roster.clients) == [0, 4, 17]
     with pytest.raises(FederationError, match="is partition 4, and so is node"):
         meet(toy_app(info=lambda values: {**values, "num_partitions": 0, "client_id": 4}))
+
+
+def test_clients_of_a_resumed_run_have_the_rows_that_they_began_with(meet: Callable[..., Roster]) -> None:
+    before = [
+        ClientRow(1, info.client_id, "1", info.name, info.num_examples, json.loads(info.profile.to_json()))
+        for info in meet(toy_app()).clients.values()
+    ]
+    meet(toy_app()).check_same(before)
+    with pytest.raises(FederationError, match=r"site 1: 20 training rows then, 21 now") as caught:
+        meet(toy_app((10, 21, 30))).check_same(before)
+    assert "site 0" not in str(caught.value)
+
+    def other(values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "profile": labelled(0, values["num_examples"])}
+
+    with pytest.raises(FederationError, match=r"site 2: 30 training rows, but they are others"):
+        meet(toy_app(info=other)).check_same(before)
+    gone = ClientRow(1, 7, "1", "site 7", 5, {})
+    with pytest.raises(FederationError, match=r"site 7 \(client 7\) is not there"):
+        meet(toy_app()).check_same([gone])

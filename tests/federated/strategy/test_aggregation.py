@@ -23,6 +23,7 @@ from federated.strategy.fedavgm import FedAvgMServer
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
 from shared.runtime.errors import ReplyRejected
 from simulations.engine.in_process import InProcessGrid
+from tests.fuzzing import draws
 
 COUNTS = [5, 20, 7, 20, 11, 3]  # examples by client
 LARGEST_FIRST = [1, 3, 4, 2, 0, 5]
@@ -146,7 +147,7 @@ def expected(clients: Iterable[int]) -> dict[str, tuple[str, bytes]]:
 
 
 @given(order=st.permutations(range(len(COUNTS))))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=draws(40))
 def test_whoever_answers_first_the_mean_is_the_same_to_the_last_bit(order: list[int]) -> None:
     assert bits(one_round(InOrder(client_app(), order))) == expected(range(len(COUNTS)))
 
@@ -169,7 +170,7 @@ def wide(client_id: int) -> ArrayRecord:
         st.sampled_from(["well", "well", "fails", "rejected"]), min_size=len(COUNTS), max_size=len(COUNTS)
     ),
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=draws(40))
 def test_whoever_fails_or_is_rejected_is_passed_over(order: list[int], fates: list[str]) -> None:
     def those(fate: str) -> set[int]:
         return {client for client, given_fate in enumerate(fates) if given_fate == fate}

@@ -73,6 +73,6 @@ def test_its_settings_are_checked_before_there_is_a_run(folder: Path, monkeypatc
     monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # both are as before when the test ends
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(folder)
-    with pytest.raises(ConfigError, match=r"strategy\.max_norm: Input should be greater than 0, got 0"):
+    with pytest.raises(ConfigError, match=r"strategy\.max_norm: expected a number above 0, got 0"):
         fedtwin.federate([*SMALL, *NAMED, "+strategy.max_norm=0"], store=folder / "home")
     assert fedtwin.runs(store=folder / "home").empty

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
-from fedtwin.cli.main import main
-
 MODES = {"compare": None, "centralized": 1, "federated": 1}
-
-
-@pytest.fixture
-def fedtwin(monkeypatch, capsys):
-    """Run a command in this process: exit status, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fedtwin", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from service.api import chart_schemas
 from service.comparison.comparison import compare
-from service.comparison.intervals import proportions_interval, t_interval
+from service.comparison.intervals import t_interval
 from service.read.members import comparison_members
 from service.read.run_detail import difference
 from shared.metrics.gap import GapRow
@@ -46,16 +46,19 @@ def test_the_columns_of_each_run(store):
             "seed": 7,
             "status": "running",
             "client_id": None,
+            "client_name": None,
             "label": "Pooled, seed 7",
             "group": "pooled",
             "differs": "",
             "unit": "epoch",
+            "sampled": False,
             "step": [1, 2],
             "examples": [100, 200],
             "seconds": [10.0, 20.0],
             "bytes": [None, None],
             "value": [0.5, None],
             "test": 0.875,
+            "apart": "",
         },
         {
             "id": federated.id,
@@ -64,16 +67,19 @@ def test_the_columns_of_each_run(store):
             "seed": 7,
             "status": "running",
             "client_id": None,
+            "client_name": None,
             "label": "Federated, seed 7",
             "group": "federated",
             "differs": "",
             "unit": "round",
+            "sampled": False,
             "step": [1, 2],
             "examples": [100, 200],
             "seconds": [20.0, 40.0],
             "bytes": [4000, 8000],
             "value": [0.25, 0.75],
             "test": None,
+            "apart": "",
         },
     ]
 
@@ -93,7 +99,7 @@ def test_a_comparison_stands_for_its_runs(store):
     assert [one["label"] for one in found["runs"]] == [
         "Pooled, seed 7",
         "Federated, seed 7",
-        "Local, client 3, seed 7",
+        "Local, client-3, seed 7",
         f"Local, seed 7, run {runs[3].id}",
         f"Local, seed 7, run {runs[4].id}",
     ]
@@ -181,22 +187,48 @@ def test_what_is_not_a_number_is_left_out(store):
     assert gap["value"] == pytest.approx([0.3, 0.6 - 0.2])
 
 
-def test_one_seed_of_a_share_of_the_examples(store):
+def test_one_seed_has_no_band(store):
     gap = gap_of(store, pooled_run(store, 0.9), federated_run(store, 0.8))
-    assert (gap["band"], gap["confidence"]) == ("normal", 0.95)
-    assert (gap["low"][0], gap["high"][0]) == pytest.approx(proportions_interval(0.9, 50, 0.8, 50))
-    assert gap["why"].startswith(
-        "95 % CI of a difference of two proportions (Newcombe; 50 and 50 examples), one seed"
-    )
+    assert (gap["value"], gap["low"], gap["high"], gap["band"]) == ([pytest.approx(0.1)], [None], [None], None)
+    assert gap["why"].startswith("one seed only")
 
 
-def test_one_seed_of_any_other_metric(store):
-    pooled, federated = pooled_run(store, 0.5), federated_run(store, 0.5)
-    store.metrics.add(pooled.id, [point(0.75, name="auroc", epoch=1, num_examples=50)])
-    store.metrics.add(federated.id, [point(0.5, name="auroc", round=1, num_examples=50)])
-    gap = gap_of(store, pooled, federated, metric="auroc")
-    assert (gap["value"], gap["low"], gap["high"], gap["band"]) == ([0.25], [None], [None], None)
-    assert gap["why"] == "one seed only (AUROC needs several)"
+def test_the_gap_is_a_cost_whichever_direction_a_metric_has(store):
+    pooled, federated = pooled_run(store, 0.9), federated_run(store, 0.8)
+    for name, better, worse in (("loss", 0.2, 0.5), ("auroc", 0.9, 0.6), ("calibration_error", 0.1, 0.4)):
+        store.metrics.add(pooled.id, [point(better, name=name, epoch=1)])
+        store.metrics.add(federated.id, [point(worse, name=name, round=1)])
+        for run, value in ((pooled, better), (federated, worse)):
+            store.runs.update(run.id, summary={"test": {name: value}})
+        gap = gap_of(store, pooled, federated, metric=name)
+        assert (gap["value"], gap["test"]) == ([pytest.approx(0.3)], pytest.approx(0.3)), name
+        told = "".join(part["text"] for part in compared(store, pooled, federated, metric=name)["result"])
+        assert "0.300 worse than the pooled one" in told
+
+
+def test_rounds_that_evaluated_other_rows_have_no_gap(store):
+    pooled, federated = pooled_run(store, 0.5, 0.6), federated_run(store, 0.3, 0.4)
+    for run, at in ((pooled, "epoch"), (federated, "round")):
+        counts = (100, 100) if at == "epoch" else (100, 60)  # in round 2 a client was not asked
+        store.metrics.add(
+            run.id,
+            [point(0.5, name="f1", num_examples=n, **{at: k}) for k, n in enumerate(counts, 1)],
+        )
+    gap = gap_of(store, pooled, federated, metric="f1")
+    assert gap["step"] == [1]
+    assert gap["notes"][0].startswith("1 round is left out of the gap")
+
+
+def test_what_cannot_be_compared_is_told_and_not_drawn(store):
+    pooled, federated = pooled_run(store, 0.9), federated_run(store, 0.8)
+    alone = pooled_run(store, 0.9, training_mode="local")
+    found = compared(store, pooled, federated, alone)
+    assert [bool(run["apart"]) for run in found["runs"]] == [False, False, True]
+    found = compared(store, pooled, federated, alone, stage="train", metric="loss")
+    assert [bool(run["apart"]) for run in found["runs"]] == [False, True, True]
+    assert found["gaps"][0]["value"] == []
+    found = compared(store, pooled, federated, alone, stage="test")
+    assert not any(run["apart"] for run in found["runs"])
 
 
 def test_two_seeds_are_two_lines_and_no_band(store):
@@ -249,15 +281,29 @@ def test_a_band_ends_where_no_difference_can_be(store):
 
 def test_why_there_is_no_gap(store):
     pooled, federated = pooled_run(store, 0.9), federated_run(store, 0.8)
-    gap = gap_of(store, pooled, federated, metric="loss", stage="train")
-    assert (gap["value"], gap["band"]) == ([], None)  # only clients have one
+    gap = gap_of(store, pooled, federated, metric="loss")
+    assert (gap["value"], gap["band"], gap["yet"]) == ([], None, True)
     assert gap["why"] == "no loss at equal examples seen yet"
     for run in (pooled, federated):
         store.runs.finish(run.id, "completed")
-    gap = gap_of(store, pooled, federated, metric="loss", stage="train")
-    assert gap["why"] == "no loss at equal examples seen"
+    gap = gap_of(store, pooled, federated, metric="loss")
+    assert (gap["why"], gap["yet"]) == ("no loss at equal examples seen", False)
     gap = gap_of(store, pooled, federated, stage="test")
     assert gap["why"].startswith("a pooled model is tested only once, at the end")
+
+
+def test_there_is_no_gap_yet_while_a_run_is_to_come(store):
+    def told(*runs):
+        return "".join(part["text"] for part in compared(store, *runs)["result"])
+
+    parent = new_run(store, training_mode="compare")
+    pooled = pooled_run(store, 0.9, parent_id=parent.id)
+    store.runs.finish(pooled.id, "completed")
+    assert "No gap yet" in told(pooled), "the federated twin has not begun"
+    store.runs.finish(parent.id, "stopped")
+    assert "A gap needs" in told(pooled)
+    begun = new_run(store, training_mode="federated")
+    assert "No gap yet" in told(pooled_run(store, 0.9), begun)
 
 
 def test_the_gap_of_the_final_test(store):
@@ -404,11 +450,7 @@ def test_which_of_repeated_runs_is_in_the_gap(store):
     assert gap["notes"] == [f"Repeated runs: seed 7 uses run {first.id}, not run {again.id}."]
 
 
-def test_the_intervals():
-    # Newcombe (1998), table II, method 10: 56 of 70 against 48 of 80.
-    assert proportions_interval(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    # Everything right, both times: by Wilson, 10 of 10 may be as little as 0.7225.
-    assert proportions_interval(1.0, 10, 1.0, 10) == pytest.approx((-0.2775, 0.2775), abs=5e-5)
+def test_the_interval_over_seeds():
     assert t_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138))
 
 
@@ -444,13 +486,22 @@ def finished(store):
 
 
 def test_the_sentence_is_that_of_the_terminal_and_the_report(store, finished):
-    rows = [GapRow.from_json(row) for row in finished.summary["gap"]]
+    accuracy = GapRow.from_json(finished.summary["gap"][0])
     found = compared(store, finished, metric=None)
-    assert found["metric"] == "accuracy", "the AUROC has no interval"
+    assert found["metric"] == "accuracy", "the AUROC is not defined"
     text = "".join(part["text"] for part in found["result"])
-    assert text.startswith(summary_sentence(rows, num_clients=len(store.clients.of_run(4))))
-    assert text.endswith("90 % CI, bootstrap over the test examples and 2 seeds.")
-    assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] below"]
+    assert text == summary_sentence(accuracy, num_clients=len(store.clients.of_run(4)))
+    assert [part["text"] for part in found["result"] if part["strong"]] == ["0.100 [0.062, 0.125] worse"]
+
+
+def test_the_metric_of_the_comparison_stays(store, finished):
+    store.runs.update(finished.id, summary={"metric": "auroc"})
+    found = compared(store, finished, metric=None)
+    assert found["metric"] == "auroc", "also where it turns out not to be defined"
+    running = new_run(store, training_mode="compare")
+    store.runs.update(running.id, summary={"metric": "f1"})
+    begun = pooled_run(store, 0.5, parent_id=running.id)
+    assert compared(store, begun, metric=None)["metric"] == "f1", "before it is measured"
 
 
 def test_the_tested_epochs_and_the_warnings_of_the_runs(store, finished):
@@ -461,15 +512,19 @@ def test_the_tested_epochs_and_the_warnings_of_the_runs(store, finished):
     store.runs.update(finished.id, summary={"warnings": ["unequal"]})
     found = compared(store, finished, metric=None)
     text = "".join(part["text"] for part in found["result"])
-    assert text.endswith("2 seeds. Tested after epochs 4, 5 (pooled) and rounds 9, 9 (federated).")
+    assert text.endswith(" Tested after epochs 4, 5 (pooled) and rounds 9, 9 (federated).")
     assert found["warnings"] == ["unequal", "federated, seed 2: never predicts b"]
 
 
-def test_of_one_number_a_run_the_interval_is_that_of_the_seeds(store, finished):
+def test_what_an_interval_is_from_stands_beside_it(store, finished):
     row, undefined = finished.summary["gap"]
-    store.runs.update(finished.id, summary={"gap": [{**row, "per_run": True}, undefined]})
-    text = "".join(part["text"] for part in compared(store, finished, metric=None)["result"])
-    assert text.endswith("90 % CI, t interval over 2 seeds.")
+    counted = {**row, "groups": 57, "noun": "patient", "seeds": 2}
+    for more, told in (({}, "57 test patients, 2 seeds"), ({"per_run": True}, "2 seeds")):
+        store.runs.update(finished.id, summary={"gap": [{**counted, **more}, undefined]})
+        found = compared(store, finished, metric=None)
+        text = "".join(part["text"] for part in found["result"])
+        assert text.endswith(f"(90 % CI, {told}).")
+        assert next(own["text"]["counted"] for own in found["final"] if own["metric"] == "accuracy") == told
 
 
 def test_a_gap_without_an_interval_is_told_as_in_the_terminal(store, finished):
@@ -477,7 +532,7 @@ def test_a_gap_without_an_interval_is_told_as_in_the_terminal(store, finished):
     alone = {**row, "per_run": True, "gap": {"value": 0.1, "low": None, "high": None}}
     store.runs.update(finished.id, summary={"gap": [alone]})
     text = "".join(part["text"] for part in compared(store, finished, metric=None)["result"])
-    assert text == summary_sentence([GapRow.from_json(alone)], num_clients=len(store.clients.of_run(4)))
+    assert text == summary_sentence(GapRow.from_json(alone), num_clients=len(store.clients.of_run(4)))
     assert "The gap +0.100 has no interval" in text
 
 
@@ -500,6 +555,7 @@ def test_the_final_gap_is_that_of_the_comparison(store, finished):
     undefined, first = compared(store, *twins)["final"]  # in the catalogue's order
     assert first == {
         "metric": "accuracy",
+        "label": "accuracy",
         "pooled": 0.9,
         "federated": 0.8,
         "local": 0.7,
@@ -509,6 +565,20 @@ def test_the_final_gap_is_that_of_the_comparison(store, finished):
         "better": "higher",
         "confidence": 0.9,
         "verdict": "worse",
+        "groups": None,
+        "group": "row",
+        "seeds": None,
+        "text": {
+            "pooled": "0.900",
+            "federated": "0.800",
+            "local": "0.700",
+            "gap": "+0.100",
+            "interval": "[+0.062, +0.125]",
+            "pooled_interval": "[0.880, 0.920]",
+            "federated_interval": "[0.780, 0.820]",
+            "verdict": "▲ worse",
+            "counted": "",
+        },
     }
     assert (undefined["gap"], undefined["low"], undefined["local"]) == (None, None, None)
 

@@ -4,58 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from service.api import chart_schemas
-from service.read.series import downsample, run_series
+from service.read.series import run_series
 from tests.service.rows_kit import after, federated_run, is_json, new_run, point
 
 NAN, INF = math.nan, math.inf
-
-
-# --- which values stay --------------------------------------------------------------------------------
-
-
-def test_the_smallest_and_the_largest_of_each_part_stay():
-    #         |first| 1  2  3  4 | 5   6  7  8 |last
-    values = [0.0, 5, 1, 9, 2, 3, -4, 8, 7, 0.0]
-    assert downsample(values, points=6) == [0, 2, 3, 6, 7, 9]
-    assert downsample(values, points=7) == [0, 2, 3, 6, 7, 9]  # a part more needs two points more
-    assert downsample(values, points=4) == [0, 3, 6, 9]
-    assert downsample(values, points=10) == list(range(10))
-
-
-def test_equal_values_need_one_point_a_part():
-    assert downsample([1.0] * 10, points=6) == [0, 1, 5, 9]
-
-
-def test_what_is_not_finite_does_not_hide_the_rest():
-    #         |first| 1    2  3    4 | 5    6    7    8  |last
-    values = [NAN, INF, 1, NAN, 2, NAN, NAN, -INF, NAN, 3.0]
-    assert downsample(values, points=6) == [0, 2, 4, 5, 9]
-
-
-def test_few_values_stay_as_they_are():
-    assert downsample([], points=4) == []
-    assert downsample([NAN], points=4) == [0]
-    assert downsample([1.0, 2.0, 3.0, 4.0], points=4) == [0, 1, 2, 3]
-
-
-@given(
-    st.lists(st.floats(allow_nan=True), max_size=400),
-    st.integers(min_value=4, max_value=60),
-)
-def test_what_always_holds(values, points):
-    kept = downsample(values, points=points)
-    assert kept == sorted(set(kept))
-    assert len(kept) <= points
-    if values:
-        assert (kept[0], kept[-1]) == (0, len(values) - 1)
-    finite = [value for value in values if math.isfinite(value)]
-    if finite:
-        stayed = [values[place] for place in kept if math.isfinite(values[place])]
-        assert (min(stayed), max(stayed)) == (min(finite), max(finite))
 
 
 # --- which values are one curve -----------------------------------------------------------------------

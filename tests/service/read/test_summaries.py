@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from service.read import schemas
 from service.read import summaries as views
-from service.read.run_config import without_secrets
+from shared.runtime.secrets import without_secrets
 from shared.tracking.rows import MetricRow
 from tests.profiles import stored
 from tests.service.rows_kit import (

@@ -57,6 +57,7 @@ def summary(**changes) -> dict:
         "status": "completed",
         "seed": 1,
         "parent_id": None,
+        "client_name": None,
         "started": "2026-01-02T12:00:00+00:00",
         "ended": None,
         "seconds": 3.5,
@@ -70,6 +71,7 @@ def summary(**changes) -> dict:
         "planned_runs": None,
         "monitor": {"key": "val/accuracy", "mode": "max"},
         "best": None,
+        "gap": None,
         "sparkline": [],
         "last_event": None,
     }

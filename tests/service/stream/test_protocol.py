@@ -14,6 +14,8 @@ from websockets.sync.client import connect
 from service.stream.protocol import LiveWebSocket
 from tests.service.live_kit import WAIT_S, is_cut, listening, stalled, until
 
+pytestmark = pytest.mark.attack
+
 LARGE = "x" * 2**22
 PATIENT = {"ws_ping_interval": None}
 

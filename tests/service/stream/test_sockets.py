@@ -134,7 +134,12 @@ class TestOneRun:
                     "node_id": "77",
                     "name": "north <b>",
                     "num_examples": 10,
-                    "profile": {"counts": {"label": {"0": 4, "1": 6}}, "spans": {}, "missing": {}},
+                    "profile": {
+                        "counts": {"label": {"0": 4, "1": 6}},
+                        "spans": {},
+                        "missing": {},
+                        "moments": {},
+                    },
                 }
             ]
             add_round(store, run_id, 1)
@@ -210,6 +215,7 @@ class TestOneRun:
             jsonschema.validate([beat], stream_schema())
 
 
+@pytest.mark.attack
 class TestManyRows:
     def test_a_late_viewer_gets_all_while_more_is_written(self, store, live):
         run_id = new_run(store)
@@ -277,6 +283,7 @@ def answers(port: int) -> bool:
     return True
 
 
+@pytest.mark.attack
 class TestViewersThatStopReading:
     def test_within_5_seconds(self):
         assert UVICORN_OPTIONS["ws_ping_interval"] + UVICORN_OPTIONS["ws_ping_timeout"] < 5
@@ -312,6 +319,7 @@ class TestViewersThatStopReading:
             until(lambda: is_cut(connection))
 
 
+@pytest.mark.attack
 class TestClosing:
     @pytest.mark.parametrize("run_id", ["1", "0", "99999999999999999999", "x", "-1"])
     def test_no_such_run(self, store, live, run_id):
@@ -355,6 +363,29 @@ class TestClosing:
         with live.view(f"/ws/runs/{new_run(store)}") as viewer:
             viewer.connection.send("x" * 5000)
             assert viewer.rest()[1] == 1009
+
+
+@pytest.mark.parametrize(("newest", "first"), [("0", 6), ("2", 4), ("5", 1), ("1000", 1)])
+def test_a_viewer_can_begin_at_the_newest_rows(store, live, newest, first):
+    run_id, other = new_run(store), new_run(store)
+    for number in range(1, 6):
+        for one in (run_id, other):
+            store.metrics.add(one, [point(round=number)])
+    ids = [row.id for row in store.metrics.of_run(run_id)]
+    with live.view(f"/ws/runs/{run_id}?newest={newest}") as viewer:
+        assert viewer.next()["type"] == "training_mode"
+        store.metrics.add(run_id, [point(round=6)])
+        ids.append(store.metrics.cursor(run_id))
+        assert row_ids(viewer.take(lambda message: message["cursor"] == ids[-1])) == ids[first - 1 :]
+    # A cursor counts more: who has rows misses none.
+    with live.view(f"/ws/runs/{run_id}?newest=1&after={ids[1]}") as viewer:
+        assert row_ids(viewer.take(lambda message: message["cursor"] == ids[-1])) == ids[2:]
+
+
+@pytest.mark.parametrize("newest", ["-1", "x", "9" * 30, ""])
+def test_a_number_of_rows_that_is_none_is_refused(store, live, newest):
+    with live.view(f"/ws/runs/{new_run(store)}?newest={newest}") as viewer:
+        assert viewer.rest() == ([], 1008)
 
 
 def test_the_client_of_the_documentation(store, live, capsys):

@@ -42,6 +42,7 @@ def summary(**changes) -> dict:
         "progress": {"unit": "round", "done": 0, "total": 10},
         "monitor": {"key": "val/accuracy", "mode": "max"},
         "best": None,
+        "gap": None,
         "sparkline": [],
     }
     return given | changes

@@ -26,6 +26,7 @@ import pytest
 from service.app import create_app
 from service.settings import Settings
 from service.terminal.embedded_server import embedded_server, serves_run
+from service.terminal.state import RunState
 from service.terminal.stream_client import StreamError
 from service.terminal.watch import watch
 from shared.metrics.point import MetricPoint
@@ -110,6 +111,26 @@ class TestLines:
         assert ids == [row.id for row in store.metrics.of_run(run_id)]
         assert len(ids) == 9
 
+    def test_of_a_long_run_the_newest_rows_are_read_and_the_best_value_is_that_of_all(
+        self, store, server, capsys, monkeypatch
+    ):
+        run_id = begin(store)
+        for number, value in enumerate([0.1, 0.96, *[0.5] * 20], 1):
+            store.metrics.add(run_id, [MetricPoint("val", "accuracy", value, round=number)])
+        store.runs.finish(run_id, "completed")
+        monkeypatch.setattr("service.terminal.watch.NEWEST", 10)
+        read = []
+        monkeypatch.setattr(RunState, "_take_row", lambda self, row: read.append(row["id"]))
+        assert watch(run_id, url=server[0], token=server[1]) == 0
+        assert read == [row.id for row in store.metrics.of_run(run_id)][-10:]
+        assert watch(run_id, url=server[0], token=server[1], format="jsonl") == 0
+        assert len(read) == 10 + 22
+        monkeypatch.undo()
+        monkeypatch.setattr("service.terminal.watch.NEWEST", 10)
+        capsys.readouterr()
+        assert watch(run_id, url=server[0], token=server[1]) == 0
+        assert "0.96" in capsys.readouterr().out
+
     def test_a_run_that_goes_on_is_followed_to_its_end(self, store, server, capsys):
         run_id = begin(store)
 
@@ -175,7 +196,7 @@ class TestServer:
         assert watch(run_id) == 0
         page = capsys.readouterr().out
         assert "round 3 of 3" in page
-        assert "round 2: client 1 dropped: NaN in conv1.weight" in page
+        assert "round 2: site-1 dropped: NaN in conv1.weight" in page
         threads = [thread.name for thread in threading.enumerate()]
         assert "fedtwin-server" not in threads
 

@@ -120,6 +120,7 @@ def test_head_answers_without_the_file(client):
     assert client.post("/").status_code == 405
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "path",
     [
@@ -303,6 +304,7 @@ def test_the_description_of_the_api_needs_nothing_from_outside(browser, page_por
     page.close()
 
 
+@pytest.mark.attack
 def test_a_stranger_s_page_in_the_same_browser_gets_nothing(browser, page_port):
     with serving(FastAPI(docs_url=None)) as elsewhere:
         page = browser.new_page()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.config.compose import compose
-from shared.config.stored import ADDED, read_snapshot, upgrade
+from shared.config.stored import ADDED, ADDED_OF_IMAGES, read_snapshot, upgrade
 from shared.runtime.errors import ConfigError
 
 V0_1 = Path(__file__).parent / "snapshots" / "v0.1.json"
@@ -81,11 +81,18 @@ def test_what_was_never_optional_is_missed(first):
     del first["compare"]
     with pytest.raises(ConfigError) as caught:
         read_snapshot(first)
-    assert "trainer.optimizer: Field required" in str(caught.value)
-    assert "compare: Field required" in str(caught.value)
+    assert "trainer.optimizer: expected settings of its own" in str(caught.value)
+    assert "compare: expected settings of its own" in str(caught.value)
 
 
 def test_every_added_setting_is_one_of_todays():
     today = compose().snapshot()
     for section, added in ADDED.items():
         assert added.keys() <= reduce(getitem, filter(None, section.split(".")), today).keys()
+
+
+def test_images_of_older_runs_are_read_as_they_were() -> None:
+    snapshot = compose(["data=digits"]).snapshot()
+    for name in ADDED_OF_IMAGES:
+        del snapshot["data"][name]
+    assert read_snapshot(snapshot).images.levels == (0, 65535)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def test_an_error_leaves_no_entry(tmp_path: Path) -> None:
     assert (open_entry(tmp_path, key="ab", build=fail) / "a").read_text() == "whole"  # not built again
 
 
+@pytest.mark.attack
 def test_only_the_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     for name in ("dead.1234.tmp", "alive.1234.tmp"):
         (tmp_path / "images" / name).mkdir(parents=True)
@@ -131,6 +133,7 @@ def test_only_the_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["ab", "alive.1234.tmp"]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("file", ["images.npy", "table.json"])
 @pytest.mark.parametrize("content", [None, b"", b"[]"])
 def test_a_damaged_entry_is_built_again(
@@ -159,6 +162,7 @@ def test_processes_that_start_together_share_one_entry(
     assert int(total) == sum(range(20)) * 64
 
 
+@pytest.mark.attack
 def test_a_killed_process_leaves_nothing_that_lasts(
     make_zip: Make, dataset: Dataset, png: Callable[..., bytes], data_config: Config, tmp_path: Path
 ) -> None:
@@ -187,10 +191,11 @@ def _wait_for_workers(process: subprocess.Popen[str], tmp_path: Path) -> list[ps
     pytest.fail("the workers never started")
 
 
+@pytest.mark.attack
 def test_a_source_that_changes_while_it_is_read_is_an_error(
     make_folder: Make, dataset: Dataset, data_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shared.data.images.dataset as module
+    import shared.data.images.entry as module
     from shared.runtime.errors import DataError
 
     root = make_folder(dataset(12))
@@ -204,3 +209,59 @@ def test_a_source_that_changes_while_it_is_read_is_an_error(
     with pytest.raises(DataError, match="changed while it was read"):
         load_images(data_config("folder", root), cache_dir=tmp_path / "cache")
     assert entries(tmp_path) == []
+
+
+def _as_floats(entry: Path) -> None:
+    images = np.load(entry / "images.npy")
+    np.save(entry / "images.npy", images.astype(np.float64))
+
+
+def _other_shape(entry: Path) -> None:
+    np.save(entry / "images.npy", np.load(entry / "images.npy")[:, :, :4])
+
+
+def _cut(entry: Path) -> None:
+    os.truncate(entry / "images.npy", (entry / "images.npy").stat().st_size - 7)
+
+
+def _other_pixels(entry: Path) -> None:
+    np.save(entry / "images.npy", 255 - np.load(entry / "images.npy"))
+
+
+def _other_rows(entry: Path) -> None:
+    table = (entry / "table.json").read_text()
+    (entry / "table.json").write_text(table.replace("sick", "\0").replace("well", "sick").replace("\0", "well"))
+
+
+def _folder_for_a_file(entry: Path) -> None:
+    (entry / "images.npy").unlink()
+    (entry / "images.npy").mkdir()
+
+
+def _file_for_the_folder(entry: Path) -> None:
+    shutil.rmtree(entry)
+    entry.write_text("no folder")
+
+
+def _older(entry: Path) -> None:
+    (entry / "seal.json").unlink()
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(_as_floats, _other_shape, _cut, _other_pixels, _other_rows),
+        *(_folder_for_a_file, _file_for_the_folder, _older),
+    ],
+)
+def test_an_entry_that_was_replaced_is_built_again(
+    make_zip: Make, dataset: Dataset, data_config: Config, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    cfg = data_config("zip", make_zip(dataset(12)))
+    first = load_images(cfg, cache_dir=tmp_path / "cache")
+    damage(tmp_path / "cache" / "images" / first.fingerprint)
+    again = load_images(cfg, cache_dir=tmp_path / "cache")
+    assert again.images.dtype == np.uint8
+    assert again.images[:, 0, 0, 0].tolist() == list(range(12))
+    assert again.targets.tolist() == [0, 1] * 6

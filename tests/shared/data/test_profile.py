@@ -7,17 +7,37 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
-from shared.data.profile import Profile, count_tables, count_values
+from shared.data.profile import Moments, Profile, count_tables, count_values
 
-PROFILE = Profile({"label": {"sick": 4, "well": 0}}, {"age": (18.0, 91.5)}, {"age": 2})
+PROFILE = Profile(
+    {"label": {"sick": 4, "well": 0}}, {"age": (18.0, 91.5)}, {"age": 2}, {"age": Moments(4, 50.5, 3.25)}
+)
 
 
 def test_a_profile_is_the_same_after_json() -> None:
     assert Profile.from_json(PROFILE.to_json()) == PROFILE
     assert json.loads(PROFILE.to_json()) == PROFILE.as_dict()
     assert PROFILE.as_dict()["spans"] == {"age": [18.0, 91.5]}
+    assert PROFILE.as_dict()["moments"] == {"age": [4, 50.5, 3.25]}
     assert Profile.from_json(Profile().to_json()) == Profile()
+    before = {"counts": {}, "spans": {}, "missing": {}}  # as older versions wrote it
+    assert Profile.from_dict(before) == Profile()
+
+
+@pytest.mark.parametrize(
+    "moments", [[0, 1.0, 1.0], [2, 1.0], [2, 1.0, -1.0], [2.0, 1.0, 1.0], [2, "1", 1.0], [2, 1e999, 1.0], None]
+)
+def test_moments_that_cannot_be_are_refused(moments: object) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Profile.from_dict({**Profile().as_dict(), "moments": {"age": moments}})
+
+
+def test_moments_of_two_parts_are_those_of_all() -> None:
+    assert Moments.of(np.array([1.0, 3.0])).with_(Moments.of(np.array([8.0]))) == Moments(3, 4.0, 26.0)
+    assert Moments.of(np.array([1.0, 3.0, 8.0])) == Moments(3, 4.0, 26.0)
+    assert Moments(4, 0.0, 16.0).deviation == 2
 
 
 def test_values_are_counted_in_the_order_of_their_numbers() -> None:

@@ -9,8 +9,10 @@ import sys
 import pytest
 
 from shared.config.config import Config
+from shared.data.schema import Schema
 from shared.metrics import catalogue
 from shared.runtime.errors import ConfigError
+from shared.tasks.image_classification.spec import ClassificationSpec
 
 
 def test_the_order_is_the_catalogues_and_unknown_names_come_last() -> None:
@@ -84,3 +86,14 @@ def test_nothing_heavy_is_imported() -> None:
     code += "; print([m for m in ('torch', 'numpy', 'pydantic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_metrics_of_the_positive_class_alone_name_it() -> None:
+    names = ["recall", "precision", "f1", "average_precision", "auroc", "accuracy", "loss"]
+    with catalogue.naming("covid"):
+        assert [catalogue.label(name).endswith(" (covid)") for name in names] == [True] * 4 + [False] * 3
+    assert catalogue.label("recall") == "recall"
+    two, three = (ClassificationSpec(Schema(classes=names)) for names in (("a", "b"), ("a", "b", "c")))
+    assert [spec.label for spec in two.metrics if spec.name == "recall"] == ["recall (b)"]
+    assert three.metrics == catalogue.CLASSIFICATION
+    assert not any(spec.of_positive for spec in catalogue.MULTI_LABEL)

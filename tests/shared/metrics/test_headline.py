@@ -7,8 +7,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from shared.metrics.catalogue import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from shared.metrics.gap import GapRow, Interval, verdict
+from shared.metrics.gap_record import gap_record
 from shared.metrics.headline import format_interval, format_value, headline, summary_sentence
+from shared.metrics.spec import MetricSpec
 from tests.gaps import row
 
 NAN = float("nan")
@@ -50,33 +53,35 @@ def test_the_numbers_of_an_interval_have_as_many_decimals() -> None:
 
 def test_errors_of_small_targets_do_not_look_like_zero() -> None:
     small = row("mae", 0.00042, 0.00047, (-0.00007, -0.00003), better="lower")
-    assert summary_sentence([small], num_clients=2) == (
-        "Federated training with 2 clients reaches MAE 0.000470, 0.000050 [0.000030, 0.000070] above pooled "
-        "training, which is worse."
+    assert summary_sentence(small, num_clients=2) == (
+        "Federated training with 2 clients reaches MAE 0.000470, 0.000050 [0.000030, 0.000070] worse than "
+        "pooled training (95 % CI)."
     )
 
 
-def test_of_an_error_it_is_said_which_side_is_better() -> None:
+def test_less_of_an_error_is_better() -> None:
     fewer = row("mae", 9.0, 8.5, (0.25, 0.75), better="lower")
-    assert summary_sentence([fewer], num_clients=2) == (
-        "Federated training with 2 clients reaches MAE 8.500, 0.500 [0.250, 0.750] below pooled training, "
-        "which is better."
+    assert summary_sentence(fewer, num_clients=2) == (
+        "Federated training with 2 clients reaches MAE 8.500, 0.500 [0.250, 0.750] better than pooled training "
+        "(95 % CI)."
     )
 
 
-def test_sentence_says_below_above_or_not_clear() -> None:
+def test_sentence_says_worse_better_or_not_clear() -> None:
     below = row("auroc", 0.986, 0.982, (0.001, 0.008))
-    assert summary_sentence([below], num_clients=4) == (
-        "Federated training with 4 clients reaches AUROC 0.982, 0.004 [0.001, 0.008] below pooled training."
+    assert summary_sentence(below, num_clients=4) == (
+        "Federated training with 4 clients reaches AUROC 0.982, 0.004 [0.001, 0.008] worse than pooled "
+        "training (95 % CI)."
     )
     above = row("auroc", 0.980, 0.985, (-0.009, -0.002))
-    assert summary_sentence([above], num_clients=1) == (
-        "Federated training with 1 client reaches AUROC 0.985, 0.005 [0.002, 0.009] above pooled training."
+    assert summary_sentence(above, num_clients=1) == (
+        "Federated training with 1 client reaches AUROC 0.985, 0.005 [0.002, 0.009] better than pooled "
+        "training (95 % CI)."
     )
     unclear = row("auroc", 0.984, 0.982, (-0.001, 0.005))
-    assert summary_sentence([unclear], num_clients=4) == (
+    assert summary_sentence(unclear, num_clients=4) == (
         "Federated training with 4 clients reaches AUROC 0.982; pooled training reaches 0.984, and the gap "
-        "+0.002 [-0.001, +0.005] is not clearly different from 0."
+        "+0.002 [-0.001, +0.005] is not clearly different from 0 (95 % CI)."
     )
 
 
@@ -87,18 +92,20 @@ def test_the_headline_is_the_first_that_is_defined() -> None:
     assert headline([auroc, accuracy]) is auroc
     assert headline([undefined, accuracy, loss]) is accuracy
     assert headline([undefined]) is undefined
-    assert "not defined" in summary_sentence([undefined], num_clients=2)
+    assert headline([auroc, accuracy], metric="accuracy") is accuracy, "what the comparison has stored"
+    assert headline([undefined, accuracy], metric="auroc") is undefined, "it does not change by itself"
+    assert "not defined" in summary_sentence(undefined, num_clients=2)
 
 
 def test_the_tested_epoch_and_round_follow() -> None:
     below = row("auroc", 0.986, 0.982, (0.001, 0.008))
     tested = "Tested after epoch 4 (pooled) and round 9 (federated)."
-    assert summary_sentence([below], num_clients=4, tested=tested).endswith(f"below pooled training. {tested}")
+    assert summary_sentence(below, num_clients=4, tested=tested).endswith(f"(95 % CI). {tested}")
 
 
 def test_a_metric_of_ones_own_has_its_own_label() -> None:
     own = replace(row("dice", 0.9, 0.9, (0.0, 0.0)), label="Dice")
-    assert "reaches Dice 0.900" in summary_sentence([own], num_clients=2)
+    assert "reaches Dice 0.900" in summary_sentence(own, num_clients=2)
     assert GapRow.from_json(asdict(own)).title == "Dice"
     assert row("auroc", 0.9, 0.9, (0.0, 0.0)).title == "AUROC"
 
@@ -106,7 +113,7 @@ def test_a_metric_of_ones_own_has_its_own_label() -> None:
 def test_no_difference_is_equal() -> None:
     same = row("auroc", 0.9, 0.9, (0.0, 0.0))
     assert same.verdict == "equal"
-    assert summary_sentence([same], num_clients=2) == (
+    assert summary_sentence(same, num_clients=2) == (
         "Federated training with 2 clients reaches AUROC 0.900, equal to pooled training."
     )
 
@@ -114,7 +121,23 @@ def test_no_difference_is_equal() -> None:
 def test_a_metric_without_a_better_direction_has_no_verdict() -> None:
     assert verdict(Interval(0.2, 0.1, 0.3), None) == "unclear"
     assert verdict(Interval(0.2, 0.1, 0.3), "higher") == "worse"
-    assert verdict(Interval(0.2, 0.1, 0.3), "lower") == "better"
+    told = summary_sentence(replace(row("own", 0.9, 0.7, (0.1, 0.3)), better=None), num_clients=2)
+    assert "Pooled minus federated is +0.200 [+0.100, +0.300]" in told
+
+
+@pytest.mark.parametrize("spec", [*CLASSIFICATION, *MULTI_LABEL, *REGRESSION], ids=lambda spec: spec.name)
+def test_positive_is_worse_in_number_word_and_mark_for_every_metric(spec: MetricSpec) -> None:
+    good, bad = (0.9, 0.4) if spec.better == "higher" else (0.4, 0.9)
+    for pooled, federated, sign, word in ((good, bad, "+", "worse"), (bad, good, "-", "better")):
+        gap = pooled - federated
+        found = row(spec.name, pooled, federated, (gap - 0.1, gap + 0.1), better=spec.better or "higher")
+        record = gap_record(found)
+        assert found.verdict == record["verdict"] == word
+        assert found.cost.value == pytest.approx(0.5 if word == "worse" else -0.5)
+        assert (found.cost.low > 0) == (word == "worse")
+        assert record["text"]["gap"] == f"{sign}0.500"
+        assert record["text"]["verdict"] == {"worse": "▲ worse", "better": "▼ better"}[word]
+        assert f"0.500 [0.400, 0.600] {word} than pooled training" in summary_sentence(found, num_clients=2)
 
 
 def test_a_row_is_read_as_a_summary_keeps_it() -> None:

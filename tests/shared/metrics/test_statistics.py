@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from shared.metrics.binned_ranking import BINS, EDGES, auroc_error, bin_scores, binned_areas, in_thousandths
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.statistics import Layout, Statistics
+from tests.fuzzing import draws
 
 EXACT = ("accuracy", "loss", "f1", "precision", "recall", "calibration_error")
 
@@ -35,6 +37,26 @@ def clients_of(outputs: Outputs) -> list[Outputs]:
     mixed = np.arange(len(outputs)) % 3 == 0
     masks = [mixed, *(~mixed & (outputs.targets == k) for k in range(outputs.num_classes))]
     return [Outputs(outputs.predictions[mask], outputs.targets[mask]) for mask in masks]
+
+
+@pytest.mark.parametrize("absent", [(1,), (0, 3)])
+def test_a_class_that_no_client_has_is_left_out_of_the_means(absent: tuple[int, ...]) -> None:
+    judge, outputs = ClassificationMetrics(4), outputs_of(4, skill=1.0)
+    kept = ~np.isin(outputs.targets, absent)
+    outputs = Outputs(outputs.predictions[kept], outputs.targets[kept])
+    present = [k for k in range(4) if k not in absent]
+    predicted = judge.predicted(outputs)
+    assert set(absent) <= set(predicted.tolist()), "it is predicted, which makes others wrong"
+    summed = reduce(add, [judge.statistics(client) for client in clients_of(outputs) if len(client)])
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        outputs.targets, predicted, labels=present, average="macro", zero_division=0
+    )
+    for values in (judge.pooled(summed), judge.values(outputs)):
+        told = [values[name] for name in ("precision", "recall", "f1")]
+        assert told == pytest.approx([precision, recall, f1])
+    areas = [roc_auc_score(outputs.targets == k, outputs.predictions[:, k]) for k in present]
+    assert judge.values(outputs)["auroc"] == pytest.approx(np.mean(areas))
+    assert judge.pooled(summed)["auroc"] == pytest.approx(np.mean(areas), abs=2e-3)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -90,7 +112,7 @@ def test_rows_of_one_bin_count_as_equal() -> None:
     assert np.isnan(binned_areas(np.zeros((2, BINS), dtype=np.int64))).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60))
 @given(st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=2, max_size=40))
 def test_the_error_of_the_bins_holds(rows: list[tuple[float, bool]]) -> None:
     scores = np.array([score for score, _ in rows], dtype=np.float32)

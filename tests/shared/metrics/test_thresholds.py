@@ -12,6 +12,7 @@ from shared.metrics.binned_ranking import in_thousandths
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.outputs import Outputs
 from shared.metrics.thresholds import best_threshold
+from tests.fuzzing import draws
 
 
 def threshold_counts(outputs: Outputs) -> NDArray[np.int64]:
@@ -63,7 +64,7 @@ def test_no_rows_leave_the_threshold_at_a_half() -> None:
     assert best_threshold(np.zeros((2, 1000), dtype=np.int64)) == 0.5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(40))
 @given(st.lists(st.tuples(st.integers(0, 2000), st.booleans()), min_size=1, max_size=20))
 def test_no_other_threshold_is_better(rows: list[tuple[int, bool]]) -> None:
     # Half of the probabilities are multiples of a thousandth, where a threshold may be.

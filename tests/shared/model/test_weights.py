@@ -147,6 +147,7 @@ def test_the_small_stem_does_not_take_the_large_one(make_config, tmp_path):
         load_weights(network, tmp_path / "w.pth")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", ["w.pt", "w.ckpt", "w.safetensors"])
 def test_a_pickle_with_code_in_it_is_refused_and_not_run(cnn, tmp_path, name):
     trap = tmp_path / "trapped"
@@ -162,6 +163,18 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_run(cnn, tmp_path, name):
     assert trap.exists()  # it would have run
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_small_storage_declared_as_a_huge_tensor_is_refused(cnn, tmp_path, wrapped):
+    # Of a first convolution for three colours the sum would be taken: 4 TB.
+    state = {**cnn.state_dict(), "conv1.weight": torch.zeros(1).expand(10, 3, 10**5, 10**6)}
+    torch.save({"state_dict": state} if wrapped else state, tmp_path / "w.pt")
+    assert (tmp_path / "w.pt").stat().st_size < 10**6
+    with pytest.raises(WeightsError, match=r"bytes more than they have .*save them after \.contiguous"):
+        load_weights(cnn, tmp_path / "w.pt")
+
+
+@pytest.mark.attack
 @pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 half a zip", bytes(range(256)) * 8])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_files_that_are_something_else(cnn, tmp_path, content, suffix):
@@ -171,6 +184,7 @@ def test_files_that_are_something_else(cnn, tmp_path, content, suffix):
         load_weights(cnn, path)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], "text"])
 def test_files_that_hold_something_else(cnn, tmp_path, content):
     torch.save(content, tmp_path / "w.pt")

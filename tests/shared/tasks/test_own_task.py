@@ -123,9 +123,9 @@ def test_its_partition_is_shown(
     monkeypatch.setattr(sys, "argv", ["fedtwin", "partition", *own, "federation.num_clients=3"])
     main()
     assert capsys.readouterr().out.split("\n")[:3] == [
-        "client-0  66 rows",
-        "client-1  62 rows",
-        "client-2  67 rows",
+        "A  66 rows",
+        "B  62 rows",
+        "C  67 rows",
     ]
 
 
@@ -136,7 +136,7 @@ def test_what_is_wrong_with_data_and_settings_is_said(folder: Path, tmp_path: Pa
     def learner(*changes: str) -> Learner:
         return learner_of(compose([*own, f"data.path={folder / 'visits.csv'}", *changes]))
 
-    with pytest.raises(ConfigError, match=r"task.hidden: Input should be greater than or equal to 1, got 0"):
+    with pytest.raises(ConfigError, match=r"task.hidden: expected a whole number of at least 1, got 0"):
         learner("data=rows", "+task.hidden=0")
     with pytest.raises(ConfigError, match=r"reads its rows itself, got data.source=digits; choose data=rows"):
         learner("+task.hidden=4").dataset(cache=tmp_path)

@@ -9,11 +9,14 @@ import math
 import pandas as pd
 import pytest
 
-from shared.runtime.errors import ConfigError, TrackingError
+from shared.runtime.errors import ConfigError, DiskError, TrackingError
 from shared.tracking.export import export_run, write_results
 from tests.profiles import stored
 
-COLUMNS = ["id", "run_id", "client_id", "round", "epoch", "stage", "name", "value", "num_examples", "time"]
+COLUMNS = [
+    *("id", "run_id", "client_id", "round", "epoch", "stage", "name", "value", "num_examples", "time"),
+    "client",
+]
 
 
 def test_results_of_a_pooled_run(store, pooled, tmp_path):
@@ -68,6 +71,13 @@ def test_an_empty_run(store):
     assert export_run(store, run_id, format="csv", path=None) == ",".join(COLUMNS) + "\n"
 
 
+def test_a_comparison_without_a_gap_has_no_table(store):
+    run_id = store.runs.create(name="x", training_mode="compare", config={}, seed=1)
+    with pytest.raises(TrackingError, match="without a gap"):
+        export_run(store, run_id, format="csv", path=None)
+    assert json.loads(export_run(store, run_id, format="json", path=None))["gap"] is None
+
+
 def test_csv_has_one_row_a_point(store, federated, tmp_path):
     path = export_run(store, federated, format="csv", path=tmp_path / "new" / "points.csv")
     with path.open(newline="") as file:
@@ -98,15 +108,15 @@ def test_files_are_replaced_whole_or_not_at_all(store, pooled, tmp_path):
     path.write_text("old")
     export_run(store, pooled, format="csv", path=path)
     assert path.read_text().startswith("id,run_id")
-    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.stat().st_mode & 0o777 == 0o600  # it may hold what a patient's image gave
     (tmp_path / "folder.json").mkdir()
-    with pytest.raises(TrackingError, match=r"cannot write .*folder\.json"):
+    with pytest.raises(DiskError, match=r"cannot write .*folder\.json"):
         export_run(store, pooled, format="json", path=tmp_path / "folder.json")
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
 
 
 def test_what_cannot_be_exported(store, pooled):
-    with pytest.raises(ConfigError, match="give the file"):
+    with pytest.raises(ConfigError, match="name the file"):
         export_run(store, pooled, format="parquet", path=None)
     with pytest.raises(ConfigError, match="csv, json or parquet, got 'xlsx'"):
         export_run(store, pooled, format="xlsx", path=None)

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from shared.tracking.process import is_gone, owner
 
 
@@ -24,6 +26,7 @@ def test_a_process_with_the_same_id_is_another_one():
     assert is_gone(dataclasses.replace(owner(), pid_started=owner().pid_started + 1))
 
 
+@pytest.mark.attack
 def test_a_process_is_gone_when_killed_and_when_reaped():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         child = owner(process.pid)

@@ -31,12 +31,13 @@ def lines(text: str) -> list[list[str]]:
 
 
 def test_runs_table(store, federated, pooled):
-    (first, second) = lines(printed(runs_table(store.runs.search())))
+    shown = plain(printed(runs_table(store.runs.search()))).splitlines()[3:]
+    first, second = ([cell for cell in re.split(r"  +", line.strip()) if cell] for line in shown)
     assert first[:4] == [str(pooled), "digits-cnn", "pooled", "completed"]
     assert first[4].endswith(" s")
     assert first[6] == "val/accuracy 0.8000"
-    assert second[2:4] == ["federated", "running"]
-    assert second[6] == "-"
+    assert second[-5:-3] == ["federated", "running"]
+    assert second[-1] == "-"
     assert "runs" in plain(printed(runs_table([])))
 
 
@@ -46,6 +47,54 @@ def test_runs_json(store, federated, pooled):
     assert first["seconds"] >= 0
     assert (second["id"], second["status"], second["best_metric"]) == (federated, "running", None)
     assert "config" not in first
+
+
+def test_what_tells_runs_apart(store):
+    def begin(mode, *, lr, seed, **more):
+        config = {
+            "name": f"n{lr}",
+            "seed": seed,
+            "trainer": {"optimizer": {"lr": lr}},
+            "model": {"name": "cnn"},
+        }
+        return store.runs.create(name="x", training_mode=mode, config={**config, **more}, seed=seed)
+
+    begin("centralized", lr=0.1, seed=1)
+    begin("centralized", lr=0.2, seed=1)
+    begin("federated", lr=0.3, seed=1)  # the only one of its mode
+    begin("centralized", lr=0.2, seed=1, model={"name": "resnet18", "widths": [1]})
+    told = [one["differs_in"] for one in runs_json(store.runs.search())][::-1]
+    assert told == [
+        {"lr": "0.1"},
+        {"model": "cnn", "lr": "0.2"},
+        {},
+        {"model": "resnet18"},
+    ]
+    assert "model=cnn, lr=0.2" in plain(printed(runs_table(store.runs.search())))
+    assert "differs in" not in plain(printed(runs_table(store.runs.search(mode="federated"))))
+
+
+def test_what_most_share_is_not_what_tells_apart(store):
+    def begin(data, confidence):
+        config = {"data": {"name": data}, "partition": {"name": data}, "compare": {"confidence": confidence}}
+        store.runs.create(name="x", training_mode="compare", config=config, seed=1)
+        store.runs.create(name="x", training_mode="centralized", config=config, seed=1)
+
+    for data, confidence in (("digits", 0.95), ("digits", 0.9), ("digits", 0.8), ("npz", 0.7)):
+        begin(data, confidence)
+    runs = store.runs.search(mode="compare")[::-1]
+    told = [one["differs_in"] for one in runs_json(runs)]
+    assert told == [{"confidence": "0.95"}, {"confidence": "0.9"}, {"confidence": "0.8"}, {"data": "npz"}]
+    assert runs_json(runs[:3])[0]["differs_in"] == {"confidence": "0.95"}, "all are of the same data"
+    pooled = store.runs.search(mode="centralized")[::-1]
+    assert [one["differs_in"] for one in runs_json(pooled[:3])] == [{}] * 3, "it has no effect on them"
+
+
+def test_a_value_says_of_which_epoch_it_is(store, pooled):
+    store.runs.update(pooled, summary={"test_epoch": 2})
+    text = plain(printed(run_view(store, pooled)))
+    for head in ("train, epoch 3", "val, epoch 3", "test, epoch 2"):
+        assert head in text, "the test is of the chosen model, not of the last epoch"
 
 
 def test_the_monitored_metric_is_the_headline(store):
@@ -64,7 +113,7 @@ def test_run_view_of_a_federated_run(store, federated):
     assert ["1", "b", "10", "-", "-", "-", "-"] in rows
     assert ["1", "2", "2", "2.0", "2.50", "1.00", ""] in rows
     assert rows[-1][:6] == ["2", "2", "1", "2.0", "2.50", "1.00"]
-    assert rows[-1][6].startswith("client 1: [red]St. Mary[/]")
+    assert rows[-1][6].startswith("b: [red]St. Mary[/]")
     assert "data.name=digits  federation.num_rounds=2" in plain(text)
 
 

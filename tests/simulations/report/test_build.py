@@ -105,9 +105,11 @@ def test_the_partition_moves_with_the_seed_unless_it_was_set_apart(
     cfg: Config, home: Home, store: Store
 ) -> None:
     data = learner_of(cfg).dataset(cache=home.cache)
-    assert for_seed(cfg, seed=7, parent_id=1, data=data)[0].partition.seed == 7
+    assert for_seed(cfg, seed=7, parent_id=1, data=data)[0].shares.seed == 7
     apart = cfg.replace("partition", seed=cfg.seed + 1)
-    assert for_seed(apart, seed=7, parent_id=1, data=data)[0].partition.seed == cfg.seed + 1
+    assert for_seed(apart, seed=7, parent_id=1, data=data)[0].shares.seed == cfg.seed + 1
+    equal = cfg.replace("partition", seed=cfg.seed)  # set, though to the same number
+    assert for_seed(equal, seed=7, parent_id=1, data=data)[0].shares.seed == cfg.seed
     assert for_seed(cfg, seed=7, parent_id=1, data=data)[0].trainer.max_epochs == 4
 
 

@@ -31,7 +31,7 @@ from simulations.report.comparison_figures import (
     to_svg,
     value_distribution,
 )
-from simulations.report.figure_style import FEDERATED, POOLED, colour_of, plain
+from simulations.report.figure_style import FEDERATED, POOLED, VERDICTS, colour_of, plain
 from simulations.report.prediction_figures import macro_roc
 from tests.profiles import counted
 
@@ -116,7 +116,7 @@ def test_a_single_point_is_seen() -> None:
 # --- gaps -----------------------------------------------------------------------------------------
 
 
-def test_right_of_zero_is_always_pooled_better() -> None:
+def test_right_of_zero_federated_is_always_worse() -> None:
     fig = gap_figure(
         [
             gap_row("loss", -0.3, -0.2, -0.1, falling=True),
@@ -126,15 +126,15 @@ def test_right_of_zero_is_always_pooled_better() -> None:
     )
     loss, others = fig.axes
     interval, dot = loss.lines[1:]  # the first is the line at zero
-    assert np.array(interval.get_xdata()).tolist() == pytest.approx([0.3, 0.1])
+    assert np.array(interval.get_xdata()).tolist() == pytest.approx([0.1, 0.3])
     assert np.array(dot.get_xdata()).tolist() == pytest.approx([0.2])
-    assert dot.get_color() == POOLED
+    assert dot.get_color() == VERDICTS["worse"]
     clear, unclear = others.lines[2], others.lines[4]
-    assert clear.get_markerfacecolor() == POOLED
+    assert clear.get_markerfacecolor() == VERDICTS["worse"]
     assert unclear.get_markerfacecolor() == "white"
     text = words(fig)
     assert "Federated training is clearly worse in 2 of 3 metrics" in text
-    assert "-0.200 [-0.300, -0.100]" in text
+    assert "+0.200 [+0.100, +0.300]" in text
     assert "federated better" in text
 
 

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from shared.data.profile import SpanTable
+from shared.data.summary import DataSummary
 from shared.metrics.catalogue import CLASSIFICATION, REGRESSION
 from shared.metrics.gap import GapRow, Interval
+from shared.metrics.headline import format_gap
 from shared.metrics.outputs import Outputs
 from simulations.report.comparison_figures import client_bars, learning_curves
+from simulations.report.html import gap_html, table_html
 from simulations.report.page import CostRow, Report, ReportFigure, render, write_report
 from simulations.report.prediction_figures import macro_roc
 from simulations.report.tables import (
@@ -58,7 +61,6 @@ def report(**changes: Any) -> Report:
         "metrics": CLASSIFICATION,
         "num_clients": 4,
         "num_test": 1624,
-        "resamples": 2000,
         "seeds": [1, 2, 3],
         "runs": {"pooled": [11, 13], "federated": [12, 14]},
         "costs": [CostRow("pooled", 12.34, 47080), CostRow("federated", 7325.0, 47080, 12_300_000, 999)],
@@ -162,8 +164,8 @@ def test_it_says_what_came_out() -> None:
         "1, 2, 3",
         "11, 13",
         "95 % CI",
-        "2,000 resamples",
-        "draws 2 of the 3 seeds",
+        "jackknife over 40 test rows",
+        "The variance between the 3 seeds is added",
         "12.3 s",
         "2 h 2 min",
         "12.3 MB",
@@ -182,7 +184,7 @@ def test_metrics_are_explained_as_their_task_means_them() -> None:
     text = Page(render(report(rows=shown, metrics=REGRESSION))).text
     assert "loss: Mean squared error, in the square of the target's unit." in text
     assert "log likelihood" not in text
-    assert "reaches MAE 400.0, 20.000 [10.000, 30.000] above pooled training, which is worse." in text
+    assert "reaches MAE 400.0, 20.000 [10.000, 30.000] worse than pooled training (95 % CI)." in text
 
 
 def test_of_one_number_a_run_the_intervals_are_of_the_seeds() -> None:
@@ -190,8 +192,8 @@ def test_of_one_number_a_run_the_intervals_are_of_the_seeds() -> None:
     dice = GapRow("dice", value, value, value, None, "higher", 0.95, 0, per_run=True)
     text = Page(render(report(rows=[dice], metrics=()))).text
     assert "dice: one number a run, so the interval is Student's t interval of the mean over the seeds." in text
-    assert "bootstrap" not in text
-    assert "bootstrap" in Page(render(report(rows=[dice, *rows()]))).text
+    assert "jackknife" not in text
+    assert "jackknife" in Page(render(report(rows=[dice, *rows()]))).text
 
 
 def test_parts_that_are_not_there_are_left_out() -> None:
@@ -279,8 +281,16 @@ def test_gap_numbers() -> None:
     made = rows()
     table = gap_data(made)
     assert len(table.rows) == 8
-    assert table.columns[-3:] == ["gap", "gap low", "gap high"]
-    assert list(table.rows[1][-3:]) == [made[1].gap.value, made[1].gap.low, made[1].gap.high]
+    assert table.columns[-5:] == ["gap", "gap low", "gap high", "groups", "seeds"]
+    for row, own in zip(table.rows, made, strict=True):
+        sign = -1 if own.better == "lower" else 1
+        assert row[-5] == sign * own.gap.value
+        assert list(row[-2:]) == [40, 1]
+    below_figure, in_table = (re.sub("<[^>]+>", " ", text) for text in (table_html(table), gap_html(made)))
+    for own in made:
+        shown = re.findall(r"[+-]?\d+\.\d+", format_gap(own))
+        assert shown
+        assert all(f" {number} " in below_figure and number in in_table for number in shown), own.metric
 
 
 def test_a_ragged_table_is_our_bug() -> None:
@@ -295,3 +305,21 @@ def test_the_tested_epochs_and_the_warnings_stand_at_the_top() -> None:
     assert tested in head.text
     assert f"federated: never predicts {EVIL}" in head.text
     assert 'class="warnings"' not in render(report())
+
+
+def test_what_was_read_is_in_the_report_and_escaped() -> None:
+    read = DataSummary(
+        origin=f"/data/{EVIL}",
+        rows={"train": 4, "test": 1006},
+        counts={"label": {EVIL: {"train": 1, "test": 1000}, "well": {"train": 3, "test": 6}}},
+        positive="well",
+        groups={"train": 2, "test": 5},
+        notes=(f"{EVIL} is ignored",),
+    )
+    text = render(report(data=read))
+    section = text[text.index('id="data"') :].partition("</section>")[0]
+    assert EVIL not in section
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", section)
+    assert cells == ["1", "1,000", "1,001", "3", "6", "9", "4", "1,006", "1,010"]
+    assert "train 2, test 5" in section
+    assert 'id="data"' not in render(report())

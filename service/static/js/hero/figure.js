@@ -3,7 +3,7 @@
 import { escaped } from "../charts.js";
 import { byteUnit, capital, isShare, metricName, number, stageName } from "../format.js";
 import { lineOf, withAlpha } from "../theme.js";
-import { AXES, curve, groupWords, groupsOf, lastValue, mean, meanCurve, stepWords } from "./lines.js";
+import { AXES, comparable, curve, groupWords, groupsOf, lastValue, mean, meanCurve, stepWords } from "./lines.js";
 
 const FEW_POINTS = 40; // up to which points are marked
 const ROOM = 0.02; // beyond the ends of a share
@@ -17,7 +17,7 @@ const FEW_RUNS = 8; // up to which each run speaks in the hover label, beside th
  * @returns {{data: object[], layout: object}}
  */
 export function heroFigure(comparison, { axis, hidden, colours, width }) {
-  const shown = groupsOf(comparison.runs).filter(({ key }) => !hidden.has(key));
+  const shown = groupsOf(comparable(comparison.runs)).filter(({ key }) => !hidden.has(key));
   const places = shown.flatMap(({ runs }) => runs.flatMap((run) => curve(run, axis).x));
   const sent = byteUnit(Math.max(0, ...places));
   const unit = axis === "bytes" ? sent.size : 1; // Plotly writes no space between a number and its unit
@@ -26,7 +26,6 @@ export function heroFigure(comparison, { axis, hidden, colours, width }) {
   const gap = gapTraces(comparison, { axis, unit, hidden, colours });
   const narrow = width < 560;
   const both = gap.length > 0;
-  const better = { higher: "pooled", lower: "federated" }[comparison.better];
   return {
     data: [...data, ...gap],
     layout: {
@@ -36,13 +35,14 @@ export function heroFigure(comparison, { axis, hidden, colours, width }) {
       hoverdistance: 60, // rounds are fewer than epochs: the nearest one of each line, with its own place
       margin: { l: narrow ? 46 : 56, r: 14, t: 8, b: 42 },
       xaxis: { title: titleOf(axis, { runs: comparison.runs, sent }),
-        anchor: both ? "y2" : "y", rangemode: axis === "step" ? "normal" : "tozero", ...formats(axis) },
+        anchor: both ? "y2" : "y", rangemode: axis === "step" ? "normal" : "tozero", ...formats(axis),
+        unifiedhovertitle: { text: hoverTitle(axis, { runs: comparison.runs, sent }) } },
       yaxis: { title: narrow ? "" : capital(metricName(comparison.metric)), hoverformat: ".4~f",
         domain: both ? [0.36, 1] : [0, 1], ...within(comparison.metric, 0, 1) },
       ...(both && {
         yaxis2: { title: narrow ? "" : "Gap", domain: [0, 0.27], zeroline: true, zerolinewidth: 1.5,
           zerolinecolor: colours.muted, rangemode: "tozero", nticks: 5, ...within(comparison.metric, -1, 1) },
-        annotations: better ? [side(`above 0: ${better} better`, colours)] : [],
+        annotations: comparison.better ? [side("above 0: federated worse", colours)] : [],
       }),
     },
   };
@@ -147,6 +147,11 @@ function side(text, colours) {
 function titleOf(axis, { runs, sent }) {
   if (axis === "bytes") return `${AXES.bytes.title} (${sent.unit})`;
   return axis === "step" ? stepWords(runs).title : AXES[axis].title;
+}
+
+function hoverTitle(axis, { runs, sent }) {
+  if (axis === "step") return `${stepWords(runs).words} %{x}`;
+  return { examples: "%{x:,d} examples", seconds: "%{x:.1f} s", bytes: `%{x:,.2~f} ${sent.unit}` }[axis];
 }
 
 function formats(axis) {

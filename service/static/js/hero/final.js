@@ -1,14 +1,13 @@
 /** Final test values of both twins, with the gap and its confidence interval in numbers and drawn. */
 
 import { h, replace, s, setText } from "../dom.js";
-import { capital, isShare, metricName, number } from "../format.js";
+import { capital, isShare } from "../format.js";
 
 const WIDTH = 84;
 const PAD = 5;
 const HEIGHT = 16;
-const NOTE = "Gap: pooled minus federated with 95 % CI; selected models on the same test set. "
-  + "↑ higher is better, ↓ lower is better.";
-const SIGNS = { worse: "▼ worse", better: "▲ better", unclear: "○ unclear", equal: "= equal", undefined: "undefined" };
+const NOTE = "Gap: what federation costs, selected models on the same test set; positive is worse (▲), negative better (▼). "
+  + "↑ higher, ↓ lower is better.";
 const ARROWS = { higher: "\u00a0↑", lower: "\u00a0↓" };
 
 /**
@@ -47,28 +46,27 @@ export function finalPanel({ level }) {
       element.classList.toggle("with-local", withLocal);
       replace(body, rows.map((row) => finalRow(row, { chosen: row.metric === metric,
         scale: shares.includes(row) ? common : common ? null : scaleOf([row]), withLocal })));
-      setText(note, NOTE);
+      setText(note, rows.length ? `${sampleOf(rows)}${NOTE}` : "");
     },
   };
 }
 
 function finalRow(row, { chosen, scale, withLocal }) {
-  const { metric, pooled, federated, gap, low, high } = row;
-  const known = Number.isFinite(low) && Number.isFinite(high);
-  const interval = known ? `[${number(low, { signed: true })}, ${number(high, { signed: true })}]` : "";
+  const { text } = row; // as the terminal and the report print it
   return h("tr", { class: chosen ? "chosen" : null },
-    h("th", { scope: "row", text: `${capital(metricName(metric))}${ARROWS[row.better] ?? ""}` }),
-    h("td", { class: "numeric", text: number(pooled) }),
-    h("td", { class: "numeric", text: number(federated) }),
-    withLocal ? h("td", { class: "numeric", text: number(row.local) }) : null,
-    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: sign(row) }), " ",
-      h("b", { text: number(gap, { signed: true }) }), h("span", { class: "range", text: interval })),
+    h("th", { scope: "row", text: `${capital(row.label)}${ARROWS[row.better] ?? ""}` }),
+    h("td", { class: "numeric", text: text.pooled }),
+    h("td", { class: "numeric", text: text.federated }),
+    withLocal ? h("td", { class: "numeric", text: text.local ?? "–" }) : null,
+    h("td", { class: "numeric" }, h("span", { class: `verdict ${row.verdict}`, text: text.verdict }), " ",
+      h("b", { text: text.gap }), h("span", { class: "range", text: text.interval, title: text.counted })),
     h("td", {}, scale && drawable(row) ? intervalPicture(row, scale) : null));
 }
 
-/** The verdict in a word. A metric that is one number a run has a gap, but with one seed no interval. */
-function sign({ verdict, gap }) {
-  return verdict === "undefined" && Number.isFinite(gap) ? "no interval" : SIGNS[verdict];
+/** What the intervals are from: "95 % CI, 57 test patients. ". */
+function sampleOf(rows) {
+  const { confidence, text } = rows.find((row) => row.text.interval && row.text.counted) ?? rows[0];
+  return [`${Number((100 * confidence).toPrecision(4))} % CI`, text.counted].filter(Boolean).join(", ").concat(". ");
 }
 
 /** Shares have one scale. On it, a metric without bounds would squeeze their intervals: it has its own, or none. */

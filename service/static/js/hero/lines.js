@@ -93,6 +93,11 @@ export function groupsOf(runs) {
   return [...groups.values()].sort((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role) || a.variant - b.variant);
 }
 
+/** The runs that can be compared with each other in the stage that is shown. */
+export function comparable(runs) {
+  return runs.filter(({ apart }) => !apart);
+}
+
 /** A group with how many of its runs have come to a value: "Federated", "Federated (strategy.name=fedprox), mean of 3 runs". */
 export function groupWords({ role, differs, runs }) {
   const name = `${capital(role)}${differs ? ` (${differs})` : ""}`;

@@ -10,21 +10,26 @@ import { groupsOf } from "./lines.js";
  * @returns {string}
  */
 export function pictureNotes(comparison) {
-  return [...gapNotes(comparison), ...stageNotes(comparison)].join(" ");
+  return [...gapNotes(comparison), ...stageNotes(comparison), ...sampledNotes(comparison)].join(" ");
 }
 
-function stageNotes({ runs, stage }) {
-  if (stage !== "val" || !runs.some((run) => run.role === "local")) return [];
-  return ["Local: each client is validated on its own rows, so its line is not comparable here; on the test set it is."];
+function stageNotes({ runs }) {
+  const reasons = new Map(runs.filter(({ apart }) => apart).map(({ role, apart }) => [role, apart]));
+  return [...reasons].map(([role, apart]) => `${capital(role)} is not drawn: ${apart}.`);
+}
+
+function sampledNotes({ runs }) {
+  return runs.some(({ sampled }) => sampled) ? ["Long curves are downsampled; minima and maxima are kept."] : [];
 }
 
 function gapNotes(comparison) {
-  const { gaps, metric, stage } = comparison;
+  const { better, gaps, metric, stage } = comparison;
   const differs = new Map(groupsOf(comparison.runs).map((group) => [group.key, group.differs]));
   const drawn = gaps.some(({ value }) => value.length > 0);
-  const what = `Gap: pooled minus federated, in ${label(`${stage}/${metric}`)}, at equal training examples seen.`;
+  const sense = better ? "what federation costs (+ is worse)" : "pooled minus federated";
+  const what = `Gap: ${sense}, in ${label(`${stage}/${metric}`)}, at equal training examples seen.`;
   const each = gaps.flatMap((gap) => {
-    const head = gap.value.length === 0 ? "No gap" : gap.band === null ? "No interval" : "Band";
+    const head = gap.yet ? "No gap yet" : gap.value.length === 0 ? "No gap" : gap.band === null ? "No interval" : "Band";
     const of = differs.get(gap.group);
     return [`${head}${of ? ` (${of})` : ""}: ${gap.why}.`, ...gap.notes.map(capital)];
   });

@@ -1,6 +1,7 @@
 /** The comparison page: selected runs in one chart, and a table of their results and costs. */
 
 import { withQuery } from "../api.js";
+import { nameClass } from "../catalogue.js";
 import { h, replace, setText } from "../dom.js";
 import { costTable } from "../compare/costs.js";
 import { plural } from "../format.js";
@@ -57,6 +58,7 @@ export function mount(root, { params, getJSON, openStream }) {
   });
   return () => {
     stream.close();
+    nameClass(null);
     table.destroy();
     hero.destroy();
   };

@@ -1,6 +1,8 @@
 /** The page of one run: its state, and the sections that show it. */
 
 import { announce } from "../announce.js";
+import { getText } from "../api.js";
+import { nameClass } from "../catalogue.js";
 import { h, replace, throttle } from "../dom.js";
 import * as format from "../format.js";
 import { heroSection } from "../hero.js";
@@ -9,12 +11,14 @@ import { params as currentParams } from "../router.js";
 import { Axes } from "../run/axes.js";
 import { clientsSection } from "../run/clients.js";
 import { curvesSection } from "../run/curves.js";
+import { dataSection, hasData } from "../run/data.js";
 import { downloadsSection } from "../run/downloads.js";
 import { canEvaluate, evaluationSection } from "../run/evaluation.js";
 import { headerSection } from "../run/header.js";
 import { hasCounts, labelsSection } from "../run/labels.js";
 import { RunModel } from "../run/model.js";
 import { progressOf } from "../run/pace.js";
+import { originSection } from "../run/origin.js";
 import { panelsOf, panelsSection } from "../run/panels.js";
 import { hasRanges, rangesSection } from "../run/ranges.js";
 import { sectionNav } from "../run/sections.js";
@@ -46,6 +50,7 @@ export function mount(root, { id, params, getJSON, openStream }) {
     try {
       await model.load();
       if (model.closed) return;
+      nameClass(model.run.summary?.data?.positive);
       const page = build(root, model, { params, getJSON, openStream });
       shown = page;
       await model.open();
@@ -60,6 +65,7 @@ export function mount(root, { id, params, getJSON, openStream }) {
   start();
   return () => {
     shown?.destroy();
+    nameClass(null);
     for (const key of ["rows", "since", "streamed", "cursor", "repeated"]) delete document.body.dataset[key];
   };
 }
@@ -67,7 +73,7 @@ export function mount(root, { id, params, getJSON, openStream }) {
 /** The head at once; the sections by `fill`, when the curves are there. */
 function build(root, model, { params, getJSON, openStream }) {
   const axes = new Axes(model, { fetchJSON: getJSON, chosen: params.x });
-  const parts = { axes, fetchJSON: getJSON };
+  const parts = { axes, fetchJSON: getJSON, fetchText: getText };
   const header = headerSection(model);
   const nav = sectionNav();
   const body = h("div", { class: "run-sections" }, loadingPanel("Loading curves…"));
@@ -136,15 +142,17 @@ function sectionsOf(model, parts) {
   const hasTwins = () => model.run.family.members.length > (trains ? 1 : 0);
   return [
     { key: "twins", title, wanted: hasTwins, build: () => twins(model) },
-    { key: "curves", title: "Curves", wanted: () => trains, build: () => curvesSection(model, parts) },
     { key: "clients", title: "Clients", wanted: () => model.clients.size > 0, build: () => clientsSection(model, parts) },
     { key: "rounds", title: "Rounds", wanted: () => federated && model.series.size > 0,
       build: () => timelineSection(model, parts) },
+    { key: "curves", title: "Curves", wanted: () => trains, build: () => curvesSection(model, parts) },
     { key: "labels", title: "Labels", wanted: () => hasCounts(model), build: () => labelsSection(model) },
     { key: "ranges", title: "Ranges", wanted: () => hasRanges(model), build: () => rangesSection(model) },
     { key: "evaluation", title: "Evaluation", wanted: () => trains && canEvaluate(model),
       build: () => evaluationSection(model, parts) },
     { key: "panels", title: "Predictions", wanted: () => panelsOf(model).length > 0, build: () => panelsSection(model) },
+    { key: "data", title: "Data", wanted: () => hasData(model), build: () => dataSection(model) },
+    { key: "origin", title: "System", wanted: () => true, build: () => originSection(model, parts) },
     { key: "config", title: "Config", wanted: () => true, build: () => settingsSection(model, parts) },
     { key: "downloads", title: "Downloads", wanted: () => true, build: () => downloadsSection(model) },
   ];

@@ -7,9 +7,12 @@ import { h, replace, setText, throttle } from "../dom.js";
 import { modeName, plural } from "../format.js";
 import { commandLine, errorPanel, loadingPanel } from "../notice.js";
 import { setParams } from "../router.js";
-import { runsTable } from "../runs/table.js";
+import { HIDEABLE, runsTable } from "../runs/table.js";
+import { listView } from "../runs/view.js";
 
 const LIMIT = 50;
+const MOST_A_PAGE = 200; // of the server
+const MOST = 1000; // runs that are sorted or grouped
 const LONGEST_SEARCH = 200;
 const MODES = [["", "All"], ["compare", "Comparisons"], ["federated", "Federated"], ["centralized", "Pooled"],
   ["local", "Local"]];
@@ -34,7 +37,7 @@ export function mount(root, { params, getJSON, openStream }) {
   let gone = false;
 
   const summary = h("p", { class: "page-summary" });
-  const search = h("input", { type: "search", class: "search", value: filters.q, maxlength: LONGEST_SEARCH, placeholder: "Name, data, model, id",
+  const search = h("input", { type: "search", class: "search", value: filters.q, maxlength: LONGEST_SEARCH, placeholder: "Name, data, model, strategy, tag …",
     "aria-label": "Search runs", autocomplete: "off", spellcheck: "false",
     on: { input: () => filterSoon("q", search.value.trim()) } });
   const modes = choiceGroup({ legend: "Mode", name: "mode", choices: MODES, value: filters.mode,
@@ -44,7 +47,9 @@ export function mount(root, { params, getJSON, openStream }) {
     h("option", { value: "", text: "Any status" }),
     STATUSES.map((one) => h("option", { value: one, text: one })));
   status.value = filters.status;
-  const table = runsTable({ onSelect: select });
+  const table = runsTable({ onSelect: select, onSort: (key) => view.sortBy(key) });
+  const view = listView({ params, hideable: HIDEABLE, onChange: (needsAll) => (needsAll ? fillUp() : draw()),
+    onFold: (closed) => table.foldAll(closed), loadSettings: () => getJSON(withQuery("/api/settings", filters)) });
   const place = h("div", { class: "runs-place" }, loadingPanel("Loading runs…"));
   const older = h("button", { class: "button", type: "button", text: "Show older runs", hidden: true,
     on: { click: () => load({ more: true }) } });
@@ -56,7 +61,7 @@ export function mount(root, { params, getJSON, openStream }) {
   replace(root,
     h("div", { class: "page-head" }, h("h1", { text: "Runs" }), summary),
     h("div", { class: "filters", role: "search" }, search, modes.element, status),
-    place, h("div", { class: "runs-foot" }, older), tray);
+    view.element, place, h("div", { class: "runs-foot" }, older), tray);
 
   const soon = throttle(draw, 100);
   const again = throttle(() => {
@@ -91,13 +96,13 @@ export function mount(root, { params, getJSON, openStream }) {
     draw();
   }
 
-  async function load({ more = false } = {}) {
+  async function load({ more = false, quiet = false } = {}) {
     if (gone) return;
     request?.abort();
     request = new AbortController();
     const { signal } = request;
     older.disabled = true;
-    const query = { ...filters, limit: LIMIT, before: more ? next : null };
+    const query = { ...filters, limit: quiet ? MOST_A_PAGE : LIMIT, before: more ? next : null };
     const shown = [...runs.keys()];
     try {
       const answer = await getJSON(withQuery("/api/runs", query), { signal });
@@ -108,11 +113,23 @@ export function mount(root, { params, getJSON, openStream }) {
       if (more || known <= answer.runs.length) next = answer.next;
       asked = true;
       draw();
+      if (!more) view.refresh();
+      if (!quiet && view.needsAll()) setTimeout(fillUp);
     } catch (error) {
       if (isAbort(error)) return;
       if (runs.size === 0) replace(place, errorPanel(error, { retry: () => load() }));
     } finally {
       if (!signal.aborted) older.disabled = false;
+    }
+  }
+
+  /** What is sorted or grouped is all that matches, not the newest page of it. */
+  async function fillUp() {
+    draw();
+    while (!gone && view.needsAll() && next !== null && runs.size < MOST) {
+      const before = runs.size;
+      await load({ more: true, quiet: true });
+      if (runs.size === before) return;
     }
   }
 
@@ -136,9 +153,10 @@ export function mount(root, { params, getJSON, openStream }) {
     document.title = running ? `${running} running · fedtwin` : "Runs · fedtwin";
     if (runs.size === 0) replace(place, filtered ? nothingFound() : nothingYet());
     else {
-      table.update([...runs.values()], selected);
+      table.update([...runs.values()], selected, view.state());
       if (table.element.parentNode !== place) replace(place, table.element);
     }
+    view.element.hidden = runs.size === 0;
     const words = [running && `${running} running`, `${plural(runs.size, "run")}${next === null ? "" : " shown"}`];
     setText(summary, runs.size === 0 ? "" : words.filter(Boolean).join(", "));
     older.hidden = next === null || runs.size === 0;

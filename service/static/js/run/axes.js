@@ -71,9 +71,17 @@ export class Axes {
   /** Plotly's axis. */
   layout() {
     const { chosen } = this;
-    return { title: this.title, rangemode: chosen === "step" ? "normal" : "tozero",
+    return { title: this.title, unifiedhovertitle: { text: this.#hover() }, rangemode: chosen === "step" ? "normal" : "tozero",
       ...(chosen === "step" && this.#steps() < FEW ? { dtick: 1 } : {}), // half a round is no tick
       ...(chosen === "examples" ? { tickformat: "~s" } : {}) };
+  }
+
+  /** What a place is called in the label beside the pointer. */
+  #hover() {
+    if (this.chosen === "examples") return "%{x:,d} examples";
+    if (this.chosen === "seconds") return "%{x:.1f} s";
+    if (this.chosen === "bytes") return `%{x:,.3~f} ${this.#sent().unit}`;
+    return `${this.model.unit === "round" ? "Round" : "Epoch"} %{x}`;
   }
 
   destroy() {

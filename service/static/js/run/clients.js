@@ -191,7 +191,9 @@ function sentence(model, state, ordered) {
   const average = model.curve(...parts(state.metric))?.last() ?? null;
   const mean = average === null ? "" : `, aggregate ${format.number(average)}`;
   return `${format.capital(format.label(state.metric))} of ${format.plural(ordered.length, "client")}${range}${mean}. `
-    + "Shared scale; grey: aggregate.";
+    + "Shared scale; grey: aggregate."
+    + (ordered.some(({ client }) => model.curve(...parts(state.metric), client.client_id)?.thinned)
+      ? " Downsampled; minima and maxima are kept. All values: Downloads." : "");
 }
 
 function metricKeys(model) {

@@ -5,11 +5,12 @@ import { makeChart } from "../charts.js";
 import { choiceGroup } from "../controls.js";
 import { h, replace, s } from "../dom.js";
 import * as format from "../format.js";
-import { setParams } from "../router.js";
+import { params, setParams } from "../router.js";
 import { roleOf } from "../theme.js";
 import { stageStroke, stageStyle } from "./stages.js";
 
 const STAGES = ["train", "val", "test"];
+const MOST_SMOOTH = 0.95;
 const ROOM = 0.02; // beyond the ends of a share
 
 /**
@@ -22,7 +23,11 @@ export function curvesSection(model, { axes }) {
   const grid = h("div", { class: "run-grid" });
   const legend = h("ul", { class: "run-legend", "aria-label": "Lines" });
   const empty = h("p", { class: "muted", text: "No curves yet; data follows after the first epoch." });
-  const controls = h("div", { class: "run-controls" }, axisChoice(axes), legend);
+  const asked = Number.parseFloat(params().smooth);
+  const look = { smooth: Number.isFinite(asked) ? Math.min(MOST_SMOOTH, Math.max(0, asked)) : 0, log: params().log === "1" };
+  const controls = h("div", { class: "run-controls" }, axisChoice(axes), lookControls(look, () => {
+    charts.forEach((chart) => chart.update());
+  }), legend);
   const element = h("div", {}, controls, empty, grid);
 
   function arrange() {
@@ -36,7 +41,7 @@ export function curvesSection(model, { axes }) {
       format.capital(format.stageName(stage)))),
     model.finals.size > 0 && h("li", {}, h("span", { "aria-hidden": "true", text: "★" }), "Test of the selected model"));
     if (names.join() === [...charts.keys()].join()) return;
-    for (const name of names) if (!charts.has(name)) charts.set(name, metricChart(model, name, axes));
+    for (const name of names) if (!charts.has(name)) charts.set(name, metricChart(model, name, axes, look));
     const ordered = names.map((name) => [name, charts.get(name)]);
     charts.clear();
     ordered.forEach(([name, chart]) => charts.set(name, chart));
@@ -65,32 +70,41 @@ function metricNames(model) {
   return inOrder([...names].filter((name) => specOf(name).source !== "server"));
 }
 
-function metricChart(model, name, axes) {
+function metricChart(model, name, axes, look) {
   const curves = () => STAGES.map((stage) => model.curve(stage, name)).filter(Boolean);
   const final = () => (model.finals.has(`test/${name}`) ? model.finals.get(`test/${name}`) : null);
 
   function draw(colours) {
     const role = roleOf(model.run.training_mode);
-    const data = curves().map((series) => {
+    const unit = specOf(name).unit ? ` ${specOf(name).unit}` : "";
+    const data = curves().flatMap((series) => {
       const { color, dash, symbol } = stageStyle(series.stage, { role, colours });
       const few = series.length <= 30;
-      return {
+      const line = {
         type: "scatter", mode: few ? "lines+markers" : "lines", name: format.capital(format.stageName(series.stage)),
         x: axes.of(series), y: series.y.slice(), connectgaps: false, line: { color, dash, width: 2 },
-        marker: { color, symbol, size: 5 }, hovertemplate: "%{y:.4~f}",
+        marker: { color, symbol, size: 5 }, hovertemplate: `%{y:.4~f}${unit}`,
       };
+      if (look.smooth === 0) return [line];
+      return [{ ...line, mode: "lines", opacity: 0.3, line: { ...line.line, width: 1 }, showlegend: false },
+        { ...line, mode: "lines", x: axes.of(series), y: smoothed(series.y, look.smooth), name: `${line.name}, smoothed` }];
     });
     const tested = testedPoint(model, axes);
     if (final() !== null && tested !== null) {
       data.push({
         type: "scatter", mode: "markers", name: "Test of the selected model", x: [tested], y: [final()],
         marker: { symbol: "star", size: 13, color: colours.text, line: { color: colours.background, width: 1 } },
-        hovertemplate: "%{y:.4~f}",
+        hovertemplate: `%{y:.4~f}${unit}`,
       });
     }
+    const range = inLog() ? { type: "log" } : rangeOf(name, curves());
     return { data, layout: { hovermode: "x unified", margin: { l: 54, b: 44 }, // that adapt would draw every chart twice
-      xaxis: { ...axes.layout(), automargin: false }, yaxis: { ...rangeOf(name, curves()), automargin: false } } };
+      uirevision: `keep ${inLog()}`,
+      xaxis: { ...axes.layout(), automargin: false }, yaxis: { ...range, automargin: false } } };
   }
+
+  const positive = () => curves().every((series) => series.y.every((value) => value === null || value > 0));
+  const inLog = () => look.log && positive();
 
   function table() {
     const steps = [...new Set(curves().flatMap((series) => series.x))].sort((a, b) => a - b);
@@ -110,8 +124,10 @@ function metricChart(model, name, axes) {
   }
 
   function caption() {
-    const thinned = curves().some((series) => series.thinned);
-    return thinned ? `${summary()}. Downsampled; minima and maxima are kept.` : summary();
+    const more = [];
+    if (curves().some((series) => series.thinned)) more.push("Downsampled; minima and maxima are kept. All values: Downloads");
+    if (look.log && !positive()) more.push("Linear: a logarithmic scale needs values above 0");
+    return [summary(), ...more].join(". ");
   }
 
   return makeChart({ title: format.capital(format.metricName(name)), height: 230, caption, draw, table,
@@ -141,4 +157,40 @@ function axisChoice(axes) {
       setParams({ x: key === "step" ? null : key });
       axes.choose(key);
     } }).element;
+}
+
+/** How curves are drawn, kept in the URL as `smooth` and `log`. */
+function lookControls(look, onChange) {
+  const shown = h("output", { for: "curve-smooth", class: "curve-smooth", text: look.smooth.toFixed(2) });
+  const slider = h("input", { type: "range", id: "curve-smooth", min: "0", max: String(MOST_SMOOTH), step: "0.05",
+    value: String(look.smooth), on: { input: () => {
+      look.smooth = Number(slider.value);
+      shown.textContent = look.smooth.toFixed(2);
+      setParams({ smooth: look.smooth === 0 ? null : look.smooth });
+      onChange();
+    } } });
+  const log = h("input", { type: "checkbox", checked: look.log, on: { change: () => {
+    look.log = log.checked;
+    setParams({ log: look.log ? "1" : null });
+    onChange();
+  } } });
+  return [h("span", { class: "select-box" }, h("label", { for: "curve-smooth", text: "Smoothing" }), slider, shown),
+    h("label", { class: "run-check" }, log, " Log scale")];
+}
+
+/**
+ * An exponential moving average that begins without bias, as TensorBoard's; gaps stay gaps.
+ *
+ * @param {(number|null)[]} values
+ * @param {number} weight of what came before, in [0, 1)
+ */
+export function smoothed(values, weight) {
+  let sum = 0;
+  let seen = 0;
+  return values.map((value) => {
+    if (value === null) return null;
+    sum = weight * sum + (1 - weight) * value;
+    seen += 1;
+    return sum / (1 - weight ** seen);
+  });
 }

@@ -3,6 +3,8 @@
 import { h, replace, setAttribute, setText } from "../dom.js";
 import * as format from "../format.js";
 import { params, setParams } from "../router.js";
+import { classTable } from "./classes.js";
+import { examplesPanel } from "./examples.js";
 import { classNames, confusionChart } from "./confusion.js";
 import { operatingPoint, predictionCharts } from "./predictions.js";
 
@@ -17,6 +19,7 @@ export function evaluationSection(model, { fetchJSON }) {
   const note = h("p", { class: "muted" });
   const sweepPlace = h("div");
   const grid = h("div", { class: "run-grid" });
+  const classes = h("div", { class: "run-classes" });
   let charts = [];
   let shown = null; // what the charts stand for: "round", "summary", "predictions" or nothing
   let asked = false;
@@ -26,6 +29,7 @@ export function evaluationSection(model, { fetchJSON }) {
     charts = next;
     shown = kind;
     replace(sweepPlace, above);
+    replace(classes);
     replace(grid, charts.map((chart) => chart.element));
     grid.hidden = !charts.length;
   }
@@ -65,6 +69,7 @@ export function evaluationSection(model, { fetchJSON }) {
     if (!given.sweep) {
       const matrix = { matrix: given.confusion, title: "Confusion matrix" };
       show("predictions", [confusionChart(model, () => matrix), ...predictionCharts(model, given, () => null)]);
+      replace(classes, classTable(given.per_class, { threshold: null }), examplesPanel(model, fetchJSON));
       return;
     }
     const slider = thresholdSlider(model, given, () => charts.forEach((chart) => chart.update()));
@@ -73,6 +78,7 @@ export function evaluationSection(model, { fetchJSON }) {
       return { matrix: [[tn, fp], [fn, tp]], title: "Confusion matrix" };
     };
     show("predictions", [confusionChart(model, matrix), ...predictionCharts(model, given, slider.point)], slider.element);
+    replace(classes, classTable(given.per_class, given), examplesPanel(model, fetchJSON));
   }
 
   async function load() {
@@ -97,7 +103,7 @@ export function evaluationSection(model, { fetchJSON }) {
 
   update();
   return {
-    element: h("div", {}, note, sweepPlace, grid),
+    element: h("div", {}, note, sweepPlace, grid, classes),
     update,
     destroy() {
       charts.forEach((chart) => chart.destroy());

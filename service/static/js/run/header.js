@@ -8,6 +8,8 @@ import { warningsPanel } from "../notice.js";
 import { LINES, roleOf } from "../theme.js";
 import { bestOf, isSilent, progressOf, secondsLeft } from "./pace.js";
 
+const FEW_TWINS = 4; // links to more of them start folded: the result must stay in the first screen
+
 /**
  * @param {object} model
  * @returns {{element: HTMLElement, update: (changes: object) => void, destroy: () => void}}
@@ -44,7 +46,8 @@ export function headerSection(model) {
       run.stop_reason && h("p", { class: "run-stop" },
         h("strong", { text: run.status === "completed" ? "Stopped early: " : "Stopped: " }), run.stop_reason),
       run.training_mode !== "compare" && warningsPanel(run.summary?.warnings));
-    replace(family, familyOf(model));
+    const unfolded = family.querySelector("details")?.open ?? false;
+    replace(family, familyOf(model, { unfolded }));
     family.hidden = !family.childElementCount;
   }
 
@@ -132,7 +135,9 @@ function factsOf(model) {
   add("Model", run.model);
   add("Strategy", run.strategy);
   if (model.clients.size) add("Clients", format.count(model.clients.size));
-  add("Seed", String(run.seed));
+  const seeds = [...new Set(run.family.members.map((member) => member.seed))];
+  const compares = run.training_mode === "compare" && seeds.length; // its own seed trains nothing
+  add(compares && seeds.length > 1 ? "Seeds" : "Seed", compares ? seeds.join(", ") : String(run.seed));
   add("Started", format.dateTime(run.started));
   if (run.ended) add("Duration", format.duration(run.seconds));
   const best = bestOf(model);
@@ -145,18 +150,20 @@ function factsOf(model) {
   return facts;
 }
 
-function familyOf(model) {
+function familyOf(model, { unfolded }) {
   const { parent, members } = model.run.family;
   const others = members.filter((member) => member.id !== model.id);
   if (!others.length) return [];
   const all = members.map((member) => member.id).join(",");
+  const twins = h("ul", {}, others.map((member) => h("li", {},
+    h("a", { class: `run-twin mode ${member.role}`, href: `/runs/${member.id}` }, roleLine(member.role),
+      `${format.modeName(member.role)}${member.client_name === null ? "" : `, ${member.client_name}`}`,
+      h("span", { class: "muted", text: ` seed ${member.seed}` })))));
   return [
     h("a", { class: "button", href: withQuery("/compare", { runs: all }), text: "Compare all" }),
     parent && parent !== model.id && h("a", { class: "button", href: `/runs/${parent}`, text: `Comparison ${parent}` }),
-    h("ul", {}, others.map((member) => h("li", {},
-      h("a", { class: `run-twin mode ${member.role}`, href: `/runs/${member.id}` }, roleLine(member.role),
-        `${format.modeName(member.role)}${member.client_id === null ? "" : `, client ${member.client_id}`}`,
-        h("span", { class: "muted", text: ` seed ${member.seed}` }))))),
+    others.length <= FEW_TWINS ? twins
+      : h("details", { class: "run-twins", open: unfolded }, h("summary", { text: `${format.plural(others.length, "other run")}` }), twins),
   ];
 }
 

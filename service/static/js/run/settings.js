@@ -5,6 +5,8 @@ import { h, replace, setText } from "../dom.js";
 import * as format from "../format.js";
 import { params, setParams } from "../router.js";
 
+const DEFAULTS = "defaults"; // of this version, in place of another run
+
 /**
  * @param {object} model
  * @param {{fetchJSON: (path: string) => Promise<object>}} parts
@@ -12,7 +14,7 @@ import { params, setParams } from "../router.js";
  */
 export function settingsSection(model, { fetchJSON }) {
   const twin = model.run.family.members.find((member) => member.id !== model.id && member.seed === model.run.seed);
-  const usual = String(twin?.id ?? "");
+  const usual = String(twin?.id ?? DEFAULTS);
   const state = { words: params().config ?? "", other: params().with ?? usual, only: params().differences === "1" };
   let differences = null; // key to the other run's value
   let request = 0;
@@ -56,9 +58,10 @@ export function settingsSection(model, { fetchJSON }) {
     draw();
     if (!state.other) return;
     try {
-      const { rows } = await fetchJSON(`/api/runs/${model.id}/diff?with=${encodeURIComponent(state.other)}`);
+      const { rows } = state.other === DEFAULTS ? await fetchJSON(`/api/runs/${model.id}/changed`)
+        : await fetchJSON(`/api/runs/${model.id}/diff?with=${encodeURIComponent(state.other)}`);
       if (own !== request) return;
-      differences = new Map(rows.map((row) => [row.key, row]));
+      differences = new Map(rows.map((row) => [row.key, { right: row.default, ...row }]));
       draw();
     } catch (error) {
       if (own === request) setText(note, error.message);
@@ -77,13 +80,13 @@ export function settingsSection(model, { fetchJSON }) {
       return { key, differs, here, there: differs ? written(differences.get(key).right) : here };
     }).filter(({ key, differs, here, there }) => (differs || !beside || !state.only)
       && words.every((word) => `${key} ${here} ${there}`.toLowerCase().includes(word)));
-    const names = ["Setting", `Run ${model.id}`, ...(beside ? [`Run ${state.other}`] : [])];
+    const names = ["Setting", `Run ${model.id}`, ...(beside ? [format.capital(named(state.other))] : [])];
     replace(head, names.map((text) => h("th", { scope: "col", text })));
     replace(body, rows.map(({ key, differs, here, there }) => h("tr", { class: differs ? "differs" : null },
       h("th", { scope: "row" }, h("code", { text: key })), h("td", {}, h("code", { text: here })),
       beside && h("td", {}, h("code", { text: there }), differs && h("span", { class: "run-differs", text: "differs" })))));
     const shown = `${format.count(rows.length)} of ${format.plural(keys.length, "setting")}`;
-    setText(note, beside ? `${shown}; ${format.plural(differences.size, "difference")} from run ${state.other}.` : `${shown}.`);
+    setText(note, beside ? `${shown}; ${format.plural(differences.size, "difference")} from ${named(state.other)}.` : `${shown}.`);
   }
 
   load({});
@@ -104,10 +107,14 @@ export function settingsSection(model, { fetchJSON }) {
 }
 
 function otherRuns(model, chosen) {
-  const others = model.run.family.members.filter(({ id }) => id !== model.id).map(({ id, role, seed, client_id: client }) =>
-    [String(id), `run ${id}: ${format.modeName(role)}${client === null ? "" : ` client ${client}`}, seed ${seed}`]);
-  if (chosen && !others.some(([value]) => value === chosen)) others.push([chosen, `run ${chosen}`]);
-  return [["", "none"], ...others];
+  const others = model.run.family.members.filter(({ id }) => id !== model.id).map(({ id, role, seed, client_name: client }) =>
+    [String(id), `run ${id}: ${format.modeName(role)}${client === null ? "" : ` ${client}`}, seed ${seed}`]);
+  if (chosen && chosen !== DEFAULTS && !others.some(([value]) => value === chosen)) others.push([chosen, `run ${chosen}`]);
+  return [["", "none"], [DEFAULTS, "the defaults"], ...others];
+}
+
+function named(other) {
+  return other === DEFAULTS ? "the defaults" : `run ${other}`;
 }
 
 /** A nested config as `[dotted key, value]`. */

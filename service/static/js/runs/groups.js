@@ -33,25 +33,51 @@ export function groupRuns(runs) {
   return [...groups.values()].sort((a, b) => b.newest - a.newest);
 }
 
-/**
- * The difference that the list can already show: mean best value of the pooled runs minus that of the federated ones.
- *
- * @param {object[]} members RunSummary
- * @returns {{key: string, value: number}|null} null unless both sides have a value of the same metric
- */
-export function bestGap(members) {
-  const bests = (role) => members.filter((run) => roleOf(run.training_mode) === role)
-    .map((run) => run.best).filter((best) => Number.isFinite(best?.value));
-  const [pooled, federated] = [bests("pooled"), bests("federated")];
-  if (!pooled.length || !federated.length) return null;
-  const { key } = pooled[0];
-  if (![...pooled, ...federated].every((best) => best.key === key)) return null;
-  const mean = (all) => all.reduce((sum, best) => sum + best.value, 0) / all.length;
-  return { key, value: mean(pooled) - mean(federated) };
-}
-
 /** The share of its budget that a run has used, in [0, 1]; 1 where the budget is not known. */
 export function shareOf(run) {
   const { done = 0, total = null } = run.progress ?? {};
   return total ? Math.min(1, done / total) : 1;
+}
+
+/** What the list can be sorted by: the value of a run, null where it has none. */
+const SORTS = {
+  Run: (run) => run.name.toLowerCase(),
+  Mode: (run) => run.training_mode,
+  Status: (run) => run.status,
+  Best: (run) => (run.training_mode === "compare" ? run.gap?.gap ?? null : run.best?.value ?? null),
+  Age: (run) => run.id,
+  Duration: (run) => run.seconds,
+};
+
+/**
+ * Groups in the order that the viewer chose; those without a value come last, whichever way.
+ *
+ * @param {object[]} groups of `groupRuns`
+ * @param {{key: string, up: boolean}} sort a key of `SORTS`, or a setting
+ * @param {object} settings by name, then by the run's id
+ */
+export function sortGroups(groups, { key, up }, settings) {
+  const value = (group) => {
+    const run = group.comparison ?? group.members[0];
+    return (SORTS[key] ? SORTS[key](run) : settings[key]?.[run.id]) ?? null;
+  };
+  const sign = up ? 1 : -1;
+  return groups.map((group, place) => ({ group, place, own: value(group) })).sort((a, b) => {
+    if (a.own === null || b.own === null) return Number(a.own === null) - Number(b.own === null) || a.place - b.place;
+    const both = typeof a.own === "number" && typeof b.own === "number";
+    const order = both ? a.own - b.own : String(a.own).localeCompare(String(b.own), "en-US", { numeric: true });
+    return sign * order || a.place - b.place;
+  }).map(({ group }) => group);
+}
+
+/** Groups by the value of a setting of theirs, in the order in which the values come: `[value, groups]`. */
+export function bySetting(groups, key, settings) {
+  const found = new Map();
+  for (const group of groups) {
+    const run = group.comparison ?? group.members[0];
+    const value = { mode: run.training_mode, status: run.status }[key] ?? settings[key]?.[run.id] ?? null;
+    if (!found.has(value)) found.set(value, []);
+    found.get(value).push(group);
+  }
+  return [...found];
 }

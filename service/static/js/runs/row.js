@@ -5,7 +5,7 @@ import { h, replace, s, setAttribute, setText } from "../dom.js";
 import { capital, count, duration, label, metricName, modeName, number, plural } from "../format.js";
 import { commonScale, sparkline } from "../spark.js";
 import { LINES, roleOf } from "../theme.js";
-import { bestGap, shareOf } from "./groups.js";
+import { shareOf } from "./groups.js";
 
 /** Heads of the columns, in the order of the cells. */
 export const COLUMNS = ["Select", "Run", "Mode", "Status", "Best", "Curve", "Age"];
@@ -17,9 +17,10 @@ export const COLUMNS = ["Select", "Run", "Mode", "Status", "Best", "Curve", "Age
  * @param {"alone"|"member"|"comparison"|"absent"} options.kind "absent": a comparison that is not in the list itself
  * @param {number} options.id
  * @param {(id: number, on: boolean) => void} options.onSelect
- * @returns {{element: HTMLElement, update: (run: object|null, group: object, selected: boolean) => void}}
+ * @param {() => void} [options.onFold] of a comparison: shows or hides its runs
+ * @returns {{element: HTMLElement, update: (run: object|null, group: object, selected: boolean, more: object) => void}}
  */
-export function runRow({ kind, id, onSelect }) {
+export function runRow({ kind, id, onSelect, onFold }) {
   const comparing = kind === "comparison" || kind === "absent";
   const box = h("input", { type: "checkbox", "aria-label": `Select run ${id} to compare`,
     on: { change: () => onSelect(id, box.checked) } });
@@ -39,11 +40,13 @@ export function runRow({ kind, id, onSelect }) {
   const alive = h("span", { class: "muted" }, "updated ", pulse);
   // A comparison expands to all its runs, including those not started yet.
   const compare = h("a", { class: "button small run-compare", href: `/compare?runs=${id}`, text: "Compare" });
+  const fold = h("button", { class: "fold", type: "button", on: { click: onFold } });
+  const extra = new Map(); // cells of settings
   const cell = (name, ...children) => h("td", { role: "cell", class: `c-${name}` }, ...children);
   const element = h("tr", { role: "row", class: `run-row ${kind}` },
     cell("select", !comparing && h("label", { class: "tick" }, box)),
     h("th", { role: "rowheader", scope: "row", class: "c-run" },
-      h("div", { class: "run-name" }, link, serial, comparing && compare), about),
+      h("div", { class: "run-name" }, comparing && fold, link, serial, comparing && compare), about),
     cell("mode", mode),
     cell("status", h("div", { class: "status-line" }, state, detail), bar),
     cell("best", best, bestKey),
@@ -51,17 +54,30 @@ export function runRow({ kind, id, onSelect }) {
     cell("age", started, took, alive));
   let drawn = "";
 
-  function update(run, group, selected) {
+  function update(run, group, selected, { folded = false, columns = [], settings = {} } = {}) {
     box.checked = selected;
+    fold.hidden = group.members.length === 0;
+    setAttribute(fold, "aria-expanded", String(!folded));
+    for (const [key, node] of extra) if (!columns.includes(key)) {
+      node.remove();
+      extra.delete(key);
+    }
+    for (const key of columns) {
+      if (!extra.has(key)) extra.set(key, h("td", { role: "cell", class: "c-extra", dataset: { label: key } }));
+      setText(extra.get(key), settings[key]?.[id] ?? "–");
+      element.append(extra.get(key));
+    }
     element.classList.toggle("selected", selected);
     setText(link, kind === "member" ? `Run ${id}` : run?.name || `Comparison ${id}`);
     compare.hidden = group.members.length === 0;
     setAttribute(compare, "aria-label", `Compare the runs of ${link.textContent}`);
+    setAttribute(fold, "aria-label", `Runs of ${link.textContent}`);
     setMode(mode, run?.training_mode ?? "compare");
     setText(about, run ? aboutText(run, kind) : "not in this list (older or filtered)");
     about.title = run?.description ?? "";
     if (run) setStatus(run, group);
-    setBest(comparing ? bestGap(group.members) : run?.best ?? null);
+    if (comparing) setGap(run);
+    else setBest(run?.best ?? null);
     drawCurve(run, group);
     started.hidden = took.hidden = !run;
     setAgo(started, run?.started ?? null);
@@ -71,10 +87,18 @@ export function runRow({ kind, id, onSelect }) {
   }
 
   function setBest(shown) {
-    setText(best, number(shown?.value ?? null, { signed: comparing }));
-    best.hidden = comparing && !shown;
-    setText(bestKey, shown ? `${comparing ? "gap, best " : ""}${shortLabel(shown.key)}` : "");
-    bestKey.title = shown ? `${comparing ? "pooled minus federated: " : ""}best ${label(shown.key)}` : "";
+    setText(best, number(shown?.value ?? null));
+    setText(bestKey, shown ? shortLabel(shown.key) : "");
+    bestKey.title = shown ? `best ${label(shown.key)}` : "";
+  }
+
+  function setGap(run) {
+    const gap = run?.gap ?? null;
+    setText(best, gap?.text.gap ?? "");
+    best.hidden = !gap;
+    const running = run && !run.ended;
+    setText(bestKey, gap ? `gap in ${gap.label}` : running ? "no gap yet" : "");
+    bestKey.title = gap ? ["What federation costs (+ is worse)", gap.text.interval, gap.text.counted].filter(Boolean).join(", ") : "";
   }
 
   function setStatus(run, group) {
@@ -118,8 +142,8 @@ function setMode(element, mode) {
 
 function aboutText(run, kind) {
   const seed = `seed ${run.seed}`;
-  const parts = kind === "member" ? [seed, run.strategy] : kind === "comparison" ? [run.data, run.model]
-    : [run.data, run.model, run.strategy, seed];
+  const parts = kind === "member" ? [run.client_name, seed, run.strategy] : kind === "comparison" ? [run.data, run.model]
+    : [run.data, run.model, run.strategy, run.client_name, seed];
   return [...parts, run.description].filter(Boolean).join(" · ");
 }
 

@@ -19,7 +19,6 @@ from PIL import Image
 
 from federated.deploy.demo.testbed import free_ports
 from federated.deploy.preflight.check import check_site
-from federated.deploy.preflight.finding import Finding, show
 from federated.deploy.preflight.network import _clock
 from federated.deploy.run.start import server_programs
 from federated.deploy.run.supervisor import Supervisor
@@ -28,6 +27,7 @@ from federated.kit.deployment import Deployment
 from federated.kit.federation_file import FederationFile
 from federated.kit.server_kit import ServerKit
 from shared.runtime.errors import DeployError
+from shared.runtime.findings import Finding, show
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -109,7 +109,7 @@ def test_all_is_well_but_the_superlink(made: Callable[..., Deployment], serve: C
     images, split = found["data"].found.split("; no column split")
     assert images == "12 images, 12 patients; sick: 6, well: 6"
     assert "the split is drawn" in split
-    assert found["images"].found == "all 12 images were read"
+    assert found["images"].found == "12 images read"
     assert "metrics: auroc, accuracy" in found["may leave"].found
 
 
@@ -175,7 +175,7 @@ def test_what_is_wrong_with_the_kit(made: Callable[..., Deployment]) -> None:
     (kit / "kit.json").write_text("{}")
     with pytest.raises(DeployError, match="is damaged"):
         look(deployment)
-    with pytest.raises(DeployError, match="is no site's kit"):
+    with pytest.raises(DeployError, match="is not a site kit"):
         check_site(deployment.folder)
 
 
@@ -188,11 +188,23 @@ def test_what_is_wrong_with_the_data(made: Callable[..., Deployment], site_data:
     (site_data / "metadata.csv").write_text("file,label\n1.png,sick\n")
     assert "there is no column 'filename'" in look(deployment)["data"].found
     (site_data / "metadata.csv").unlink()
-    assert "is no ZIP, no .npz and no folder with metadata.csv" in look(deployment)["data"].found
+    assert "is not a ZIP, an .npz, or a folder with metadata.csv" in look(deployment)["data"].found
     shutil.rmtree(site_data)
     assert "cannot be read: No such file" in look(deployment)["data"].found
     found = look(made(sites=[{"name": "ward-7"}]))["data"]
     assert (found.state, found.found) == ("failed", "data_path is not set")
+
+
+def test_a_table_is_named_with_its_columns(made: Callable[..., Deployment], tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    sites = [{"name": "ward-7", "data_path": str(path)}]
+    path.write_text("age,sick\n63,yes\n")
+    found = look(made(sites=sites))["data"]
+    assert (found.state, found.found) == ("ok", "a table with 2 columns: age, sick")
+    path.write_text("age,age\n63,yes\n")
+    found = look(made(sites=sites))["data"]
+    assert found.state == "failed"
+    assert "column 'age' appears twice" in found.found
 
 
 @pytest.mark.parametrize(
@@ -206,9 +218,9 @@ def test_clocks(seconds: float, state: str) -> None:
 
 def test_findings_are_shown_with_their_fix(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [Finding("key", "ok", "there"), Finding("data", "failed", "not there", "[bold]buy[/bold] some")]
-    show(findings)
+    show(findings, good="this site can take part", bad="to fix before this site can take part")
     text = capsys.readouterr().out
     assert "→ [bold]buy[/bold] some" in text
-    assert "1 to mend before this site can take part" in text
-    show(findings, as_json=True)
+    assert "1 to fix before this site can take part" in text
+    show(findings, good="", bad="", as_json=True)
     assert json.loads(capsys.readouterr().out)[1]["fix"] == "[bold]buy[/bold] some"

@@ -57,6 +57,7 @@ def test_the_command_is_flowers_and_its_output_and_status_are_the_callers(
     assert errors.strip().endswith("unrecognized arguments: --no-such-option")
 
 
+@pytest.mark.attack
 def test_a_process_that_is_killed_is_a_failure_and_the_parent_lives_on(
     parent: tuple[Path, psutil.Process],
 ) -> None:

@@ -172,7 +172,7 @@ def test_a_split_by_time_is_that_of_the_column(load: Any, make_zip: Make, datase
 def test_no_room_for_the_decoded_images(load: Any, make_zip: Make, dataset: Dataset, tmp_path: Path) -> None:
     rows = 100_000  # 100,000 colour images of 4096 x 4096 pixels are 5 TB
     files = {"metadata.csv": ("filename,label\n" + "".join(f"{i},{i % 2}\n" for i in range(rows))).encode()}
-    with pytest.raises(DataError, match="GB free, the decoded images need 5033"):
+    with pytest.raises(DataError, match=r"MB free, the decoded images need 5,033,\d+"):
         load(make_zip(files), image_size=4096, channels=3)
     assert entries(tmp_path) == []
 
@@ -188,3 +188,14 @@ def test_loading_imports_no_torch(make_zip: Make, dataset: Dataset, tmp_path: Pa
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_layout_says_which_split_is_given(
+    make_folder: Callable[..., Path], dataset: Any, data_config: Any, tmp_path: Path
+) -> None:
+    sides = ["train"] * 8 + ["test"] * 4
+    given = make_folder(dataset(12, "filename,label,split", lambda row: f",{sides[row]}"))
+    data = load_images(data_config("folder", given), cache_dir=tmp_path / "cache")
+    assert data.origin.endswith(str(given))
+    assert "split as given, val drawn at random" in data.layout
+    assert "no val rows are given: they are drawn from the training rows" in data.notes

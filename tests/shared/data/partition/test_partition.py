@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from shared.config.partition import PartitionConfig
 from shared.data.dataset import Dataset, Groups, Strata
-from shared.data.partition.partition import partition
+from shared.data.partition.partition import client_names, partition
 from shared.data.schema import Schema
 from shared.runtime.errors import PartitionError
+from tests.fuzzing import draws
 
 SCHEMES = ("iid", "stratified", "dirichlet", "pathological", "quantity")
 
@@ -66,6 +67,13 @@ def test_train_and_val_are_shared_out_and_test_is_not(name: str) -> None:
     for part, row in zip(parts, counts, strict=True):
         val = np.bincount(labels[part[splits[part] == "val"]], minlength=3)
         assert np.abs(val - row / 3).max() <= 1.5
+
+
+@pytest.mark.parametrize("absent", ["", "NA", "nan", "?"])
+def test_rows_of_no_site_are_no_client(absent: str) -> None:
+    sites = ["Rome", "Rome", absent, absent, "Oslo", "Oslo"]
+    with pytest.raises(PartitionError, match="fill them in"):
+        share(config("natural"), 3, [0, 1] * 3, ["train"] * 6, site=sites)
 
 
 def test_natural_places_training_and_validation_rows() -> None:
@@ -160,7 +168,7 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
     return {"cfg": cfg, "clients": clients, "labels": labels, "splits": splits, "groups": patients}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300))
 @given(problems())
 def test_every_partition_keeps_the_contract(problem: dict[str, Any]) -> None:
     cfg, clients = problem["cfg"], problem["clients"]
@@ -195,7 +203,7 @@ def test_every_partition_keeps_the_contract(problem: dict[str, Any]) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60))
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.booleans()), min_size=1, max_size=40))
 def test_natural_keeps_the_contract(rows: list[tuple[int, int, bool]]) -> None:
     sites = np.array([f"site {site}" for site, _, _ in rows])
@@ -251,3 +259,17 @@ def test_one_label_for_all_is_the_same_as_no_labels() -> None:
 def test_schemes_by_label_name_themselves_where_there_are_none(name: str) -> None:
     with pytest.raises(PartitionError, match=rf"partition={name} shares out .* this data has none; choose"):
         partition(unlabelled(["train"] * 10), cfg=config(name), num_partitions=2)
+
+
+def test_clients_are_called_by_number_or_by_the_column_that_makes_them() -> None:
+    sites = np.array(["west", "east", "east", "abroad"])
+    data = unlabelled(["train", "val", "train", "test"], site=sites)
+    assert client_names(data, cfg=config("iid"), num_partitions=2) == ["client-0", "client-1"]
+    parts = partition(data, cfg=config("natural"), num_partitions=2)
+    names = client_names(data, cfg=config("natural"), num_partitions=2)
+    assert {name: {*sites[part]} for name, part in zip(names, parts, strict=True)} == {
+        "east": {"east"},
+        "west": {"west"},
+    }
+    numbered = unlabelled(["train", "train"], site=np.array(["10", "2"]))
+    assert client_names(numbered, cfg=config("natural"), num_partitions=2) == ["site-10", "site-2"]

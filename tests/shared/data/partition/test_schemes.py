@@ -139,12 +139,12 @@ def test_natural_lists_what_does_not_fit() -> None:
         PartitionError, match=r"expected 3 values .* got 2; set federation.num_clients=2"
     ) as error:
         natural(sites, num_partitions=3, column="site", weights=ints(0, 1, 0))
-    assert str(error.value).endswith("  - a: 2 rows, 1 for training\n  - b: 1 rows, 0 for training")
+    assert str(error.value).endswith("  - a: 2 rows, 1 for training\n  - b: 1 row, 0 for training")
     with pytest.raises(
         PartitionError, match=r"min_examples=1 training rows or more, but 1 have fewer"
     ) as error:
         natural(sites, num_partitions=2, column="site", weights=ints(0, 1, 0))
-    assert str(error.value).endswith("\n  - b: 1 rows, 0 for training")
+    assert str(error.value).endswith("\n  - b: 1 row, 0 for training")
     with pytest.raises(PartitionError, match=r"'site' in every row, but 1 train and val rows have none"):
         natural(np.array(["a", " "]), num_partitions=1, column="site")
     with pytest.raises(PartitionError, match=r"got 1 patients with several values of 'site'") as error:

@@ -14,15 +14,20 @@ import psutil
 import pytest
 
 from shared.data.pixels.decode_pool import decode_files
+from shared.data.pixels.facts import FACTS, facts_beside
 from shared.runtime.errors import DataError
+from tests.pixels import pixel_rules
 
 Make = Callable[..., Path]
 
 
 def _decode(root: Path, names: dict[int, str], workers: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
-    out = root.with_name(f"{root.name}-{workers}.npy")
+    out = root.with_name(f"{root.name}-{workers}") / "images.npy"
+    out.parent.mkdir()
     np.lib.format.open_memmap(out, mode="w+", dtype=np.uint8, shape=(len(names), 1, 8, 8))
-    bad = decode_files(root, names=names, out=out, workers=workers)
+    np.lib.format.open_memmap(facts_beside(out), mode="w+", dtype=FACTS, shape=(len(names),))
+    bad = decode_files(root, names=names, out=out, rules=pixel_rules(size=8, channels=1), workers=workers)
+    assert [row for row, kind in enumerate(np.load(facts_beside(out))["kind"]) if not kind] == list(bad)
     return np.load(out), bad
 
 
@@ -40,6 +45,7 @@ def test_processes_write_the_same_as_one_process(
         assert np.array_equal(images, np.broadcast_to(expected[:, None, None, None], images.shape))
 
 
+@pytest.mark.attack
 def test_a_damaged_entry_is_one_bad_row(make_zip: Make, png: Callable[..., bytes]) -> None:
     path = make_zip({"0.png": png(9), "1.png": png(5)})
     content = bytearray(path.read_bytes())
@@ -59,6 +65,7 @@ def test_a_program_that_does_not_decode_is_an_error(
         _decode(root, dict.fromkeys(range(64), "0.png"), 2)
 
 
+@pytest.mark.attack
 def test_a_process_that_is_killed_is_an_error(make_folder: Make, png: Callable[..., bytes]) -> None:
     root = make_folder({"0.png": png(0, 2000)})
     me = psutil.Process()

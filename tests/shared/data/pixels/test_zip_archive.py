@@ -6,14 +6,23 @@ import stat
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from shared.data.pixels.zip_archive import check_archive, is_junk, normal_name, read_entry, unsafe_reason
+from shared.data.pixels.zip_archive import (
+    check_archive,
+    check_count,
+    is_junk,
+    normal_name,
+    read_entry,
+    unsafe_reason,
+)
 from shared.runtime.errors import ArchiveError
+from tests.limits import LIMITS
 
-LIMITS = {"max_files": 100, "max_bytes": 10**6, "max_ratio": 200.0}
+pytestmark = pytest.mark.attack
 
 
 def _flip(path: Path, *, local: int, central: int, value: bytes) -> None:
@@ -28,7 +37,10 @@ def _flip(path: Path, *, local: int, central: int, value: bytes) -> None:
 def test_lists_files_by_normal_name_without_folders_and_junk(make_zip: Callable[..., Path]) -> None:
     junk = ("__MACOSX/images/._a.png", "images/.DS_Store", "images/Thumbs.db")
     path = make_zip(dict.fromkeys(("metadata.csv", "images/", "./images//a.png", *junk), b""))
-    assert check_archive(path, **LIMITS) == {"metadata.csv": "metadata.csv", "images/a.png": "./images//a.png"}
+    assert check_archive(path, limits=LIMITS) == {
+        "metadata.csv": "metadata.csv",
+        "images/a.png": "./images//a.png",
+    }
 
 
 @pytest.mark.parametrize(
@@ -43,7 +55,7 @@ def test_lists_files_by_normal_name_without_folders_and_junk(make_zip: Callable[
 )
 def test_refuses_names_that_lead_out(make_zip: Callable[..., Path], name: str, reason: str) -> None:
     with pytest.raises(ArchiveError, match=reason) as caught:
-        check_archive(make_zip({name: b"x"}), **LIMITS)
+        check_archive(make_zip({name: b"x"}), limits=LIMITS)
     assert repr(name) in str(caught.value)
 
 
@@ -51,7 +63,7 @@ def test_refuses_a_nul_in_a_name(make_zip: Callable[..., Path]) -> None:
     path = make_zip({"aZb.png": b"x"})
     path.write_bytes(path.read_bytes().replace(b"aZb.png", b"a\0b.png"))
     with pytest.raises(ArchiveError, match="NUL"):
-        check_archive(path, **LIMITS)
+        check_archive(path, limits=LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -63,56 +75,62 @@ def test_refuses_links_and_devices(tmp_path: Path, kind: int, reason: str) -> No
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(entry, "/etc/passwd")
     with pytest.raises(ArchiveError, match=reason):
-        check_archive(tmp_path / "a.zip", **LIMITS)
+        check_archive(tmp_path / "a.zip", limits=LIMITS)
 
 
 def test_refuses_two_entries_of_one_name_after_normalising(make_zip: Callable[..., Path]) -> None:
     with pytest.raises(ArchiveError, match=r"'\./a\.png' appears twice"):
-        check_archive(make_zip({"a.png": b"1", "./a.png": b"2"}), **LIMITS)
+        check_archive(make_zip({"a.png": b"1", "./a.png": b"2"}), limits=LIMITS)
 
 
 def test_refuses_encrypted_and_unknown_methods(make_zip: Callable[..., Path]) -> None:
     encrypted = make_zip({"a.png": b"x"}, "encrypted.zip")
     _flip(encrypted, local=6, central=8, value=b"\x01\x00")
     with pytest.raises(ArchiveError, match=r"'a\.png' is encrypted"):
-        check_archive(encrypted, **LIMITS)
+        check_archive(encrypted, limits=LIMITS)
     unknown = make_zip({"a.png": b"x"}, "unknown.zip")
     _flip(unknown, local=8, central=10, value=b"\x09\x00")
     with pytest.raises(ArchiveError, match=r"method that is not supported \(9\)"):
-        check_archive(unknown, **LIMITS)
+        check_archive(unknown, limits=LIMITS)
 
 
 def test_refuses_what_expands_beyond_the_limits_and_names_all_of_it(make_zip: Callable[..., Path]) -> None:
     path = make_zip({"bomb": bytes(900_000), "plain": b"abc", "../out": b"x"})
     with pytest.raises(ArchiveError) as caught:
-        check_archive(path, max_files=2, max_bytes=900_003, max_ratio=200)
+        check_archive(path, limits=replace(LIMITS, max_bytes=900_003))
     message = str(caught.value)
-    assert "3 entries, data.max_archive_files=2" in message
     assert "900004 bytes expanded, data.max_archive_bytes=900003" in message
     assert "'bomb' expands" in message
     assert "'../out' leads out" in message
-    assert len(check_archive(make_zip({"plain": b"abc"}), max_files=1, max_bytes=3, max_ratio=2)) == 1
+    assert (
+        len(
+            check_archive(
+                make_zip({"plain": b"abc"}), limits=replace(LIMITS, max_files=1, max_bytes=3, max_ratio=2.0)
+            )
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 cut"])
 def test_refuses_what_is_no_zip(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(ArchiveError, match="is not a ZIP"):
-        check_archive(tmp_path / "a.zip", **LIMITS)
+        check_archive(tmp_path / "a.zip", limits=LIMITS)
 
 
 def test_refuses_a_truncated_zip(make_zip: Callable[..., Path]) -> None:
     path = make_zip({f"{i}.png": b"x" * 100 for i in range(20)})
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ArchiveError, match="is not a ZIP"):
-        check_archive(path, **LIMITS)
+        check_archive(path, limits=LIMITS)
 
 
 def test_reading_stops_at_the_declared_size(make_zip: Callable[..., Path]) -> None:
     path = make_zip({"a.png": bytes(50_000_000)})
     _flip(path, local=22, central=24, value=(100_000).to_bytes(4, "little"))
     # It lies well: 48 KB packed and 100 KB declared are a small ratio, though 50 MB come out.
-    assert check_archive(path, **LIMITS) == {"a.png": "a.png"}
+    assert check_archive(path, limits=LIMITS) == {"a.png": "a.png"}
     tracemalloc.start()
     with zipfile.ZipFile(path) as archive, pytest.raises(zipfile.BadZipFile):
         read_entry(archive, "a.png")
@@ -135,3 +153,19 @@ def test_names() -> None:
     assert unsafe_reason("images/..a.png") is None
     assert all(map(is_junk, ("__MACOSX/a", "a/.b", "a/Thumbs.db")))
     assert not is_junk("a/b.png")
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_entries_are_counted_before_they_are_listed(
+    tmp_path: Path, wide: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.zip"
+    if wide:  # ZIP64, as it is written for more than 65,535 entries
+        monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(300):
+            archive.writestr(f"{number}.png", b"")
+    found = r"more than 100 entries, data\.max_archive_files=100 are allowed; raise the setting"
+    with pytest.raises(ArchiveError, match=found):
+        check_count(path, LIMITS.max_files)
+    assert len(check_archive(path, limits=replace(LIMITS, max_files=300))) == 300

@@ -17,6 +17,9 @@ from shared.runtime.errors import DataError, MetadataError
 Make = Callable[..., Path]
 
 
+BESIDE = "ignored, as they lie beside images/ or are masks of images"
+
+
 def read(root: Path) -> Table:
     return ClassFoldersSource(FolderTree(root), Naming(str(root))).table()
 
@@ -88,7 +91,7 @@ def test_what_lies_beside_split_folders(make_folder: Make) -> None:
     assert counts(table) == {"train/a": 2, "train/b": 2, "test/a": 2, "test/b": 2}
     assert table.problems == ()
     assert [note.split(" beside ")[0] for note in table.notes] == [
-        "1 files at the top lie in no class folder and are ignored: 'README.txt'",
+        "ignored, as they lie in no class folder: 1 file at the top, 'README.txt'",
         "folder 'docs'",
         "folder 'predictions'",
     ]
@@ -103,7 +106,8 @@ def test_what_lies_beside_split_folders(make_folder: Make) -> None:
     ("content", "problem"),
     [
         (splits("val", "valid", "train"), "folders 'val', 'valid' both mean val"),
-        (files("a/train", "a/test", "b/train", "b/test"), "above the classes, not below: 'a/test', 'a/train'"),
+        (files("a/train", "a/test", "b/train", "b"), "above the classes, not below: 'a/test', 'a/train'"),
+        (files("a/train/x", "a/test/x", "b/train/x"), "above the classes, not below: 'a/test', 'a/train'"),
         (splits("train") | files("train/a/Test"), "above the classes, not below: 'train/a/Test'"),
         (files("a", "b", "a/b"), "folders below 'a' are named like classes: 'a/b'"),
         (
@@ -114,8 +118,8 @@ def test_what_lies_beside_split_folders(make_folder: Make) -> None:
         (files("fold1/a", "fold1/b", "fold2/a", "fold2/b"), "folder 'fold1' is no class"),
         (files("train_1/a", "test_1/a"), "folder 'test_1' is no class"),
         (splits("train") | files("train/Unlabelled"), "folder 'train/Unlabelled' is no class"),
-        (files("a", "b") | {"x.png": b"", "y.jpg": b""}, "2 images at the top lie in no class folder: 'x.png'"),
-        (splits("train") | files("test"), "2 images in 'test' lie in no class folder: 'test/1.png'"),
+        (files("a", "b") | {"x.png": b"", "y.jpg": b""}, "in no class folder: 2 images at the top, 'x.png'"),
+        (splits("train") | files("test"), "in no class folder: 2 images in 'test', 'test/1.png'"),
         (files("a", "b") | files("code", suffix=".py"), "folder 'code' holds no images, only 'code/1.py'"),
     ],
 )
@@ -138,13 +142,165 @@ def test_masks_are_no_images(make_folder: Make) -> None:
     table = read(make_folder(content | {"a.metadata.xlsx": b""}))
     assert counts(table) == {"a": 2, "b": 2}
     assert all("/images/" in name for name in table.columns["filename"])
-    assert table.notes[1].startswith("6 files beside images/, or masks of images, are ignored: 'a/masks/1.png'")
+    assert table.notes[1].startswith(f"{BESIDE}: 6 files, 'a/masks/1.png'")
     beside = files("a", "b", "b/masks") | {"a/1_mask.png": b"", "a/1_mask_1.png": b"", "b/face_mask.png": b""}
     table = read(make_folder(beside, "beside"))
     assert counts(table) == {"a": 2, "b": 3}  # face_mask.png has no face.png
-    assert table.notes[0].startswith("4 files beside images/")
+    assert table.notes[0].startswith(f"{BESIDE}: 4 files")
     nested = files("a/p1/images", "a/p1/masks", "b/p2/images", "b/p3")
     assert counts(read(make_folder(nested, "nested"))) == {"a": 2, "b": 4}
+
+
+@pytest.mark.parametrize(
+    "name", ["GT", "label", "overlay", "annotated", "masks", "seg_2", "(mask)", "[gt]", "heatmap", "thumbnail"]
+)
+def test_files_called_as_masks_of_images_are_left_out(make_folder: Make, name: str) -> None:
+    content = files("a", "b") | {f"{label}/{row} {name}.png": b"" for label in "ab" for row in (1, 2)}
+    content |= {"a/mask_1.png": b"", "a/cat (mask).png": b"", "a/thumbnails/1.png": b""}
+    assert counts(read(make_folder(content))) == {"a": 3, "b": 2}  # there is no cat.png
+
+
+def companions(*names: str, count: int = 5) -> dict[str, bytes]:
+    """Classes ``a`` and ``b`` with ``count`` images of each name, in which * stands for a number."""
+    return {f"{label}/{n.replace('*', str(row))}": b"" for label in "ab" for row in range(count) for n in names}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("*.png", "*_flip.png"),
+        ("*.png", "*_flip.png", "*-rot90.png"),
+        ("*.jpg", "*.png"),
+        ("s*.png", "s*b.png"),
+    ],
+)
+def test_companions_of_nearly_all_images_are_refused(make_folder: Make, names: tuple[str, ...]) -> None:
+    root = make_folder(companions(*names))
+    found = read(root).problems
+    assert len(found) == 2 * (len(names) - 1)
+    assert all("5 images" in problem for problem in found)
+    given = {f"{side}/{file}": b"" for side in ("train", "test") for file in companions(*names)}
+    table = read(make_folder(given, "given"))  # a split that is given keeps them where they are
+    assert table.problems == ()
+    assert len(table.notes) == 4 * (len(names) - 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        companions("*.png") | {f"a/{row}_flip.png": b"" for row in range(3)},
+        {f"a/{row}{more}.png": b"" for row in range(6) for more in ("", f"_aug{row % 3}")} | files("b"),
+        {f"a/{row}_png.rf.{row:02}{copy:030x}.png": b"" for row in range(4) for copy in range(3)} | files("b"),
+        {f"a/clip{row}_frame{frame:04}.png": b"" for row in range(2) for frame in range(5)} | files("b"),
+    ],
+)
+def test_images_that_may_be_made_from_others_are_said(make_folder: Make, content: dict[str, bytes]) -> None:
+    table = read(make_folder(content))
+    assert table.problems == ()
+    assert any("may be" in note and "on two sides" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("form", ["{}.png", "{}_mask.png"])
+@pytest.mark.parametrize("extra", ["masks", "ground truth", "a_masks", "mask_b"])
+def test_folders_of_masks_beside_the_classes_are_left_out(make_folder: Make, extra: str, form: str) -> None:
+    masks = {f"{extra}/{form.format(row)}": b"" for row in (1, 2)}
+    table = read(make_folder(files("a", "b") | masks))
+    assert counts(table) == {"a": 2, "b": 2}
+    said = f"folder {extra!r} is ignored: it holds masks of the other folders' images (2 files)"
+    assert table.notes[0] == said
+
+
+@pytest.mark.parametrize(
+    "names", [("mask", "no_mask"), ("mask", "no_mask", "mask_below_nose"), ("a", "b", "labels")]
+)
+def test_classes_called_as_masks_are_classes(make_folder: Make, names: tuple[str, ...]) -> None:
+    content = {f"{name}/{name}-{row}.png": b"" for name in names for row in range(3)}
+    assert counts(read(make_folder(content))) == dict.fromkeys(names, 3)
+
+
+def test_a_case_of_image_and_mask(make_folder: Make) -> None:
+    cases = {f"{name}/{row}/{file}.png": b"" for name in "ab" for row in range(3) for file in ("image", "mask")}
+    table = read(make_folder(cases))
+    assert counts(table) == {"a": 3, "b": 3}
+    assert all(name.endswith("/image.png") for name in table.columns["filename"])
+
+
+def test_prefixes_of_nearly_all_images_are_said(make_folder: Make) -> None:
+    table = read(make_folder(companions("*.png", "flip_*.png")))
+    assert table.problems == ()
+    assert table.notes[0].startswith(
+        "in 'a', 5 images are called 'flip_' and as another: 'a/0.png', 'a/flip_0.png'"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        companions("*.png", count=120),  # 1, 10 and 100
+        companions("*.png", "*_1.png", count=2),
+        companions("p*_1.png", "p*_2.png"),
+        companions("*.png", count=9) | {f"a/{row}.jpg": b"" for row in range(5)},
+    ],
+)
+def test_names_that_are_alike_by_chance_are_read(make_folder: Make, content: dict[str, bytes]) -> None:
+    table = read(make_folder(content))
+    assert (table.problems, table.notes) == ((), ())
+    assert len(table) == len(content)
+
+
+@pytest.mark.parametrize("form", ["{0}_{1}", "{1}-{0}", "{0} {1}", "{1}{0}", "{0}_{1}_2024", "{1}_{0}_2024"])
+def test_a_split_in_the_names_of_classes_is_refused(make_folder: Make, form: str) -> None:
+    names = [form.format(side, label) for side in ("Train", "Test") for label in ("Sick", "Well")]
+    (problem,) = read(make_folder(files(*names))).problems
+    assert all(repr(name) in problem for name in names)
+    assert "make 'test/" in problem
+    for classes in (
+        ["test positive", "test negative"],
+        ["train_car", "test_tube", "b"],
+        ["stress test", "x"],
+    ):
+        assert read(make_folder(files(*classes), "-".join(classes))).problems == ()
+
+
+def test_a_split_in_the_names_of_folders_of_classes_is_refused(make_folder: Make) -> None:
+    found = problems(
+        make_folder(files(*(f"{side}_2024/{label}" for side in ("train", "test") for label in "ab")))
+    )
+    assert "make 'test' of 'test_2024'" in found
+
+
+def test_a_third_folder_does_not_hide_a_split_in_the_names(make_folder: Make) -> None:
+    sets = ("seg_train/seg_train", "seg_test/seg_test")
+    root = make_folder(files(*(f"{top}/{label}" for top in sets for label in "ab"), "seg_pred/seg_pred"))
+    assert "'seg_test', 'seg_train' hold sides of a split" in problems(root)
+    plain = make_folder(files("train_station", "blood_test", "stress_test", "office"), "plain")
+    assert len(counts(read(plain))) == 4
+
+
+def test_texts_beside_the_images_are_ignored_and_counted(make_folder: Make) -> None:
+    labels = {name.replace(".png", ".txt"): b"0 0.5 0.5 1 1" for name in files("cat", "dog")}
+    table = read(make_folder({**files("cat", "dog"), **labels}))
+    assert counts(table) == {"cat": 2, "dog": 2}
+    assert any(note.startswith("ignored, as they are no images: 4 files") for note in table.notes)
+    assert len(read(make_folder({**files("cat", "dog"), "cat/x.heic": b""}, "b"))) == 5, (
+        "what may be one is told"
+    )
+
+
+def test_split_folders_below_the_classes_are_the_split(make_folder: Make) -> None:
+    table = read(make_folder(files("a/train", "a/test", "b/Training", "b/test", "b/val")))
+    assert counts(table) == {"train/a": 2, "test/a": 2, "train/b": 2, "test/b": 2, "val/b": 2}
+    assert table.problems == ()
+    assert len(table.notes) == 1
+
+
+def test_copies_of_classes_are_refused_and_leftovers_said(make_folder: Make) -> None:
+    for name in ("sick - Copy", "sick (2)", "Sick_copy", "sick - Kopie (3)", "sick copy 2"):
+        (problem,) = read(make_folder(files("sick", "well", name), name)).problems
+        assert repr(name) in problem
+    table = read(make_folder(files("sick", "well", "New folder", "Papierkorb", "photocopy", "stage (2)")))
+    assert table.problems == ()
+    assert [note.split("'")[1] for note in table.notes] == ["New folder", "Papierkorb"]
 
 
 def test_folders_that_are_alike_below_each_class_are_said(make_folder: Make) -> None:
@@ -181,3 +337,17 @@ def test_another_layout_is_answered_with_the_right_one(make_folder: Make) -> Non
     assert problems(root).endswith(f"set data.path={root}/x")
     root = make_folder(files("images") | {"metadata.csv": b""}, "csv")
     assert f"set data=folder data.path={root}" in problems(root)
+
+
+def test_folders_below_the_classes_may_be_patients(make_folder: Make) -> None:
+    table = read(make_folder(files("benign/p1", "benign/p2", "malignant/p3")))
+    (note,) = table.notes
+    assert note.startswith("3 folders lie below the classes")
+    assert "'benign/p1'" in note
+
+
+@pytest.mark.parametrize("name", ["trainA", "test_b", "Val X"])
+def test_sets_of_a_translation_are_no_classes(name: str, make_folder: Make) -> None:
+    with pytest.raises(MetadataError, match="is no class"):
+        raise MetadataError("; ".join(read(make_folder(files(name, "cat"))).problems))
+    assert read(make_folder(files("trains", "valley"), "other")).problems == ()

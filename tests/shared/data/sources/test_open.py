@@ -118,7 +118,10 @@ def test_class_folders_below_split_folders(load: Any, make_folder: Make, png: Ca
         ("test", "a"),
         ("test", "b"),
     ]
-    data = load("classes", make_folder({f"{side}/{label}/x/1.png": png() for side, label in rows}))
+    data = load(
+        "classes",
+        make_folder({f"{side}/{label}/x/1.png": png(9 * row) for row, (side, label) in enumerate(rows)}),
+    )
     assert data.splits.tolist() == ["test", "test", "train", "train", "val", "val"]
     assert data.targets.tolist() == [0, 1, 0, 1, 0, 1]
 
@@ -179,8 +182,8 @@ def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
             "there is no val_labels, test_images; what is there: test_labels",
         ),
         (
-            {"train_images": np.zeros((6, 8))},
-            r"(?s)train_images must be \[N, H, W\].*got \[6, 8\].*uint8, got float64",
+            {"train_images": np.zeros((6, 8), bool)},
+            r"(?s)train_images must be \[N, H, W\].*got \[6, 8\].*of type uint8, .*, got bool",
         ),
         (
             {"train_images": np.zeros((6, 8, 8, 2), np.uint8)},
@@ -190,16 +193,44 @@ def test_npz_takes_names_from_the_package(load: Any, tmp_path: Path) -> None:
         ({"val_images": np.zeros((0, 8, 8), np.uint8), "val_labels": np.zeros((0, 1), int)}, "N above 0"),
         ({"train_labels": np.zeros((6, 2, 2), int)}, r"train_labels must be \[N\] or .*got \[6, 2, 2\]"),
         ({"val_labels": np.zeros((2, 14), int)}, r"val_labels are \[2, 14\], train_labels \[6, 1\]"),
-        ({"train_labels": np.zeros(6)}, "train_labels must be integers, got float64"),
+        ({"train_labels": np.zeros(6)}, "train_labels must be whole numbers, got float64"),
         ({"train_labels": np.zeros(5, int)}, r"train has images \[6, 8, 8\] but labels \[5\]"),
         ({"train_labels": np.array([0, 1, 0, 1, 0, -1])}, "label '-1' is none of the numbers 0 to 2"),
         ({"train_labels": np.array([0, 1, 0, 1, 0, 3])}, "label '3' is none of the numbers 0 to 2"),
-        ({"train_labels": np.array([{}] * 6, dtype=object)}, "train_labels must be integers, got object"),
+        (
+            {"train_labels": np.array([{}] * 6, dtype=object)},
+            "train_labels must be whole numbers, got Python objects",
+        ),
     ],
 )
 def test_npz_in_another_layout(load: Any, tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         load("npz", npz(tmp_path / "a.npz", **changes))
+
+
+def test_one_hot_labels_are_no_findings(load: Any, data_config: Config, tmp_path: Path) -> None:
+    sides = {"train_labels": 6, "val_labels": 2, "test_labels": 4}
+    labels = {name: np.eye(3, dtype=np.uint8)[np.arange(count) % 3] for name, count in sides.items()}
+    path = npz(tmp_path / "a.npz", **labels)
+    with pytest.raises(DataError, match=r"each row has a single 1: .*argmax.*, else set task=image_multilabel"):
+        load("npz", path)
+    cfg = data_config("npz", path)
+    found = dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=READ_LABELS)
+    assert any("task=image_classification learns them" in note for note in found.notes)
+
+
+def test_an_npz_without_validation_arrays_draws_them(load: Any, tmp_path: Path) -> None:
+    small = {"train_images": np.zeros((60, 8, 8), np.uint8), "train_labels": np.arange(60) % 3}
+    path = npz(tmp_path / "a.npz", **small, val_images=None, val_labels=None)
+    data = load("npz", path, duplicates="ignore")
+    counts = {side: int((data.splits == side).sum()) for side in ("train", "val", "test")}
+    assert counts["test"] == 4
+    assert counts["val"] > 0
+    assert counts["train"] + counts["val"] == 60
+    assert any("no val rows are given" in note for note in data.notes)
+    with pytest.raises(DataError, match="no test_images") as caught:
+        load("npz", npz(tmp_path / "b.npz", test_images=None))
+    assert "data=npz" not in str(caught.value)  # that is what was tried
 
 
 def several(path: Path, **changes: Any) -> Path:
@@ -236,6 +267,7 @@ def test_npz_of_several_labels_takes_names_from_the_package(data_config: Config,
         (("Mass", "Nodule"), {}, r"there are 3 labels an image, and 2 names: .*set data\.classes"),
         (("Mass", "Mass", "Hernia"), {}, "names a label twice"),
         (None, {"val_labels": np.full((2, 3), 2)}, "'row 6' has the labels 2 2 2, expected 0 and 1"),
+        (None, {"train_labels": np.full((6, 3), "a")}, "train_labels must be whole numbers, got text"),
     ],
 )
 def test_npz_of_several_labels_that_are_wrong(
@@ -253,6 +285,7 @@ def test_several_labels_are_for_one_task(data_config: Config, tmp_path: Path, re
         dataset.load_images(cfg, cache_dir=tmp_path / "cache", read_targets=read)
 
 
+@pytest.mark.attack
 def test_a_zip_of_many_files_that_is_no_npz_is_answered_briefly(load: Any, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(500):
@@ -265,6 +298,15 @@ def test_a_zip_of_many_files_that_is_no_npz_is_answered_briefly(load: Any, tmp_p
     assert len(str(caught.value)) < 1000
 
 
+def test_npz_labels_that_do_not_begin_at_0(load: Any, tmp_path: Path) -> None:
+    sizes = {"train": 6, "val": 2, "test": 4}
+    changed = {f"{side}_labels": np.array([5, 7] * (size // 2)) for side, size in sizes.items()}
+    path = npz(tmp_path / "a.npz", **changed)
+    with pytest.raises(DataError, match=r"data\.classes=\[5,7\] would read these numbers as the classes"):
+        load("npz", path)
+    assert load("npz", path, classes=("5", "7")).schema.classes == ("5", "7")
+
+
 def test_npz_labels_beyond_the_classes(load: Any, tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz", test_labels=np.array([0, 1, 2, 2]))
     with pytest.raises(
@@ -273,6 +315,7 @@ def test_npz_labels_beyond_the_classes(load: Any, tmp_path: Path) -> None:
         load("npz", path, classes=("a", "b"))
 
 
+@pytest.mark.attack
 def test_npz_that_is_damaged(load: Any, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"no zip")
     with pytest.raises(DataError, match=r"is not an \.npz file that can be read"):
@@ -288,6 +331,7 @@ def test_npz_that_is_damaged(load: Any, tmp_path: Path) -> None:
         load("npz", npz(tmp_path / "c.npz"), max_archive_bytes=500)
 
 
+@pytest.mark.attack
 def test_npz_that_declares_more_than_it_holds(load: Any, tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz")
     header = io.BytesIO()
@@ -331,7 +375,7 @@ def test_paths_that_are_not_there_are_named_absolutely(
 
 
 def test_archives_without_metadata(load: Any, make_zip: Make, make_folder: Make) -> None:
-    with pytest.raises(MetadataError, match=r"no metadata\.csv; at the top lie \['a', 'b\.txt'\]"):
+    with pytest.raises(MetadataError, match=r"no metadata\.csv; at the top lie 'a', 'b\.txt'"):
         load("zip", make_zip({"a/images/x.png": b"", "b.txt": b""}))
     with pytest.raises(MetadataError, match=r"metadata\.csv is in 2 folders"):
         load("zip", make_zip({"a/metadata.csv": b"", "b/metadata.csv": b""}))
@@ -351,10 +395,10 @@ def test_data_for_another_source_is_answered_with_the_right_one(
         "folder": (make_folder(dataset(12), "table"), "data=folder data.path={}"),
         "classes": (make_folder(folders, "classes"), r"data(=classes data)?\.path={}/x"),
         "npz": (npz(tmp_path / "a.npz"), "data=npz data.path={}"),
-        "zipped classes": (make_zip(folders, "b.zip"), "unpack it and set data=classes data.path=FOLDER/x"),
+        "zipped classes": (make_zip(folders, "b.zip"), "data=classes data.path=.*b.zip reads"),
     }
     for holds, (path, answer) in places.items():
-        if holds != source and (source, holds) != ("classes", "classes"):
+        if holds != source and (source, holds) != ("classes", "zipped classes"):
             with pytest.raises(DataError, match=answer.format(path)):
                 load(source, path)
 

@@ -29,6 +29,12 @@ def test_plain_numbers_keep_their_order() -> None:
     assert read("3", "1.5", "-2", "1e3") == ([3_000_000, 1_500_000, -2_000_000, 1_000_000_000], [])
 
 
+def test_times_that_are_wrong_in_many_rows_are_counted() -> None:
+    _, problems = read("2024-01-01", *["soon"] * 300)
+    assert problems[-1] == "... and 290 more of this kind"
+    assert len(problems) == 11
+
+
 @pytest.mark.parametrize("text", ["", "noon", "2024-13-01", "nan", "inf", "1e30"])
 def test_what_is_no_time_is_named(text: str) -> None:
     assert read("3", text)[1] == [f"'r1' has when {text!r}, expected ISO 8601 or a number"]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from shared.data.dataset import SIDES, Groups, Strata, Timeline
 from shared.data.split.split import make_splits
 from shared.runtime.errors import SplitError
+from tests.fuzzing import draws
 
 Ints = npt.NDArray[np.int64]
 
@@ -106,8 +107,19 @@ def test_classes_that_are_too_small_are_all_named_with_their_counts() -> None:
     with pytest.raises(SplitError) as caught:
         split(labels, classes=("well", "rare", "rarer"))
     assert "'rare' has 2 rows, at least 3 rows are needed" in str(caught.value)
-    assert "'rarer' has 1 rows" in str(caught.value)
+    assert "'rarer' has 1 row," in str(caught.value)
     assert "'well'" not in str(caught.value)
+
+
+def test_many_classes_that_are_too_small_may_be_none() -> None:
+    with pytest.raises(SplitError) as caught:
+        split(list(range(40)), classes=tuple(f"{number / 2}" for number in range(40)))
+    listed = str(caught.value).splitlines()
+    assert listed[11] == "  - ... and 30 more of this kind"
+    assert listed[12].startswith("most classes are that small: if the labels are numbers")
+    with pytest.raises(SplitError) as caught:
+        split(np.repeat(np.arange(40), [9] * 28 + [1] * 12), classes=tuple(map(str, range(40))))
+    assert "most classes" not in str(caught.value)
 
 
 def test_a_class_of_two_patients_is_too_small_however_many_rows_they_have() -> None:
@@ -150,7 +162,7 @@ def patients(draw: st.DrawFn) -> tuple[Ints, Ints]:
 
 
 @for_all(data=patients(), seed=st.integers(0, 10), val=st.floats(0.05, 0.4), test=st.floats(0.05, 0.4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150))
 def test_laws(data: tuple[Ints, Ints], seed: int, val: float, test: float) -> None:
     labels, groups = data
     options = {"val_fraction": val, "test_fraction": test, "seed": seed}
@@ -166,7 +178,7 @@ def test_laws(data: tuple[Ints, Ints], seed: int, val: float, test: float) -> No
     val=st.floats(0.05, 0.4),
     test=st.floats(0.05, 0.4),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=draws(100))
 def test_without_patients_no_class_is_off_by_more_than_a_row_or_two(
     sizes: list[int], val: float, test: float
 ) -> None:
@@ -298,7 +310,7 @@ def test_a_class_that_comes_after_the_training_rows_is_named() -> None:
     val=st.floats(0.1, 0.3),
     test=st.floats(0.1, 0.3),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=draws(100))
 def test_no_row_of_the_past_is_tested_by_what_came_later(
     times: list[int], num_series: int, val: float, test: float
 ) -> None:

@@ -1,0 +1,106 @@
+"""`reject_unused`: settings that somebody typed, and that have no effect with a command or another setting."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.config.continuing import within
+from shared.runtime.errors import ConfigError, bullet_list
+
+if TYPE_CHECKING:
+    from shared.config.config import Config
+
+_FLOWER_ALONE = ("federation.start_timeout_s", "federation.ray_address")
+_FEDERATED = ("compare", "trainer.max_epochs", "trainer.early_stopping.enabled", "trainer.num_threads")
+# What each command does not follow: settings, or whole groups.
+UNUSED: Mapping[str, tuple[str, ...]] = {
+    "fedtwin compare": (),  # it says itself what it sets for the twins
+    "fedtwin centralized": ("partition", "strategy", "federation", "compare"),
+    "fedtwin simulate": _FEDERATED,
+    "fedtwin federated": _FEDERATED,
+    "flwr run": (
+        *(*_FEDERATED, *_FLOWER_ALONE, "federation.workers", "federation.client_gpus", "trainer.progress"),
+        *("tracking.run_id", "tracking.parent_id", "federation.kit"),
+    ),
+}
+# What else must be set for a setting to have an effect: which setting has one of which values.
+ONLY_WITH: Mapping[str, tuple[str, tuple[Any, ...]]] = {
+    "trainer.optimizer.momentum": ("trainer.optimizer.name", ("sgd",)),
+    "trainer.optimizer.nesterov": ("trainer.optimizer.name", ("sgd",)),
+    "trainer.scheduler.warmup": ("trainer.scheduler.name", ("one_cycle",)),
+    "trainer.scheduler.patience": ("trainer.scheduler.name", ("plateau",)),
+    "trainer.scheduler.factor": ("trainer.scheduler.name", ("plateau",)),
+    "data.mean": ("data.standardize", ("dataset",)),
+    "data.std": ("data.standardize", ("dataset",)),
+    "data.max_bad_share": ("data.on_bad_image", ("skip",)),
+    "data.dataset": ("data.source", ("medmnist",)),
+    "partition.alpha": ("partition.name", ("dirichlet",)),
+    "partition.classes_per_client": ("partition.name", ("pathological",)),
+    "partition.sigma": ("partition.name", ("quantity",)),
+    "partition.column": ("partition.name", ("natural",)),
+    "partition.seed": ("partition.name", ("iid", "stratified", "dirichlet", "pathological", "quantity")),
+    "federation.start_timeout_s": ("federation.engine", ("flower",)),
+}
+# Of a training of one mode; a comparison sets early stopping itself, and says so.
+_PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")
+_STOPS = {
+    "fedtwin centralized": "trainer.early_stopping.enabled",
+    "fedtwin simulate": "federation.early_stopping",
+    "fedtwin federated": "federation.early_stopping",
+    "flwr run": "federation.early_stopping",
+}
+
+
+def followed(typed: Sequence[str], *, command: str) -> list[str]:
+    """The overrides that a command follows, of a list that several commands share."""
+    return [text for text in typed if not within(_name_of(text), UNUSED[command])]
+
+
+def reject_unused(typed: Sequence[str], cfg: Config, *, command: str) -> None:
+    """Reject overrides without an effect; what a preset or a default sets is not asked about.
+
+    Parameters
+    ----------
+    typed : sequence of str
+        In Hydra's override grammar.
+    cfg : Config
+        Composed with them.
+    command : str
+        Of `UNUSED`.
+
+    Raises
+    ------
+    ConfigError
+        Names every one.
+    """
+    settings = cfg.model_dump()
+    only = dict(ONLY_WITH)
+    if command in _STOPS:
+        only |= dict.fromkeys(_PATIENCE, (_STOPS[command], (True,)))
+    problems = []
+    for text in typed:
+        name = _name_of(text)
+        if text.startswith("~") or name.startswith("hydra"):
+            continue
+        if within(name, UNUSED[command]):
+            problems.append(f"{text} has no effect on {command}; leave it out")
+        elif name in only:
+            problems += _unmet(text, *only[name], settings=settings)
+    if problems:
+        raise ConfigError("settings without an effect:\n" + bullet_list(problems))
+
+
+def _name_of(text: str) -> str:
+    return text.lstrip("+").partition("=")[0].partition("@")[0].replace("/", ".")
+
+
+def _unmet(text: str, other: str, values: Collection[Any], *, settings: Mapping[str, Any]) -> list[str]:
+    found: Any = settings
+    for part in other.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if found in values or found is None:  # None: the group of a user's own has no such setting
+        return []
+    wanted = " or ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+    shown = str(found).lower() if isinstance(found, bool) else found
+    return [f"{text} has no effect with {other}={shown}; leave it out, or set {other}={wanted}"]

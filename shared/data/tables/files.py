@@ -1,0 +1,250 @@
+"""`open_table`: the columns of a CSV or Parquet file by name, and their rows in blocks."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.config.table_data import TableDataConfig
+from shared.data.pixels.files import existing_path
+from shared.data.pixels.limits import over
+from shared.data.sources.doubts import number_of
+from shared.data.sources.listing import is_table, shown_names
+from shared.data.sources.records import line_without_utf8, read_records
+from shared.data.sources.table import metadata_error
+from shared.runtime.errors import DataError, shortened
+
+_BLOCK = 20_000  # rows at once
+_LISTED = 10  # lines of one error
+_INDEX = ("Unnamed: 0", "__index_level_0__")
+_SEPARATORS = (",", ";", "\t", "|")
+
+Values = Sequence[str] | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows.
+
+    Attributes
+    ----------
+    rows : ndarray [n], int64
+        Where each stands: its line, or its number from 1.
+    columns : list of sequence of str, or ndarray [n], float64
+        In the order of the names.
+    """
+
+    rows: npt.NDArray[np.int64]
+    columns: list[Values]
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table that is open.
+
+    Attributes
+    ----------
+    origin : str
+        What messages call it.
+    noun : str
+        What the number of a row is: ``line`` or ``row``.
+    names : list of str
+        Of the columns; a column without a name is not among them.
+    notes : list of str
+        What was ignored or guessed.
+    """
+
+    origin: str
+    noun: str
+    names: list[str]
+    blocks: Iterator[Block]
+    notes: list[str]
+
+
+def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
+    """Open the file that is configured.
+
+    Parameters
+    ----------
+    texts : callable
+        Whether the values of a column are wanted as texts, also where the file knows them as numbers.
+
+    Raises
+    ------
+    DataError
+        It is not there, not a table, beyond a limit, or names a column twice.
+    """
+    named = Path(cfg.path).expanduser()
+    if named.is_dir():
+        tables = sorted(path.name for path in named.iterdir() if is_table(path.name))
+        holds = f"; it holds {shown_names(tables)}" if tables else ""
+        raise DataError(f"data.path: {named} is a folder, and data=table reads one CSV or Parquet file{holds}")
+    path = existing_path(cfg.path, folder=False)
+    if (size := path.stat().st_size) > cfg.max_table_bytes:
+        raise metadata_error(str(path), [over(f"it has {size} bytes", "max_table_bytes", cfg.max_table_bytes)])
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if start == b"PAR1":
+        return _parquet(path, cfg, texts=texts)
+    if start[:2] == b"PK":
+        raise metadata_error(
+            str(path), ["it is a ZIP or a spreadsheet; save it as CSV (UTF-8), or unpack the CSV in it"]
+        )
+    return _csv(path, cfg, packed=start[:2] == b"\x1f\x8b")
+
+
+def _csv(path: Path, cfg: TableDataConfig, *, packed: bool) -> TableFile:
+    origin = str(path)
+    content = _unpacked(path, most=cfg.max_table_bytes) if packed else path.read_bytes()
+    notes: list[str] = []
+    separator = cfg.separator
+    if separator == "auto":
+        separator = _separator(content)
+        if separator != ",":
+            notes.append(f"columns are separated by {'tabs' if separator == chr(9) else repr(separator)}")
+    records = _utf8(read_records(content, origin, limits=cfg, delimiter=separator), content, origin=origin)
+    header = [name.strip() for name in next(records, (0, []))[1]]
+    if not any(header):
+        raise metadata_error(origin, ["it is empty"])
+    if all(name == "" or math.isfinite(number_of(name)) for name in header):
+        raise metadata_error(
+            origin,
+            [f"its first line holds numbers ({', '.join(header[:5])}), the names of columns are expected"],
+        )
+    places = _named(header, origin=origin, notes=notes)
+    blocks = _csv_blocks(records, places=places, width=len(header), origin=origin)
+    return TableFile(origin, "line", [header[place] for place in places], blocks, notes)
+
+
+def _csv_blocks(
+    records: Iterator[tuple[int, list[str]]], *, places: list[int], width: int, origin: str
+) -> Iterator[Block]:
+    uneven, first = 0, list[str]()
+    while block := list(islice(records, _BLOCK)):
+        whole = []
+        for line, record in block:
+            if len(record) == width:
+                whole.append((line, record))
+                continue
+            uneven += 1
+            if uneven <= _LISTED:
+                first.append(f"line {line} has {len(record)} values, the header has {width}")
+        if uneven:  # refused: the rest is read only to say how many there are
+            continue
+        columns = list(zip(*(record for _, record in whole), strict=True))
+        yield Block(
+            np.array([line for line, _ in whole], dtype=np.int64),
+            [[text.strip() for text in columns[place]] for place in places],
+        )
+    if uneven:
+        more = [f"{uneven - _LISTED} more lines have not {width} values"] if uneven > _LISTED else []
+        raise metadata_error(origin, [*first, *more])
+
+
+def _separator(content: bytes) -> str:
+    first = content.split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
+    counts = {separator: first.count(separator) for separator in _SEPARATORS}
+    return max(_SEPARATORS, key=counts.__getitem__)  # the first where there are as many of several
+
+
+def _named(header: Sequence[str], *, origin: str, notes: list[str]) -> list[int]:
+    if twice := sorted(name for name, count in Counter(header).items() if name and count > 1):
+        raise metadata_error(origin, [f"column {name!r} appears twice" for name in twice])
+    if nameless := [str(place + 1) for place, name in enumerate(header) if not name]:
+        notes.append(
+            f"column {nameless[0]} has no name and is not read"
+            if len(nameless) == 1
+            else f"columns {', '.join(nameless[:10])} have no name and are not read"
+        )
+    if index := [name for name in header if name in _INDEX]:
+        notes.append(f"the numbers that pandas gave the rows are not read: column {index[0]!r}")
+    return [place for place, name in enumerate(header) if name and name not in _INDEX]
+
+
+def _unpacked(path: Path, *, most: int) -> bytes:
+    try:
+        with gzip.open(path) as handle:
+            content = handle.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise metadata_error(str(path), [f"it cannot be unpacked: {error}"]) from None
+    if len(content) > most:
+        raise metadata_error(
+            str(path), [over(f"unpacked it has more than {most} bytes", "max_table_bytes", most)]
+        )
+    return content
+
+
+def _utf8(
+    records: Iterator[tuple[int, list[str]]], content: bytes, *, origin: str
+) -> Iterator[tuple[int, list[str]]]:
+    try:
+        yield from records
+    except UnicodeDecodeError:
+        line = line_without_utf8(content)
+        raise metadata_error(origin, [f"line {line} is not UTF-8 (save the file as CSV UTF-8)"]) from None
+
+
+def _parquet(path: Path, cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    origin = str(path)
+    try:
+        file = pq.ParquetFile(path)
+        names, size = list(file.schema_arrow.names), int(file.metadata.num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise metadata_error(origin, [shortened(f"it is no Parquet that can be read: {error}")]) from None
+    for found, setting, count, limit in (
+        (f"it has {len(names)} columns", "max_columns", len(names), cfg.max_columns),
+        (f"it has {size} rows", "max_rows", size, cfg.max_rows),
+    ):
+        if count > limit:
+            raise metadata_error(origin, [over(found, setting, limit)])
+    notes: list[str] = []
+    places = _named([name.strip() for name in names], origin=origin, notes=notes)
+    wanted = [texts(names[place].strip()) for place in places]
+
+    def blocks() -> Iterator[Block]:
+        start = 1
+        try:
+            for batch in file.iter_batches(batch_size=_BLOCK):
+                rows = np.arange(start, start + batch.num_rows, dtype=np.int64)
+                start += batch.num_rows
+                yield Block(
+                    rows,
+                    [
+                        _of_arrow(batch.column(place), as_text=text, name=names[place], origin=origin)
+                        for place, text in zip(places, wanted, strict=True)
+                    ],
+                )
+        except (pa.ArrowException, OSError) as error:
+            raise metadata_error(origin, [shortened(f"it cannot be read: {error}")]) from None
+
+    return TableFile(origin, "row", [names[place].strip() for place in places], blocks(), notes)
+
+
+def _of_arrow(values: Any, *, as_text: bool, name: str, origin: str) -> Values:
+    import pyarrow as pa
+
+    kind = values.type
+    if not as_text and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        numbers = values.cast(pa.float64(), safe=False)
+        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    try:
+        found = values.cast(pa.string()).to_pylist()
+    except pa.ArrowException:
+        raise DataError(
+            f"{origin}: column {name!r} holds {kind}, expected numbers, texts, booleans or times; leave it out "
+            f"with data.drop=[{name}]"
+        ) from None
+    return ["" if text is None else text.strip() for text in found]

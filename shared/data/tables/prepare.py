@@ -1,0 +1,129 @@
+"""`Preparation`: from the inputs of a table to the numbers that a network takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.config.table_data import TableDataConfig
+from shared.data.profile import Moments
+from shared.data.schema import Column
+
+INPUTS = "inputs"  # what is agreed on: centers and scales of the inputs that are numbers
+_CENTERS, _SCALES = "centers", "scales"
+_MOST_DIGITS = 300  # that `round` can leave
+
+
+def are_numbers(columns: Sequence[Column]) -> list[int]:
+    """Places of the inputs that are numbers, or 0 and 1."""
+    return [place for place, column in enumerate(columns) if column.kind != "categorical"]
+
+
+def agreed_inputs(columns: Sequence[Column], moments: Mapping[str, Moments]) -> dict[str, Any]:
+    """What every client must know of all training rows together, in JSON's types.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The inputs.
+    moments : mapping of str to Moments
+        Of all training rows, by column; a column without any stays as it is.
+    """
+    own = [moments.get(columns[place].name) for place in are_numbers(columns)]
+    scales = [1.0 if one is None else one.deviation or 1.0 for one in own]
+    centers = [0.0 if one is None else one.mean for one in own]
+    return {
+        INPUTS: {
+            _CENTERS: [_rounded(center, scale) for center, scale in zip(centers, scales, strict=True)],
+            _SCALES: [_rounded(scale, scale) for scale in scales],
+        }
+    }
+
+
+def _rounded(value: float, scale: float) -> float:
+    """A value to seven digits of a scale: in whichever parts rows were added up, both twins get the same."""
+    digits = 7 - math.floor(math.log10(scale))
+    return round(value, digits) if abs(digits) < _MOST_DIGITS else value
+
+
+class Preparation:
+    """Scales numbers, fills gaps, and gives each level of a category an input of its own.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The inputs of the schema.
+    agreed : mapping
+        Holds `agreed_inputs`; without it numbers stay as they are.
+
+    Attributes
+    ----------
+    width : int
+        Numbers that come out of a row; it depends on the schema and the settings alone.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, cfg: TableDataConfig, agreed: Mapping[str, Any]) -> None:
+        self._numbers = are_numbers(columns)
+        self._indicates = cfg.missing == "indicator"
+        given = agreed.get(INPUTS) or agreed_inputs(columns, {})[INPUTS]
+        self._means = np.asarray(given[_CENTERS], dtype=np.float64)
+        scaled = cfg.scaling == "federated"
+        self._centers = self._means if scaled else np.zeros(len(self._means))
+        self._scales = np.asarray(given[_SCALES], dtype=np.float64) if scaled else np.ones(len(self._means))
+        assert len(self._means) == len(self._scales) == len(self._numbers), (given, columns)
+        self._categories = [
+            (place, len(column.levels)) for place, column in enumerate(columns) if column.kind == "categorical"
+        ]
+        self._first = 1 if cfg.drop_first_level else 0
+        width = len(self._numbers) * (2 if self._indicates else 1)
+        self.width = width + sum(max(count - self._first, 0) for _, count in self._categories)
+
+    def __call__(self, inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Prepare some rows.
+
+        Parameters
+        ----------
+        inputs : ndarray [n, columns], float64
+            As `shared.data.tables.load.TableData` has them.
+
+        Returns
+        -------
+        ndarray [n, width], float32
+        """
+        found = np.zeros((len(inputs), self.width), dtype=np.float32)
+        numbers = inputs[:, self._numbers]
+        gaps = np.isnan(numbers)
+        numbers = (np.where(gaps, self._means, numbers) - self._centers) / self._scales
+        end = len(self._numbers)
+        found[:, :end] = numbers
+        if self._indicates:
+            found[:, end : 2 * end] = gaps
+            end *= 2
+        for place, count in self._categories:
+            codes = inputs[:, place]
+            rows = np.flatnonzero(codes >= self._first)  # false for NaN
+            found[rows, end + codes[rows].astype(np.int64) - self._first] = 1.0
+            end += max(count - self._first, 0)
+        return found
+
+
+class PreparedRows:
+    """Rows of a table that are prepared as they are taken, in place of an array [N, width].
+
+    Parameters
+    ----------
+    inputs : ndarray [N, columns], float64
+    """
+
+    def __init__(self, inputs: npt.NDArray[np.float64], preparation: Preparation) -> None:
+        self._inputs, self._preparation = inputs, preparation
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __getitem__(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float32]:
+        return self._preparation(self._inputs[rows])

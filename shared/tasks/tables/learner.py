@@ -1,0 +1,98 @@
+"""`TableLearner`: what the tasks on tables have in common: reading, batches, evaluation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.data.arrays import ArrayDataModule
+from shared.data.dataset import SIDES, Ints
+from shared.data.schema import Schema
+from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.tables.load import TableData, load_table
+from shared.data.tables.prepare import Preparation, PreparedRows
+from shared.tasks.base import FitContext
+from shared.tasks.module_learner import ModuleLearner
+from shared.tasks.predictions import Predictions
+from shared.tasks.tables.trained_model import TableModel
+from shared.tasks.task_module import TaskModule
+
+
+class TableDataModule(ArrayDataModule):
+    """Batches of a table, prepared as they are taken.
+
+    Parameters
+    ----------
+    preparation : Preparation
+    **settings
+        Of `ArrayDataModule`.
+    """
+
+    def __init__(self, data: TableData, *, preparation: Preparation, **settings: Any) -> None:
+        super().__init__(data, **settings)
+        self._prepared = PreparedRows(data.inputs, preparation)
+
+    @property
+    def inputs(self) -> Any:
+        """What a batch of inputs is sliced out of."""
+        return self._prepared
+
+
+class TableLearner(ModuleLearner):
+    """Trains a task on tables; a subclass reads its targets and makes its module."""
+
+    def dataset(self, *, cache: Path, sides: Sequence[str] = SIDES, progress: bool = False) -> TableData:
+        """Read the configured table.
+
+        Raises
+        ------
+        DataError
+        """
+        partition = self.cfg.partition
+        keep = [partition.column] if partition.name == "natural" and partition.column else []
+        return load_table(self.cfg.table, read_targets=self.read_targets, sides=sides, keep=keep)
+
+    def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> TableDataModule:
+        """The batches of all rows, or of a client's."""
+        return TableDataModule(
+            data,
+            preparation=self.preparation(data.schema, fit),
+            batch_size=self.cfg.table.batch_size,
+            eval_batch_size=self.cfg.table.eval_batch_size,
+            **self.settings_of(rows, fit),
+        )
+
+    def preparation(self, schema: Schema, fit: FitContext) -> Preparation:
+        """From a table's inputs to what the network takes."""
+        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=fit.agreed)
+
+    @abstractmethod
+    def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
+        """What is to be predicted, from the text of a column; `problems` takes what is wrong."""
+
+    @abstractmethod
+    def module(self, schema: Schema, fit: FitContext) -> TaskModule:
+        """A new module with its initial weights."""
+
+    @abstractmethod
+    def tell(
+        self, names: tuple[str, ...], values: npt.NDArray[np.float32], *, schema: Schema, threshold: float
+    ) -> Predictions:
+        """What predicted values [N, ...] say about rows."""
+
+    def trained_model(self, module: TaskModule, schema: Schema, *, threshold: float) -> TableModel:
+        """The model of a run, for rows from anywhere."""
+        return TableModel(
+            module,
+            cfg=self.cfg.table,
+            schema=schema,
+            preparation=self.preparation(schema, module.fit_context),
+            tell=partial(self.tell, schema=schema, threshold=threshold),
+            threshold=threshold,
+        )

@@ -1,0 +1,124 @@
+"""`TableModel`: a trained model that takes rows of a table: a file, a data frame, an array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from shared.config.table_data import TableDataConfig
+from shared.data.schema import Schema
+from shared.data.tables.load import read_inputs
+from shared.data.tables.prepare import Preparation
+from shared.runtime.errors import DataError
+from shared.tasks.task_module import TaskModule
+from shared.tasks.trained_model import Row, Tell, TrainedModel
+
+
+class TableModel(TrainedModel):
+    """Rows [B, columns] in, predictions out.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+        The inputs, in their order.
+    """
+
+    def __init__(
+        self,
+        module: TaskModule,
+        *,
+        cfg: TableDataConfig,
+        schema: Schema,
+        preparation: Preparation,
+        tell: Tell,
+        threshold: float,
+    ) -> None:
+        super().__init__(module, schema=schema, tell=tell, threshold=threshold, batch_size=cfg.eval_batch_size)
+        self.columns = schema.inputs
+        self._cfg, self._schema, self._preparation = cfg, schema, preparation
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Scale numbers, fill gaps, and give each level an input of its own.
+
+        Parameters
+        ----------
+        rows : Tensor [B, columns]
+            Numbers, 0 and 1 of booleans, numbers of levels from 0; NaN where a value is missing.
+
+        Returns
+        -------
+        Tensor [B, width], float32
+        """
+        if rows.ndim != 2 or rows.shape[1] != len(self.columns):
+            names = ", ".join(column.name for column in self.columns)
+            raise DataError(f"expected rows [B, {len(self.columns)}] of {names}, got {list(rows.shape)}")
+        values = rows.detach().cpu().numpy().astype(np.float64)
+        self._check(values)
+        found = self._preparation(values)
+        return torch.from_numpy(found).to(rows.device)
+
+    def _check(self, values: npt.NDArray[np.float64]) -> None:
+        for column, own in zip(self.columns, values.T, strict=True):
+            if np.isnan(own).any() and self._cfg.missing == "error":
+                raise DataError(f"{column.name!r} is missing in a row, and the model was trained without gaps")
+            own = own[~np.isnan(own)]
+            if column.kind == "numeric":
+                right = np.isfinite(own)
+            else:
+                count = len(column.levels) if column.kind == "categorical" else 2
+                right = np.isin(own, np.arange(count))
+            if not right.all():
+                expected = {"numeric": "finite numbers", "boolean": "0 or 1"}.get(
+                    column.kind, f"numbers of its levels, 0 to {len(column.levels) - 1}"
+                )
+                raise DataError(f"expected {expected} for {column.name!r}, got {own[~right][0]:g}")
+
+    def read(self, rows: Any) -> Iterator[Row]:
+        """Rows by their names.
+
+        Parameters
+        ----------
+        rows : str, Path, DataFrame, or ndarray [N, columns]
+            A CSV or Parquet file, or a data frame, with the columns by name, in any order, beside others; an
+            array of what `prepare` takes.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        if isinstance(rows, str | Path):
+            names, values = read_inputs(self._cfg, self._schema, path=str(rows))
+        elif isinstance(rows, pd.DataFrame):
+            if twice := [str(name) for name in rows.columns[rows.columns.duplicated()]]:
+                raise DataError(f"the data frame has the column {twice[0]!r} twice")
+            frame = rows.rename(columns=str)
+            frame = frame[[column.name for column in self.columns if column.name in frame]]
+            with TemporaryDirectory() as folder:  # what a file would say, so that both are read alike
+                path = Path(folder) / "rows.parquet"
+                try:
+                    frame.reset_index(drop=True).to_parquet(path)
+                except (pa.ArrowException, TypeError, ValueError) as error:  # such as numbers beside texts
+                    raise DataError(f"the data frame cannot be read: {error}") from None
+                _, values = read_inputs(self._cfg, self._schema, path=str(path))
+            names = [str(name) for name in rows.index]
+        else:
+            try:
+                values = np.asarray(rows, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"expected a file, a data frame or numbers, got {type(rows).__name__}"
+                ) from None
+            if values.ndim != 2:
+                raise DataError(f"expected rows [N, {len(self.columns)}], got an array {list(values.shape)}")
+            names = [str(number) for number in range(len(values))]
+        return zip(names, values, strict=True)
+
+    def no_rows(self) -> Tensor:
+        """No rows."""
+        return torch.zeros((0, len(self.columns)))

@@ -1,0 +1,36 @@
+"""Trains tabular classification."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.data.schema import Schema
+from shared.data.sources.targets import TargetColumn, Targets
+from shared.model.tabular import build_tabular
+from shared.tasks.base import FitContext
+from shared.tasks.image_classification.data import read_classes
+from shared.tasks.image_classification.module import LitClassifier
+from shared.tasks.image_classification.predictions import ClassPredictions
+from shared.tasks.tables.learner import TableLearner
+from shared.tasks.tabular_classification.spec import TabularClassificationSpec
+
+
+class TabularClassificationLearner(TableLearner):
+    """Trains a `LitClassifier`."""
+
+    def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
+        """One of the classes for each row."""
+        return read_classes(column, problems)
+
+    def module(self, schema: Schema, fit: FitContext) -> LitClassifier:
+        """A new classifier."""
+        width = self.preparation(schema, FitContext()).width
+        network = build_tabular(self.cfg, num_inputs=width, num_outputs=len(schema.classes))
+        return LitClassifier(self.cfg, spec=TabularClassificationSpec(schema), network=network, fit=fit)
+
+    def tell(
+        self, names: tuple[str, ...], values: npt.NDArray[np.float32], *, schema: Schema, threshold: float
+    ) -> ClassPredictions:
+        """The class of each row."""
+        return ClassPredictions(names, schema.classes, values, threshold, noun="row")

@@ -1,0 +1,132 @@
+"""CSV and Parquet files: what is read, in whichever form it was written, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shared.data.tables.files import open_table
+from shared.runtime.errors import DataError
+from tests.shared.data.tables.table_kit import read_rows, table_config
+
+FRAME = pd.DataFrame({"age": [63.0, 41.0, np.nan], "sex": ["m", "f", "m"], "num": [1.5, -2.0, 1e6]})
+
+
+def _written(path: Path, how: str) -> Path:
+    if how == "parquet":
+        FRAME.to_parquet(path)
+    elif how == "gz":
+        path.write_bytes(gzip.compress(FRAME.to_csv(index=False).encode()))
+    else:
+        FRAME.to_csv(path, index=False, sep={"tab": "\t"}.get(how, how), encoding="utf-8-sig")
+    return path
+
+
+@pytest.mark.parametrize("how", [",", ";", "tab", "|", "gz", "parquet"])
+def test_a_table_is_read_alike_in_every_form(how: str, tmp_path: Path) -> None:
+    names, columns, rows = read_rows(table_config(_written(tmp_path / "rows", how), target="num"))
+    assert names == ["age", "sex", "num"]
+    np.testing.assert_array_equal(columns[0].numbers, FRAME["age"])
+    assert columns[1].texts == ["m", "f", "m"]
+    np.testing.assert_array_equal(columns[2].numbers, FRAME["num"])
+    assert rows.tolist() == ([1, 2, 3] if how == "parquet" else [2, 3, 4])
+
+
+def test_numbers_of_parquet_are_texts_where_these_are_wanted(tmp_path: Path) -> None:
+    pd.DataFrame({"patient": [7, 8], "x": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
+    cfg = table_config(tmp_path / "rows.parquet", target="x")
+    file = open_table(cfg, texts=lambda name: name == "patient")
+    (block,) = file.blocks
+    assert block.columns[0] == ["7", "8"]
+    assert block.columns[1].tolist() == [1.0, 2.0]
+
+
+def test_rows_come_in_blocks_whose_lines_are_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('a,b\n1,"two\nlines"\n\n' + "".join(f"{row},x\n" for row in range(45_000)))
+    _, columns, rows = read_rows(table_config(path, target="a"))
+    assert len(rows) == 45_001
+    assert rows[:3].tolist() == [3, 5, 6]
+    assert columns[0].numbers[1:].tolist() == list(range(45_000))
+
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "it is empty"),
+    "no rows": (b"a,b\n", "it has a header but no rows"),
+    "no names": (b"63,1\n41,0\n", "its first line holds numbers (63, 1), the names of columns are expected"),
+    "twice": (b"a,b,a\n1,2,3\n", "column 'a' appears twice"),
+    "uneven": (b"a,b\n1,2\n1\n1,2,3\n", "line 3 has 1 values, the header has 2\n  - line 4 has 3 values"),
+    "latin": ("a,b\n1,\n2,Müller\n".encode("latin-1"), "line 3 is not UTF-8"),
+    "zip": (b"PK\x03\x04....", "it is a ZIP or a spreadsheet; save it as CSV"),
+    "gzip": (b"\x1f\x8b\x08\x00broken", "it cannot be unpacked"),
+    "parquet": (b"PAR1 but no more", "it is no Parquet that can be read"),
+    "quotes": (b'a,b\n1,"2" 3\n', "line 2 is not CSV"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_table_is_refused_by_name(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be used") as error:
+        read_rows(table_config(path, target="a"))
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_many_uneven_lines_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n" + "1\n" * 30_000)
+    with pytest.raises(DataError, match="29990 more lines have not 2 values"):
+        read_rows(table_config(path, target="a"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.max_rows=2", "it has more than 2 rows, data.max_rows=2 are allowed"),
+        ("data.max_columns=1", "data.max_columns=1 are allowed"),
+        ("data.max_table_bytes=10", "data.max_table_bytes=10 are allowed"),
+    ],
+)
+@pytest.mark.parametrize("how", [",", "gz", "parquet"])
+def test_a_table_beyond_a_limit_is_refused(setting: str, message: str, how: str, tmp_path: Path) -> None:
+    path = _written(tmp_path / "rows", how)
+    with pytest.raises(DataError) as error:
+        read_rows(table_config(path, setting, target="num"))
+    assert message.partition(",")[2] in str(error.value) if "rows" in message else message in str(error.value)
+
+
+def test_a_gzip_that_expands_beyond_the_limit_is_not_unpacked_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(b"a\n" + b"1\n" * 5_000_000))
+    with pytest.raises(DataError, match="unpacked it has more than 100000 bytes"):
+        read_rows(table_config(path, "data.max_table_bytes=100000", target="a"))
+
+
+def test_a_folder_is_answered_with_the_tables_in_it(tmp_path: Path) -> None:
+    (tmp_path / "visits.csv").write_text("a\n1\n")
+    with pytest.raises(DataError, match=r"is a folder, and data=table reads one .*visits.csv"):
+        read_rows(table_config(tmp_path, target="a"))
+
+
+def test_columns_without_a_name_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(",a,\n0,1,2\n")
+    file = open_table(table_config(path, target="a"), texts=lambda name: False)
+    assert file.names == ["a"]
+    assert file.notes == ["columns 1, 3 have no name and are not read"]
+
+
+def test_the_index_of_pandas_is_not_read(tmp_path: Path) -> None:
+    frame = FRAME.set_index(pd.Index([7, 3, 5]))
+    frame.to_parquet(tmp_path / "rows.parquet")
+    frame.reset_index(names="Unnamed: 0").to_csv(tmp_path / "rows.csv", index=False)
+    for name in ("rows.parquet", "rows.csv"):
+        file = open_table(table_config(tmp_path / name, target="num"), texts=lambda name: False)
+        assert file.names == ["age", "sex", "num"]
+        assert file.notes[0].startswith("the numbers that pandas gave the rows are not read")
