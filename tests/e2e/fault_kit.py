@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -18,15 +19,18 @@ from shared.tracking.store import Store
 from tests.e2e.deploy_kit import OWN_ROWS, SITES, TRAINING, digest, open_bed, simulate, wait_for, write_sites
 
 ROUNDS = 4
+SLOW = "slow"  # while this file is in the folder of the testbed
 CLOCK_OFF_S = -240  # Flower takes signatures that are up to five minutes old
 
-# What Python reads at its start, at a site with a wrong clock: for the node, which signs and dates
-# messages, and for `fedtwin`. libfaketime would shift the clock below Python, but Python's own waits hang or
-# fail under it.
-SHIFTED_CLOCK = """
+# What Python reads at its start, at a site with a wrong clock or a slow one. The clock is that of the node,
+# which signs and dates messages, and of `fedtwin`; libfaketime would shift it below Python, but Python's own
+# waits hang or fail under it. The slow site's app waits where it would work, and its heartbeats go on: a process
+# that is stopped for longer than some 50 s, Flower takes for gone, and its site answers nothing for minutes.
+STRANGE_MACHINE = """
 import datetime, os, sys, time
 
-OFFSET = float(os.environ["CLOCK_OFFSET"])
+OFFSET = float(os.environ.get("CLOCK_OFFSET", 0))
+SLOW = os.environ.get("SLOW_WHILE_THERE")
 _time, _time_ns, _datetime = time.time, time.time_ns, datetime.datetime
 
 
@@ -36,10 +40,22 @@ class Shifted(_datetime):
         return _datetime.now(tz) + datetime.timedelta(seconds=OFFSET)
 
 
-if any(part.endswith(("flower-supernode", "fedtwin")) for part in sys.orig_argv):
+if OFFSET and any(part.endswith(("flower-supernode", "fedtwin")) for part in sys.orig_argv):
     time.time = lambda: _time() + OFFSET
     time.time_ns = lambda: _time_ns() + int(OFFSET * 1e9)
     datetime.datetime = Shifted
+
+if SLOW and "federated.deploy.run.zygote" in sys.orig_argv:
+    from flwr.clientapp import ClientApp
+
+    work = ClientApp.__call__
+
+    def work_slowly(self, message, context):
+        while os.path.exists(SLOW):
+            time.sleep(0.05)
+        return work(self, message, context)
+
+    ClientApp.__call__ = work_slowly
 """
 
 
@@ -114,6 +130,16 @@ class Federation:
         assert [row.round for row in rounds] == list(range(1, len(rounds) + 1))
         return rounds
 
+    @contextmanager
+    def slow_site(self) -> Iterator[None]:
+        """Let the first site work on nothing until the block ends; it is there, and answers then."""
+        marker = self.bed.folder / SLOW
+        marker.touch()
+        try:
+            yield
+        finally:
+            marker.unlink()
+
     def values(self, run_id: int, name: str) -> list[tuple[int | None, int | None, float]]:
         """Rounds, clients and values of a metric."""
         return [
@@ -135,21 +161,27 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, str]]:
+def strange_machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a machine needs whose clock is off, or which is slow."""
+    folder = tmp_path_factory.mktemp("strange")
+    (folder / "sitecustomize.py").write_text(STRANGE_MACHINE)
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+@pytest.fixture(scope="module")
+def wrong_clock(strange_machine: dict[str, str]) -> Callable[[int], dict[str, str]]:
     """Variables of a machine whose clock is off by seconds."""
-    folder = tmp_path_factory.mktemp("clock")
-    (folder / "sitecustomize.py").write_text(SHIFTED_CLOCK)
-    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return lambda seconds: {"CLOCK_OFFSET": str(seconds), "PYTHONPATH": path}
+    return lambda seconds: {**strange_machine, "CLOCK_OFFSET": str(seconds)}
 
 
 @pytest.fixture(scope="module")
 def federation(
     tmp_path_factory: pytest.TempPathFactory,
     data: dict[str, Path],
+    strange_machine: dict[str, str],
     wrong_clock: Callable[[int], dict[str, str]],
 ) -> Iterator[Federation]:
-    """The clock of its last site is four minutes behind, which must change nothing."""
+    """The clock of its last site is four minutes behind, which must change nothing; the first can be slow."""
     folder = tmp_path_factory.mktemp("faults")
     with open_bed(folder, data=data) as bed:
         bed.home.mkdir(mode=0o700)
@@ -157,7 +189,8 @@ def federation(
         bed.start(SERVER)
         bed.wait_until_ready()
         for name in SITES:
-            bed.start(name, more=wrong_clock(CLOCK_OFF_S) if name == SITES[-1] else None)
+            slow = {**strange_machine, "SLOW_WHILE_THERE": str(folder / SLOW)}
+            bed.start(name, more={SITES[0]: slow, SITES[-1]: wrong_clock(CLOCK_OFF_S)}.get(name))
         with Store(home.database_url) as store:
             yield Federation(bed, data, home=home, store=store)
 
