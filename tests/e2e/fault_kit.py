@@ -24,7 +24,7 @@ CLOCK_OFF_S = -240  # Flower takes signatures that are up to five minutes old
 
 # What Python reads at its start, at a site with a wrong clock or a slow one. The clock is that of the node,
 # which signs and dates messages, and of `fedtwin`; libfaketime would shift it below Python, but Python's own
-# waits hang or fail under it. The slow site's app waits where it would work, and its heartbeats go on: a process
+# waits hang or fail under it. The slow site's app waits where it would work, its heartbeats go on: a process
 # that is stopped for longer than some 50 s, Flower takes for gone, and its site answers nothing for minutes.
 STRANGE_MACHINE = """
 import datetime, os, sys, time
