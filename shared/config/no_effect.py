@@ -41,6 +41,7 @@ ONLY_WITH: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "partition.column": ("partition.name", ("natural",)),
     "partition.seed": ("partition.name", ("iid", "stratified", "dirichlet", "pathological", "quantity")),
     "federation.start_timeout_s": ("federation.engine", ("flower",)),
+    "compare.fine_tune": ("compare.local_only", (True,)),
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")
