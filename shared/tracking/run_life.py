@@ -1,4 +1,4 @@
-"""How runs change owner and end: what `Runs` does when a process takes a run, finishes it, or is gone."""
+"""How runs begin, change owner and end: when a process takes a run, finishes it, or is gone."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ from shared.tracking.schema import run
 from shared.tracking.transaction import change_run
 
 UNFINISHED = ("pending", "running")
+
+
+def insert_run(connection: sa.Connection, *, config: Mapping[str, Any], **values: Any) -> int:
+    """Insert the row of a run that this process owns; see `shared.tracking.runs.Runs.create`.
+
+    Returns
+    -------
+    int
+        Its id.
+    """
+    row = {"config": config, **values, "started": datetime.now(UTC), "summary": {}, **asdict(owner())}
+    key = connection.execute(sa.insert(run).values(row)).inserted_primary_key
+    assert key is not None
+    announce(connection, key[0])
+    return int(key[0])
 
 
 def claim_run(

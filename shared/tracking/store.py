@@ -12,6 +12,8 @@ from shared.tracking.change_feed import Changes
 from shared.tracking.clients import Clients
 from shared.tracking.database import Database
 from shared.tracking.evaluations import Evaluations
+from shared.tracking.job_queue import JobQueue
+from shared.tracking.jobs import Jobs
 from shared.tracking.metrics import Metrics
 from shared.tracking.recorder import Recorders
 from shared.tracking.rounds import Rounds
@@ -20,7 +22,7 @@ from shared.tracking.series import Series
 
 
 class Store:
-    """Runs, their metrics, rounds, evaluations and clients, in SQLite or PostgreSQL.
+    """Runs, their metrics, rounds, evaluations and clients, and training jobs, in SQLite or PostgreSQL.
 
     Opened at its first use, when the schema is brought up to date. When a method that writes returns, its rows
     are on disk. May be shared by threads; connections are closed before a fork: no child inherits one.
@@ -34,6 +36,8 @@ class Store:
     ----------
     series : Series
         Metrics as plain values, for charts.
+    queue : JobQueue
+        The jobs as workers see them.
 
     Raises
     ------
@@ -50,6 +54,8 @@ class Store:
         self.rounds = Rounds(self._database, self._recorders)
         self.clients = Clients(self._database, self._recorders)
         self.evaluations = Evaluations(self._database, self._recorders)
+        self.jobs = Jobs(self._database)
+        self.queue = JobQueue(self._database)
 
     def __repr__(self) -> str:
         return f"Store({self._database.shown!r})"
