@@ -107,7 +107,8 @@ def _check_places(cfg: Config, network: nn.Module, *, home: Home, run_id: int, s
     folders = (home.comparison_dir(run_id), home.root / "runs")
     for folder in folders:
         _check_writable(folder)
-    twins = seeds * (2 + (cfg.federation.num_clients if cfg.compare.local_only else 0))
+    alone = cfg.federation.num_clients * (1 + (cfg.compare.fine_tune > 0)) if cfg.compare.local_only else 0
+    twins = seeds * (2 + alone)
     size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     needed = twins * 2 * _STATES * size  # the best and the last checkpoint
     free = shutil.disk_usage(home.root).free

@@ -41,6 +41,7 @@ ONLY_WITH: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "partition.column": ("partition.name", ("natural",)),
     "partition.seed": ("partition.name", ("iid", "stratified", "dirichlet", "pathological", "quantity")),
     "federation.start_timeout_s": ("federation.engine", ("flower",)),
+    "compare.fine_tune": ("compare.local_only", (True,)),
 }
 # With what a setting, or all settings below it, has no effect; with some values only, if they are named.
 NOT_WITH: Mapping[str, tuple[str, Any, tuple[str, ...]]] = {
