@@ -50,6 +50,20 @@ def _rounded(value: float, scale: float) -> float:
     return round(value, digits) if abs(digits) < _MOST_DIGITS else value
 
 
+def prepared_names(columns: Sequence[Column], *, indicates: bool) -> list[str]:
+    """What each number that comes out of a row is called, where no level is left out.
+
+    Parameters
+    ----------
+    indicates : bool
+        Whether further inputs say where a number is missing.
+    """
+    numbers = [columns[place].name for place in are_numbers(columns)]
+    missing = [f"{name} is missing" for name in numbers] if indicates else []
+    levels = [f"{column.name} = {level}" for column in columns for level in column.levels]
+    return [*numbers, *missing, *levels]
+
+
 class Preparation:
     """Scales numbers, fills gaps, and gives each level of a category an input of its own.
 
@@ -59,6 +73,8 @@ class Preparation:
         The inputs of the schema.
     agreed : mapping
         Holds `agreed_inputs`; without it numbers stay as they are.
+    dtype : dtype
+        Of the numbers that come out.
 
     Attributes
     ----------
@@ -66,7 +82,15 @@ class Preparation:
         Numbers that come out of a row; it depends on the schema and the settings alone.
     """
 
-    def __init__(self, columns: Sequence[Column], *, cfg: TableDataConfig, agreed: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        cfg: TableDataConfig,
+        agreed: Mapping[str, Any],
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        self._dtype = dtype
         self._numbers = are_numbers(columns)
         self._indicates = cfg.missing == "indicator"
         given = agreed.get(INPUTS) or agreed_inputs(columns, {})[INPUTS]
@@ -82,7 +106,7 @@ class Preparation:
         width = len(self._numbers) * (2 if self._indicates else 1)
         self.width = width + sum(max(count - self._first, 0) for _, count in self._categories)
 
-    def __call__(self, inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    def __call__(self, inputs: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
         """Prepare some rows.
 
         Parameters
@@ -92,9 +116,9 @@ class Preparation:
 
         Returns
         -------
-        ndarray [n, width], float32
+        ndarray [n, width], of the type that was asked for
         """
-        found = np.zeros((len(inputs), self.width), dtype=np.float32)
+        found = np.zeros((len(inputs), self.width), dtype=self._dtype)
         numbers = inputs[:, self._numbers]
         gaps = np.isnan(numbers)
         numbers = (np.where(gaps, self._means, numbers) - self._centers) / self._scales
@@ -125,5 +149,5 @@ class PreparedRows:
     def __len__(self) -> int:
         return len(self._inputs)
 
-    def __getitem__(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float32]:
+    def __getitem__(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[Any]:
         return self._preparation(self._inputs[rows])
