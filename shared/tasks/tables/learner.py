@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ class TableDataModule(ArrayDataModule):
 
     def __init__(self, data: TableData, *, preparation: Preparation, **settings: Any) -> None:
         super().__init__(data, **settings)
-        self._prepared = PreparedRows(data.inputs, preparation)
+        sites = None if data.sites is None else data.sites.numbers
+        self._prepared = PreparedRows(data.inputs, preparation, sites=sites)
 
     @property
     def inputs(self) -> Any:
@@ -62,15 +63,15 @@ class TableLearner(ModuleLearner):
         """The batches of all rows, or of a client's."""
         return TableDataModule(
             data,
-            preparation=self.preparation(data.schema, fit),
+            preparation=self.preparation(data.schema, {**fit.agreed, **data.agreed}),
             batch_size=self.cfg.table.batch_size,
             eval_batch_size=self.cfg.table.eval_batch_size,
             **self.settings_of(rows, fit),
         )
 
-    def preparation(self, schema: Schema, fit: FitContext) -> Preparation:
+    def preparation(self, schema: Schema, agreed: Mapping[str, Any]) -> Preparation:
         """From a table's inputs to what the network takes."""
-        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=fit.agreed)
+        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=agreed)
 
     @abstractmethod
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
@@ -92,7 +93,7 @@ class TableLearner(ModuleLearner):
             module,
             cfg=self.cfg.table,
             schema=schema,
-            preparation=self.preparation(schema, module.fit_context),
+            preparation=self.preparation(schema, module.fit_context.agreed),
             tell=partial(self.tell, schema=schema, threshold=threshold),
             threshold=threshold,
         )

@@ -25,7 +25,7 @@ class TabularClassificationLearner(TableLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitClassifier:
         """A new classifier."""
-        width = self.preparation(schema, FitContext()).width
+        width = self.preparation(schema, {}).width
         network = build_tabular(self.cfg, num_inputs=width, num_outputs=len(schema.classes))
         return LitClassifier(self.cfg, spec=TabularClassificationSpec(schema), network=network, fit=fit)
 

@@ -25,7 +25,7 @@ class TabularRegressionLearner(TableLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitRegressor:
         """A new regressor."""
-        width = self.preparation(schema, FitContext()).width
+        width = self.preparation(schema, {}).width
         network = build_tabular(self.cfg, num_inputs=width, num_outputs=1)
         return LitRegressor(self.cfg, spec=TabularRegressionSpec(schema), network=network, fit=fit)
 
