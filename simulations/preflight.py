@@ -56,7 +56,9 @@ def check_before_training(
     build_trainer(cfg.trainer, max_epochs=1, callbacks=[])  # of the pooled twin
     lean_trainer(cfg.trainer)  # of a client
     network = learner.network(learner.module(data.schema, FitContext()))
-    load_algorithm(cfg.strategy).local_keys(network)
+    algorithm = load_algorithm(cfg.strategy)
+    algorithm.check(cfg)
+    algorithm.local_keys(network)
     problems = [
         text for own, parts in planned.values() if parts for text in _of_clients(own, parts, learner, data)
     ]

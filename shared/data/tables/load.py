@@ -51,6 +51,7 @@ def load_table(
     read_targets: TargetReader,
     sides: Sequence[str] = SIDES,
     keep: Sequence[str] = (),
+    keeps_gaps: bool = False,
 ) -> TableData:
     """Read a table, check it, and split it where it comes without a split.
 
@@ -62,6 +63,8 @@ def load_table(
         What the rows are for, see `shared.data.split.split.make_splits`.
     keep : sequence of str
         Further columns that somebody needs as text, such as that of the natural partition; no inputs.
+    keeps_gaps : bool
+        Whether the model takes inputs that are missing.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def load_table(
     )
     values = np.stack([one.values for one in inputs], axis=1)
     sites = None
-    if cfg.scaling == "local":
+    if cfg.scaling == "local" and not keeps_gaps:
         wrong: list[str] = []
         own = "test" not in sides  # a table of a deployment's site
         sites = sites_of(annotations.others, train=splits == "train", own=own, problems=wrong)
@@ -156,7 +159,9 @@ def load_table(
         notes=(
             *annotations.notes,
             *input_notes(
-                inputs, missing=cfg.missing, absent={name: cells.absent for name, cells in read.cells.items()}
+                inputs,
+                missing="keep" if keeps_gaps else cfg.missing,
+                absent={name: cells.absent for name, cells in read.cells.items()},
             ),
             *doubts(inputs, codes={name: cells.code for name, cells in read.cells.items()}, kinds=cfg.kinds),
             *unseen_levels(inputs, splits),

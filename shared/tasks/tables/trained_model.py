@@ -36,14 +36,14 @@ class TableModel(TrainedModel):
         *,
         cfg: TableDataConfig,
         schema: Schema,
-        preparation: Preparation,
+        preparation: Preparation | None,
         tell: Tell,
         threshold: float,
     ) -> None:
         super().__init__(module, schema=schema, tell=tell, threshold=threshold, batch_size=cfg.eval_batch_size)
-        sites, self._by_site = preparation.sites, bool(preparation.site_column)
-        of_site = (Column(preparation.site_column, "categorical", sites),) if self._by_site else ()
-        self.columns = (*schema.inputs, *of_site)
+        column = preparation.site_column if preparation else ""
+        self._site = Column(column, "categorical", preparation.sites) if preparation and column else None
+        self.columns = (*schema.inputs, *((self._site,) if self._site else ()))
         self._cfg, self._preparation = cfg, preparation
 
     def prepare(self, rows: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class TableModel(TrainedModel):
 
         Returns
         -------
-        Tensor [B, width], float32
+        Tensor [B, width], float32, or for trees the rows as they are
         """
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             names = ", ".join(column.name for column in self.columns)
@@ -65,16 +65,13 @@ class TableModel(TrainedModel):
             )
         values = rows.detach().cpu().numpy().astype(np.float64)
         self._check(values)
-        inputs, sites = values, None
-        if self._by_site:
-            inputs, sites = values[:, :-1], values[:, -1].astype(np.int64)
-        found = self._preparation(inputs, sites=sites)
+        inputs, sites = (values[:, :-1], values[:, -1].astype(np.int64)) if self._site else (values, None)
+        found = inputs if self._preparation is None else self._preparation(inputs, sites=sites)
         return torch.from_numpy(found).to(rows.device)
 
     def _check(self, values: npt.NDArray[np.float64]) -> None:
         for column, own in zip(self.columns, values.T, strict=True):
-            of_site = self._by_site and column is self.columns[-1]
-            if of_site and np.isnan(own).any():
+            if self._site is not None and column is self._site and np.isnan(own).any():
                 raise DataError(f"{column.name!r} is missing in a row{self._site_note()}")
             if np.isnan(own).any() and self._cfg.missing == "error":
                 raise DataError(f"{column.name!r} is missing in a row, and the model was trained without gaps")
@@ -136,11 +133,11 @@ class TableModel(TrainedModel):
             raise DataError(f"{error}{self._site_note()}") from None
 
     def _site_note(self) -> str:
-        if not self._by_site:
+        if self._site is None:
             return ""
         return (
             f"\nThis model scales each row by the training rows of its site (data.scaling=local), so a row "
-            f"needs {self._preparation.site_column!r}, one of {', '.join(self._preparation.sites)}; rows of "
+            f"needs {self._site.name!r}, one of {', '.join(self._site.levels)}; rows of "
             "another site need a model that was trained with data.scaling=federated"
         )
 
