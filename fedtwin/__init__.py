@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fedtwin.models import load_model, predict
     from fedtwin.reading import data
     from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
+    from fedtwin.site_statistics import statistics
     from fedtwin.training import compare, compare_runs, configure, federate, resume, train
     from shared.config.config import Config
     from shared.data.summary import DataSummary
@@ -44,6 +45,7 @@ __all__ = [
     "predict",
     "resume",
     "runs",
+    "statistics",
     "train",
 ]
 
@@ -52,6 +54,7 @@ _MODULES = {
     "fedtwin.records": ("Comparison", "Run", "load_comparison", "load_run", "runs"),
     "fedtwin.models": ("load_model", "predict"),
     "fedtwin.reading": ("data",),
+    "fedtwin.site_statistics": ("statistics",),
     "shared.tasks.predictions": ("Predictions",),
     "shared.tasks.trained_model": ("TrainedModel",),
     "shared.config.config": ("Config",),

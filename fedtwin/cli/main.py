@@ -22,6 +22,7 @@ COMMANDS = {
     "resume": "fedtwin.cli.runs",
     "predict": "fedtwin.cli.predict",
     "data": "fedtwin.cli.data",
+    "statistics": "fedtwin.cli.statistics",
     "delete": "fedtwin.cli.edit",
     "prune": "fedtwin.cli.prune",
     "doctor": "fedtwin.cli.doctor",

@@ -46,7 +46,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         near = "; did you mean runs?" if first in ("list", "ls") else did_you_mean(first, known)
         parser.error(f"there is no command {first!r}{near or ';'} there are {', '.join(known)}")
     options, more = parser.parse_known_args(joined)
-    if options.command == "data" and not any(text.startswith("-") for text in more):
+    if options.command in ("data", "statistics") and not any(text.startswith("-") for text in more):
         options.what += more  # settings behind an option, which argparse takes for no positional arguments
     elif more:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
@@ -84,6 +84,18 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     )
     data.add_argument("--quick", action="store_true", help="names, labels and splits alone: open no image")
     data.add_argument("--format", choices=["table", "json"], default="table")
+    told = commands.add_parser("statistics", help="show what sites tell of their rows, by site and together")
+    told.description = (
+        "Mean and deviation of each numeric column and rows by label, from the sums that sites tell; a site "
+        "with fewer rows than data.min_count tells nothing."
+    )
+    told.add_argument(
+        "what",
+        nargs="*",
+        metavar="RUN, PATH or SETTING=VALUE",
+        help="a federated run, whose clients have told theirs; or data, with settings as partition=natural",
+    )
+    told.add_argument("--format", choices=["table", "json"], default="table")
     listing = commands.add_parser("runs", help="list the runs in the database")
     modes = ["pooled", "federated", "local", "comparison"]
     listing.add_argument("--mode", choices=[*modes, "centralized", "compare"], metavar=f"{{{','.join(modes)}}}")
