@@ -34,7 +34,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     joined: list[str] = []
     for argument in arguments:
         # argparse would take a value that begins with a dash for an option, and random tokens do.
-        if joined and joined[-1] == "--token":
+        if joined and joined[-1] in ("--token", "--train-token"):
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)
@@ -209,6 +209,19 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         help="a name under which browsers may open it",
     )
     serve.add_argument("--open", action="store_true", help="show the page in a browser")
+    serve.add_argument(
+        "--train-token",
+        help="lets whoever has it submit training jobs (or FEDTWIN_TRAIN_TOKEN); default: nobody",
+    )
+    serve.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="where the data of submitted jobs may lie; repeatable",
+    )
+    serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
 
 
 def _add_worker(worker: argparse.ArgumentParser) -> None:
