@@ -13,6 +13,7 @@ from rich.text import Text
 from shared.metrics.catalogue import label, naming
 from shared.metrics.gap import stored_gap
 from shared.metrics.gap_table import gap_table
+from shared.metrics.site_table import sites_told
 from shared.tasks.panels import Kind
 from shared.tracking.rows import RunRow
 from shared.tracking.show import number, plain, run_view, table
@@ -43,6 +44,7 @@ def _page(store: Store, runs: Sequence[RunRow]) -> Group:
     panels = panel_tables(summary.get("panels") or ())
     report = stored_report(store, runs[0].id)
     told: list[RenderableType] = [gap_table(gap), plain(report["sentence"])] if report else []
+    told += sites_told(summary)
     return Group(view, *told, *panels, *doubts)
 
 
