@@ -24,6 +24,18 @@ from shared.tracking.transaction import change_run
 UNFINISHED = ("pending", "running")
 
 
+def insert_run(
+    connection: sa.Connection, *, status: str, summary: Mapping[str, Any] | None = None, **row: Any
+) -> int:
+    """Add the row of a run that this process owns, and give its id; see `Runs.create`."""
+    assert status in UNFINISHED, status
+    values = {**row, "status": status, "summary": dict(summary or {}), "started": datetime.now(UTC)}
+    key = connection.execute(sa.insert(run).values({**values, **asdict(owner())})).inserted_primary_key
+    assert key is not None
+    announce(connection, key[0])
+    return int(key[0])
+
+
 def claim_run(
     database: Database, run_id: int, *, config: Mapping[str, Any] | None = None, resume: bool = False
 ) -> None:

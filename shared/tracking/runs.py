@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.tracking.change_feed import announce
 from shared.tracking.changes import MergeSummary
 from shared.tracking.database import Database
 from shared.tracking.deletion import delete_run
 from shared.tracking.left_behind import Unwritten, settle
-from shared.tracking.process import owner
 from shared.tracking.recorder import Recorders
 from shared.tracking.rows import RunRow
-from shared.tracking.run_life import UNFINISHED, claim_run, close_orphans, finish_run, set_owner
+from shared.tracking.run_life import claim_run, close_orphans, finish_run, insert_run, set_owner
 from shared.tracking.run_progress import RunProgress, read_progress
 from shared.tracking.run_search import search_query
 from shared.tracking.schema import run
@@ -47,11 +44,11 @@ class Runs:
 
         Parameters
         ----------
-        training_mode : {"centralized", "federated", "local", "compare"}
+        training_mode : {"centralized", "federated", "local", "compare", "sweep"}
         config : mapping
             The resolved snapshot.
         parent_id : int, optional
-            The comparison it belongs to.
+            The comparison or the sweep that it belongs to.
         status : {"running", "pending"}
             Pending: another process will claim it.
 
@@ -65,26 +62,19 @@ class Runs:
         TrackingError
             There is no run ``parent_id``.
         """
-        assert status in UNFINISHED, status
-        row = {
-            "name": name,
-            "training_mode": training_mode,
-            "config": config,
-            "seed": seed,
-            "description": description,
-            "parent_id": parent_id,
-            "status": status,
-            "started": datetime.now(UTC),
-            "summary": {},
-            **asdict(owner()),
-        }
         with self._database.write() as connection:
             if parent_id is not None:
                 lock_run(self._database, connection, parent_id)
-            key = connection.execute(sa.insert(run).values(row)).inserted_primary_key
-            assert key is not None
-            announce(connection, key[0])
-        return int(key[0])
+            return insert_run(
+                connection,
+                name=name,
+                training_mode=training_mode,
+                config=config,
+                seed=seed,
+                description=description,
+                parent_id=parent_id,
+                status=status,
+            )
 
     def claim(self, run_id: int, *, config: Mapping[str, Any] | None = None, resume: bool = False) -> None:
         """Make this process the owner of a run; see `shared.tracking.run_life.claim_run`."""

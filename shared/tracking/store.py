@@ -17,6 +17,7 @@ from shared.tracking.recorder import Recorders
 from shared.tracking.rounds import Rounds
 from shared.tracking.runs import Runs
 from shared.tracking.series import Series
+from shared.tracking.trials import Trials
 
 
 class Store:
@@ -50,6 +51,7 @@ class Store:
         self.rounds = Rounds(self._database, self._recorders)
         self.clients = Clients(self._database, self._recorders)
         self.evaluations = Evaluations(self._database, self._recorders)
+        self.trials = Trials(self._database)
 
     def __repr__(self) -> str:
         return f"Store({self._database.shown!r})"
