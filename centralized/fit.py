@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,25 @@ CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
+class StartingModel:
+    """A trained model that training goes on with.
+
+    Attributes
+    ----------
+    run_id : int
+        The run that it is of.
+    agreed : mapping
+        See `shared.tasks.base.FitContext`: the model takes inputs that are scaled in this way.
+    weights : mapping of str to Tensor
+        Of the network; empty where another process has them.
+    """
+
+    run_id: int
+    agreed: Mapping[str, Any]
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Subset:
     """The rows of one client, for local training.
 
@@ -43,11 +62,14 @@ class Subset:
     indices : ndarray [n], int64
     name : str
         What the client is called.
+    begin_with : StartingModel, optional
+        A model to fine-tune; a new one is trained without it.
     """
 
     partition_id: int
     indices: npt.NDArray[np.int64]
     name: str = ""
+    begin_with: StartingModel | None = None
 
 
 @dataclass(frozen=True)
@@ -110,11 +132,12 @@ def load(cfg: Config, *, home: Home, subset: Subset | None, tell: bool = True) -
     learner = learner_of(cfg)
     data, summary = read_data(learner, cache=home.cache, progress=cfg.trainer.progress, tell=tell)
     spec, rows = learner.spec(data.schema), subset.indices if subset else None
-    profile = spec.profile(data, data.rows("train", rows))
-    context = FitContext(
-        partition_id=subset.partition_id if subset else 0,
-        agreed=spec.agree({cfg.name: profile}, trainer=cfg.trainer),
-    )
+    if subset and subset.begin_with:
+        agreed = subset.begin_with.agreed
+    else:
+        profile = spec.profile(data, data.rows("train", rows))
+        agreed = spec.agree({cfg.name: profile}, trainer=cfg.trainer)
+    context = FitContext(partition_id=subset.partition_id if subset else 0, agreed=agreed)
     return Work(learner, spec, data, rows, learner.datamodule(data, rows, context), context, summary)
 
 
@@ -158,6 +181,9 @@ def fit(
         Ctrl-C or SIGTERM.
     """
     module, datamodule = work.learner.module(work.data.schema, work.context), work.datamodule
+    begin_with = subset.begin_with if subset else None
+    if begin_with is not None and begin_with.weights:  # further devices are sent those of this process
+        work.learner.network(module).load_state_dict(begin_with.weights)
     callbacks = build_callbacks(
         cfg,
         rows=work.row_keys(),
@@ -182,6 +208,7 @@ def fit(
         "folder": str(folder),
         "monitor": choice,
         "subset": subset and {"partition_id": subset.partition_id, "indices": subset.indices.tolist()},
+        "begin_with": begin_with and {"run_id": begin_with.run_id, "agreed": begin_with.agreed},
     }
     with other_processes(trainer, environment, order):
         try:

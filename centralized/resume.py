@@ -74,10 +74,11 @@ def check_resume(
     problems += other_rows(checkpoint.get(ROW_KEYS) or {}, rows, when=when, at_present="now")
     shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in checkpoint["state_dict"].items()}
+    grows = getattr(module, "grows", False)  # a model of trees, whose arrays are as long as it has grown
     problems += [
         f"{key}: shape {found.get(key)} in the checkpoint, {shapes.get(key)} now"
         for key in sorted(shapes.keys() | found.keys())
-        if shapes.get(key) != found.get(key)
+        if shapes.get(key) != found.get(key) and not (grows and key in shapes and key in found)
     ]
     if problems:
         raise ConfigError(

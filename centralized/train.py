@@ -84,6 +84,8 @@ def train(
             store.runs.update(run_id, summary={DATA: work.summary.as_dict()})
         else:
             client = {"id": subset.partition_id, "name": subset.name or f"client-{subset.partition_id}"}
+            if subset.begin_with is not None:
+                client["fine_tunes"] = subset.begin_with.run_id
             store.runs.update(run_id, summary={"client": client})
         choice = work.choose_monitor(cfg, begun_with=begun_with)
         if choice.note:

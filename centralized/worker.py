@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from centralized.devices import READY, LocalProcesses
-from centralized.fit import Subset, fit, load
+from centralized.fit import StartingModel, Subset, fit, load
 from shared.config.config import validate
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import FedtwinError
@@ -35,7 +35,9 @@ def main() -> None:
     home = open_home(cfg.tracking)
     subset = None
     if rows := order["subset"]:
-        subset = Subset(partition_id=rows["partition_id"], indices=np.array(rows["indices"], dtype=np.int64))
+        indices, begun = np.array(rows["indices"], dtype=np.int64), order["begin_with"]
+        begin_with = StartingModel(**begun) if begun else None
+        subset = Subset(partition_id=rows["partition_id"], indices=indices, begin_with=begin_with)
     monitor, measured, _ = order["monitor"]
     try:
         work = load(cfg, home=home, subset=subset, tell=False)

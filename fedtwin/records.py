@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,6 +119,15 @@ class Comparison:
         One a seed.
     local : list of list of Run
         The clients that trained alone, by seed and client.
+    fine_tuned : list of list of Run
+        The federated models that were trained on at each client, likewise.
+    sites : DataFrame or None
+        What joining brings each site, in the headline metric; one row a site: ``pooled``, ``federated``,
+        ``alone`` and ``fine_tuned`` with ``_low`` and ``_high``; ``gain``, ``low`` and ``high`` (federated
+        against alone, positive is better for the site), ``tuned_gain`` likewise, ``num_test``, ``note`` (why
+        there are no numbers). None unless clients trained alone.
+    cross : DataFrame or None
+        Each model on the test rows of each site; None where these are not known.
     figures : dict of str to Path
         PNG files by name, such as ``gap`` and ``curve_loss``.
     report : Path
@@ -135,6 +144,9 @@ class Comparison:
     pooled: list[Run]
     federated: list[Run]
     local: list[list[Run]]
+    fine_tuned: list[list[Run]]
+    sites: pd.DataFrame | None = field(repr=False)
+    cross: pd.DataFrame | None = field(repr=False)
     figures: dict[str, Path] = field(repr=False)
     report: Path
 
@@ -172,6 +184,9 @@ class Comparison:
                 pooled=load(twins["pooled"]),
                 federated=load(twins["federated"]),
                 local=[load(ids) for ids in twins["local"]],
+                fine_tuned=[load(ids) for ids in twins.get("fine_tuned", ())],
+                sites=_sites_frame(run.row.summary.get("site_gains")),
+                cross=_cross_frame(run.row.summary.get("site_gains")),
                 figures={path.stem: path for path in sorted(folder.glob("*.png"))},
                 report=folder / "report.html",
             )
@@ -309,6 +324,19 @@ def _gap_frame(rows: Sequence[GapRow]) -> pd.DataFrame:
     frame = frame.astype({"groups": "Int64", "seeds": "Int64"})
     frame.attrs["confidence"] = rows[0].confidence
     return frame
+
+
+def _sites_frame(gains: Mapping[str, Any] | None) -> pd.DataFrame | None:
+    import pandas as pd
+
+    return None if not gains else pd.DataFrame(gains["rows"]).set_index("name")
+
+
+def _cross_frame(gains: Mapping[str, Any] | None) -> pd.DataFrame | None:
+    import pandas as pd
+
+    cross = (gains or {}).get("cross")
+    return pd.DataFrame(cross["values"], cross["models"], cross["tests"]) if cross else None
 
 
 def _text_frame(rows: Sequence[GapRow]) -> pd.DataFrame:

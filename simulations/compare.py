@@ -9,12 +9,8 @@ from typing import Any
 
 import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shared.config.config import Config
 from shared.config.problems import did_you_mean
-from shared.data.dataset import Dataset
 from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
 from shared.runtime.errors import ConfigError
@@ -29,7 +25,7 @@ from simulations.gap.jackknife import compare_gap
 from simulations.measured import telling_measured
 from simulations.report.build import Comparison, write_results
 from simulations.report.history import cost, read_outputs
-from simulations.report.site_gains import site_gains
+from simulations.report.site_gains import groups_of_test, site_gains
 from simulations.runner import Runner
 from simulations.twin_settings import warn_one_sided
 from simulations.twins import Twins, train_twins
@@ -148,11 +144,6 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
     )
 
 
-def groups_of_test(data: Dataset) -> NDArray[np.int64] | None:
-    """The number of each test example's group, such as its patient; None where there are no groups."""
-    return None if data.groups is None else data.groups.numbers[data.indices("test")]
-
-
 def measure_gains(
     cfg: Config, twins: Twins, rows: Sequence[GapRow], *, store: Store, home: Home
 ) -> dict[str, Any] | None:
@@ -165,8 +156,8 @@ def measure_gains(
         cfg,
         twins,
         rows,
-        judge=learner.spec(data.schema),
-        groups=groups_of_test(data),
+        spec=learner.spec(data.schema),
+        data=data,
         store=store,
         home=home,
     )

@@ -56,7 +56,9 @@ def check_before_training(
     build_trainer(cfg.trainer, max_epochs=1, callbacks=[])  # of the pooled twin
     lean_trainer(cfg.trainer)  # of a client
     network = learner.network(learner.module(data.schema, FitContext()))
-    load_algorithm(cfg.strategy).local_keys(network)
+    algorithm = load_algorithm(cfg.strategy)
+    algorithm.check(cfg)
+    algorithm.local_keys(network)
     problems = [
         text for own, parts in planned.values() if parts for text in _of_clients(own, parts, learner, data)
     ]
@@ -105,7 +107,8 @@ def _check_places(cfg: Config, network: nn.Module, *, home: Home, run_id: int, s
     folders = (home.comparison_dir(run_id), home.root / "runs")
     for folder in folders:
         _check_writable(folder)
-    twins = seeds * (2 + (cfg.federation.num_clients if cfg.compare.local_only else 0))
+    alone = cfg.federation.num_clients * (1 + (cfg.compare.fine_tune > 0)) if cfg.compare.local_only else 0
+    twins = seeds * (2 + alone)
     size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     needed = twins * 2 * _STATES * size  # the best and the last checkpoint
     free = shutil.disk_usage(home.root).free

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
+from centralized.fit import CHECKPOINTS, StartingModel
 from centralized.train import Subset, train
+from federated.server.checkpoint import load_checkpoint
 from shared.config.config import Config
 from shared.data.dataset import Dataset, Ints
 from shared.data.partition.partition import client_names, partition
@@ -35,12 +37,15 @@ class Twins:
         Run ids, one per seed.
     local : list of list of int
         Run ids of local training, by seed and client; empty unless requested.
+    fine_tuned : list of list of int
+        The same of the federated models that were trained on at each client.
     """
 
     seeds: list[int] = field(default_factory=list)
     pooled: list[int] = field(default_factory=list)
     federated: list[int] = field(default_factory=list)
     local: list[list[int]] = field(default_factory=list)
+    fine_tuned: list[list[int]] = field(default_factory=list)
 
 
 def train_twins(
@@ -80,21 +85,58 @@ def train_twins(
         if cfg.compare.local_only:
             names = client_names(data, cfg=own.shares, num_partitions=own.federation.num_clients)
             parts = partition(data, cfg=own.shares, num_partitions=own.federation.num_clients)
+            subsets = [
+                Subset(partition_id=client_id, indices=indices, name=name)
+                for client_id, (name, indices) in enumerate(zip(names, parts, strict=True))
+            ]
             twins.local.append(
                 [
                     _train(
-                        own.replace("", name=f"{own.name}-{name}"),
-                        trained.find("local", seed=seed, name=f"{own.name}-{name}"),
+                        own.replace("", name=f"{own.name}-{subset.name}"),
+                        trained.find("local", seed=seed, name=f"{own.name}-{subset.name}"),
                         store=store,
                         home=home,
                         board=board,
-                        label=f"local, {name}{suffix}",
-                        subset=Subset(partition_id=client_id, indices=indices, name=name),
+                        label=f"local, {subset.name}{suffix}",
+                        subset=subset,
                     )
-                    for client_id, (name, indices) in enumerate(zip(names, parts, strict=True))
+                    for subset in subsets
                 ]
             )
+            if cfg.compare.fine_tune:
+                federated = store.runs.get(twins.federated[-1])
+                twins.fine_tuned.append(
+                    [
+                        _fine_tune(own, subset, federated, trained, store=store, home=home, board=board)
+                        for subset in subsets
+                    ]
+                )
     return twins
+
+
+def _fine_tune(
+    cfg: Config, subset: Subset, federated: RunRow, trained: Trained, *, store: Store, home: Home, board: Board
+) -> int:
+    """Train the federated model on, on one client's rows, as a run like that of the client alone."""
+    name = f"{cfg.name}-{subset.name}-fine-tuned"
+    before = trained.find("local", seed=cfg.seed, name=name)
+    if before is not None and (federated.ended is None or before.started < federated.ended):
+        before = None  # of a federation that was trained on since
+    path = home.run_dir(federated.id) / CHECKPOINTS / f"{cfg.trainer.test_model}.safetensors"
+    return _train(
+        cfg.replace("", name=name).replace("trainer", max_epochs=cfg.compare.fine_tune),
+        before,
+        store=store,
+        home=home,
+        board=board,
+        label=f"fine-tuned, {subset.name}, seed {cfg.seed}",
+        subset=replace(
+            subset,
+            begin_with=StartingModel(
+                federated.id, agreed=federated.summary.get("agreed") or {}, weights=load_checkpoint(path)[0]
+            ),
+        ),
+    )
 
 
 class Trained:

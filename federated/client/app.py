@@ -27,9 +27,11 @@ from federated.client.work import (
     rows_of,
     state_for,
 )
+from federated.messages.questions import Asked, answer_content
 from federated.messages.records import (
     ARRAYS,
     CLIENT,
+    SUMS,
     ClientInfo,
     TrainOrder,
     arrays_from_state,
@@ -37,7 +39,7 @@ from federated.messages.records import (
     reply_content,
     state_of,
 )
-from federated.strategy.client_half import ClientContext, Tensors
+from federated.strategy.client_half import AskedContext, ClientContext, Tensors
 from shared.metrics.point import MetricPoint
 from shared.runtime.errors import DataError, FedtwinError
 from shared.tasks.client_fit import fit_client
@@ -101,6 +103,20 @@ def describe(message: Message, context: Context) -> Message:
     return Message(RecordDict({CLIENT: info.to_record()}), reply_to=message)
 
 
+@app.query(SUMS)
+@reporting
+def answer(message: Message, context: Context) -> Message:
+    """Answer a question of the algorithm's server half, such as for sums over this client's training rows."""
+    order = TrainOrder.from_message(message)
+    _use_threads(config_of(order.snapshot).federation.client_cpus)
+    module, datamodule = begin_fit(order, context)
+    algorithm, asked = algorithm_for(order.snapshot, context), Asked.from_message(message)
+    own = AskedContext(
+        client_id=place_of(context)[0], run_key=order.run_key, module=module, datamodule=datamodule
+    )
+    return Message(answer_content(algorithm.answer(asked, own)), reply_to=message)
+
+
 @app.train()
 @reporting
 def train(message: Message, context: Context) -> Message:
@@ -138,14 +154,24 @@ def train(message: Message, context: Context) -> Message:
     collector = MetricsCollector(buffer, round=order.round, client_id=client_id)
     optimizer = OptimizerState(kept.optimizer)
     remember = [optimizer] if cfg.federation.keep_optimizer else []
-    fit_client(
-        module,
-        datamodule=datamodule,
-        cfg=cfg.trainer,
-        fit=fit,
-        epochs=cfg.federation.local_epochs,
-        callbacks=[*learner.callbacks(fit), collector, *remember, *half.callbacks()],
-    )
+    if algorithm.wire.returns_model:
+        fit_client(
+            module,
+            datamodule=datamodule,
+            cfg=cfg.trainer,
+            fit=fit,
+            epochs=cfg.federation.local_epochs,
+            callbacks=[*learner.callbacks(fit), collector, *remember, *half.callbacks()],
+        )
+    else:  # it has been trained by answers to questions
+        spec = learner.spec(rows_of(order.snapshot, context)[0].schema)
+        outputs = learner.predict(module, datamodule, "train")
+        buffer.add(
+            [
+                MetricPoint(stage="train", name=name, value=value, epoch=1, num_examples=len(outputs))
+                for name, value in spec.values(outputs).items()
+            ]
+        )
     result = half.after_fit(module)
     result.check(algorithm.wire)
     # A fit in 16 bits leaves it in 16 bits.
@@ -169,7 +195,9 @@ def train(message: Message, context: Context) -> Message:
     content = reply_content(
         points=[*buffer.points, *more],
         num_examples=count,
-        arrays=arrays_from_state({key: tensor for key, tensor in arrays.items() if key not in stay}),
+        arrays=arrays_from_state({key: tensor for key, tensor in arrays.items() if key not in stay})
+        if algorithm.wire.returns_model
+        else None,
         extra={name: arrays_from_state(_ordered(tensors, arrays)) for name, tensors in result.arrays.items()},
     )
     return Message(content, reply_to=message)

@@ -15,8 +15,11 @@ from federated.client.site import SITE_FILE, site_of
 from federated.client.work import learner_for, rows_of
 from federated.kit.federation_file import MayLeave
 from federated.kit.site_file import SiteFile
+from federated.messages.questions import Asked
 from federated.messages.records import (
+    ANSWER,
     ARRAYS,
+    ASK,
     CLIENT,
     CLIENT_ID,
     ERROR,
@@ -79,7 +82,7 @@ class Declared:
     records : collection of str
         Names of records of arrays.
     model : Layout
-        The arrays of the model, which every array must be like.
+        The arrays of the model, or of the answer to a question, which every array must be like.
     metrics : collection of str
         Names of metrics.
     told : collection of str or None
@@ -103,7 +106,7 @@ def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared
     Raises
     ------
     FederationError
-        An array is not like that of the model.
+        An array is not like that of the model, or not what was asked for.
     """
     kept = RecordDict()
     for name, arrays in content.array_records.items():
@@ -132,19 +135,22 @@ def _told(message: Message, context: Context) -> tuple[str, ...]:
 
 
 def _declared(message: Message, site: SiteFile) -> Declared:
-    if message.metadata.message_type != MessageType.TRAIN:
+    kind = message.metadata.message_type
+    if kind not in (MessageType.TRAIN, ASK):
         return Declared()  # no other reply has arrays
-    model = message.content.array_records[ARRAYS]
     snapshot = TrainOrder.from_message(message).snapshot
-    wire = load_algorithm(read_snapshot(json.loads(snapshot)).strategy, may_run=site.may_run).wire
-    names = (ARRAYS, *(spec.name for spec in wire.up))
+    algorithm = load_algorithm(read_snapshot(json.loads(snapshot)).strategy, may_run=site.may_run)
+    if kind == ASK:
+        return Declared(records=(ANSWER,), model=algorithm.answers(Asked.from_message(message)))
+    wire, model = algorithm.wire, message.content.array_records[ARRAYS]
+    names = (*((ARRAYS,) if wire.returns_model else ()), *(spec.name for spec in wire.up))
     return Declared(records=names, model=layout_of(model), metrics=wire.metrics)
 
 
 def _like_the_model(arrays: ArrayRecord, *, name: str, model: Layout) -> ArrayRecord:
     for key, kind in layout_of(arrays).items():
         if model.get(key) != kind:
-            raise FederationError(f"the array {key} of {name} is not like one of the model")
+            raise FederationError(f"the array {key} of {name} is not like one that is expected")
     return arrays
 
 

@@ -47,6 +47,18 @@ class Delivery:
     bytes_up: dict[int, int] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
 
+    def add(self, other: Delivery) -> None:
+        """Count the traffic of another send to it, as one that came before in the same round."""
+        for mine, own in (
+            (self.bytes_down, other.bytes_down),
+            (self.bytes_up, other.bytes_up),
+            (self.asked_again, other.asked_again),
+        ):
+            for client_id, count in own.items():
+                mine[client_id] = mine.get(client_id, 0) + count
+        for client_id, seconds in other.seconds.items():
+            self.seconds[client_id] = self.seconds.get(client_id, 0.0) + seconds
+
 
 class ReplyHandler(Protocol):
     """Sees each reply as it arrives."""

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from numpy.lib import format as npy
 from torch import Tensor, nn
 
@@ -24,6 +24,9 @@ from shared.runtime.errors import FedtwinError
 
 ARRAYS, METRICS, CONFIG, POINTS, CLIENT = "arrays", "metrics", "config", "points", "client"
 STATISTICS, ERROR = "statistics", "error"
+QUESTION, PAST, KIND, ANSWER = "question", "past", "kind", "answer"
+SUMS = "sums"  # the name of the query in which a server asks
+ASK = f"{MessageType.QUERY}.{SUMS}"
 _NUMPY = "numpy.ndarray"  # Flower's name of the bytes of `numpy.save`
 NUM_EXAMPLES, SERVER_ROUND, LR_SCALE, RUN_KEY = "num-examples", "server-round", "lr-scale", "run-key"
 AGREED, STATE_ROUND = "agreed", "state-round"

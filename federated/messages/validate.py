@@ -60,7 +60,7 @@ def check_reply(content: RecordDict, *, contract: Contract, announced: int, trai
     _expect(content.array_records, list(contract.records) if trained else [], kind="ArrayRecord")
     _check_count(content.metric_records[METRICS], contract, announced=announced)
     for name, arrays in content.array_records.items():
-        if problems := _array_problems(arrays, contract.records[name]):
+        if problems := array_problems(arrays, contract.records[name]):
             more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
             raise ReplyRejected(f"its {name} do not fit the global model: {'; '.join(problems[:10])}{more}")
 
@@ -84,7 +84,8 @@ def _check_count(metrics: MetricRecord, contract: Contract, *, announced: int) -
         raise ReplyRejected(f"'{NUM_EXAMPLES}' is {count}, but the client announced {announced}")
 
 
-def _array_problems(arrays: ArrayRecord, layout: Layout) -> list[str]:
+def array_problems(arrays: ArrayRecord, layout: Layout) -> list[str]:
+    """What is wrong with arrays that should have certain names, shapes and types, and finite values."""
     problems = [f"{key} is missing" for key in layout if key not in arrays]
     problems += [f"{key} is not an array of the model" for key in arrays if key not in layout]
     if not problems and list(arrays) != list(layout):

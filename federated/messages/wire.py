@@ -74,6 +74,8 @@ class WireSpec:
         Names of metrics that each reply to a train message must have, beside those of the model.
     sends_local : bool
         Whether replies carry the arrays that stay local, for the server's average of them.
+    returns_model : bool
+        Whether replies carry the model; not where the server makes it of answers to its questions.
     sums : bool
         Whether the server needs no more than weighted sums of what replies carry. Compression and secure
         aggregation are for algorithms of which that is true.
@@ -83,6 +85,7 @@ class WireSpec:
     up: tuple[ArraySpec, ...] = ()
     metrics: tuple[str, ...] = ()
     sends_local: bool = True
+    returns_model: bool = True
     sums: bool = True
 
     def message(self, model: ModelLayout) -> dict[str, Layout]:
@@ -94,7 +97,8 @@ class WireSpec:
         arrays = model.arrays
         if not self.sends_local:
             arrays = {key: kind for key, kind in arrays.items() if key not in model.local}
-        return {ARRAYS: arrays, **{spec.name: spec.layout(model) for spec in self.up}}
+        own = {ARRAYS: arrays} if self.returns_model else {}
+        return {**own, **{spec.name: spec.layout(model) for spec in self.up}}
 
 
 def layout_of(arrays: ArrayRecord) -> dict[str, ArrayType]:

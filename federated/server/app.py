@@ -121,6 +121,7 @@ def serve(
     """
     say = logged(say)
     algorithm = load_algorithm(cfg.strategy)  # before there is a row: its settings may be wrong
+    algorithm.check(cfg)
     if not resume:
         reject_pooled_only(cfg)
     with tracked_run(
@@ -237,6 +238,8 @@ class _Federation:
                 round_offset=done,
                 trained=model.trained,
                 buffers=frozenset(name for name, _ in network.named_buffers()),
+                network=network,
+                timeout_s=cfg.federation.round_timeout_s,
                 total_examples=lambda round: sum(
                     roster.num_examples(client_id, stage="train", round=round) for client_id in roster.clients
                 ),
@@ -285,7 +288,9 @@ class _Federation:
                     ask_again_s=cfg.federation.ask_again_s,
                     examples={info.client_id: info.num_examples for info in roster.clients.values()},
                     take=strategy.take if isinstance(strategy, Averaging) else None,
-                    bound=None if times is None else NormBound(times, trained=model.trained - model.local),
+                    bound=NormBound(times, trained=model.trained - model.local)
+                    if times is not None and algorithm.wire.returns_model
+                    else None,
                 ),
                 initial_arrays=arrays,
                 num_rounds=cfg.federation.num_rounds - done,

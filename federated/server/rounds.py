@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 
 from federated.messages.delivery import Delivery
-from federated.messages.records import LR_SCALE
+from federated.messages.records import ASK, LR_SCALE
 from federated.server.checkpoint import Checkpoints, Progress
 from federated.server.metric_aggregation import MetricAggregation
 from federated.server.model_selection import judge_round
@@ -75,6 +75,7 @@ class Rounds:
         self.monitor = monitor
         self._replies: Counter[Stage] = Counter()
         self._silent: list[str] = []
+        self._questions = Delivery()  # the traffic of those that came before this round's train messages
 
     @property
     def round(self) -> int:
@@ -88,6 +89,9 @@ class Rounds:
         ------
         ReplyRejected
         """
+        if message_type == ASK:
+            self.strategy.check_answer(reply.content)
+            return
         stage = _stage(message_type)
         checked = self.intake.read(reply, stage=stage, round=self.round, client_id=client_id)
         self.metrics.add(checked, stage=stage, client_id=client_id)
@@ -116,20 +120,21 @@ class Rounds:
         ------
         QuorumError
         """
+        if message_type == ASK:
+            self._take_answers(delivery)
+            return
         stage = _stage(message_type)
+        if stage == "train":
+            delivery.add(self._questions)
         self.metrics.drop(delivery.over_bound, stage=stage)
         self.recorder.delivered(delivery, stage=stage, round=self.round)
         for line in _remarks(delivery, stage=stage, roster=self.roster):
             self.say(f"round {self.round}: {line}")
         if stage == "train" and len(delivery.replied) < self.cfg.federation.min_replies:
             self.recorder.add_round(self.round)
-            reasons = [
-                f"{self.roster.clients[client_id].name}: {reason}"
-                for client_id, reason in (delivery.failed | delivery.absent).items()
-            ]
             raise QuorumError(
                 f"round {self.round}: {len(delivery.replied)} of {len(delivery.sent)} training replies were "
-                f"valid, federation.min_replies is {self.cfg.federation.min_replies}:\n{bullet_list(reasons)}"
+                f"valid, federation.min_replies is {self.cfg.federation.min_replies}:\n{self._why(delivery)}"
             )
         if stage == "train":
             self.progress.accepted |= dict.fromkeys(delivery.replied, self.round)
@@ -142,6 +147,28 @@ class Rounds:
                 f"no statistics from {', '.join(silent)} (may_leave.counts in site.yaml)"
             )
         self._silent = silent if stage == "val" else self._silent
+
+    def _take_answers(self, delivery: Delivery) -> None:
+        self._questions.add(delivery)
+        expected = len(self.roster.clients)
+        if len(delivery.replied) == expected:
+            return
+        for line in _remarks(delivery, stage="train", roster=self.roster):
+            self.say(f"round {self.round}: {line}")
+        delivery.add(self._questions)
+        self.recorder.delivered(delivery, stage="train", round=self.round)
+        self.recorder.add_round(self.round)
+        raise QuorumError(
+            f"round {self.round}: {len(delivery.replied)} of {expected} clients answered, and "
+            f"strategy={self.cfg.strategy.name} needs the sums of all; once they are there, resume the run:\n"
+            + self._why(delivery)
+        )
+
+    def _why(self, delivery: Delivery) -> str:
+        reasons = (delivery.failed | delivery.absent).items()
+        return bullet_list(
+            [f"{self.roster.clients[client_id].name}: {reason}" for client_id, reason in reasons]
+        )
 
     def close(self, arrays: ArrayRecord, *, before_training: bool = False) -> MetricRecord:
         """Evaluate the new global model centrally, keep it, and decide whether to continue.
@@ -183,6 +210,7 @@ class Rounds:
         reason = self._judge(number) if number else None
         self.metrics.clear()
         self._replies.clear()
+        self._questions = Delivery()
         self.recorder.begin_round()
         if reason and self.cfg.federation.early_stopping and number < total:
             raise StopFederation(reason)

@@ -8,13 +8,16 @@ from typing import ClassVar
 from pydantic import ConfigDict
 from torch import nn
 
-from federated.messages.wire import WireSpec
-from federated.strategy.client_half import ClientContext, ClientHalf
+from federated.messages.questions import Arrays, Asked
+from federated.messages.wire import Layout, WireSpec
+from federated.strategy.client_half import AskedContext, ClientContext, ClientHalf
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
-from shared.config.config import Config
+from shared.config.config import Config as RunConfig
+from shared.config.model import TreesConfig
 from shared.config.problems import check_settings
 from shared.config.strategy import StrategyConfig
 from shared.runtime.components import load_component
+from shared.runtime.errors import ConfigError, FederationError
 
 
 class Algorithm:
@@ -51,6 +54,39 @@ class Algorithm:
         """
         return frozenset()
 
+    def check(self, cfg: RunConfig) -> None:
+        """Reject settings of a run that the algorithm cannot follow.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if isinstance(cfg.model, TreesConfig):
+            raise ConfigError(
+                f"model=trees has no weights that strategy={self.config.name} could average; it is trained by "
+                "strategy=boosting, which model=trees chooses where no other is named"
+            )
+
+    def answer(self, asked: Asked, context: AskedContext) -> Arrays:
+        """A client's answer to a question of the server half, the same if it is asked again.
+
+        Raises
+        ------
+        FederationError
+            Nothing is asked by this algorithm.
+        """
+        raise FederationError(f"the server asked a question that strategy={self.config.name} does not have")
+
+    def answers(self, asked: Asked) -> Layout:
+        """The arrays of an answer; nothing else leaves a client.
+
+        Raises
+        ------
+        FederationError
+            It is no question of this algorithm.
+        """
+        return {}
+
     def server(self, context: ServerContext) -> ServerHalf:
         """Flower's strategy, with one method overridden."""
         return AveragingServer(context)
@@ -60,7 +96,7 @@ class Algorithm:
         return ClientHalf()
 
 
-def keeps_state(cfg: Config, algorithm: Algorithm) -> bool:
+def keeps_state(cfg: RunConfig, algorithm: Algorithm) -> bool:
     """Whether clients keep what the algorithm needs, or their optimiser's state, from round to round."""
     return algorithm.keeps_state or cfg.federation.keep_optimizer
 

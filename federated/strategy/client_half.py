@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import lightning as L
 import torch
@@ -89,6 +90,28 @@ def check_unscaled(trainer: L.Trainer, optimizer: torch.optim.Optimizer) -> None
             f"trainer.precision=16-mixed scales gradients, and {type(optimizer).__name__} with fused=True "
             "leaves them so for the algorithm's client half; set its fused=False"
         )
+
+
+@dataclass(frozen=True)
+class AskedContext:
+    """What a client answers a question with.
+
+    Attributes
+    ----------
+    client_id : int
+        The partition.
+    run_key : str
+        Of the run; what is kept in this process is kept under it.
+    module : LightningModule
+        Ready for a fit, with whatever weights.
+    datamodule : LightningDataModule
+        Of the client's rows.
+    """
+
+    client_id: int
+    run_key: str
+    module: L.LightningModule
+    datamodule: Any
 
 
 class ClientHalf:

@@ -11,10 +11,12 @@ import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
+from torch import nn
 
 from federated.messages.records import STATE_ROUND, values_of
 from federated.strategy.aggregation import Averaging, as_type
 from shared.config.strategy import sample_size
+from shared.runtime.errors import ReplyRejected
 from shared.runtime.seeding import derive_seed
 
 # Where a partition's number stands in the seed of its row order; no federation has so many partitions.
@@ -41,6 +43,10 @@ class ServerContext:
         Keys of the model's trained parameters, and of its arrays that are no parameters.
     total_examples : callable
         The training rows of all clients in a round, from 1, whether they are sampled or not.
+    network : nn.Module, optional
+        The global model.
+    timeout_s : float, optional
+        How long the server waits for the replies to a message.
     state_round : callable, optional
         The round whose state a node begins with; None: clients keep no state.
     """
@@ -56,6 +62,8 @@ class ServerContext:
     buffers: frozenset[str] = frozenset()
     total_examples: Callable[[int], int] = lambda round: 0
     state_round: Callable[[int], int] | None = None
+    network: nn.Module | None = None
+    timeout_s: float | None = None
 
 
 class ServerHalf(FedAvg):
@@ -140,6 +148,16 @@ class ServerHalf(FedAvg):
         """
         arrays, metrics = super().aggregate_train(server_round + self.context.round_offset, replies)
         return None if arrays is None else self.completed(arrays), metrics
+
+    def check_answer(self, content: RecordDict) -> None:
+        """Check an answer to the open question.
+
+        Raises
+        ------
+        ReplyRejected
+            Nothing was asked, or something else.
+        """
+        raise ReplyRejected("nothing was asked")
 
     def more_records(self, arrays: ArrayRecord) -> Mapping[str, ArrayRecord]:
         """The declared records that train messages carry beside the global model, by name."""

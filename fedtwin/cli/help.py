@@ -49,7 +49,7 @@ COMMANDS = {
             ("compare", "on the built-in digits"),
             ("compare partition.alpha=0.1 federation.num_clients=8", "very different clients"),
             ("compare compare.seeds=[1,2,3]", "three pairs of twins: the interval covers the seeds too"),
-            ("compare compare.local_only=true", "each client alone, too"),
+            ("compare compare.local_only=true compare.fine_tune=2", "what joining brings each site"),
         ),
     ),
     "centralized": Help(

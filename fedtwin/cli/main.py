@@ -29,6 +29,8 @@ COMMANDS = {
     "rename": "fedtwin.cli.edit",
     "tag": "fedtwin.cli.edit",
     "serve": "service.serve",
+    "worker": "service.jobs.command",
+    "jobs": "fedtwin.cli.jobs",
     "watch": "service.terminal.watch",
 }
 

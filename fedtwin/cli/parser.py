@@ -138,6 +138,8 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     tag.add_argument("tags", nargs="*", metavar="TAG", help="one word")
     tag.add_argument("--remove", nargs="+", default=[], metavar="TAG")
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
+    _add_worker(commands.add_parser("worker", help="run training jobs that were submitted to the server"))
+    _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
     _add_watch(watch)
     return parser, tuple(commands.choices)
 
@@ -266,6 +268,56 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         help="a name under which browsers may open it",
     )
     serve.add_argument("--open", action="store_true", help="show the page in a browser")
+
+
+def _add_worker(worker: argparse.ArgumentParser) -> None:
+    worker.description = (
+        "One job at a time, each in processes of its own; start as many workers as jobs shall run at once. "
+        "Ctrl-C stops the job, which returns to the queue and is resumed by the next worker."
+    )
+    worker.add_argument(
+        "--lease",
+        type=seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="after so long without a sign of life the job is another worker's (30)",
+    )
+
+
+def _add_jobs(jobs: argparse.ArgumentParser) -> None:
+    jobs.add_argument("action", nargs="?", choices=["list", "show", "cancel", "retry"], default="list")
+    jobs.add_argument("job", nargs="?", type=job_number, help="the job's id")
+    jobs.add_argument("--status", choices=["queued", "running", "completed", "failed", "cancelled"])
+    jobs.add_argument("--limit", type=count, default=30, help="how many, newest first (30)")
+    jobs.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def job_number(text: str) -> int:
+    """The id of a job, as it is typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"expected a job's number (fedtwin jobs lists them), got {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds of 3 or more, as it is typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 3 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds from 3 to 86400, got {text!r}")
+    return value
 
 
 def _version() -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 from shared.metrics.catalogue import label, naming
 from shared.metrics.gap import stored_gap
 from shared.metrics.gap_table import gap_table
+from shared.metrics.site_table import sites_told
 from shared.tasks.panels import Kind
 from shared.tracking.rows import RunRow
 from shared.tracking.show import number, plain, run_view, table
@@ -48,6 +49,7 @@ def _page(store: Store, runs: Sequence[RunRow]) -> Group:
         from simulations.sweeps.terminal import cells_table
 
         told = [cells_table(cells_of_sweep(store, runs[0].id), sweep_id=runs[0].id)]
+    told += sites_told(summary)
     return Group(view, *told, *panels, *doubts)
 
 

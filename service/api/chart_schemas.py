@@ -136,7 +136,7 @@ class SiteGain(Shape):
     client_id: int
     name: str
     num_examples: int = Field(description="Training rows.")
-    alone: float | None = Field(description="The model that the site trained alone, on the common test set.")
+    alone: float | None = Field(description="The model that the site trained alone, on the test rows.")
     federated: float | None
     gain: float | None = Field(description="Turned so that positive is better for the site.")
     low: float | None
@@ -144,15 +144,43 @@ class SiteGain(Shape):
     own_alone: float | None = Field(description="On the site's own validation rows.")
     own_federated: float | None
     own_gain: float | None
+    pooled: float | None = None
+    fine_tuned: float | None = Field(None, description="The federated model, trained on at the site.")
+    pooled_low: float | None = None
+    pooled_high: float | None = None
+    federated_low: float | None = None
+    federated_high: float | None = None
+    alone_low: float | None = None
+    alone_high: float | None = None
+    fine_tuned_low: float | None = None
+    fine_tuned_high: float | None = None
+    tuned_gain: float | None = Field(None, description="As `gain`, of the fine-tuned model.")
+    tuned_low: float | None = None
+    tuned_high: float | None = None
+    num_test: int | None = Field(None, description="Test rows; null in comparisons of earlier versions.")
+    groups: int | None = Field(None, description="Independent groups among them, such as patients.")
+    note: str | None = Field(None, description="Why the test rows give no value.")
+
+
+class SiteCross(Shape):
+    """Each model on the test rows of each site, as means over the seeds."""
+
+    models: list[str]
+    tests: list[str] = Field(description="Sites, then all test rows together.")
+    values: list[list[float | None]] = Field(description="A row a model, a column a site.")
 
 
 class SiteGains(Shape):
-    """What each site gains against training alone, in one metric."""
+    """What joining brings each site, in one metric."""
 
     metric: str
     better: Better | None
     confidence: float
     rows: list[SiteGain]
+    tests: Literal["own", "common"] = Field(
+        "common", description="Whose test rows: each site's own, or the same for all."
+    )
+    cross: SiteCross | None = Field(None, description="null where all sites have the same test rows.")
 
 
 class Words(Shape):

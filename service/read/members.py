@@ -101,4 +101,5 @@ def _label(run: RunRow) -> str:
     if role != "local":
         return f"{role.capitalize()}, seed {run.seed}"
     client = "" if name is None else f", {name}"
-    return f"Local{client}, seed {run.seed}"
+    tuned = "fine_tunes" in run.summary.get("client", {})
+    return f"{'Fine-tuned' if tuned else 'Local'}{client}, seed {run.seed}"

@@ -33,7 +33,8 @@ def planned_runs(run: RunRow) -> int | None:
         return None
     clients = setting(run.config, "federation.num_clients") or 0
     alone = clients if setting(run.config, "compare.local_only") else 0
-    return len(setting(run.config, "compare.seeds") or (run.seed,)) * (2 + int(alone))
+    tuned = alone if setting(run.config, "compare.fine_tune") else 0
+    return len(setting(run.config, "compare.seeds") or (run.seed,)) * (2 + int(alone) + int(tuned))
 
 
 def setting(config: Any, key: str) -> Any:

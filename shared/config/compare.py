@@ -14,6 +14,7 @@ class CompareConfig(Section):
 
     seeds: tuple[int, ...] | None
     local_only: bool
+    fine_tune: Annotated[int, Field(ge=0)]
     metric: str | None
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
     resamples: Annotated[int, Field(ge=100)]

@@ -50,6 +50,26 @@ class MlpConfig(Section):
     weights: str | None
 
 
+class TreesConfig(Section):
+    """Gradient-boosted histogram trees, for tables; see `shared.trees.settings.TreeSettings`."""
+
+    name: Literal["trees"]
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
+    growth: Literal["depthwise", "leafwise"]
+    max_depth: Positive
+    max_leaves: Annotated[int, Field(ge=2)] | None
+    lambda_l1: Annotated[float, Field(ge=0.0)]
+    lambda_l2: Annotated[float, Field(ge=0.0)]
+    min_child_weight: Annotated[float, Field(ge=0.0)]
+    min_samples_leaf: Positive
+    min_gain: Annotated[float, Field(ge=0.0)]
+    max_bins: Annotated[int, Field(ge=2, le=255)]
+    category_smoothing: Annotated[float, Field(ge=0.0)]
+    category_l2: Annotated[float, Field(ge=0.0)]
+    colsample: Annotated[float, Field(gt=0.0, le=1.0)]
+    weights: None  # of others a file to start from
+
+
 class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
 
@@ -63,7 +83,9 @@ def kind_of_model(model: Any) -> str | None:
     if TARGET in given:
         return "custom"
     name = given.get("name")
-    return "resnet" if name in get_args(ResNetName) else name if name in ("cnn", "linear", "mlp") else None
+    if name in get_args(ResNetName):
+        return "resnet"
+    return name if name in ("cnn", "linear", "mlp", "trees") else None
 
 
 ModelConfig = Annotated[
@@ -71,12 +93,13 @@ ModelConfig = Annotated[
     | Annotated[ResNetConfig, Tag("resnet")]
     | Annotated[LinearConfig, Tag("linear")]
     | Annotated[MlpConfig, Tag("mlp")]
+    | Annotated[TreesConfig, Tag("trees")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(
         kind_of_model,
         custom_error_type="unknown_model",
         custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", linear, mlp, or a _target_ of your own",
+        + ", linear, mlp, trees, or a _target_ of your own",
     ),
 ]

@@ -41,6 +41,27 @@ ONLY_WITH: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "partition.column": ("partition.name", ("natural",)),
     "partition.seed": ("partition.name", ("iid", "stratified", "dirichlet", "pathological", "quantity")),
     "federation.start_timeout_s": ("federation.engine", ("flower",)),
+    "compare.fine_tune": ("compare.local_only", (True,)),
+}
+# With what a setting, or all settings below it, has no effect; with some values only, if they are named.
+NOT_WITH: Mapping[str, tuple[str, Any, tuple[str, ...]]] = {
+    name: ("model.name", "trees", values)
+    for name, values in {
+        "trainer.optimizer": (),
+        "trainer.scheduler": (),
+        "trainer.gradient_clip": (),
+        "trainer.ema_decay": (),
+        "trainer.logit_adjustment": (),
+        "trainer.label_smoothing": (),
+        "trainer.compile": (),
+        "trainer.precision": (),
+        "data.batch_size": (),
+        "data.scaling": (),
+        "data.drop_first_level": (),
+        "data.missing": ("mean", "indicator"),
+        "federation.keep_optimizer": (),
+        "federation.max_update_norm": (),
+    }.items()
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")
@@ -85,6 +106,8 @@ def reject_unused(typed: Sequence[str], cfg: Config, *, command: str) -> None:
             continue
         if within(name, UNUSED[command]):
             problems.append(f"{text} has no effect on {command}; leave it out")
+        elif excluded := _excluded(text, name, settings=settings):
+            problems.append(excluded)
         elif name in only:
             problems += _unmet(text, *only[name], settings=settings)
     if problems:
@@ -95,10 +118,22 @@ def _name_of(text: str) -> str:
     return text.lstrip("+").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
+def _excluded(text: str, name: str, *, settings: Mapping[str, Any]) -> str | None:
+    for setting, (other, value, values) in NOT_WITH.items():
+        same = _found(other, settings) == value
+        if same and within(name, (setting,)) and (not values or text.partition("=")[2] in values):
+            return f"{text} has no effect with {other}={value}; leave it out"
+    return None
+
+
+def _found(name: str, settings: Any) -> Any:
+    for part in name.split("."):
+        settings = settings.get(part) if isinstance(settings, Mapping) else None
+    return settings
+
+
 def _unmet(text: str, other: str, values: Collection[Any], *, settings: Mapping[str, Any]) -> list[str]:
-    found: Any = settings
-    for part in other.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
+    found = _found(other, settings)
     if found in values or found is None:  # None: the group of a user's own has no such setting
         return []
     wanted = " or ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)

@@ -69,7 +69,8 @@ def settings_of(group: str, choice: str) -> dict[str, Setting]:
     if path.is_file():
         for other in _defaults(path):
             found.update(settings_of(group, other))
-        for setting in _read(path, section=group):
+        own = (one for one in _read(path, section=group) if one.key.startswith(f"{group}."))
+        for setting in own:  # a preset of other groups may be in the file too
             inherited = found.get(setting.key)
             if inherited is not None and not setting.comment:
                 setting = replace(setting, comment=inherited.comment)

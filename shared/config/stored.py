@@ -23,7 +23,7 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
     "data": {"split_by": "random"},
     "data.columns": {"time": None, "series": None},
     "trainer": {"compile": False},
-    "compare": {"metric": None},
+    "compare": {"metric": None, "fine_tune": 0},
     "federation": {
         "engine": "flower",
         "workers": None,

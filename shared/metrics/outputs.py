@@ -72,6 +72,19 @@ class Outputs:
         """The same outputs with another threshold."""
         return replace(self, threshold=threshold)
 
+    def of_rows(self, rows: NDArray[np.int64]) -> Outputs:
+        """Those of some rows; without what was logged of all rows together.
+
+        Parameters
+        ----------
+        rows : ndarray [n], int64
+            Their places.
+        """
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(
+            self, predictions=self.predictions[rows], targets=self.targets[rows], groups=groups, logged={}
+        )
+
     def save(self, path: Path) -> None:
         """Keep them as ``.npz``, all of it or nothing."""
         groups = {} if self.groups is None else {_GROUPS: self.groups}

@@ -114,6 +114,10 @@ class Home:
         """Folder of one run's checkpoints and predictions."""
         return self.root / "runs" / str(run_id)
 
+    def job_dir(self, job_id: int) -> Path:
+        """Folder of a job's log."""
+        return self.root / "jobs" / str(job_id)
+
     def comparison_dir(self, run_id: int) -> Path:
         """Folder of a comparison's figures and report."""
         return self.results / f"compare_{run_id}"

@@ -39,13 +39,13 @@ def check_trainer(trainer: TrainerConfig, *, monitor: str, names: Sequence[str])
         )
 
 
-def reject_settings(trainer: TrainerConfig, task: str | None, **neutral: Any) -> None:
+def reject_settings(trainer: TrainerConfig, about: str, **neutral: Any) -> None:
     """Reject settings that would have no effect.
 
     Parameters
     ----------
-    task : str or None
-        Its name, for messages; None where it is not known.
+    about : str
+        What they have no effect on, for messages.
     **neutral
         By name, the value that a setting must have.
 
@@ -54,7 +54,6 @@ def reject_settings(trainer: TrainerConfig, task: str | None, **neutral: Any) ->
     ConfigError
         Names every one that has another.
     """
-    about = "this task" if task is None else f"task={task}"
     found = [
         f"trainer.{name}={getattr(trainer, name)} has no effect on {about}; set it to {value}"
         for name, value in neutral.items()

@@ -44,7 +44,7 @@ class PlainSpec:
         ConfigError
         """
         neutral: dict[str, Any] = {"logit_adjustment": 0.0, "label_smoothing": 0.0, "class_weights": "none"}
-        reject_settings(trainer, None, threshold=0.5, **neutral)
+        reject_settings(trainer, "this task", threshold=0.5, **neutral)
         check_trainer(trainer, monitor=self.monitor, names=[spec.name for spec in self.metrics])
 
     def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:

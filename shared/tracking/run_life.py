@@ -1,4 +1,4 @@
-"""How runs change owner and end: what `Runs` does when a process takes a run, finishes it, or is gone."""
+"""How runs begin, change owner and end: when a process takes a run, finishes it, or is gone."""
 
 from __future__ import annotations
 
@@ -25,12 +25,27 @@ UNFINISHED = ("pending", "running")
 
 
 def insert_run(
-    connection: sa.Connection, *, status: str, summary: Mapping[str, Any] | None = None, **row: Any
+    connection: sa.Connection,
+    *,
+    config: Mapping[str, Any],
+    summary: Mapping[str, Any] | None = None,
+    **values: Any,
 ) -> int:
-    """Add the row of a run that this process owns, and give its id; see `Runs.create`."""
-    assert status in UNFINISHED, status
-    values = {**row, "status": status, "summary": dict(summary or {}), "started": datetime.now(UTC)}
-    key = connection.execute(sa.insert(run).values({**values, **asdict(owner())})).inserted_primary_key
+    """Insert the row of a run that this process owns; see `shared.tracking.runs.Runs.create`.
+
+    Returns
+    -------
+    int
+        Its id.
+    """
+    row = {
+        "config": config,
+        **values,
+        "started": datetime.now(UTC),
+        "summary": dict(summary or {}),
+        **asdict(owner()),
+    }
+    key = connection.execute(sa.insert(run).values(row)).inserted_primary_key
     assert key is not None
     announce(connection, key[0])
     return int(key[0])

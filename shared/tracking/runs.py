@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from shared.tracking.changes import MergeSummary
 from shared.tracking.database import Database
 from shared.tracking.deletion import delete_run
+from shared.tracking.fence import check_fence
 from shared.tracking.left_behind import Unwritten, settle
 from shared.tracking.recorder import Recorders
 from shared.tracking.rows import RunRow
-from shared.tracking.run_life import claim_run, close_orphans, finish_run, insert_run, set_owner
+from shared.tracking.run_life import UNFINISHED, claim_run, close_orphans, finish_run, insert_run, set_owner
 from shared.tracking.run_progress import RunProgress, read_progress
 from shared.tracking.run_search import search_query
 from shared.tracking.schema import run
@@ -62,9 +63,11 @@ class Runs:
         TrackingError
             There is no run ``parent_id``.
         """
+        assert status in UNFINISHED, status
         with self._database.write() as connection:
             if parent_id is not None:
                 lock_run(self._database, connection, parent_id)
+            check_fence(connection)
             return insert_run(
                 connection,
                 name=name,

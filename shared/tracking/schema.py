@@ -80,7 +80,8 @@ metadata = sa.MetaData()
 BigInteger = sa.BigInteger().with_variant(Integer, "sqlite")  # only INTEGER keys count up in SQLite
 
 
-def _one_of(column: str, allowed: tuple[str, ...], *, of: str = "") -> sa.CheckConstraint:
+def one_of(column: str, allowed: tuple[str, ...], *, of: str = "") -> sa.CheckConstraint:
+    """The constraint of a column that holds one of a few words."""
     values = ", ".join(f"'{value}'" for value in allowed)
     return sa.CheckConstraint(f"{column} IN ({values})", name=f"{of}{column}_known")
 
@@ -110,8 +111,8 @@ run = Table(
     Column("pid", Integer, nullable=False),
     Column("pid_started", sa.Double, nullable=False),
     Column("tags", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
-    _one_of("training_mode", TRAINING_MODES),
-    _one_of("status", STATUSES),
+    one_of("training_mode", TRAINING_MODES),
+    one_of("status", STATUSES),
     sqlite_autoincrement=True,
 )
 
@@ -128,7 +129,7 @@ run_metrics = Table(
     Column("value", Measured),
     Column("num_examples", sa.BigInteger),
     Column("time", UtcDateTime, nullable=False),
-    _one_of("stage", STAGES),
+    one_of("stage", STAGES),
     # Keeps -1 free: it stands for NULL in the unique index below.
     sa.CheckConstraint("client_id >= 0 AND round >= 0 AND epoch >= 0", name="not_negative"),
     sqlite_autoincrement=True,
@@ -222,5 +223,5 @@ sweep_trial = Table(
     Column("tries", Integer, nullable=False),
     Column("run_id", Integer, ForeignKey("run.id", ondelete="SET NULL"), index=True),
     Column("error", CleanText),
-    _one_of("status", TRIAL_STATUSES, of="trial_"),
+    one_of("status", TRIAL_STATUSES, of="trial_"),
 )

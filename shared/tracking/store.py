@@ -12,6 +12,8 @@ from shared.tracking.change_feed import Changes
 from shared.tracking.clients import Clients
 from shared.tracking.database import Database
 from shared.tracking.evaluations import Evaluations
+from shared.tracking.job_queue import JobQueue
+from shared.tracking.jobs import Jobs
 from shared.tracking.metrics import Metrics
 from shared.tracking.recorder import Recorders
 from shared.tracking.rounds import Rounds
@@ -21,7 +23,7 @@ from shared.tracking.trials import Trials
 
 
 class Store:
-    """Runs, their metrics, rounds, evaluations and clients, in SQLite or PostgreSQL.
+    """Runs, their metrics, rounds, evaluations and clients, and training jobs, in SQLite or PostgreSQL.
 
     Opened at its first use, when the schema is brought up to date. When a method that writes returns, its rows
     are on disk. May be shared by threads; connections are closed before a fork: no child inherits one.
@@ -35,6 +37,8 @@ class Store:
     ----------
     series : Series
         Metrics as plain values, for charts.
+    queue : JobQueue
+        The jobs as workers see them.
 
     Raises
     ------
@@ -51,6 +55,8 @@ class Store:
         self.rounds = Rounds(self._database, self._recorders)
         self.clients = Clients(self._database, self._recorders)
         self.evaluations = Evaluations(self._database, self._recorders)
+        self.jobs = Jobs(self._database)
+        self.queue = JobQueue(self._database)
         self.trials = Trials(self._database)
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import TrackingError
 from shared.tracking.change_feed import announce
 from shared.tracking.database import Database
+from shared.tracking.fence import check_fence
 from shared.tracking.schema import run
 
 
@@ -33,10 +34,11 @@ def change_run(
     Raises
     ------
     TrackingError
-        There is no such run.
+        There is no such run, or the job that this process works for was taken over.
     """
     with database.write(lock_timeout_s=lock_timeout_s) as connection:
         row = lock_run(database, connection, run_id)
+        check_fence(connection)
         announce(connection, run_id)
         yield connection, row
 

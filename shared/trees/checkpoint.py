@@ -14,8 +14,9 @@ from shared.runtime.errors import TreesError
 from shared.trees.format import dumps, loads
 from shared.trees.messages import Arrays, Question
 from shared.trees.model import TreeEnsemble
-from shared.trees.wire import packed, unpacked
+from shared.trees.wire import packed_past, unpacked_past
 
+_PAST = "past/"
 # What clients do before the next round begins: arrays of `Grow`.
 UPDATE = ("parent", "left", "right", "feature", "table", "leaf", "value")
 
@@ -27,7 +28,7 @@ class Checkpoint:
     Attributes
     ----------
     past : tuple of Question
-        From `Begin` on.
+        From `Begin` on; which histograms they asked for is not kept.
     model : TreeEnsemble
         All rounds so far.
     losses : tuple of tuple of float
@@ -48,15 +49,13 @@ class Checkpoint:
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays by name, without objects: what `numpy.savez` stores and `numpy.load` reads."""
         arrays: dict[str, NDArray[Any]] = {
-            "model": np.frombuffer(dumps(self.model), dtype=np.uint8),
-            "clients": np.frombuffer(json.dumps(self.clients).encode(), dtype=np.uint8),
+            "model": _bytes(dumps(self.model)),
+            "clients": _bytes(json.dumps(self.clients).encode()),
             "losses": np.array(self.losses, dtype=np.float64).reshape(-1, 2),
             "scales": np.array(self.scales or (), dtype=np.float64),
         }
-        for number, question in enumerate(self.past):
-            kind, own = packed(question)
-            arrays |= {f"past/{number}/{kind}/{name}": array for name, array in own.items()}
-        return arrays | {f"update/{name}": array for name, array in self.update.items()}
+        arrays |= {f"{_PAST}{name}": array for name, array in packed_past(self.past).items()}
+        return arrays | {f"update/{name}": array.copy() for name, array in self.update.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Checkpoint:
@@ -67,15 +66,11 @@ class Checkpoint:
         TreesError, FederationError
             It is damaged.
         """
-        questions: dict[int, tuple[str, dict[str, NDArray[Any]]]] = {}
+        past = {key.removeprefix(_PAST): array for key, array in arrays.items() if key.startswith(_PAST)}
         try:
-            for key, array in arrays.items():
-                if key.startswith("past/"):
-                    _, number, kind, name = key.split("/")
-                    questions.setdefault(int(number), (kind, {}))[1][name] = array
             scales = [float(scale) for scale in arrays["scales"]]
             return cls(
-                past=tuple(unpacked(*questions[number]) for number in range(len(questions))),
+                past=tuple(unpacked_past(past, after=-1)),
                 model=loads(arrays["model"].tobytes(), source="the checkpoint's model"),
                 losses=tuple((float(train), float(held_out)) for train, held_out in arrays["losses"]),
                 scales=(scales[0], scales[1]) if scales else None,
@@ -86,3 +81,7 @@ class Checkpoint:
             raise TreesError(
                 f"the checkpoint is damaged ({type(error).__name__}: {error}); start again"
             ) from None
+
+
+def _bytes(content: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(content, dtype=np.uint8).copy()

@@ -96,7 +96,8 @@ class ClientTrees:
         """
         if self._last is not None and question.step == self._step:
             return self._last
-        if question.step != self._step + 1:
+        # Before trees grow, an answer depends on no other question.
+        if isinstance(question, Grow) and question.step != self._step + 1:
             raise FederationError(
                 f"expected question {self._step + 1}, got {question.step}: this client missed some; "
                 "let it catch up with those before"
@@ -104,6 +105,11 @@ class ClientTrees:
         self._last = Reply(question.step, self._arrays(question))
         self._step = question.step
         return self._last
+
+    @property
+    def step(self) -> int:
+        """The number of the last question; -1 before the first."""
+        return self._step
 
     def catch_up(self, past: Iterable[Question]) -> None:
         """Do what was asked before, without histograms: for a new process, or a run that is resumed.

@@ -27,9 +27,9 @@ MAX_NODES = 2 * MAX_LEAVES - 1
 _FORMAT: Literal["fedtwin-trees"] = "fedtwin-trees"
 _VERSION: Literal[1] = 1
 # Far beyond what training gives, and so small that sums over all trees are finite.
-_LARGEST_VALUE = 1e100
+LARGEST_VALUE = 1e100
 
-_Value = Annotated[float, Field(ge=-_LARGEST_VALUE, le=_LARGEST_VALUE, allow_inf_nan=False)]
+_Value = Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)]
 _Whole = Annotated[int, Field(ge=0, le=2**53)]
 _Place = Annotated[int, Field(ge=-1, le=MAX_FEATURES)]
 _Number = Annotated[int, Field(ge=-1, lt=MAX_NODES)]
@@ -167,10 +167,20 @@ def _tree(content: _Tree, features: tuple[Feature, ...], where: str) -> Tree:
         if len(column) != nodes:
             raise ValueError(f"{where}: expected {nodes} entries of {name}, got {len(column)}")
     tree = Tree.of(columns, columns_levels)
+    check_tree(tree, features, where=where)
+    return tree
+
+
+def check_tree(tree: Tree, features: tuple[Feature, ...], *, where: str) -> None:
+    """Make sure that a tree has one way from its root to each leaf, by inputs that there are.
+
+    Raises
+    ------
+    ValueError
+    """
     for problem, wrong in _problems(tree, features):
         if wrong.any():
             raise ValueError(f"{where}, node {int(np.flatnonzero(wrong)[0])}: {problem}")
-    return tree
 
 
 def _problems(tree: Tree, features: tuple[Feature, ...]) -> list[tuple[str, NDArray[np.bool_]]]:

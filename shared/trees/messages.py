@@ -169,7 +169,10 @@ def summed(question: Question, replies: Mapping[str, Reply]) -> dict[str, NDArra
     """
     total: dict[str, NDArray[Any]] = {}
     for name in sorted(replies):
-        _check(question, replies[name], name)
+        try:
+            check_reply(question, replies[name])
+        except ReplyRejected as error:
+            raise ReplyRejected(f"{name}: {error}") from None
         for key, array in replies[name].arrays.items():
             total[key] = total[key] + array if key in total else array
     for key, array in total.items():
@@ -178,32 +181,37 @@ def summed(question: Question, replies: Mapping[str, Reply]) -> dict[str, NDArra
     return total
 
 
-_COUNTED = ("rows", "counts")
+COUNTED = ("rows", "counts")
 _MOST_ROWS = 2**40  # of a client, so that sums over clients are exact
 
 
-def _check(question: Question, reply: Reply, name: str) -> None:
+def check_reply(question: Question, reply: Reply) -> None:
+    """Make sure that a reply can be one to a question.
+
+    Raises
+    ------
+    ReplyRejected
+    """
     shapes = question.shapes()
     if reply.step != question.step:
-        raise ReplyRejected(f"{name}: expected a reply to question {question.step}, got one to {reply.step}")
+        raise ReplyRejected(f"expected a reply to question {question.step}, got one to {reply.step}")
     if reply.arrays.keys() != shapes.keys():
-        raise ReplyRejected(f"{name}: expected the arrays {sorted(shapes)}, got {sorted(reply.arrays)}")
+        raise ReplyRejected(f"expected the arrays {sorted(shapes)}, got {sorted(reply.arrays)}")
     for key, array in reply.arrays.items():
-        kind = np.dtype(np.int64 if key in _COUNTED else np.float64)
+        kind = np.dtype(np.int64 if key in COUNTED else np.float64)
         if array.shape != shapes[key] or array.dtype != kind:
             raise ReplyRejected(
-                f"{name}: expected {key!r} as {kind} of shape {shapes[key]}, "
-                f"got {array.dtype} of shape {array.shape}"
+                f"expected {key!r} as {kind} of shape {shapes[key]}, got {array.dtype} of shape {array.shape}"
             )
         if not np.isfinite(array).all():
-            raise ReplyRejected(f"{name}: {key!r} has values that are not finite")
-        if key in (*_COUNTED, "magnitudes") and array.size and array.min() < 0:
-            raise ReplyRejected(f"{name}: {key!r} is negative")
-        if key in _COUNTED and array.size and array.max() > _MOST_ROWS:
-            raise ReplyRejected(f"{name}: {key!r} counts more than {_MOST_ROWS:,} rows")
+            raise ReplyRejected(f"{key!r} has values that are not finite")
+        if key in (*COUNTED, "magnitudes") and array.size and array.min() < 0:
+            raise ReplyRejected(f"{key!r} is negative")
+        if key in COUNTED and array.size and array.max() > _MOST_ROWS:
+            raise ReplyRejected(f"{key!r} counts more than {_MOST_ROWS:,} rows")
         if (
             key == "histograms"
             and array.size
             and (np.abs(array).max() > EXACT or (array != np.rint(array)).any())
         ):
-            raise ReplyRejected(f"{name}: expected whole numbers below 2**53 in {key!r}")
+            raise ReplyRejected(f"expected whole numbers below 2**53 in {key!r}")

@@ -188,12 +188,23 @@ class TreeEnsemble:
             )
         scores = np.repeat(self.start[:, None], len(inputs), axis=1)
         for first in range(0, len(inputs), BLOCK):
-            block = np.ascontiguousarray(inputs[first : first + BLOCK].T, dtype=np.float64)
-            missing = np.isnan(block)
-            for trees in self.rounds:
-                for tree, own in zip(trees, scores, strict=True):
-                    tree.add_to(own[first : first + BLOCK], block, missing, self.features)
+            span = slice(first, first + BLOCK)
+            self.add_to(scores[:, span], inputs[span])
         return scores
+
+    def add_to(self, scores: Floats, inputs: NDArray[Any], *, since: int = 0) -> None:
+        """Add what the trees say, from a round on.
+
+        Parameters
+        ----------
+        scores : ndarray [K, n], float64
+            Of the same rows as the inputs [n, F], at most `BLOCK`.
+        """
+        block = np.ascontiguousarray(inputs.T, dtype=np.float64)
+        missing = np.isnan(block)
+        for trees in self.rounds[since:]:
+            for tree, own in zip(trees, scores, strict=True):
+                tree.add_to(own, block, missing, self.features)
 
     def predict(self, inputs: NDArray[Any]) -> Floats:
         """Predictions of the objective: values [N], or probabilities [N, classes]."""

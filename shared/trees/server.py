@@ -6,7 +6,7 @@ of leaf-wise trees takes a question a split.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,29 @@ class ServerGrower:
             self._question = self._dialogue.send(sums)
         except StopIteration:
             self._question = None
+
+    def grow_round(self, answer: Callable[[Question], Mapping[str, Reply]]) -> bool:
+        """Ask until the trees of a round have grown.
+
+        Parameters
+        ----------
+        answer : callable
+            From a question to the replies of all clients, by name.
+
+        Returns
+        -------
+        bool
+            Whether they have; False: none was left to grow.
+
+        Raises
+        ------
+        ReplyRejected, FederationError, DataError
+            As `take` does.
+        """
+        before = len(self._trees)
+        while self._question is not None and len(self._trees) == before:
+            self.take(answer(self._question))
+        return len(self._trees) > before
 
     def checkpoint(self) -> Checkpoint | None:
         """Where to resume: after the last complete round; None before the first one begins."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -77,28 +77,11 @@ def compare_gap(
     """
     _check_same_test_set(pooled, federated, local)
     num_seeds = len(pooled)
-    units = np.arange(len(pooled[0])) if groups is None else np.unique(groups, return_inverse=True)[1]
-    assert len(units) == len(pooled[0]), (len(units), len(pooled[0]))
-    num_groups = int(units.max()) + 1
-    blocks = _blocks(units, most=resamples, seed=seed)
-
-    def measure(models: Callable[[int], Sequence[Outputs]]) -> dict[str, Measured]:
-        once = [_mean_over_models(judge, models(s), None) for s in range(num_seeds)]
-        without: dict[str, list[Floats]] = {m: [] for m in judge.names}
-        if not all(spec.per_run for spec in judge.metrics) and num_groups > 1:
-            for weights in _without_each(blocks):
-                of_seeds = [_mean_over_models(judge, models(s), weights) for s in range(num_seeds)]
-                for m in judge.names:
-                    without[m].append(np.mean([values[m] for values in of_seeds], axis=0))
-        found = {}
-        for spec in judge.metrics:
-            values = np.array([values[spec.name][0] for values in once])
-            left_out = np.concatenate(without[spec.name] or [np.full(1, np.nan)])
-            found[spec.name] = Measured(values, np.array([]) if spec.per_run else left_out, num_groups)
-        return found
-
-    of_pooled, of_federated = measure(lambda s: [pooled[s]]), measure(lambda s: [federated[s]])
-    of_local = measure(lambda s: local[s]) if local else None
+    measured = partial(measure, judge, resamples=resamples, seed=seed, groups=groups)
+    of_pooled = measured([[outputs] for outputs in pooled])
+    of_federated = measured([[outputs] for outputs in federated])
+    of_local = measured(local) if local else None
+    num_groups = next(iter(of_pooled.values())).groups
     same = all(map(_equal, pooled, federated))
     result = []
     for spec in judge.metrics:
@@ -125,6 +108,46 @@ def compare_gap(
             )
         )
     return result
+
+
+def measure(
+    judge: Judge,
+    models: Sequence[Sequence[Outputs]],
+    *,
+    resamples: int,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
+) -> dict[str, Measured]:
+    """Each metric of a model, and what each group of test rows and each seed contributes to it.
+
+    Models that are measured with the same groups, ``resamples`` and ``seed`` are measured in pairs: the
+    difference of two is the difference of what is returned.
+
+    Parameters
+    ----------
+    models : sequence of sequence of Outputs
+        For each seed, one model or several, whose mean is taken; all on the same test rows.
+    resamples, seed, groups
+        See `compare_gap`.
+    """
+    num_rows = len(models[0][0])
+    units = np.arange(num_rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    assert len(units) == num_rows, (len(units), num_rows)
+    num_groups = int(units.max()) + 1
+    blocks = _blocks(units, most=resamples, seed=seed)
+    once = [_mean_over_models(judge, several, None) for several in models]
+    without: dict[str, list[Floats]] = {name: [] for name in judge.names}
+    if not all(spec.per_run for spec in judge.metrics) and num_groups > 1:
+        for weights in _without_each(blocks):
+            of_seeds = [_mean_over_models(judge, several, weights) for several in models]
+            for name in judge.names:
+                without[name].append(np.mean([values[name] for values in of_seeds], axis=0))
+    found = {}
+    for spec in judge.metrics:
+        values = np.array([values[spec.name][0] for values in once])
+        left_out = np.concatenate(without[spec.name] or [np.full(1, np.nan)])
+        found[spec.name] = Measured(values, np.array([]) if spec.per_run else left_out, num_groups)
+    return found
 
 
 def _check_same_test_set(

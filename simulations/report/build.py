@@ -19,6 +19,7 @@ from shared.metrics.gap import GapRow
 from shared.metrics.headline import headline
 from shared.metrics.outputs import UnreadableOutputs
 from shared.metrics.per_class import per_class
+from shared.metrics.site_table import note_of, site_sentence, where_tested
 from shared.metrics.spec import Better
 from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
@@ -31,12 +32,13 @@ from simulations.report.comparison_figures import gap_figure, learning_curves, s
 from simulations.report.history import client_values, cost, history, read_outputs
 from simulations.report.page import CostRow, Report, ReportFigure, write_report
 from simulations.report.panels import panel_figures
+from simulations.report.site_figure import site_figure
+from simulations.report.site_tables import cross_data, gain_table
 from simulations.report.tables import (
     DataTable,
     class_table,
     client_table,
     curve_table,
-    gain_table,
     gap_data,
     span_table,
     twin_table,
@@ -105,6 +107,8 @@ def _write(
     runs = {"comparison": [done.run_id], "pooled": twins.pooled, "federated": twins.federated}
     if twins.local:
         runs["local"] = [run_id for ids in twins.local for run_id in ids]
+    if twins.fine_tuned:
+        runs["fine-tuned"] = [run_id for ids in twins.fine_tuned for run_id in ids]
     pooled, federated = (store.runs.get(runs[0]) for runs in (twins.pooled, twins.federated))
     pooled_cost, federated_cost = (cost(store, run.id) for run in (pooled, federated))
     report = Report(
@@ -131,6 +135,11 @@ def _write(
         tested=when_tested(family(store, done.run_id)),
         warnings=warnings_of(family(store, done.run_id)),
         gains=gain_table(done.site_gains) if done.site_gains else None,
+        gains_text=f"{site_sentence(done.site_gains)} {where_tested(done.site_gains)}"
+        if done.site_gains
+        else "",
+        gains_note=note_of(done.site_gains) if done.site_gains else "",
+        cross=cross_data(done.site_gains) if done.site_gains else None,
         data=read,
         classes=_class_table(done, classes=data.schema.classes, home=home),
     )
@@ -189,11 +198,24 @@ def draw(done: Comparison, *, spec: TaskSpec, store: Store, home: Home) -> dict[
             figure=gap_figure(done.rows),
             table=gap_data(done.rows),
         ),
+        **_sites(done),
         **{f"curve_{metric}": _curve(twins, store, metric=metric) for metric in shown},
         "clients": _clients(twins, store, metric=spec.client_metric, direction=direction),
         **_values(twins, store),
         **_panels(done, home, spec=spec),
     }
+
+
+def _sites(done: Comparison) -> dict[str, ReportFigure]:
+    if not done.site_gains:
+        return {}
+    figure = ReportFigure(
+        title="The models of each site",
+        caption=f"{where_tested(done.site_gains)} Gain: federated against alone.",
+        figure=site_figure(done.site_gains),
+        table=gain_table(done.site_gains),
+    )
+    return {"sites": figure}
 
 
 def _curve(twins: Twins, store: Store, *, metric: str) -> ReportFigure:

@@ -23,6 +23,7 @@ DARK: dict[str, tuple[str, str]] = {
     "#0072b2": ("pooled", "#56b4e9"),
     "#d55e00": ("federated", "#f5914a"),
     "#009e73": ("local", "#3cc79c"),
+    "#cc79a7": ("tuned", "#e3a0c4"),
     "#a8380a": ("worse", "#ff9a66"),  # as in report.css
     "#00664b": ("better", "#4fd1a5"),
 }

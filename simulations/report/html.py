@@ -109,7 +109,8 @@ def _cell(cell: Cell, *, digits: int) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     if isinstance(cell, Shown):
-        return escape(cell.text)
+        ends = f'<span class="ends">{escape(cell.ends)}</span>' if cell.ends else ""
+        return f"{escape(cell.text)}{ends}"
     return format_value(cell, digits=digits) if isinstance(cell, float) else escape(cell)
 
 

@@ -88,8 +88,10 @@ class Report:
         What was read.
     metric : str, optional
         The headline.
-    gains, classes : DataTable, optional
-        What each site gains against training alone; each class by itself.
+    gains, cross, classes : DataTable, optional
+        What joining brings each site; each model on each site's test rows; each class by itself.
+    gains_text, gains_note : str
+        What the first of these says, and how it is to be read.
     """
 
     title: str
@@ -112,6 +114,9 @@ class Report:
     data: DataSummary | None = None
     metric: str | None = None
     gains: DataTable | None = None
+    gains_text: str = ""
+    gains_note: str = ""
+    cross: DataTable | None = None
     classes: DataTable | None = None
 
     def __post_init__(self) -> None:
@@ -142,7 +147,7 @@ def render(report: Report) -> str:
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8") + dark_css()
     sections = [
         ("gap", "The gap", gap_html(report.rows)),
-        ("sites", "What each site gains", _gains(report.gains)),
+        ("sites", "What joining brings each site", _gains(report)),
         ("figures", "Figures", _figures(report.figures)),
         ("classes", "Classes", table_html(report.classes) if report.classes else ""),
         ("clients", "Clients", _clients_section(report)),
@@ -199,13 +204,20 @@ def _warnings(warnings: Sequence[str]) -> str:
     return f'<div class="warnings" role="note"><strong>Warnings</strong><ul>{items}</ul></div>'
 
 
-def _gains(table: DataTable | None) -> str:
-    if table is None:
+def _gains(report: Report) -> str:
+    if report.gains is None:
         return ""
+    own = any(name.startswith("own rows") for name in report.gains.columns)
+    more = " Own rows: the site's own validation rows, of which there may be few." if own else ""
+    cross = (
+        f'{table_html(report.cross)}<p class="quiet">Mean of the seeds. A site\'s model on the rows of another '
+        "site says how alike the two are.</p>"
+        if report.cross
+        else ""
+    )
     return (
-        f'{table_html(table)}<p class="quiet">Alone: the model that a site trains on its own rows only. A gain '
-        "above 0 means that the federated model is better for the site. Test: all models on the same test set; "
-        "own rows: on the site's own validation rows, of which there may be few.</p>"
+        f"<p>{escape(report.gains_text)}</p>{table_html(report.gains)}"
+        f'<p class="quiet">{escape(report.gains_note)}{more} Not corrected for multiple comparisons.</p>{cross}'
     )
 
 

@@ -32,14 +32,15 @@ _FALSE_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 class Shown(float):
-    """A number with the text that readers are shown."""
+    """A number with the text that readers are shown, and what stands below it, such as its interval."""
 
     text: str
+    ends: str
 
-    def __new__(cls, value: float, text: str) -> Shown:
+    def __new__(cls, value: float, text: str, ends: str = "") -> Shown:
         """Keep the text beside the number."""
         made = super().__new__(cls, value)
-        made.text = text
+        made.text, made.ends = text, ends
         return made
 
 
@@ -155,19 +156,6 @@ def span_table(table: SpanTable) -> DataTable:
     rows.append(["all", *map(_number, table.of_all), int(table.sizes.sum())])
     columns = ["client", f"smallest {table.variable}", f"largest {table.variable}", "examples"]
     return DataTable(f"Training examples per client, and their {table.variable}", columns, rows)
-
-
-def gain_table(gains: Mapping[str, Any]) -> DataTable:
-    """What each site gains, see `simulations.report.site_gains`."""
-    name = metric_name(gains["metric"])
-    columns = ["site", "training rows", "test: alone", "federated", "gain", "low", "high"]
-    own = ["own rows: alone", "federated ", "gain "]
-    keys = ["alone", "federated", "gain", "low", "high", "own_alone", "own_federated", "own_gain"]
-    rows: list[list[Cell]] = [
-        [row["name"], row["num_examples"], *(row[key] for key in keys)] for row in gains["rows"]
-    ]
-    caption = f"{capitalized(name)} of each site; low, high: {100 * gains['confidence']:g} % CI of the gain"
-    return DataTable(caption, [*columns, *own], rows)
 
 
 def class_table(scores: Mapping[str, Sequence[ClassScore]], *, classes: Sequence[str], seed: int) -> DataTable:

@@ -14,6 +14,7 @@ from shared.metrics.catalogue import better, label, naming
 from shared.metrics.gap import stored_gap
 from shared.metrics.gap_table import gap_table
 from shared.metrics.headline import format_value, headline, summary_sentence
+from shared.metrics.site_table import sites_told
 from shared.metrics.spec import Better
 from shared.runtime.home import Home
 from shared.runtime.tables import FittingTable
@@ -42,6 +43,7 @@ def _print(console: Console, run_id: int, *, store: Store, home: Home) -> None:
     run = store.runs.get(run_id)
     rows, twins, folder = stored_gap(run.summary), Twins(**run.summary["twins"]), Path(run.summary["folder"])
     console.print(gap_table(rows))
+    console.print(*sites_told(run.summary), sep="\n", end="")
     console.print(cost_table(twins, store=store))
     runs = family(store, run_id)
     clients = number_of_clients(store, runs)

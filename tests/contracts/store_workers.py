@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.metrics.point import MetricPoint
+from shared.tracking.fence import Fence
 from shared.tracking.store import Store
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
@@ -64,6 +65,14 @@ def write_and_acknowledge(url: str, run_id: str) -> None:
         for batch in range(1_000_000):
             store.metrics.add(int(run_id), [point(round=batch, epoch=epoch) for epoch in range(40)])
             say(batch)
+
+
+def take_jobs(url: str) -> None:
+    """Claim and complete jobs until there are none."""
+    with Store(url) as store:
+        while (row := store.queue.claim(f"here {os.getpid()}")) is not None:
+            store.queue.complete(Fence(row.id, row.attempt))
+            say(row.id)
 
 
 def first_use(url: str) -> None:

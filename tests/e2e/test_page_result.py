@@ -63,13 +63,15 @@ def test_what_each_site_gains(finished: Finished, visit: Open) -> None:
     with Store(finished.database_url) as store:
         stored = store.runs.get(finished.compare).summary["site_gains"]
     seen = visit(finished.comparison)
-    shown = table_of(seen, "AUROC of each site, alone and federated")
+    shown = table_of(seen, "AUROC of each site")
     assert stored["metric"] == "auroc"
     assert [row[0] for row in shown] == [row["name"] for row in stored["rows"]]
     for cells, row in zip(shown, stored["rows"], strict=True):
-        assert int(cells[1]) == row["num_examples"]
+        assert (int(cells[1]), int(cells[2])) == (row["num_examples"], row["num_test"])
+        values = [row[name] for name in ("pooled", "federated", "alone")]
+        assert list(map(float, cells[3:6])) == pytest.approx(values, abs=6e-4)
         assert row["gain"] == pytest.approx(row["federated"] - row["alone"])
-        assert float(cells[4].replace("−", "-")) == pytest.approx(row["gain"], abs=6e-4)
+        assert float(cells[6].replace("−", "-")) == pytest.approx(row["gain"], abs=6e-4)
         assert row["low"] <= row["gain"] <= row["high"]
 
 
@@ -123,7 +125,7 @@ def test_figures_of_the_report_follow_the_theme(finished: Finished, chrome: Brow
         )
         assert figure == paper, "the figure's background is that of its card"
         assert (light(paper) > 0.9, light(ink) > 0.5) == (scheme == "light", scheme == "dark")
-    for name in ("What each site gains", "Classes"):
+    for name in ("What joining brings each site", "Classes"):
         expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 400

@@ -24,6 +24,7 @@ __all__ = [
     "pathological",
     "quantity",
     "stratified",
+    "client_test_rows",
 ]
 
 _NEED_STRATA = ("stratified", "dirichlet", "pathological")
@@ -90,6 +91,24 @@ def client_names(data: Dataset, *, cfg: PartitionConfig, num_partitions: int) ->
         return [f"client-{number}" for number in range(num_partitions)]
     values = np.unique(_column(data.columns, cfg.column)[data.splits != "test"]).tolist()
     return [f"{cfg.column}-{value}" if value.isdigit() else value for value in values]
+
+
+def client_test_rows(data: Dataset, *, cfg: PartitionConfig, num_partitions: int) -> list[Ints] | None:
+    """Which test rows are of each client's site.
+
+    Returns
+    -------
+    list of ndarray, int64, or None
+        Of each client, places among the test rows, ascending; they may be none. None where the scheme says
+        nothing of test rows, which all clients then have in common: all but the natural one.
+    """
+    if cfg.name != "natural":
+        return None
+    values = _column(data.columns, cfg.column)
+    names = np.unique(values[data.splits != "test"])
+    assert len(names) == num_partitions, (len(names), num_partitions)
+    own = values[data.indices("test")]
+    return [np.flatnonzero(own == name).astype(np.int64) for name in names]
 
 
 def _owners(cfg: PartitionConfig, units: Units, *, num_partitions: int) -> Ints:

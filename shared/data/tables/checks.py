@@ -96,7 +96,7 @@ def input_notes(inputs: Sequence[Input], *, missing: str, absent: Mapping[str, s
     Parameters
     ----------
     missing : str
-        ``data.missing``.
+        ``data.missing``, or ``keep``: they stay missing, as trees take them.
     absent : mapping of str to set of str
         By column, the texts that were taken for a missing value.
     """
@@ -104,13 +104,14 @@ def input_notes(inputs: Sequence[Input], *, missing: str, absent: Mapping[str, s
     for one in inputs:
         gaps = int(np.isnan(one.values).sum())
         if 0 < gaps < len(one.values):
-            done = "no level" if one.column.kind == "categorical" else "the mean of the training rows"
+            instead = "no level" if one.column.kind == "categorical" else "the mean of the training rows"
             more = " and an input that says so" if missing == "indicator" else ""
+            done = "trees take it as it is" if missing == "keep" else f"{instead} stands in{more}"
             texts = ", ".join(map(repr, sorted(absent.get(one.column.name, ()))[:_SHOWN]))
             written = f", also written {texts}" if texts else ""
             notes.append(
                 f"column {one.column.name!r} is empty in {count_of(gaps, 'row')} "
-                f"({gaps / len(one.values):.1%}{written}): {done} stands in{more}"
+                f"({gaps / len(one.values):.1%}{written}): {done}"
             )
     if len(notes) > _GAPS:
         notes = [*notes[:_GAPS], f"{len(notes) - _GAPS} more columns have gaps, with which the same is done"]

@@ -47,6 +47,7 @@ def load_table(
     read_targets: TargetReader,
     sides: Sequence[str] = SIDES,
     keep: Sequence[str] = (),
+    keeps_gaps: bool = False,
 ) -> TableData:
     """Read a table, check it, and split it where it comes without a split.
 
@@ -58,6 +59,8 @@ def load_table(
         What the rows are for, see `shared.data.split.split.make_splits`.
     keep : sequence of str
         Further columns that somebody needs as text, such as that of the natural partition; no inputs.
+    keeps_gaps : bool
+        Whether the model takes inputs that are missing.
 
     Raises
     ------
@@ -143,7 +146,9 @@ def load_table(
         notes=(
             *annotations.notes,
             *input_notes(
-                inputs, missing=cfg.missing, absent={name: cells.absent for name, cells in read.cells.items()}
+                inputs,
+                missing="keep" if keeps_gaps else cfg.missing,
+                absent={name: cells.absent for name, cells in read.cells.items()},
             ),
             *doubts(inputs, codes={name: cells.code for name, cells in read.cells.items()}, kinds=cfg.kinds),
             *unseen_levels(inputs, splits),

@@ -55,7 +55,7 @@ class CustomSpec(PlainSpec):
         ------
         ConfigError
         """
-        reject_settings(trainer, None, compile=False)
+        reject_settings(trainer, "this task", compile=False)
         super().check_settings(trainer)
 
     def score(self, outputs: Outputs, weights: Floats | None = None) -> dict[str, Floats]:

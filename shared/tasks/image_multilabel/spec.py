@@ -44,7 +44,9 @@ class MultiLabelSpec(MultiLabelMetrics):
         ------
         ConfigError
         """
-        reject_settings(trainer, "image_multilabel", threshold=0.5, logit_adjustment=0.0, label_smoothing=0.0)
+        reject_settings(
+            trainer, "task=image_multilabel", threshold=0.5, logit_adjustment=0.0, label_smoothing=0.0
+        )
         check_trainer(trainer, monitor=self.monitor, names=self.names)
 
     def undefined(self, name: str, profile: Profile, *, stage: str) -> str | None:

@@ -42,7 +42,7 @@ class RegressionSpec(RegressionMetrics):
         """
         reject_settings(
             trainer,
-            None,
+            "this task",
             threshold=0.5,
             logit_adjustment=0.0,
             label_smoothing=0.0,

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.config.model import TreesConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
+from shared.metrics.outputs import Outputs
 from shared.tasks.base import FitContext
 from shared.tasks.module_learner import ModuleLearner
 from shared.tasks.predictions import Predictions
 from shared.tasks.tables.trained_model import TableModel
+from shared.tasks.tables.trees import TreeDataModule, TreeModule
 from shared.tasks.task_module import TaskModule
 
 
@@ -56,17 +59,29 @@ class TableLearner(ModuleLearner):
         """
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
-        return load_table(self.cfg.table, read_targets=self.read_targets, sides=sides, keep=keep)
-
-    def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> TableDataModule:
-        """The batches of all rows, or of a client's."""
-        return TableDataModule(
-            data,
-            preparation=self.preparation(data.schema, fit),
-            batch_size=self.cfg.table.batch_size,
-            eval_batch_size=self.cfg.table.eval_batch_size,
-            **self.settings_of(rows, fit),
+        return load_table(
+            self.cfg.table,
+            read_targets=self.read_targets,
+            sides=sides,
+            keep=keep,
+            keeps_gaps=self.grows_trees,
         )
+
+    def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
+        """The batches of all rows, or of a client's."""
+        settings = {
+            "batch_size": self.cfg.table.batch_size,
+            "eval_batch_size": self.cfg.table.eval_batch_size,
+            **self.settings_of(rows, fit),
+        }
+        if self.grows_trees:
+            return TreeDataModule(data, **settings)
+        return TableDataModule(data, preparation=self.preparation(data.schema, fit), **settings)
+
+    @property
+    def grows_trees(self) -> bool:
+        """Whether the model is one of trees."""
+        return isinstance(self.cfg.model, TreesConfig)
 
     def preparation(self, schema: Schema, fit: FitContext) -> Preparation:
         """From a table's inputs to what the network takes."""
@@ -86,13 +101,23 @@ class TableLearner(ModuleLearner):
     ) -> Predictions:
         """What predicted values [N, ...] say about rows."""
 
+    def predict(self, module: TaskModule, datamodule: ArrayDataModule, stage: str) -> Outputs:
+        """Evaluate a module on a stage; trees look at what has grown since the last time."""
+        if isinstance(module, TreeModule):
+            return module.outputs(datamodule, stage)
+        return super().predict(module, datamodule, stage)
+
     def trained_model(self, module: TaskModule, schema: Schema, *, threshold: float) -> TableModel:
         """The model of a run, for rows from anywhere."""
         return TableModel(
             module,
             cfg=self.cfg.table,
             schema=schema,
-            preparation=self.preparation(schema, module.fit_context),
+            preparation=_unprepared if self.grows_trees else self.preparation(schema, module.fit_context),
             tell=partial(self.tell, schema=schema, threshold=threshold),
             threshold=threshold,
         )
+
+
+def _unprepared(inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return inputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +15,6 @@ from torch import Tensor
 from shared.config.table_data import TableDataConfig
 from shared.data.schema import Schema
 from shared.data.tables.load import read_inputs
-from shared.data.tables.prepare import Preparation
 from shared.runtime.errors import DataError
 from shared.tasks.task_module import TaskModule
 from shared.tasks.trained_model import Row, Tell, TrainedModel
@@ -36,7 +35,7 @@ class TableModel(TrainedModel):
         *,
         cfg: TableDataConfig,
         schema: Schema,
-        preparation: Preparation,
+        preparation: Callable[[npt.NDArray[np.float64]], npt.NDArray[Any]],
         tell: Tell,
         threshold: float,
     ) -> None:
@@ -54,7 +53,7 @@ class TableModel(TrainedModel):
 
         Returns
         -------
-        Tensor [B, width], float32
+        Tensor [B, width], float32, or for trees the rows as they are
         """
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             names = ", ".join(column.name for column in self.columns)

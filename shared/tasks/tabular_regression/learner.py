@@ -13,11 +13,13 @@ from shared.tasks.image_regression.data import read_numbers
 from shared.tasks.image_regression.module import LitRegressor
 from shared.tasks.predictions import NumberPredictions
 from shared.tasks.tables.learner import TableLearner
+from shared.tasks.tables.trees import TreeRegressor, tree_network
 from shared.tasks.tabular_regression.spec import TabularRegressionSpec
+from shared.trees.objectives import SquaredError
 
 
 class TabularRegressionLearner(TableLearner):
-    """Trains a `LitRegressor`."""
+    """Trains a `LitRegressor`: of trees a `TreeRegressor`."""
 
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
         """A number for each row."""
@@ -25,6 +27,9 @@ class TabularRegressionLearner(TableLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitRegressor:
         """A new regressor."""
+        if self.grows_trees:
+            trees = tree_network(self.cfg, schema, objective=SquaredError())
+            return TreeRegressor(self.cfg, spec=TabularRegressionSpec(schema), network=trees, fit=fit)
         width = self.preparation(schema, FitContext()).width
         network = build_tabular(self.cfg, num_inputs=width, num_outputs=1)
         return LitRegressor(self.cfg, spec=TabularRegressionSpec(schema), network=network, fit=fit)

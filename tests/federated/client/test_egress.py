@@ -160,7 +160,7 @@ def test_arrays_that_are_not_like_the_models_do_not_leave() -> None:
         {"weight": np.ones(4, dtype=np.float32)},
         {"weight": np.ones(3)},
     ):
-        with pytest.raises(FederationError, match="of control is not like one of the model"):
+        with pytest.raises(FederationError, match="of control is not like one that is expected"):
             filtered(**arrays)
 
 

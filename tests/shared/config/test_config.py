@@ -48,9 +48,12 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
 
 
+TABLES = ("table", "linear", "mlp", "trees")
+
+
 def images_and_networks(group):
     """The files of a group that are for images."""
-    return [name for name in options(group) if name not in ("custom", "own", "rows", "table", "linear", "mlp")]
+    return [name for name in options(group) if name not in ("custom", "own", "rows", *TABLES)]
 
 
 @pytest.fixture(scope="session")

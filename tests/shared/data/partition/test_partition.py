@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.config.partition import PartitionConfig
 from shared.data.dataset import Dataset, Groups, Strata
-from shared.data.partition.partition import client_names, partition
+from shared.data.partition.partition import client_names, client_test_rows, partition
 from shared.data.schema import Schema
 from shared.runtime.errors import PartitionError
 from tests.fuzzing import draws
@@ -29,15 +29,13 @@ def config(name: str, **changes: Any) -> PartitionConfig:
     return PartitionConfig(**{"name": name, "seed": 7, "min_examples": 1, **changes})
 
 
-def share(
-    cfg: PartitionConfig, clients: int, labels: Any, splits: Any, groups: Any = None, **columns: Any
-) -> Any:
+def rows_of(labels: Any, splits: Any, groups: Any = None, **columns: Any) -> Dataset:
     labels = np.asarray(labels, dtype=np.int64)
     names = tuple(f"class {k}" for k in range(int(labels.max(initial=0)) + 1))
     if groups is not None:
         groups = np.asarray(groups, dtype=np.int64)
         groups = Groups(groups, tuple(f"p{k}" for k in range(int(groups.max(initial=0)) + 1)))
-    data = Dataset(
+    return Dataset(
         schema=Schema(),
         targets=labels,
         splits=np.asarray(splits, dtype=np.str_),
@@ -45,6 +43,12 @@ def share(
         groups=groups,
         columns={name: np.asarray(values) for name, values in columns.items()},
     )
+
+
+def share(
+    cfg: PartitionConfig, clients: int, labels: Any, splits: Any, groups: Any = None, **columns: Any
+) -> Any:
+    data = rows_of(labels, splits, groups, **columns)
     return partition(data, cfg=cfg, num_partitions=clients)
 
 
@@ -89,6 +93,15 @@ def test_natural_places_training_and_validation_rows() -> None:
         )
     with pytest.raises(PartitionError, match=r"column 'ward', but the data has site; set partition.column"):
         share(config("natural", column="ward"), 2, [0, 1, 0, 1, 0, 1], splits, site=sites)
+
+
+def test_the_natural_scheme_knows_whose_test_rows_are() -> None:
+    splits = ["train", "test", "train", "test", "test", "test"]
+    data = rows_of([0] * 6, splits, site=["y", "y", "x", "z", "", "y"])  # z and no site are no clients
+    found = client_test_rows(data, cfg=config("natural"), num_partitions=2)
+    assert found is not None
+    assert [own.tolist() for own in found] == [[], [0, 3]]
+    assert client_test_rows(data, cfg=config("iid"), num_partitions=2) is None
 
 
 def test_too_few_rows_or_patients() -> None:

@@ -1,0 +1,184 @@
+"""`Boosting`: histogram trees by sums over all clients, whose model equals that of pooled training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from pydantic import field_validator
+
+from federated.messages.questions import Arrays, Asked, read_answer
+from federated.messages.records import ASK, arrays_from_state
+from federated.messages.wire import Layout, WireSpec
+from federated.strategy.base import Algorithm
+from federated.strategy.client_half import AskedContext
+from federated.strategy.server_half import ServerContext, ServerHalf
+from shared.config.config import Config as RunConfig
+from shared.config.model import TreesConfig
+from shared.model.trees import TreeNetwork
+from shared.runtime.errors import ConfigError
+from shared.tasks.tables.trees import TreeModule
+from shared.trees.checkpoint import Checkpoint
+from shared.trees.client import ClientTrees
+from shared.trees.messages import COUNTED, Question, Reply, check_reply
+from shared.trees.server import ServerGrower
+from shared.trees.wire import packed, packed_past, unpacked, unpacked_past
+
+
+class Boosting(Algorithm):
+    """The server asks all clients for sums of gradients over their rows, and chooses each division itself.
+
+    The sums are exact, so the trees do not depend on how the rows are divided among the clients. All clients
+    answer every question: without one of them the sums would be of other rows.
+    """
+
+    class Config(Algorithm.Config):
+        """All clients take part in every round."""
+
+        @field_validator("fraction_train")
+        @classmethod
+        def _all(cls, value: float) -> float:
+            if value != 1.0:
+                raise ValueError(f"boosting takes the sums of all clients: expected 1, got {value}")
+            return value
+
+    config: Config
+    wire = WireSpec(returns_model=False)
+
+    def __init__(self, config: Algorithm.Config) -> None:
+        super().__init__(config)
+        self._kept: dict[tuple[str, int], ClientTrees] = {}
+
+    def check(self, cfg: RunConfig) -> None:
+        """Reject another model, and rounds that are no epoch.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if not isinstance(cfg.model, TreesConfig):
+            raise ConfigError(f"strategy=boosting grows trees (model=trees), got model.name={cfg.model.name}")
+        for name, value in (
+            ("local_epochs", cfg.federation.local_epochs),
+            ("rounds_per_epoch", cfg.federation.rounds_per_epoch),
+        ):
+            if value != 1:
+                raise ConfigError(
+                    f"federation.{name}={value} has no meaning for strategy=boosting, of which a round is one "
+                    f"tree; set federation.{name}=1, and federation.num_rounds to the number of trees"
+                )
+
+    def answers(self, asked: Asked) -> Layout:
+        """Sums, as many as the question asks for."""
+        return _layout(unpacked(asked.kind, asked.arrays))
+
+    def answer(self, asked: Asked, context: AskedContext) -> Arrays:
+        """Sums over this client's rows."""
+        question = unpacked(asked.kind, asked.arrays)
+        key = context.run_key, context.client_id
+        trees = self._kept.get(key)
+        if trees is None or trees.step > question.step:
+            self._kept = {own: kept for own, kept in self._kept.items() if own[0] == context.run_key}
+            assert isinstance(context.module, TreeModule)
+            data, rows = context.datamodule.data, context.datamodule.rows["train"]
+            trees = self._kept[key] = context.module.client_trees(data, rows)
+        if trees.step < question.step - 1:
+            trees.catch_up(unpacked_past(asked.past, after=trees.step))
+        found = trees.answer(question).arrays
+        return {name: found[name] for name in _layout(question)}
+
+    def server(self, context: ServerContext) -> ServerHalf:
+        """What asks, and grows."""
+        return BoostingServer(context)
+
+
+class BoostingServer(ServerHalf):
+    """Grows a tree before it sends the train messages of a round, which carry the new model."""
+
+    def __init__(self, context: ServerContext, **kwargs: Any) -> None:
+        super().__init__(context, **kwargs)
+        assert isinstance(context.network, TreeNetwork)
+        self.network = context.network
+        self._grower: ServerGrower | None = None
+        self._resume: Checkpoint | None = None
+        self._question: Question | None = None  # the one that is open
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Grow the trees of a round by questions, then let all clients say how well the model fits.
+
+        Raises
+        ------
+        QuorumError
+            A client did not answer.
+        """
+        if self._grower is None:
+            model = self.network.model
+            self._grower = ServerGrower(
+                model.features, objective=model.objective, settings=self.network.settings, resume=self._resume
+            )
+        grower = self._grower
+        grower.grow_round(lambda question: self._ask(question, grower=grower, config=config, grid=grid))
+        self.network.model = grower.ensemble
+        grown = arrays_from_state(self.network.state_dict())
+        return super().configure_train(server_round, grown, config, grid)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """The model that has grown."""
+        answers = [reply.content for reply in replies if reply.has_content()]
+        if not answers:
+            return None, None
+        return self.sent, self.train_metrics_aggr_fn(answers, self.weighted_by_key)
+
+    def check_answer(self, content: RecordDict) -> None:
+        """Check that sums are what was asked for, and could be sums.
+
+        Raises
+        ------
+        ReplyRejected
+        """
+        question = self._question
+        assert question is not None
+        check_reply(question, Reply(question.step, read_answer(content, layout=_layout(question))))
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """What the next tree begins with."""
+        kept = self._grower.checkpoint() if self._grower else None
+        return kept.to_arrays() if kept else {}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]], *, arrays: ArrayRecord) -> None:
+        """Take up `state` again.
+
+        Raises
+        ------
+        TreesError, FederationError
+            It is damaged.
+        """
+        self._resume = Checkpoint.from_arrays(state) if state else None
+
+    def _ask(
+        self, question: Question, *, grower: ServerGrower, config: ConfigRecord, grid: Grid
+    ) -> dict[str, Reply]:
+        self._question = question
+        content = Asked(*packed(question), past=packed_past(grower.past)).to_content(config)
+        messages = [Message(content, dst_node_id=node, message_type=ASK) for node in self.nodes]
+        replies = grid.send_and_receive(messages, timeout=self.context.timeout_s)
+        # By their places, as nodes have other ids when a run is resumed.
+        return {
+            f"{self.nodes.index(reply.metadata.src_node_id):09}": Reply(
+                question.step, read_answer(reply.content, layout=_layout(question))
+            )
+            for reply in replies
+        }
+
+
+def _layout(question: Question) -> Layout:
+    kinds = {name: "int64" if name in COUNTED else "float64" for name in question.shapes()}
+    return {name: (shape, kinds[name]) for name, shape in question.shapes().items()}

@@ -1,0 +1,154 @@
+"""`Worker`: claims jobs one after the other and runs each in a process group, which it keeps alive and ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from service.jobs.attempt import COMMAND, Attempt, how_it_ended
+from shared.runtime.errors import TrackingError
+from shared.runtime.home import Home
+from shared.tracking.fence import Fence, Overtaken
+from shared.tracking.job_errors import PROCESS_DIED, JobFailure
+from shared.tracking.job_queue import LEASE_S, JobQueue
+from shared.tracking.job_rows import JobRow
+from shared.tracking.store import Store
+
+POLL_S = 1.0
+GRACE_S = 15.0
+_TICK_S = 0.2
+
+
+class Worker:
+    """Runs one job at a time, until it is stopped; any number of workers share a database.
+
+    Parameters
+    ----------
+    say : callable
+        Takes a line about what it does.
+    lease_s : float, seconds
+        How long the job of a worker that is silent stays its own.
+    poll_s : float, seconds
+        How often it looks for jobs, and whether the one that runs is to be cancelled.
+    grace_s : float, seconds
+        What a job that is stopped has for it, before it is killed; at most half the lease.
+    command : sequence of str
+        See `Attempt`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        home: Home,
+        say: Callable[[str], None],
+        lease_s: float = LEASE_S,
+        poll_s: float = POLL_S,
+        grace_s: float = GRACE_S,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._store, self._home, self._say = store, home, say
+        self._queue = JobQueue(store.database, lease_s=lease_s)
+        self._command = command
+        self._poll_s, self._grace_s = poll_s, min(grace_s, lease_s / 2)
+        self._stopped = threading.Event()
+        self.name = f"{socket.gethostname()} {os.getpid()}"
+
+    def stop(self) -> None:
+        """Let `run` end soon; a job that is under way is stopped, and returns to the queue."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Claim and run jobs until `stop` is called."""
+        away = False
+        while not self._stopped.is_set():
+            try:
+                row = self._queue.claim(self.name)
+                away = False
+            except TrackingError as error:
+                if not away:
+                    self._say(f"no jobs can be claimed: {error}")
+                away, row = True, None
+            if row is None:
+                self._stopped.wait(self._poll_s)
+            else:
+                self._attempt(row)
+
+    def _attempt(self, row: JobRow) -> None:
+        fence = Fence(row.id, row.attempt)
+        self._say(f"job {row.id} ({row.mode}, {row.name}): attempt {row.attempt}")
+        silence_s = self._queue.lease_s * 0.8  # before anybody else can have it
+        attempt = Attempt(
+            fence, home=self._home, silence_s=silence_s, grace_s=self._grace_s, command=self._command
+        )
+        try:
+            if self._watch(attempt, fence):
+                attempt.terminate()
+                attempt.wait_or_kill()
+        except Overtaken as error:
+            self._say(f"job {row.id}: {error}")
+        finally:
+            attempt.kill()
+        self._end(fence, attempt.returncode or 0)
+
+    def _watch(self, attempt: Attempt, fence: Fence) -> bool:
+        """Wait until it has ended (False), or is to be stopped (True)."""
+        beat_s, lease_s = self._queue.lease_s / 3, self._queue.lease_s
+        held, looked = time.monotonic(), 0.0  # when the lease was last extended, and the job last read
+        beaten = held - beat_s
+        while attempt.returncode is None:
+            now = time.monotonic()
+            try:
+                if now - beaten >= beat_s:
+                    beaten = now
+                    self._queue.heartbeat(fence)
+                    held = now
+                    attempt.beat()
+                if now - looked >= self._poll_s:
+                    looked = now
+                    if self._queue.cancel_requested(fence):
+                        return True
+            except Overtaken:
+                raise
+            except TrackingError as error:
+                if now - held > lease_s:  # it may be another worker's by now
+                    self._say(f"job {fence.job_id}: its lease could not be extended: {error}")
+                    return True
+            if self._stopped.wait(_TICK_S):
+                return True
+        return False
+
+    def _end(self, fence: Fence, code: int) -> None:
+        """Write how an attempt ended whose process has not done so itself."""
+        until = time.monotonic() + self._queue.lease_s
+        while True:
+            try:
+                status = self._write_end(fence, code)
+                break
+            except TrackingError as error:
+                if time.monotonic() > until:  # the job returns to the queue when its lease is over
+                    status = str(error)
+                    break
+                time.sleep(self._poll_s)
+        self._say(f"job {fence.job_id}: {status}")
+
+    def _write_end(self, fence: Fence, code: int) -> str:
+        row = self._store.jobs.get(fence.job_id)
+        if row.attempt != fence.attempt or row.status != "running":
+            return row.status if row.attempt == fence.attempt else f"attempt {fence.attempt} was taken over"
+        self._store.runs.settle(self._home.journals)
+        try:
+            if row.cancel_requested:
+                if row.run_id is not None:
+                    self._store.runs.finish(row.run_id, "stopped", stop_reason="its job was cancelled")
+                self._queue.cancelled(fence)
+            elif self._stopped.is_set():
+                self._queue.release(fence)
+            else:
+                self._queue.fail(fence, JobFailure(PROCESS_DIED, how_it_ended(code), True))
+        except Overtaken as error:
+            return str(error)
+        return self._store.jobs.get(fence.job_id).status

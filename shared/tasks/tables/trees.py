@@ -1,0 +1,199 @@
+"""`TreeModule` and `TreeDataModule`: histogram trees as a Lightning module, an epoch of which is a tree."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from shared.config.config import Config
+from shared.config.model import TreesConfig
+from shared.data.arrays import ArrayDataModule
+from shared.data.schema import Schema
+from shared.metrics.outputs import Outputs
+from shared.model.trees import TreeNetwork, features_of, tree_settings
+from shared.runtime.errors import ConfigError, FedtwinError
+from shared.tasks.base import FitContext
+from shared.tasks.checks import reject_settings
+from shared.tasks.image_classification.module import LitClassifier
+from shared.tasks.image_classification.spec import CLASS_WEIGHTS
+from shared.tasks.image_regression.module import LitRegressor
+from shared.tasks.tables.running_scores import RunningScores
+from shared.tasks.task_module import TaskModule
+from shared.trees.checkpoint import Checkpoint
+from shared.trees.client import ClientTrees
+from shared.trees.objectives import Objective
+from shared.trees.server import ServerGrower
+
+_CHECKPOINT = "trees"  # of Lightning's checkpoints
+_MOST_SEEN = 64  # stages of clients whose scores are kept
+_ALL = "all"  # the one client of a pooled training
+
+
+class OneStep:
+    """An epoch of one step, whose batch says nothing."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[int]:
+        yield 0
+
+
+class TreeDataModule(ArrayDataModule):
+    """The rows of a table as they are: trees take all of a stage at once, unscaled, and with their gaps."""
+
+    def train_dataloader(self) -> OneStep:  # type: ignore[override]
+        """One step, in which a tree grows on all training rows."""
+        return OneStep()
+
+    def val_dataloader(self) -> OneStep:  # type: ignore[override]
+        """One step, in which all validation rows are predicted."""
+        return OneStep()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Nothing is to be done to it."""
+        return batch
+
+
+class TreeModule(TaskModule):
+    """Grows a tree in each epoch; stands in front of the module of a task, whose loss and measures it keeps."""
+
+    minimal_loop = False
+    grows = True  # its state dict has other shapes when it has been trained
+    network: TreeNetwork
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        reject_settings(
+            self.cfg.trainer,
+            "model=trees",
+            gradient_clip=None,
+            ema_decay=None,
+            logit_adjustment=0.0,
+            label_smoothing=0.0,
+            compile=False,
+        )
+        self.automatic_optimization = False
+        self._pooled: tuple[ServerGrower, ClientTrees] | None = None
+        self._resume: Checkpoint | None = None
+        self._seen: OrderedDict[tuple[Any, ...], RunningScores] = OrderedDict()
+
+    def training_step(self, batch: int, batch_idx: int) -> None:  # type: ignore[override]
+        """Grow a tree, and log what it makes of the training rows."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self._pooled is None:
+            self._pooled = self._begin(datamodule)
+        server, client = self._pooled
+        server.grow_round(lambda question: {_ALL: client.answer(question)})
+        self.network.model = server.ensemble
+        self.optimizers().step()  # type: ignore[union-attr]  # Lightning counts steps
+        self._collect(datamodule, "train")
+        self._log_epoch("train")
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:  # type: ignore[override]
+        """Predict all validation rows."""
+        self._collect(self.trainer.datamodule, "val")  # type: ignore[attr-defined]
+
+    def configure_optimizers(self) -> Any:
+        """One that does nothing: Lightning counts its steps, and saves no checkpoint where there are none."""
+        return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.0)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the next tree begins with."""
+        kept = self._pooled[0].checkpoint() if self._pooled else None
+        if kept is not None:
+            checkpoint[_CHECKPOINT] = {
+                name: torch.from_numpy(array.copy()) for name, array in kept.to_arrays().items()
+            }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up where a training ended.
+
+        Raises
+        ------
+        TreesError, FederationError
+            The checkpoint is damaged.
+        """
+        arrays = checkpoint.get(_CHECKPOINT)
+        if not isinstance(arrays, dict):
+            raise ConfigError("the checkpoint lacks what its next tree would begin with; train from the start")
+        self._resume = Checkpoint.from_arrays({name: tensor.numpy() for name, tensor in arrays.items()})
+
+    def client_trees(self, data: Any, rows: npt.NDArray[np.int64]) -> ClientTrees:
+        """A client's half of the training, on some rows of a table."""
+        model, targets = self.network.model, data.targets[rows].reshape(len(rows))
+        weights = self.fit_context.agreed.get(CLASS_WEIGHTS)
+        return ClientTrees(
+            data.inputs[rows],
+            targets,
+            features=model.features,
+            objective=model.objective,
+            weights=None if weights is None else np.asarray(weights, dtype=np.float64)[targets],
+        )
+
+    def outputs(self, datamodule: ArrayDataModule, stage: str) -> Outputs:
+        """Predict the rows of a stage; of a model that has grown, only the new trees are looked at."""
+        results = self._results_of(datamodule, stage)
+        return Outputs(self.predictions(results.float()).numpy(), self._targets_of(datamodule, stage))
+
+    def _begin(self, datamodule: ArrayDataModule) -> tuple[ServerGrower, ClientTrees]:
+        model, resume = self.network.model, self._resume
+        client = self.client_trees(datamodule.data, datamodule.rows["train"])
+        if resume is not None:
+            client.catch_up(resume.past)
+        settings = self.network.settings
+        return ServerGrower(model.features, objective=model.objective, settings=settings, resume=resume), client
+
+    def _collect(self, datamodule: ArrayDataModule, stage: str) -> None:
+        results = self._results_of(datamodule, stage)
+        targets = torch.from_numpy(self._targets_of(datamodule, stage))
+        self._results.append((results.float(), targets, self.eval_loss(results.float(), targets)[None]))
+
+    def _results_of(self, datamodule: ArrayDataModule, stage: str) -> Tensor:
+        key = (datamodule.data.fingerprint, datamodule.partition_id, stage, len(datamodule.rows[stage]))
+        if key not in self._seen:
+            self._seen[key] = RunningScores(datamodule.data.inputs, datamodule.rows[stage])
+            if len(self._seen) > _MOST_SEEN:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(key)
+        return self.network.results(self._seen[key].of(self.network.model))
+
+    @staticmethod
+    def _targets_of(datamodule: ArrayDataModule, stage: str) -> npt.NDArray[Any]:
+        targets: npt.NDArray[Any] = datamodule.data.targets[datamodule.rows[stage]]
+        return targets
+
+
+class TreeClassifier(TreeModule, LitClassifier):
+    """Trees of the log-odds of two classes, or of each of several."""
+
+
+class TreeRegressor(TreeModule, LitRegressor):
+    """Trees of a number in its own unit."""
+
+    def begin_fit(self, fit: FitContext) -> None:
+        """Make ready for the next fit; trees need no scaled targets."""
+        super().begin_fit(fit)
+        self.middle, self.half_span, self.loss_unit = 0.0, 1.0, 1.0
+
+
+def tree_network(cfg: Config, schema: Schema, *, objective: Objective) -> TreeNetwork:
+    """The model of `model=trees`, without a tree.
+
+    Raises
+    ------
+    ConfigError
+        A category has too many levels, or a setting is out of range.
+    """
+    assert isinstance(cfg.model, TreesConfig)
+    try:
+        settings = tree_settings(cfg.model, seed=cfg.seed)
+    except FedtwinError as error:
+        raise ConfigError(f"model.{error}") from None
+    return TreeNetwork(features_of(schema.inputs), objective=objective, settings=settings)

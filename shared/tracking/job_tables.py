@@ -1,0 +1,60 @@
+"""The tables of training jobs: ``job``, the queue of record, and ``job_event``, what happened to each."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
+
+from shared.tracking.schema import BigInteger, CleanText, UtcDateTime, metadata, one_of
+
+JOB_MODES = ("centralized", "federated", "compare")
+JOB_STATUSES = ("queued", "running", "completed", "failed", "cancelled")
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mode", String(20), nullable=False),
+    Column("name", CleanText, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("config", sa.JSON, nullable=False),
+    Column("overrides", sa.JSON, nullable=False),
+    Column("tags", sa.JSON, nullable=False),
+    Column("run_after", UtcDateTime, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Column("max_retries", Integer, nullable=False),
+    Column("worker", CleanText),
+    Column("lease_until", UtcDateTime),
+    Column("cancel_requested", sa.Boolean, nullable=False),
+    Column("run_id", Integer, ForeignKey("run.id", ondelete="SET NULL"), index=True),
+    Column("error_code", String(40)),
+    Column("error", CleanText),
+    Column("idempotency_key", CleanText),
+    Column("request_hash", String(64), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("started", UtcDateTime),
+    Column("ended", UtcDateTime),
+    one_of("mode", JOB_MODES),
+    one_of("status", JOB_STATUSES),
+    sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
+    sqlite_autoincrement=True,
+)
+# As a claim reads it: what is queued, in the order in which it is begun.
+Index("job_queue", job.c.status, job.c.priority, job.c.id)
+Index("job_idempotency_key", job.c.idempotency_key, unique=True)
+
+job_event = Table(
+    "job_event",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("job_id", Integer, ForeignKey("job.id", ondelete="CASCADE"), nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("detail", CleanText, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("job_event_order", job_event.c.job_id, job_event.c.id)

@@ -1,0 +1,224 @@
+"""`Jobs`: how training jobs are submitted, found, cancelled and asked for again; workers use `job_queue`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.runtime.errors import TrackingError
+from shared.tracking.database import Database
+from shared.tracking.job_events import database_now, job_row, lock_job, no_job, note
+from shared.tracking.job_rows import ENDED, PRIORITIES, JobEventRow, JobRow
+from shared.tracking.job_tables import job, job_event
+
+
+class KeyReused(TrackingError):
+    """An idempotency key came with another request than the first time."""
+
+
+class JobState(TrackingError):
+    """A job is not in a state in which it can be changed so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What is stored of a job when it is submitted; see `JobRow`."""
+
+    mode: str
+    name: str
+    config: Mapping[str, Any]
+    overrides: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    priority: str = "normal"
+    run_after: datetime | None = None
+    max_retries: int = 0
+    idempotency_key: str | None = None
+    request_hash: str = field(default="")
+
+
+class Jobs:
+    """Stores and reads training jobs; when a method that writes returns, its rows are on disk."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def submit(self, new: NewJob) -> JobRow:
+        """Queue a job; the same key with the same request gives the job that is there already.
+
+        Raises
+        ------
+        KeyReused
+            The key came before, with another request.
+        """
+        with self._database.write() as connection:
+            if new.idempotency_key is not None:
+                if not self._database.is_sqlite:  # SQLite has one writer
+                    lock = sa.func.hashtextextended(new.idempotency_key, 0)
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+                query = sa.select(job).where(job.c.idempotency_key == new.idempotency_key)
+                found = connection.execute(query).one_or_none()
+                if found is not None:
+                    if found.request_hash != new.request_hash:
+                        raise KeyReused(
+                            f"the idempotency key of job {found.id} came again with another request; use a new "
+                            "key for a new job"
+                        )
+                    return job_row(found)
+            now = database_now(connection)
+            values = {
+                "mode": new.mode,
+                "name": new.name,
+                "status": "queued",
+                "priority": PRIORITIES.index(new.priority),
+                "config": new.config,
+                "overrides": list(new.overrides),
+                "tags": list(new.tags),
+                "run_after": new.run_after or now,
+                "attempt": 0,
+                "failures": 0,
+                "lost": 0,
+                "max_retries": new.max_retries,
+                "cancel_requested": False,
+                "idempotency_key": new.idempotency_key,
+                "request_hash": new.request_hash,
+                "created": now,
+            }
+            key = connection.execute(sa.insert(job).values(values)).inserted_primary_key
+            assert key is not None
+            note(connection, key[0], "submitted", attempt=0)
+            return job_row(connection.execute(sa.select(job).where(job.c.id == key[0])).one())
+
+    def find(self, job_id: int) -> JobRow | None:
+        """One job, if there is such a job."""
+        rows = self._database.select(sa.select(job).where(job.c.id == job_id))
+        return job_row(rows[0]) if rows else None
+
+    def get(self, job_id: int) -> JobRow:
+        """One job.
+
+        Raises
+        ------
+        TrackingError
+            There is no such job.
+        """
+        found = self.find(job_id)
+        if found is None:
+            raise no_job(job_id)
+        return found
+
+    def search(
+        self,
+        *,
+        status: str | None = None,
+        mode: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> list[JobRow]:
+        """Jobs, newest first.
+
+        Parameters
+        ----------
+        before : int, optional
+            Only jobs with a smaller id: the last one of the page before.
+        """
+        query = sa.select(job).order_by(job.c.id.desc()).limit(limit)
+        for column, value in ((job.c.status, status), (job.c.mode, mode)):
+            if value is not None:
+                query = query.where(column == value)
+        if before is not None:
+            query = query.where(job.c.id < before)
+        return [job_row(row) for row in self._database.select(query)]
+
+    def events(self, job_id: int) -> list[JobEventRow]:
+        """What happened to a job, oldest first."""
+        query = sa.select(job_event).where(job_event.c.job_id == job_id).order_by(job_event.c.id)
+        return [JobEventRow(**row._mapping) for row in self._database.select(query)]
+
+    def position(self, row: JobRow) -> int | None:
+        """Place of a job among those that may begin now, from 1; None if it waits for a time, or not at all."""
+        if row.status != "queued":
+            return None
+        with self._database.read() as connection:
+            now = database_now(connection)
+            if row.run_after > now:
+                return None
+            earlier = (job.c.priority < row.priority) | ((job.c.priority == row.priority) & (job.c.id < row.id))
+            ready = (job.c.status == "queued") & (job.c.run_after <= now)
+            query = sa.select(sa.func.count()).select_from(job).where(ready, earlier)
+            return int(connection.execute(query).scalar_one()) + 1
+
+    def cancel(self, job_id: int) -> JobRow:
+        """End a queued job, or ask the worker of a running one to stop it; a cancelled one stays as it is.
+
+        Raises
+        ------
+        TrackingError
+            There is no such job.
+        JobState
+            It has ended in another way.
+        """
+        with self._database.write() as connection:
+            row = lock_job(connection, job_id)
+            if row.status in ("completed", "failed"):
+                raise JobState(f"job {job_id} is {row.status} already; there is nothing to cancel")
+            if row.status == "queued":
+                changes = {"status": "cancelled", "ended": database_now(connection), "cancel_requested": True}
+                note(connection, job_id, "cancelled", attempt=row.attempt, detail="before it began")
+            elif row.status == "running" and not row.cancel_requested:
+                changes = {"cancel_requested": True}
+                note(connection, job_id, "cancel_requested", attempt=row.attempt)
+            else:
+                return job_row(row)
+            connection.execute(sa.update(job).where(job.c.id == job_id).values(changes))
+            return job_row(connection.execute(sa.select(job).where(job.c.id == job_id)).one())
+
+    def retry(self, job_id: int) -> JobRow:
+        """Queue a job again that failed or was cancelled; its run is resumed from the last checkpoint.
+
+        Raises
+        ------
+        TrackingError
+            There is no such job.
+        JobState
+            It has not ended, or is completed.
+        """
+        with self._database.write() as connection:
+            row = lock_job(connection, job_id)
+            if row.status not in ENDED or row.status == "completed":
+                raise JobState(f"job {job_id} is {row.status}; only a failed or cancelled job can be retried")
+            changes = {
+                "status": "queued",
+                "run_after": database_now(connection),
+                "failures": 0,
+                "lost": 0,
+                "cancel_requested": False,
+                "error_code": None,
+                "error": None,
+                "ended": None,
+            }
+            connection.execute(sa.update(job).where(job.c.id == job_id).values(changes))
+            note(connection, job_id, "retried", attempt=row.attempt, detail="asked for")
+            return job_row(connection.execute(sa.select(job).where(job.c.id == job_id)).one())
+
+    def set_priority(self, job_id: int, priority: str) -> JobRow:
+        """Move a queued job in the queue.
+
+        Raises
+        ------
+        TrackingError
+            There is no such job.
+        JobState
+            It is not queued.
+        """
+        with self._database.write() as connection:
+            row = lock_job(connection, job_id)
+            if row.status != "queued":
+                raise JobState(f"job {job_id} is {row.status}; the priority of a queued job can be changed")
+            mine = job.c.id == job_id
+            connection.execute(sa.update(job).where(mine).values(priority=PRIORITIES.index(priority)))
+            note(connection, job_id, "priority", attempt=row.attempt, detail=priority)
+            return job_row(connection.execute(sa.select(job).where(mine)).one())

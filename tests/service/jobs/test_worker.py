@@ -1,0 +1,173 @@
+"""Workers with real processes: what trains a job is kept, cancelled, given back, and ended with its worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.jobs import guard
+from service.jobs.attempt import LOG_FILE
+from service.jobs.worker import Worker
+from shared.config.compose import compose
+from shared.runtime.home import Home
+from shared.tracking.job_rows import JobRow
+from shared.tracking.store import Store
+from tests.job_kit import submit
+
+WAIT_S = 60.0
+SLEEPS = "import time, sys; print('begun', flush=True); time.sleep(600)"
+# Ignores SIGTERM, and has a child that does so too.
+STUBBORN = (
+    "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    "os.fork(); print('begun', os.getpid(), flush=True); time.sleep(600)"
+)
+
+
+@contextmanager
+def working(store: Store, home: Home, code: str | None = None, **options) -> Iterator[Worker]:
+    command = {} if code is None else {"command": ("-c", code)}
+    worker = Worker(store, home=home, say=print, **{"poll_s": 0.05, **command, **options})
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def log(home: Home, job_id: int) -> str:
+    path = home.job_dir(job_id) / LOG_FILE
+    return path.read_text() if path.is_file() else ""
+
+
+def begun(home: Home, job_id: int) -> None:
+    wait_for(lambda: "begun" in log(home, job_id))
+
+
+def ended(store: Store, job_id: int) -> JobRow:
+    wait_for(lambda: store.jobs.get(job_id).finished)
+    return store.jobs.get(job_id)
+
+
+def test_cancelled_while_it_runs(store, home):
+    job_id = submit(store)
+    with working(store, home, SLEEPS):
+        begun(home, job_id)
+        store.jobs.cancel(job_id)
+        row = ended(store, job_id)
+    assert (row.status, row.attempt, row.worker, row.lease_until) == ("cancelled", 1, None, None)
+
+
+def test_what_ignores_sigterm_is_killed_with_all_that_it_began(store, home):
+    job_id = submit(store)
+    with working(store, home, STUBBORN, grace_s=0.3):
+        wait_for(lambda: log(home, job_id).count("begun") == 2)
+        pids = [int(line.split()[1]) for line in log(home, job_id).splitlines() if line.startswith("begun")]
+        store.jobs.cancel(job_id)
+        assert ended(store, job_id).status == "cancelled"
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_a_worker_that_stops_gives_its_job_back(store, home):
+    job_id = submit(store)
+    with working(store, home, SLEEPS):
+        begun(home, job_id)
+    row = store.jobs.get(job_id)
+    assert (row.status, row.attempt, row.lost, row.failures) == ("queued", 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+        ("raise SystemExit(7)", "exit status 7"),
+    ],
+)
+def test_a_process_that_dies_without_a_word(store, home, code, says):
+    job_id = submit(store)
+    with working(store, home, code):
+        row = ended(store, job_id)
+    assert (row.status, row.error_code) == ("failed", "process_died")
+    assert says in row.error
+
+
+def test_a_training_process_has_no_tokens(store, home, monkeypatch):
+    for name in ("FEDTWIN_TOKEN", "FEDTWIN_TRAIN_TOKEN"):
+        monkeypatch.setenv(name, "correct-horse_battery.staple~1")
+    job_id = submit(store)
+    with working(store, home, "import os; print(sorted(os.environ), os.environ.values())"):
+        ended(store, job_id)
+    assert "FEDTWIN_JOB_ATTEMPT" in log(home, job_id)
+    assert "staple" not in log(home, job_id)
+
+
+def guarded(*limits: object, code: str) -> tuple[subprocess.Popen[str], int]:
+    """A guard as a worker starts it, and the worker's end of its pipe."""
+    reading, writing = os.pipe()
+    command = [sys.executable, guard.__file__, str(reading), *map(str, limits), sys.executable, "-c", code]
+    process = subprocess.Popen(
+        command, pass_fds=(reading,), stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    os.close(reading)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("begun")
+    return process, writing
+
+
+@pytest.mark.attack
+def test_training_ends_with_a_worker_that_is_killed():
+    process, pipe = guarded(600, 0.2, code=STUBBORN)
+    with process:
+        os.close(pipe)  # what the system does for a process that is killed
+        assert process.wait(WAIT_S) == -signal.SIGKILL
+
+
+@pytest.mark.attack
+def test_training_ends_with_a_worker_that_is_silent():
+    process, pipe = guarded(0.3, 0.2, code=SLEEPS)
+    with process:
+        assert process.wait(WAIT_S) == 128 + signal.SIGTERM
+    os.close(pipe)
+
+
+def test_a_job_goes_on_from_its_last_epoch(store, home):
+    """A real training, given back by one worker and completed by the next."""
+    settings = ["trainer.max_epochs=8", "trainer.early_stopping.enabled=false", "trainer.progress=false"]
+    job_id = submit(store, config=compose(settings).snapshot(), name="ward", tags=["night"])
+    with working(store, home):
+        wait_for(lambda: store.metrics.of_run(1) or store.jobs.get(job_id).finished)
+    assert store.jobs.get(job_id).status == "queued"
+    assert store.runs.get(1).status == "stopped"
+    with working(store, home):
+        row = ended(store, job_id)
+    assert (row.status, row.attempt, row.run_id) == ("completed", 2, 1), log(home, job_id)
+    run = store.runs.get(1)
+    assert (run.status, run.name, run.tags) == ("completed", "ward", ["night"])
+    epochs = [row.epoch for row in store.metrics.of_run(1) if (row.stage, row.name) == ("val", "loss")]
+    assert epochs == list(range(1, 9)), "each once"
+    assert len(store.runs.search()) == 1
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
