@@ -339,7 +339,7 @@ def test_an_unknown_run(client, path):
         ("/api/runs/2147483648", "run_id: "),
         ("/api/runs?limit=0", "limit: Input should be greater than or equal to 1"),
         ("/api/runs?limit=201", "limit: "),
-        ("/api/runs?mode=x", "mode: Input should be 'centralized', 'federated', 'local' or 'compare'"),
+        ("/api/runs?mode=x", "mode: Input should be 'centralized', 'federated', 'local', 'compare' or 'sweep'"),
         ("/api/runs?status=x&before=0", "; before: "),
         (f"/api/runs?q={'a' * 201}", "q: "),
         ("/api/runs/3/metrics?after=-1", "after: "),
