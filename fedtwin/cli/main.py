@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "fedtwin.cli.runs",
     "resume": "fedtwin.cli.runs",
     "predict": "fedtwin.cli.predict",
+    "sweep": "fedtwin.cli.sweep",
     "data": "fedtwin.cli.data",
     "statistics": "fedtwin.cli.statistics",
     "delete": "fedtwin.cli.edit",
