@@ -58,8 +58,8 @@ def check_before_training(
     module = learner.module(data.schema, FitContext())
     if cfg.compare.fine_tune and cfg.compare.local_only and getattr(module, "grows", False):
         raise ConfigError(
-            f"compare.fine_tune={cfg.compare.fine_tune} trains the federated model's weights on, and a model that "
-            f"grows (model.name={cfg.model.name}) has none; set compare.fine_tune=0"
+            f"compare.fine_tune={cfg.compare.fine_tune} trains the federated model's weights on, and a model "
+            f"that grows (model.name={cfg.model.name}) has none; set compare.fine_tune=0"
         )
     network = learner.network(module)
     algorithm = load_algorithm(cfg.strategy)
