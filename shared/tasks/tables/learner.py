@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class TableDataModule(ArrayDataModule):
 
     def __init__(self, data: TableData, *, preparation: Preparation, **settings: Any) -> None:
         super().__init__(data, **settings)
-        self._prepared = PreparedRows(data.inputs, preparation)
+        sites = None if data.sites is None else data.sites.numbers
+        self._prepared = PreparedRows(data.inputs, preparation, sites=sites)
 
     @property
     def inputs(self) -> Any:
@@ -81,16 +82,17 @@ class TableLearner(ModuleLearner):
         }
         if self.grows_trees:
             return TreeDataModule(data, **settings)
-        return TableDataModule(data, preparation=self.preparation(data.schema, fit), **settings)
+        preparation = self.preparation(data.schema, {**fit.agreed, **data.agreed})
+        return TableDataModule(data, preparation=preparation, **settings)
 
     @property
     def grows_trees(self) -> bool:
         """Whether the model is one of trees."""
         return isinstance(self.cfg.model, TreesConfig)
 
-    def preparation(self, schema: Schema, fit: FitContext) -> Preparation:
+    def preparation(self, schema: Schema, agreed: Mapping[str, Any]) -> Preparation:
         """From a table's inputs to what the network takes."""
-        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=fit.agreed)
+        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=agreed)
 
     @abstractmethod
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
@@ -118,11 +120,7 @@ class TableLearner(ModuleLearner):
             module,
             cfg=self.cfg.table,
             schema=schema,
-            preparation=_unprepared if self.grows_trees else self.preparation(schema, module.fit_context),
+            preparation=None if self.grows_trees else self.preparation(schema, module.fit_context.agreed),
             tell=partial(self.tell, schema=schema, threshold=threshold),
             threshold=threshold,
         )
-
-
-def _unprepared(inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return inputs
