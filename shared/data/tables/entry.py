@@ -16,6 +16,7 @@ from shared.data.dataset import Groups, Strata, Timeline
 from shared.data.schema import Schema
 from shared.data.seal import DAMAGE, check_seal, write_seal
 from shared.data.tables.load import TableData
+from shared.data.tables.sites import Sites
 from shared.runtime.errors import DataError
 from shared.runtime.files import disk_error, is_of_disk
 
@@ -23,7 +24,7 @@ _FORMAT = 1  # of an entry; counts up when the same file would give other rows
 _WORTH = 2**20  # bytes; a smaller file is read as fast as an entry
 _INPUTS, _ROWS, _TABLE = "inputs.npy", "rows.npz", "table.json"
 _NO_PART = ("batch_size", "eval_batch_size", "name")  # settings that change no row
-_TEXTS = ("fingerprint", "skipped", "origin", "layout", "facts", "min_count")
+_TOLD = ("fingerprint", "skipped", "origin", "layout", "facts", "min_count", "agreed")
 
 
 def read_through_cache(
@@ -83,18 +84,19 @@ def _digest(path: Path) -> str:
 
 def _write(folder: Path, data: TableData) -> None:
     np.save(folder / _INPUTS, data.inputs)
-    parts = {"strata": data.strata, "groups": data.groups}
+    parts = {"strata": data.strata, "groups": data.groups, "sites": data.sites}
     rows = {"targets": data.targets, "splits": data.splits}
     rows |= {name: part.numbers for name, part in parts.items() if part is not None}
     if data.time is not None:
         rows |= {"times": data.time.times, "series": data.time.series}
     rows |= {f"column/{number}": values for number, values in enumerate(data.columns.values())}
     np.savez(folder / _ROWS, **rows)  # type: ignore[arg-type]
-    told: dict[str, Any] = {name: getattr(data, name) for name in _TEXTS}
+    told: dict[str, Any] = {name: getattr(data, name) for name in _TOLD}
     told |= {"schema": data.schema.to_json(), "notes": data.notes, "columns": [*data.columns]}
     told |= {
         "strata": data.strata and [data.strata.names, data.strata.noun, data.strata.on_every_side],
         "groups": data.groups and [data.groups.names, data.groups.noun],
+        "sites": data.sites and [data.sites.column, data.sites.names],
         "time": data.time and list(data.time.names),
     }
     (folder / _TABLE).write_text(json.dumps(told), encoding="utf-8")
@@ -107,16 +109,17 @@ def _read(folder: Path) -> TableData:
     inputs = np.load(folder / _INPUTS, mmap_mode="r", allow_pickle=False)
     with np.load(folder / _ROWS, allow_pickle=False) as file:
         rows = {name: file[name] for name in file.files}
-    strata, groups = told["strata"], told["groups"]
+    strata, groups, sites = told["strata"], told["groups"], told["sites"]
     return TableData(
         schema=Schema.from_json(told["schema"]),
         targets=rows["targets"],
         splits=rows["splits"],
         strata=strata and Strata(rows["strata"], tuple(strata[0]), noun=strata[1], on_every_side=strata[2]),
         groups=groups and Groups(rows["groups"], tuple(groups[0]), noun=groups[1]),
+        sites=sites and Sites(sites[0], tuple(sites[1]), rows["sites"]),
         time=None if told["time"] is None else Timeline(rows["times"], rows["series"], tuple(told["time"])),
         columns={name: rows[f"column/{number}"] for number, name in enumerate(told["columns"])},
         notes=tuple(told["notes"]),
         inputs=inputs,
-        **{name: told[name] for name in _TEXTS},
+        **{name: told[name] for name in _TOLD},
     )
