@@ -193,7 +193,7 @@ def _superlinks(store: Store, home: Home) -> Finding:
 
 
 def _files(store: Store, home: Home, runs: list[RunRow]) -> Iterator[Finding]:
-    here = [run for run in runs if run.status == "completed" and run.training_mode != "compare"]
+    here = [run for run in runs if run.status == "completed" and run.training_mode not in ("compare", "sweep")]
     without = [str(run.id) for run in here if not home.run_dir(run.id).is_dir()]
     if without:
         text = f"run {', '.join(without[:20])}{' ...' if len(without) > 20 else ''}: no files here"

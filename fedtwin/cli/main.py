@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "fedtwin.cli.runs",
     "resume": "fedtwin.cli.runs",
     "predict": "fedtwin.cli.predict",
+    "sweep": "fedtwin.cli.sweep",
     "data": "fedtwin.cli.data",
     "delete": "fedtwin.cli.edit",
     "prune": "fedtwin.cli.prune",
