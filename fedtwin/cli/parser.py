@@ -17,7 +17,11 @@ APPS = {
     "deploy": "train across real sites: kits for a server and its sites",
 }
 
-_SETTINGS = {"data": "what", "sweep": "settings"}  # by command, its argument that holds settings
+_SETTINGS = {
+    "data": "what",
+    "statistics": "what",
+    "sweep": "settings",
+}  # by command, its argument that holds settings
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -87,6 +91,9 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     )
     data.add_argument("--quick", action="store_true", help="names, labels and splits alone: open no image")
     data.add_argument("--format", choices=["table", "json"], default="table")
+    _add_statistics(
+        commands.add_parser("statistics", help="show what sites tell of their rows, by site and together")
+    )
     _add_sweep(commands.add_parser("sweep", help="train many trials as one plan, several at a time"))
     listing = commands.add_parser("runs", help="list the runs in the database")
     modes = ["pooled", "federated", "local", "comparison", "sweep"]
@@ -220,6 +227,20 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
     )
     sweep.add_argument("--name", help="what the sweep is called")
     sweep.add_argument("--dry-run", action="store_true", help="check and print the plan; train nothing")
+
+
+def _add_statistics(told: argparse.ArgumentParser) -> None:
+    told.description = (
+        "Mean and deviation of each numeric column and rows by label, from the sums that sites tell; a site "
+        "with fewer rows than data.min_count tells nothing."
+    )
+    told.add_argument(
+        "what",
+        nargs="*",
+        metavar="RUN, PATH or SETTING=VALUE",
+        help="a federated run, whose clients have told theirs; or data, with settings as partition=natural",
+    )
+    told.add_argument("--format", choices=["table", "json"], default="table")
 
 
 def _add_prune(prune: argparse.ArgumentParser) -> None:

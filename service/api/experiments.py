@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Header, Request
@@ -15,9 +16,12 @@ from service.api.problems import Problem, error_responses
 from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
 from service.problem_details import AsciiJson
-from service.read.jobs import job_detail
+from service.read.jobs import job_detail, schedule_view
+from shared.runtime.errors import ConfigError
 from shared.runtime.secrets import without_secrets
-from shared.tracking.jobs import KeyReused, NewJob
+from shared.tracking.cron import next_time
+from shared.tracking.job_events import KeyReused
+from shared.tracking.jobs import NewJob
 from shared.tracking.rows import json_ready
 
 router = training_router("jobs")
@@ -47,7 +51,11 @@ def validate(request: Request, wanted: ExperimentRequest, mode: JobMode = "compa
     "/experiments/{mode}",
     status_code=202,
     response_model=job_schemas.JobDetail,
-    responses={**error_responses(409), 202: {"description": "Queued; `Location` is the job's path."}},
+    responses={
+        **error_responses(409),
+        202: {"description": "Queued; `Location` is the job's path."},
+        201: {"description": "Scheduled; `Location` is the schedule's path.", "model": job_schemas.Schedule},
+    },
 )
 def submit(
     request: Request,
@@ -56,7 +64,7 @@ def submit(
     wanted: ExperimentRequest,
     idempotency_key: IdempotencyKey = None,
 ) -> AsciiJson:
-    """Queue a training; a worker runs it."""
+    """Queue a training, which a worker runs; or, with `schedule`, queue one each time."""
     try:
         experiment = _checked(request, wanted, mode)
     except InvalidExperiment as error:
@@ -75,6 +83,10 @@ def submit(
         request_hash=_hash(mode, wanted),
     )
     try:
+        if wanted.schedule is not None:
+            begun = store.schedules.add(new, **wanted.schedule.model_dump())
+            place = {"location": f"/api/schedules/{begun.id}"}
+            return AsciiJson(schedule_view(begun), status_code=201, headers=place)
         job = store.jobs.submit(new)
     except KeyReused as error:
         raise Problem(409, str(error), code="idempotency_key") from None
@@ -82,6 +94,24 @@ def submit(
 
 
 def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
+    problems = []
+    if wanted.schedule is not None:
+        if wanted.run_at is not None:
+            problems.append("schedule: goes without run_at")
+        try:
+            next_time(wanted.schedule.cron, time_zone=wanted.schedule.time_zone, after=datetime.now(UTC))
+        except ConfigError as error:
+            problems.append(f"schedule.{error}")
+    try:
+        found = _composed(request, wanted, mode)
+    except InvalidExperiment as error:
+        raise InvalidExperiment([*problems, *error.problems]) from None
+    if problems:
+        raise InvalidExperiment(problems)
+    return found
+
+
+def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
     return checked_experiment(
         wanted.config_overrides,
         dataset=wanted.dataset,

@@ -20,6 +20,17 @@ RunName = Annotated[
 ]
 
 
+class CronSchedule(Shape):
+    """When a training is queued again and again."""
+
+    cron: Annotated[str, StringConstraints(max_length=100)] = Field(
+        description="Minute, hour, day of month, month, day of week.", examples=["30 2 * * MON"]
+    )
+    time_zone: Annotated[str, StringConstraints(max_length=64)] = Field(
+        default="UTC", examples=["Europe/Berlin"]
+    )
+
+
 class ExperimentRequest(Shape):
     """A training that is asked for."""
 
@@ -38,6 +49,9 @@ class ExperimentRequest(Shape):
     )
     priority: Priority = "normal"
     run_at: AwareDatetime | None = Field(default=None, description="Not before; with a time zone.")
+    schedule: CronSchedule | None = Field(
+        default=None, description="Queues a job each time; not together with run_at."
+    )
     max_retries: int = Field(default=2, ge=0, le=10, description="After failures that may pass.")
     tags: list[Tag] = Field(default=[], max_length=20)
 
@@ -118,3 +132,35 @@ class Validation(Shape):
     valid: bool
     errors: list[str]
     config: dict[str, Any] | None = Field(description="The resolved settings; null where they are not valid.")
+
+
+class Schedule(Shape):
+    """A training that is queued again and again."""
+
+    id: int
+    cron: str
+    time_zone: str
+    mode: JobMode
+    name: str
+    priority: Priority
+    tags: list[str]
+    overrides: list[str] = Field(description="What was asked for, as on the command line.")
+    max_retries: int
+    paused: bool
+    next_at: datetime = Field(description="When the next job is queued, unless paused.")
+    last_at: datetime | None = Field(description="For which time the last one was queued.")
+    last_job_id: int | None
+    created: datetime
+
+
+class Schedules(Shape):
+    """One page of the list of schedules."""
+
+    schedules: list[Schedule]
+    next: int | None = Field(description="Pass as `before` to get the next page; null on the last page.")
+
+
+class ScheduleChange(Shape):
+    """Whether a schedule queues jobs."""
+
+    paused: bool

@@ -10,7 +10,7 @@ from service.read.run_config import planned_runs
 from service.read.summaries import run_summaries
 from shared.runtime.home import Home
 from shared.runtime.secrets import without_secrets
-from shared.tracking.job_rows import PRIORITIES, JobRow
+from shared.tracking.job_rows import PRIORITIES, JobRow, ScheduleRow
 from shared.tracking.store import Store
 
 MOST_LOG = 64 * 1024  # bytes of an answer
@@ -50,6 +50,19 @@ def job_detail(store: Store, row: JobRow) -> dict[str, Any]:
         "metrics": metrics,
         "events": [without_secrets({name: event[name] for name in kept}) for event in events],
     }
+
+
+def schedule_view(row: ScheduleRow) -> dict[str, Any]:
+    """One schedule.
+
+    Returns
+    -------
+    dict
+        See `service.api.job_schemas.Schedule`.
+    """
+    hidden = ("config", "idempotency_key", "request_hash")
+    values = {name: value for name, value in row.as_dict().items() if name not in hidden}
+    return {**without_secrets(values), "priority": PRIORITIES[row.priority]}
 
 
 def job_log(home: Home, row: JobRow, *, after: int) -> dict[str, Any] | None:

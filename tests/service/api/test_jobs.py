@@ -60,12 +60,12 @@ def show(client: httpx.Client, job_id: int) -> dict:
 def test_every_route_that_changes_something_needs_the_token(app, client, store, home):
     submit(store)
     changing = [
-        (method.upper(), path.format(job_id=1, mode="compare"))
+        (method.upper(), path.format(job_id=1, schedule_id=1, mode="compare"))
         for path, operations in app.openapi()["paths"].items()
         for method, operation in operations.items()
         if method not in ("get", "head")
     ]
-    assert len(changing) == 5
+    assert len(changing) == 8
     with serving(build_app(store, home)) as closed:
         for method, path in changing:
             for given in ("", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x"):
@@ -246,3 +246,49 @@ def test_an_error_has_a_code_and_no_secrets(client, store):
     found = show(client, 1)
     assert (found["status"], found["error_code"]) == ("failed", "unexpected")
     assert "hunter2" not in client.get("/api/jobs/1").text + client.get("/api/jobs").text
+
+
+def test_a_training_is_scheduled_paused_run_and_deleted(client, store):
+    when = {"cron": "30 2 * * MON", "time_zone": "Europe/Berlin"}
+    headers = {"idempotency-key": "k"}
+    answers = [
+        client.post("/api/experiments/compare", json={**SMALL, "schedule": when}, headers=headers)
+        for _ in range(2)
+    ]
+    assert [(a.status_code, a.headers["location"]) for a in answers] == [(201, "/api/schedules/1")] * 2
+    found = client.get("/api/schedules/1").json()
+    job_schemas.Schedule.model_validate(found)
+    assert (found["cron"], found["mode"], found["name"], found["last_job_id"]) == (
+        "30 2 * * MON",
+        "compare",
+        "ward",
+        None,
+    )
+    page = client.get("/api/schedules?limit=1").json()
+    job_schemas.Schedules.model_validate(page)
+    assert ([one["id"] for one in page["schedules"]], page["next"]) == ([1], None)
+    assert store.jobs.search() == []
+    assert client.patch("/api/schedules/1", json={"paused": True}).json()["paused"] is True
+    run = client.post("/api/schedules/1/run")
+    assert (run.status_code, run.headers["location"], run.json()["tags"]) == (202, "/api/jobs/1", ["night"])
+    assert client.delete("/api/schedules/1").status_code == 204
+    problem(client.get("/api/schedules/1"), 404, "there is no schedule 1")
+    assert show(client, 1)["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        ({"cron": "61 * * * *"}, "schedule.cron: '61 * * * *' cannot be read: Bad minute"),
+        ({"cron": "* * * * * *"}, "five fields"),
+        ({"cron": "0 0 31 2 *"}, "cron: '0 0 31 2 *'"),
+        ({"cron": "0 2 * * *", "time_zone": "../../etc/passwd"}, "schedule.time_zone: expected a name"),
+        ({"cron": "0 2 * * *", "time_zone": "Mars/North"}, "schedule.time_zone: expected a name"),
+        ({"cron": "0 2 * * *", "time_zone": ""}, "schedule.time_zone: expected a name"),
+    ],
+)
+def test_schedules_that_cannot_be_read_are_refused(client, store, schedule, says):
+    body = {**SMALL, "schedule": schedule, "run_at": "2100-01-01T00:00:00Z"}
+    found = problem(client.post("/api/experiments/compare", json=body), 422, says, "config")
+    assert "schedule: goes without run_at" in found["errors"]
+    assert store.schedules.search() == []
