@@ -136,7 +136,7 @@ def load(cfg: Config, *, home: Home, subset: Subset | None, tell: bool = True) -
         agreed = subset.begin_with.agreed
     else:
         profile = spec.profile(data, data.rows("train", rows))
-        agreed = spec.agree({cfg.name: profile}, trainer=cfg.trainer)
+        agreed = {**spec.agree({cfg.name: profile}, trainer=cfg.trainer), **data.agreed}
     context = FitContext(partition_id=subset.partition_id if subset else 0, agreed=agreed)
     return Work(learner, spec, data, rows, learner.datamodule(data, rows, context), context, summary)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fedtwin.models import load_model, predict
     from fedtwin.reading import data
     from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
+    from fedtwin.site_statistics import statistics
+    from fedtwin.sweeps import Sweep, load_sweep, sweep
     from fedtwin.training import compare, compare_runs, configure, federate, resume, train
     from shared.config.config import Config
     from shared.data.summary import DataSummary
@@ -32,6 +34,7 @@ __all__ = [
     "FedtwinError",
     "Predictions",
     "Run",
+    "Sweep",
     "TrainedModel",
     "compare",
     "compare_runs",
@@ -41,17 +44,22 @@ __all__ = [
     "load_comparison",
     "load_model",
     "load_run",
+    "load_sweep",
     "predict",
     "resume",
     "runs",
+    "statistics",
+    "sweep",
     "train",
 ]
 
 _MODULES = {
     "fedtwin.training": ("compare", "compare_runs", "configure", "federate", "resume", "train"),
     "fedtwin.records": ("Comparison", "Run", "load_comparison", "load_run", "runs"),
+    "fedtwin.sweeps": ("Sweep", "load_sweep", "sweep"),
     "fedtwin.models": ("load_model", "predict"),
     "fedtwin.reading": ("data",),
+    "fedtwin.site_statistics": ("statistics",),
     "shared.tasks.predictions": ("Predictions",),
     "shared.tasks.trained_model": ("TrainedModel",),
     "shared.config.config": ("Config",),

@@ -147,7 +147,7 @@ def federate(settings: Settings = (), *, store: Place = None) -> Run:
 def resume(run: int | Run, settings: str | Sequence[str] = (), *, store: Place = None) -> Run:
     """Resume an interrupted run from its last completed epoch or round, or train a completed one for longer.
 
-    Of a comparison, what is finished stays, and what is missing is trained.
+    Of a comparison or a sweep, what is finished stays, and what is missing is trained.
 
     Parameters
     ----------
@@ -171,6 +171,12 @@ def resume(run: int | Run, settings: str | Sequence[str] = (), *, store: Place =
 
     changes = shlex.split(settings) if isinstance(settings, str) else list(settings)
     with open_store(home) as opened:
+        if opened.runs.get(run_id).training_mode == "sweep":
+            from simulations.sweeps.sweep import resume_sweep
+
+            if changes:
+                raise ConfigError(f"{changes[0]}: a sweep goes on with the settings of its plan")
+            return Run(opened.runs.get(resume_sweep(run_id, store=opened, home=home)), home)
         done = resuming.resume(run_id, store=opened, home=home, settings=changes)
         return Run(opened.runs.get(done), home)
 

@@ -25,6 +25,7 @@ def execute(
     home: Home,
     run_id: int | None = None,
     command: str = "fedtwin compare",
+    alone: bool = False,
 ) -> int:
     """Train as configured, to the end, as one tracked run.
 
@@ -35,6 +36,8 @@ def execute(
         or round. Without it, that in ``tracking.run_id``, or else a new one.
     command : str
         What was typed, for the report of a comparison.
+    alone : bool
+        Start no processes, see `simulations.runner.open_runner`.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def execute(
         from federated.strategy.base import load_algorithm
 
         load_algorithm(cfg.strategy)  # its settings are checked before anything is trained
-    with open_runner(cfg, home=home) as runner:
+    with open_runner(cfg, home=home, alone=alone) as runner:
         if mode == "compare":
             from simulations.compare import compare
 

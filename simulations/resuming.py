@@ -30,7 +30,7 @@ _UNUSED = {
 }
 
 
-def resume(run_id: int, *, store: Store, home: Home, settings: Sequence[str] = ()) -> int:
+def resume(run_id: int, *, store: Store, home: Home, settings: Sequence[str] = (), alone: bool = False) -> int:
     """Go on with a run from its last completed epoch or round, with the settings that it was started with.
 
     Of a comparison, what is finished stays, and what is missing is trained.
@@ -40,6 +40,8 @@ def resume(run_id: int, *, store: Store, home: Home, settings: Sequence[str] = (
     settings : sequence of str
         Changes such as ``federation.num_rounds=20``, with which a completed run is trained on; only what
         `shared.config.continuing.MAY_DIFFER` lists may change.
+    alone : bool
+        Start no processes, see `simulations.runner.open_runner`.
 
     Returns
     -------
@@ -71,7 +73,8 @@ def resume(run_id: int, *, store: Store, home: Home, settings: Sequence[str] = (
     cfg = read_for_resume(now, written_as=run.config)
     cfg = cfg.replace("tracking", home=str(home.root), database_url=home.database_url, parent_id=run.parent_id)
     _check_rows(run, cfg, home=home)
-    return execute(cfg, mode, store=store, home=home, run_id=run.id, command=f"fedtwin resume {run.id}")
+    command = f"fedtwin resume {run.id}"
+    return execute(cfg, mode, store=store, home=home, run_id=run.id, command=command, alone=alone)
 
 
 def _mode(run: RunRow) -> Mode:
@@ -80,6 +83,7 @@ def _mode(run: RunRow) -> Mode:
             f"run {run.id} trains one client of comparison {run.parent_id} alone; resume that: "
             f"fedtwin resume {run.parent_id}"
         )
+    assert run.training_mode != "sweep", "`simulations.sweeps.resuming` resumes these"
     if run.summary.get("of_runs"):
         raise TrackingError(
             f"run {run.id} compares stored runs and trained nothing; resume these, or compare them again with "
@@ -102,7 +106,11 @@ def _check_settings(
     seeds = set(_at(then, "compare.seeds") or ()) - set(_at(now, "compare.seeds") or (then["seed"],))
     if mode == "compare" and seeds:
         problems.append(f"compare.seeds: {sorted(seeds)} are trained already; seeds can only be added")
-    if run.parent_id is not None and after != before:
+    if run.sweep_id is not None and after != before:
+        problems.append(
+            f"{name}: run {run.id} is a trial of sweep {run.sweep_id}, whose trials stay comparable"
+        )
+    elif run.parent_id is not None and after != before:
         problems.append(
             f"{name}: run {run.id} belongs to comparison {run.parent_id}, whose twins have the same length; "
             f"resume that: fedtwin resume {run.parent_id}"

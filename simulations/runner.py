@@ -52,11 +52,17 @@ class Runner(Protocol):
 
 
 @contextmanager
-def open_runner(cfg: Config, *, home: Home) -> Iterator[Runner]:
+def open_runner(cfg: Config, *, home: Home, alone: bool = False) -> Iterator[Runner]:
     """Start what federated runs of this configuration need, and end it with the block.
 
     To be called before a progress display is opened: worker processes are forked from this one, which is only
     safe while it has no other threads.
+
+    Parameters
+    ----------
+    alone : bool
+        Start no processes: the clients of the local engine train in this one, one after another, with the same
+        results.
 
     Raises
     ------
@@ -78,9 +84,15 @@ def open_runner(cfg: Config, *, home: Home) -> Iterator[Runner]:
     from federated.launch.capacity import capacity
     from shared.tasks.task import learner_of
     from simulations.engine.local_runner import LocalRunner
-    from simulations.engine.process_pool import ProcessPoolGrid
+    from simulations.engine.process_pool import CLIENT_APP, ProcessPoolGrid
 
     learner_of(cfg)  # what it imports, the workers that are forked from this process share
+    if alone:
+        from simulations.engine.in_process import InProcessGrid
+        from simulations.engine.worker import load_app
+
+        yield LocalRunner(InProcessGrid(load_app(CLIENT_APP), num_clients=cfg.federation.num_clients))
+        return
     allowed = capacity(cfg)
     print(allowed.describe(), file=sys.stdout if in_notebook() else sys.stderr)  # the latter is red there
     with ProcessPoolGrid(

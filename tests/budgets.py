@@ -14,13 +14,13 @@ import pytest
 BUDGETS = {
     "benchmarks": (20, 0),
     "centralized": (30, 15),
-    "contracts": (60, 0),
+    "contracts": (62, 0),
     "e2e": (300, 1300),
     "federated": (330, 0),
-    "fedtwin": (110, 20),
+    "fedtwin": (115, 20),
     "service": (120, 10),
     "shared": (180, 40),
-    "simulations": (60, 20),
+    "simulations": (90, 20),
     "tests": (20, 0),
 }
 

@@ -192,7 +192,8 @@ class _Federation:
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         profiles = {info.name: info.profile for info in roster.clients.values()}
         self.agreed = learner.spec(data.schema).agree(profiles, trainer=cfg.trainer)
-        context = FitContext(agreed=self.agreed)
+        self.of_rows = data.agreed
+        context = FitContext(agreed={**self.agreed, **self.of_rows})
         self.evaluation = ServerEvaluation(learner, data=data, context=context, cfg=cfg.trainer)
 
     def run(self, grid: Grid, *, snapshot: str, resume: bool) -> str | None:
@@ -222,7 +223,7 @@ class _Federation:
             agreed=json.dumps(self.agreed),
         ).to_record()
         facts = {
-            "agreed": self.agreed,
+            "agreed": {**self.agreed, **self.of_rows},
             "train_message_bytes": size_of(algorithm.wire.message(model)),
             "train_reply_bytes": size_of(algorithm.wire.reply(model)),
         }

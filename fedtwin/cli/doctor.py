@@ -84,12 +84,13 @@ def _home(home: Home) -> Iterator[Finding]:
 
 
 def _cache(home: Home) -> Iterator[Finding]:
-    from shared.data.images.entry import is_whole
+    from shared.data.cache import entries
+    from shared.data.seal import is_whole
 
-    entries = [path for path in (home.cache / "images").glob("*") if path.is_dir()]
-    unfinished = [path for path in entries if path.suffix == ".tmp"]
-    damaged = [path for path in entries if path not in unfinished and not is_whole(path)]
-    found = f"{len(entries) - len(unfinished)} data sets, {size_of(home.cache) / GB:.2f} GB"
+    there = entries(home.cache)
+    unfinished = [path for path in there if path.suffix == ".tmp"]
+    damaged = [path for path in there if path not in unfinished and not is_whole(path)]
+    found = f"{len(there) - len(unfinished)} data sets, {size_of(home.cache) / GB:.2f} GB"
     if not unfinished and not damaged:
         yield Finding("cache", "ok", found)
     if unfinished:
@@ -192,7 +193,7 @@ def _superlinks(store: Store, home: Home) -> Finding:
 
 
 def _files(store: Store, home: Home, runs: list[RunRow]) -> Iterator[Finding]:
-    here = [run for run in runs if run.status == "completed" and run.training_mode != "compare"]
+    here = [run for run in runs if run.status == "completed" and run.training_mode not in ("compare", "sweep")]
     without = [str(run.id) for run in here if not home.run_dir(run.id).is_dir()]
     if without:
         text = f"run {', '.join(without[:20])}{' ...' if len(without) > 20 else ''}: no files here"

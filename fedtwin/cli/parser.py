@@ -17,6 +17,9 @@ APPS = {
     "deploy": "train across real sites: kits for a server and its sites",
 }
 
+# By command, its argument that holds settings.
+_SETTINGS = {"data": "what", "statistics": "what", "sweep": "settings"}
+
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the arguments of a command.
@@ -34,7 +37,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     joined: list[str] = []
     for argument in arguments:
         # argparse would take a value that begins with a dash for an option, and random tokens do.
-        if joined and joined[-1] == "--token":
+        if joined and joined[-1] in ("--token", "--train-token"):
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)
@@ -46,8 +49,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         near = "; did you mean runs?" if first in ("list", "ls") else did_you_mean(first, known)
         parser.error(f"there is no command {first!r}{near or ';'} there are {', '.join(known)}")
     options, more = parser.parse_known_args(joined)
-    if options.command == "data" and not any(text.startswith("-") for text in more):
-        options.what += more  # settings behind an option, which argparse takes for no positional arguments
+    if options.command in _SETTINGS and not any(text.startswith("-") for text in more):
+        # settings behind an option, which argparse takes for no positional arguments
+        getattr(options, _SETTINGS[options.command]).extend(more)
     elif more:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     return options
@@ -84,8 +88,12 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     )
     data.add_argument("--quick", action="store_true", help="names, labels and splits alone: open no image")
     data.add_argument("--format", choices=["table", "json"], default="table")
+    _add_statistics(
+        commands.add_parser("statistics", help="show what sites tell of their rows, by site and together")
+    )
+    _add_sweep(commands.add_parser("sweep", help="train many trials as one plan, several at a time"))
     listing = commands.add_parser("runs", help="list the runs in the database")
-    modes = ["pooled", "federated", "local", "comparison"]
+    modes = ["pooled", "federated", "local", "comparison", "sweep"]
     listing.add_argument("--mode", choices=[*modes, "centralized", "compare"], metavar=f"{{{','.join(modes)}}}")
     listing.add_argument("--status", choices=["pending", "running", "completed", "failed", "stopped"])
     listing.add_argument("--tag", help="only runs with this tag")
@@ -101,8 +109,9 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         help="resume an interrupted run from its last completed epoch or round, or train a completed one on",
     )
     resume.description = (
-        "Of a comparison, what is finished stays and what is missing is trained. Settings: more epochs or "
-        "rounds (fedtwin resume 3 federation.num_rounds=20), and where it is computed; others are refused."
+        "Of a comparison or a sweep, what is finished stays and what is missing is trained. Settings: more "
+        "epochs or rounds (fedtwin resume 3 federation.num_rounds=20), and where it is computed; others are "
+        "refused."
     )
     predict = commands.add_parser("predict", help="predict for new images or rows with a run's model")
     delete = commands.add_parser("delete", help="delete a run: its rows and its files")
@@ -115,6 +124,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
     for command in (show, export, resume, predict, delete, rename, tag, watch):
         command.add_argument("run", type=run_number, help="the run's id (see `fedtwin runs`)")
+    resume.add_argument("--workers", type=count, metavar="N", help="of a sweep: trials at once")
     resume.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="such as federation.num_rounds=20")
     predict.add_argument(
         "path",
@@ -163,6 +173,73 @@ def count(text: str) -> int:
     return int(text)
 
 
+def numbers(text: str) -> list[int]:
+    """Whole numbers with commas between, as they are typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 1,2,3, got {text!r}")
+    return list(map(int, parts))
+
+
+def _add_sweep(sweep: argparse.ArgumentParser) -> None:
+    sweep.description = (
+        "A setting with several values (strategy=fedavg,fedprox partition.alpha=0.1,1) is an axis: every "
+        "combination is a cell, trained once with each seed. All is checked before anything is trained. Trials "
+        "that have ended are kept: fedtwin resume SWEEP trains the others. See docs/sweeps.md."
+    )
+    sweep.add_argument(
+        "settings",
+        nargs="*",
+        metavar="NAME=VALUE[,VALUE]",
+        help="as of fedtwin compare; seed=1,2,3; sweep=PLAN",
+    )
+    sweep.add_argument(
+        "--mode",
+        choices=["comparison", "pooled", "federated", "compare", "centralized"],
+        metavar="{comparison,pooled,federated}",
+        help="what a trial is (comparison)",
+    )
+    sweep.add_argument("--seeds", type=numbers, metavar="1,2,3", help="the same as seed=1,2,3")
+    sweep.add_argument(
+        "--cell", action="append", default=[], metavar="'NAME=VALUE ...'", help="a cell by itself; repeatable"
+    )
+    sweep.add_argument(
+        "--draws",
+        type=count,
+        metavar="N",
+        help="draw N combinations; also of lr='interval(0.01,0.1)', 'tag(log,interval(0.001,0.1))'",
+    )
+    sweep.add_argument("--draw-seed", type=count, metavar="N", help="of what is drawn (0)")
+    sweep.add_argument("--plan", type=Path, metavar="FILE", help="a YAML file, see docs/sweeps.md")
+    sweep.add_argument(
+        "--workers", type=count, metavar="N", help="trials at once (as many as cores, memory and GPUs allow)"
+    )
+    sweep.add_argument(
+        "--retries", type=count, metavar="N", help="how often a trial that failed is tried again (1)"
+    )
+    sweep.add_argument("--name", help="what the sweep is called")
+    sweep.add_argument("--dry-run", action="store_true", help="check and print the plan; train nothing")
+
+
+def _add_statistics(told: argparse.ArgumentParser) -> None:
+    told.description = (
+        "Mean and deviation of each numeric column and rows by label, from the sums that sites tell; a site "
+        "with fewer rows than data.min_count tells nothing."
+    )
+    told.add_argument(
+        "what",
+        nargs="*",
+        metavar="RUN, PATH or SETTING=VALUE",
+        help="a federated run, whose clients have told theirs; or data, with settings as partition=natural",
+    )
+    told.add_argument("--format", choices=["table", "json"], default="table")
+
+
 def _add_prune(prune: argparse.ArgumentParser) -> None:
     prune.description = (
         "Without --yes it only says what would go. A run must meet all conditions; a comparison goes with its "
@@ -209,6 +286,19 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         help="a name under which browsers may open it",
     )
     serve.add_argument("--open", action="store_true", help="show the page in a browser")
+    serve.add_argument(
+        "--train-token",
+        help="lets whoever has it submit training jobs (or FEDTWIN_TRAIN_TOKEN); default: nobody",
+    )
+    serve.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="where the data of submitted jobs may lie; repeatable",
+    )
+    serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
 
 
 def _add_worker(worker: argparse.ArgumentParser) -> None:

@@ -45,6 +45,11 @@ def _page(store: Store, runs: Sequence[RunRow]) -> Group:
     panels = panel_tables(summary.get("panels") or ())
     report = stored_report(store, runs[0].id)
     told: list[RenderableType] = [gap_table(gap), plain(report["sentence"])] if report else []
+    if runs[0].training_mode == "sweep":
+        from simulations.sweeps.cells import cells_of_sweep
+        from simulations.sweeps.terminal import cells_table
+
+        told = [cells_table(cells_of_sweep(store, runs[0].id), sweep_id=runs[0].id)]
     told += sites_told(summary)
     return Group(view, *told, *panels, *doubts)
 

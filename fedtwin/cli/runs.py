@@ -9,7 +9,7 @@ from argparse import Namespace
 from rich.console import Console
 
 from federated.launch.local_superlink import sweep
-from shared.runtime.errors import TrackingError
+from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.home import Home, open_home
 from shared.runtime.output import exact_output
 from shared.tracking import show
@@ -69,6 +69,19 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
 
 
 def _resume(options: Namespace, store: Store, home: Home) -> None:
+    if store.runs.get(options.run).training_mode == "sweep":
+        from fedtwin.cli.sweep import train
+
+        if options.settings:
+            raise ConfigError(
+                f"{options.settings[0]}: a sweep goes on with the settings of its plan; --workers may differ"
+            )
+        train(options.run, store=store, home=home, workers=options.workers)
+        return
+    if options.workers is not None:
+        raise ConfigError(
+            "--workers has no effect but on a sweep; leave it out (federation.workers=2 for clients)"
+        )
     from simulations.resuming import resume  # not needed to list runs, nor are the modules that train
 
     run_id = resume(options.run, store=store, home=home, settings=options.settings)

@@ -199,7 +199,7 @@ def _parent(store: Store, asked: Sequence[RunRow], members: Sequence[RunRow]) ->
     comparisons = [run for run in asked if run.training_mode == "compare"]
     if len(asked) == 1 and comparisons:
         return comparisons[0]
-    parents = {run.parent_id for run in members if run.training_mode in ("centralized", "federated")}
+    parents = {run.comparison_id for run in members if run.training_mode in ("centralized", "federated")}
     return store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
 
 

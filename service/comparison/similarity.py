@@ -80,8 +80,8 @@ def group_runs(runs: Sequence[RunRow]) -> list[tuple[str, str]]:
     for run in runs:
         settings = _grouped_by(run)
         key = repr(sorted(settings.items()))
-        if run.parent_id is not None:  # runs of one comparison and role differ in the seed only
-            key = of_parent.setdefault((run.training_mode, run.parent_id), key)
+        if run.comparison_id is not None:  # runs of one comparison and role differ in the seed only
+            key = of_parent.setdefault((run.training_mode, run.comparison_id), key)
         known.setdefault((run.training_mode, key), settings)
         keys.append((run.training_mode, key))
     found: dict[tuple[str, str], tuple[str, str]] = {}

@@ -16,7 +16,7 @@ def comparison_of(run: RunRow) -> int:
     int
         Its own id if it belongs to none.
     """
-    return run.id if run.training_mode == "compare" or run.parent_id is None else run.parent_id
+    return run.comparison_id or run.id
 
 
 def report_path(home: Home, run: RunRow) -> Path | None:

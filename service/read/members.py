@@ -48,7 +48,7 @@ def comparison_members(store: Store, run: RunRow) -> dict[str, Any]:
     dict
         See `service.read.schemas.Family`.
     """
-    parent = run.id if run.training_mode == "compare" else run.parent_id
+    parent = run.comparison_id
     runs = [run] if parent is None else members_of(store, store.runs.get(parent))
     return {"parent": parent, "members": [member(one) for one in runs if one.training_mode in ROLES]}
 

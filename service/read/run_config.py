@@ -19,13 +19,16 @@ def unit(run: RunRow) -> Literal["round", "epoch"]:
 
 
 def planned_runs(run: RunRow) -> int | None:
-    """Number of runs that a comparison will have when it has ended.
+    """Number of runs that a comparison will have when it has ended, or of a sweep's trials.
 
     Returns
     -------
     int or None
         None for other runs, and if the config does not say.
     """
+    if run.training_mode == "sweep":
+        trials: int | None = setting(run.summary, "sweep.trials")
+        return trials
     if run.training_mode != "compare" or "compare" not in run.config:
         return None
     clients = setting(run.config, "federation.num_clients") or 0

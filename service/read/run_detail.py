@@ -37,6 +37,7 @@ def run_detail(store: Store, run: RunRow, *, home: Home) -> dict[str, Any]:
         "rounds": [summaries.round_record(row) for row in store.rounds.of_run(run.id)],
         "evaluations": [summaries.evaluation(row) for row in store.evaluations.of_run(run.id)],
         "family": comparison_members(store, run),
+        "trials": [summaries.trial(row) for row in store.trials.of_sweep(run.id)],
         "latest": [summaries.metric_row(row) for row in latest],
         "cursor": latest[-1].id if latest else 0,
         "downloads": downloads(run, home=home),

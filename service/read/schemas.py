@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 NotFinite = Literal["nan", "inf", "-inf"]
-TrainingMode = Literal["centralized", "federated", "local", "compare"]
+TrainingMode = Literal["centralized", "federated", "local", "compare", "sweep"]
 Status = Literal["pending", "running", "completed", "failed", "stopped"]
 Stage = Literal["train", "val", "test"]
 Unit = Literal["round", "epoch"]
@@ -40,7 +40,7 @@ class Row(Shape):
 class Progress(Shape):
     """Progress of a run."""
 
-    unit: Unit
+    unit: Literal["round", "epoch", "trial"]
     done: int
     total: int | None
 
@@ -106,7 +106,10 @@ class RunSummary(Shape):
     training_mode: TrainingMode
     status: Status
     seed: int
-    parent_id: int | None = Field(description="The comparison that the run belongs to.")
+    parent_id: int | None = Field(description="The comparison or sweep that the run belongs to.")
+    sweep_id: int | None = Field(
+        description="The sweep whose trial the run is; null of others, as of their twins."
+    )
     started: datetime
     ended: datetime | None
     seconds: float = Field(description="From start to end, or until now.")
@@ -118,7 +121,9 @@ class RunSummary(Shape):
     strategy: str | None = Field(description="null unless federated.")
     client_name: str | None = Field(description="What the client of a local run is called; null of others.")
     progress: Progress | None = Field(description="null for a comparison.")
-    planned_runs: int | None = Field(description="Total number of runs of a comparison; null otherwise.")
+    planned_runs: int | None = Field(
+        description="Total number of runs of a comparison, or trials of a sweep; null otherwise."
+    )
     monitor: Monitor
     best: Best | None
     gap: FinalGap | None = Field(description="The headline of a finished comparison; null of other runs.")
@@ -197,6 +202,18 @@ class Family(Shape):
     members: list[Member]
 
 
+class Trial(Shape):
+    """One trial of a sweep."""
+
+    number: int
+    settings: list[str] = Field(description="In which it differs from others, but for the seed.")
+    seed: int
+    status: Literal["waiting", "running", "completed", "failed"]
+    tries: int
+    run_id: int | None = Field(description="null before it has begun.")
+    error: str | None
+
+
 class Download(Shape):
     """A file of a run."""
 
@@ -215,6 +232,7 @@ class RunDetail(RunSummary):
     rounds: list[RoundRecord]
     evaluations: list[Evaluation]
     family: Family
+    trials: list[Trial] = Field(description="Of a sweep; else empty.")
     latest: list[Row] = Field(description="Newest value of each metric, per client and aggregated.")
     cursor: int = Field(description="The highest id in latest.")
     downloads: list[Download]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.read.members import client_name
@@ -12,7 +12,15 @@ from shared.metrics.catalogue import spec_of
 from shared.runtime.secrets import without_secrets
 from shared.tracking.curves import Curve
 from shared.tracking.monitor import stored_monitor
-from shared.tracking.rows import ClientRow, MetricRow, RoundRow, RunRow, ServerEvaluationRow, json_ready
+from shared.tracking.rows import (
+    ClientRow,
+    MetricRow,
+    RoundRow,
+    RunRow,
+    ServerEvaluationRow,
+    TrialRow,
+    json_ready,
+)
 from shared.tracking.run_progress import RunProgress
 from shared.tracking.store import Store
 from shared.tracking.twins import headline_record
@@ -32,12 +40,17 @@ def run_summary(store: Store, run: RunRow) -> dict[str, Any]:
 
 
 def run_summaries(store: Store, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """Summaries of runs, with two queries in total."""
+    """Summaries of runs, with two queries in total, and one more where sweeps are among them."""
     progress = store.runs.progress([run.id for run in runs])
     wanted = (_sparkline(run, progress[run.id]) for run in runs if run.id in progress)
     curves = store.series.curves([curve for curve in wanted if curve is not None])
     unknown = RunProgress(last_round=None, last_epoch=None, done_round=None, last_event=None)  # deleted since
-    return [_summary(run, progress.get(run.id, unknown), curves.get(run.id, [])) for run in runs]
+    sweeps = [run.id for run in runs if run.training_mode == "sweep"]
+    trials = store.trials.counts(sweeps) if sweeps else {}
+    return [
+        _summary(run, progress.get(run.id, unknown), curves.get(run.id, []), trials=trials.get(run.id))
+        for run in runs
+    ]
 
 
 def metric_row(row: MetricRow) -> dict[str, Any]:
@@ -98,7 +111,9 @@ def client(row: ClientRow) -> dict[str, Any]:
     return values
 
 
-def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dict[str, Any]:
+def _summary(
+    run: RunRow, progress: RunProgress, values: Sequence[float], *, trials: Mapping[str, int] | None
+) -> dict[str, Any]:
     shown = {
         "id": run.id,
         "name": run.name,
@@ -108,6 +123,7 @@ def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dic
         "status": run.status,
         "seed": run.seed,
         "parent_id": run.parent_id,
+        "sweep_id": run.sweep_id,
         "started": run.started,
         "ended": run.ended,
         "seconds": run.seconds,
@@ -118,7 +134,7 @@ def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dic
         "model": setting(run.config, "model.name"),
         "strategy": setting(run.config, "strategy.name") if run.training_mode == "federated" else None,
         "client_name": client_name(run),
-        "progress": _progress(run, progress),
+        "progress": _progress(run, progress, trials=trials),
         "planned_runs": planned_runs(run),
         "monitor": dict(zip(("key", "mode"), stored_monitor(run), strict=True)),
         "best": _best(run, values),
@@ -130,7 +146,23 @@ def _summary(run: RunRow, progress: RunProgress, values: Sequence[float]) -> dic
     return ready
 
 
-def _progress(run: RunRow, progress: RunProgress) -> dict[str, Any] | None:
+def trial(row: TrialRow) -> dict[str, Any]:
+    """One trial of a sweep.
+
+    Returns
+    -------
+    dict
+        See `service.read.schemas.Trial`.
+    """
+    values = row.as_dict()
+    del values["sweep_id"], values["digest"]
+    hidden: dict[str, Any] = without_secrets(values)
+    return hidden
+
+
+def _progress(run: RunRow, progress: RunProgress, *, trials: Mapping[str, int] | None) -> dict[str, Any] | None:
+    if trials is not None:
+        return {"unit": "trial", "done": trials["completed"] + trials["failed"], "total": sum(trials.values())}
     if run.training_mode == "compare":
         return None
     if run.training_mode == "federated":

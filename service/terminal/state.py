@@ -70,7 +70,7 @@ class RunState:
     rounds : dict
         Round records by round.
     children : dict
-        Summaries of a comparison's runs by id.
+        Summaries of the runs of a comparison or a sweep by id.
     """
 
     def __init__(self, run_id: int, *, clock: Callable[[], float] = time.time) -> None:
@@ -115,9 +115,9 @@ class RunState:
         return str(self.run["status"]) if self.run else "unknown"
 
     @property
-    def is_comparison(self) -> bool:
-        """Whether the run is a comparison, whose values are in ``children``."""
-        return self.run is not None and self.run["training_mode"] == "compare"
+    def has_children(self) -> bool:
+        """Whether the run is a comparison or a sweep, whose values are in ``children``."""
+        return self.run is not None and self.run["training_mode"] in ("compare", "sweep")
 
     @property
     def monitor(self) -> tuple[str, str, bool]:
@@ -175,6 +175,8 @@ class RunState:
     def stale(self) -> bool:
         """Whether a running run has sent no rows for longer than its pace explains."""
         age = self.age()
+        if self.has_children:
+            return False  # it sends no rows itself
         return age is not None and age > max(STALE_S, STALE_STEPS * (self._pace() or 0.0))
 
     def seconds_left(self) -> float | None:

@@ -182,8 +182,9 @@ class WatchView:
     def _children(self, ids: Sequence[int], *, width: int, blocks: str) -> Table:
         over = sum(run["ended"] is not None for run in self.state.children.values())
         all_runs = max(len(self.state.children), (self.state.run or {}).get("planned_runs") or 0)
+        what = MODE_NAMES[(self.state.run or {}).get("training_mode", "compare")]
         table = _table(
-            f"runs of this comparison, {over} of {all_runs} finished",
+            f"runs of this {what}, {over} of {all_runs} finished",
             "run",
             "mode",
             "seed",

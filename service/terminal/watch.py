@@ -118,9 +118,7 @@ async def _follow(run_id: int, *, server: str, token: str | None, format: str) -
         await _print_steps(session)
     if format == "live":
         gap = (
-            await asyncio.to_thread(read_gap, server, run_id, token=token)
-            if session.state.is_comparison
-            else []
+            await asyncio.to_thread(read_gap, server, run_id, token=token) if session.state.has_children else []
         )
         with console.capture() as page:
             console.print(WatchView(session.state))
@@ -150,7 +148,7 @@ class _Session:
                 self.changed.set()
                 if show is not None:
                     show(messages)
-                elif self.state.is_comparison and not with_children:
+                elif self.state.has_children and not with_children:
                     await stack.enter_async_context(_task(self._read_children()))
                     with_children = True
                 if self.state.ended:

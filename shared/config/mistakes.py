@@ -39,7 +39,7 @@ def check_overrides(
     known, parsed, problems = groups(folders), [], []
     for text in overrides:
         try:
-            parsed.append(_parse(text))
+            parsed.append(parse_override(text))
         except ConfigError as error:
             problems.append(str(error))
     for text, override in zip(overrides, parsed, strict=False) if not problems else ():
@@ -123,7 +123,13 @@ def composed_keys(overrides: Sequence[str], parsed: Sequence[Override]) -> list[
     return list(_keys(OmegaConf.to_container(cfg, resolve=False)))
 
 
-def _parse(text: str) -> Override:
+def parse_override(text: str) -> Override:
+    """Read one override in Hydra's grammar; whether there is such a setting is not looked at.
+
+    Raises
+    ------
+    ConfigError
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

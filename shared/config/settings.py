@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
+PLANS = "sweep"  # the folder of plans of sweeps, which is no group: a run has no such settings
 SHARED_PART = "base"  # what the choices of a group have in common; no choice itself
 # Choices without a file: what lies at the path decides (`shared.tasks.settle`).
 _RECOGNISED = {"data": {"auto": "Recognises what lies at data.path; the default where a path is given."}}
@@ -46,7 +47,7 @@ def groups(folders: Sequence[Path] = (CONF_DIR,)) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {group: set(choices) for group, choices in _RECOGNISED.items()}
     for folder in folders:
         for path in folder.glob("*/*.yaml"):
-            if path.stem != SHARED_PART:
+            if path.stem != SHARED_PART and path.parent.name != PLANS:
                 found.setdefault(path.parent.name, set()).add(path.stem)
     return {group: tuple(sorted(found[group])) for group in sorted(found)}
 
@@ -100,7 +101,7 @@ def all_settings() -> dict[str, tuple[Setting, ...]]:
     """The settings of all files by key; of several choices, each choice's."""
     found: dict[str, list[Setting]] = {key: [setting] for key, setting in top_settings().items()}
     for path in sorted(CONF_DIR.glob("*/*.yaml")):
-        if path.parent.name != "experiment":  # which holds differences
+        if path.parent.name not in ("experiment", PLANS):  # of which the former holds differences
             for setting in _read(path, section=path.parent.name):
                 found.setdefault(setting.key, []).append(setting)
     return {key: tuple(settings) for key, settings in found.items()}

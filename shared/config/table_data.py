@@ -41,7 +41,7 @@ class TableDataConfig(SplitSection):
     classes: Names | None
     positive: str | None
     columns: TableColumnsConfig
-    scaling: Literal["federated", "none"]
+    scaling: Literal["federated", "local", "none"]
     missing: Literal["mean", "indicator", "drop", "error"]
     missing_target: Literal["error", "drop"]
     drop_first_level: bool

@@ -112,6 +112,8 @@ class Dataset:
         What else was found while reading, by what it is: ``{"pixels": "8 bit, 0 to 255"}``.
     notes : tuple of str
         What was ignored, merged, dropped, or understood in a way that people should know.
+    agreed : mapping
+        What a model must know of these rows, in JSON's types; it is recorded with the run and never sent.
     """
 
     schema: Schema
@@ -127,6 +129,7 @@ class Dataset:
     layout: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    agreed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = [part for part in (self.strata, self.groups) if part is not None]

@@ -122,10 +122,14 @@ class Home:
         """Folder of a comparison's figures and report."""
         return self.results / f"compare_{run_id}"
 
+    def sweep_dir(self, run_id: int) -> Path:
+        """Folder of a sweep's summary."""
+        return self.results / f"sweep_{run_id}"
+
     def files_of(self, run_id: int) -> list[Path]:
         """Everything that a run has written, files and folders, where it is there."""
         exports = [self.results / f"metrics_{run_id}.{suffix}" for suffix in ("json", "csv")]
-        paths = [self.run_dir(run_id), self.comparison_dir(run_id), *exports]
+        paths = [self.run_dir(run_id), self.comparison_dir(run_id), self.sweep_dir(run_id), *exports]
         return [path for path in paths if path.exists()]
 
 

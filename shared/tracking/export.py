@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,9 +29,9 @@ def export_run(
     Parameters
     ----------
     format : {"csv", "json", "parquet"}
-        JSON holds all results (see `shared.tracking.run_results`), the others one row a point, or of a
-        comparison one row a metric (`shared.metrics.gap_record.gap_columns`): undefined values are ``nan`` in
-        CSV and NaN in Parquet.
+        JSON holds all results (see `shared.tracking.run_results`), the others one row a point, of a comparison
+        one row a metric (`shared.metrics.gap_record.gap_columns`), of a sweep one row a trial: undefined values
+        are ``nan`` in CSV and NaN in Parquet.
     path : Path, optional
         Replaced at once or not at all; its folder is made. Without it the text is returned.
 
@@ -66,6 +66,8 @@ def export_parts(store: Store, run_id: int, *, format: Literal["csv", "json", "p
         return json_parts(run_results(store, run_id), store.metrics.pages(run_id))
     if run.training_mode == "compare":
         return iter([_gap_table(run, format=format)])
+    if run.training_mode == "sweep":
+        return iter([_trials_table(store, run, format=format)])
     names: dict[int | None, str] = {client.client_id: client.name for client in store.clients.of_run(run_id)}
     parts = csv_parts if format == "csv" else parquet_parts
     return parts(store.metrics.pages(run_id), names=names)
@@ -99,17 +101,36 @@ def _gap_table(run: RunRow, *, format: str) -> bytes:
     with naming(positive_class([run])):
         columns = gap_columns(rows)
     if format == "csv":
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-        return text.getvalue().encode()
+        return _csv_bytes(columns)
     import pyarrow as pa
 
     texts, whole = ("metric", "label", "better", "verdict", "group"), ("groups", "seeds")
     kinds = {**dict.fromkeys(texts, pa.string()), **dict.fromkeys(whole, pa.int64())}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
     return _parquet_bytes(pa.table(columns, schema=schema))
+
+
+def _trials_table(store: Store, run: RunRow, *, format: str) -> bytes:
+    trials = [trial.as_dict() for trial in store.trials.of_sweep(run.id)]
+    for trial in trials:
+        del trial["sweep_id"], trial["digest"]
+        trial["settings"] = " ".join(trial["settings"])
+    columns = {name: [trial[name] for trial in trials] for name in trials[0]}
+    if format == "csv":
+        return _csv_bytes(columns)
+    import pyarrow as pa
+
+    kinds = dict.fromkeys(("settings", "status", "error"), pa.string())
+    schema = pa.schema([(name, kinds.get(name, pa.int64())) for name in columns])
+    return _parquet_bytes(pa.table(columns, schema=schema))
+
+
+def _csv_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue().encode()
 
 
 def _parquet_bytes(table: Any) -> bytes:

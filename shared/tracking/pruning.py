@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +42,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that belongs to no comparison, or a comparison with its runs.
+    """A run that belongs to no other, or a comparison or sweep with its runs.
 
     Attributes
     ----------
@@ -75,11 +75,19 @@ def candidates(store: Store, home: Home, choice: Choice) -> list[Candidate]:
     for top in reversed(tops[choice.keep_last :]):
         if not _is_meant(top, choice):
             continue
-        runs = (top, *store.runs.children(top.id))
+        runs = (top, *_below(store, top))
         files = tuple(path for one in runs for path in home.files_of(one.id))
         rows = sum(store.metrics.count(one.id) for one in runs)
         found.append(Candidate(runs, _reason(runs, compared), rows, files, sum(map(size_of, files))))
     return found
+
+
+def _below(store: Store, top: RunRow) -> Iterator[RunRow]:
+    """The runs of a comparison; of a sweep its trials, and the twins of each."""
+    for child in store.runs.children(top.id):
+        yield child
+        if top.training_mode == "sweep" and child.training_mode == "compare":
+            yield from store.runs.children(child.id)
 
 
 def _is_meant(top: RunRow, choice: Choice) -> bool:

@@ -11,8 +11,15 @@ from typing import Any, Protocol
 from shared.metrics.gap import as_cost
 
 FINISHED = ("completed", "failed", "stopped")
-MODE_NAMES = {"centralized": "pooled", "federated": "federated", "local": "local", "compare": "comparison"}
+MODE_NAMES = {
+    "centralized": "pooled",
+    "federated": "federated",
+    "local": "local",
+    "compare": "comparison",
+    "sweep": "sweep",
+}
 STORED_MODES = {name: mode for mode, name in MODE_NAMES.items()}
+TRIAL = "trial"  # in the summary of a run: of which sweep it is a trial, and its number
 INTERRUPTED = "interrupted"  # the stop reason of a failed run that only lost its process, and can go on
 
 
@@ -39,7 +46,7 @@ class RunRow(Row):
 
     Attributes
     ----------
-    training_mode : {"centralized", "federated", "local", "compare"}
+    training_mode : {"centralized", "federated", "local", "compare", "sweep"}
     status : {"pending", "running", "completed", "failed", "stopped"}
     config : dict
         The resolved snapshot.
@@ -87,6 +94,19 @@ class RunRow(Row):
     def finished(self) -> bool:
         """Whether it has ended, in whatever way."""
         return self.status in FINISHED
+
+    @property
+    def sweep_id(self) -> int | None:
+        """The sweep whose trial it is; the twins of a trial have none."""
+        trial = self.summary.get(TRIAL)
+        return trial["sweep"] if trial else None
+
+    @property
+    def comparison_id(self) -> int | None:
+        """The comparison that it is, or belongs to."""
+        if self.training_mode == "compare":
+            return self.id
+        return self.parent_id if self.sweep_id is None else None
 
     @property
     def seconds(self) -> float:
@@ -168,6 +188,38 @@ class ClientRow(Row):
     name: str
     num_examples: int
     profile: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow(Row):
+    """One trial of a sweep.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    settings : list of str
+        The overrides in which it differs from other trials, but for the seed: what is called its cell.
+    digest : str
+        Of what it computes, see `simulations.sweeps.trials.digest_of`.
+    status : {"waiting", "running", "completed", "failed"}
+    tries : int
+        How often it was begun.
+    run_id : int or None
+        Its run, which has begun.
+    error : str or None
+        Why its last try failed.
+    """
+
+    sweep_id: int
+    number: int
+    settings: list[str]
+    seed: int
+    digest: str
+    status: str
+    tries: int
+    run_id: int | None
+    error: str | None
 
 
 class ClientLike(Protocol):

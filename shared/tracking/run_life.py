@@ -24,7 +24,13 @@ from shared.tracking.transaction import change_run
 UNFINISHED = ("pending", "running")
 
 
-def insert_run(connection: sa.Connection, *, config: Mapping[str, Any], **values: Any) -> int:
+def insert_run(
+    connection: sa.Connection,
+    *,
+    config: Mapping[str, Any],
+    summary: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> int:
     """Insert the row of a run that this process owns; see `shared.tracking.runs.Runs.create`.
 
     Returns
@@ -32,7 +38,13 @@ def insert_run(connection: sa.Connection, *, config: Mapping[str, Any], **values
     int
         Its id.
     """
-    row = {"config": config, **values, "started": datetime.now(UTC), "summary": {}, **asdict(owner())}
+    row = {
+        "config": config,
+        **values,
+        "started": datetime.now(UTC),
+        "summary": dict(summary or {}),
+        **asdict(owner()),
+    }
     key = connection.execute(sa.insert(run).values(row)).inserted_primary_key
     assert key is not None
     announce(connection, key[0])

@@ -45,11 +45,11 @@ class Runs:
 
         Parameters
         ----------
-        training_mode : {"centralized", "federated", "local", "compare"}
+        training_mode : {"centralized", "federated", "local", "compare", "sweep"}
         config : mapping
             The resolved snapshot.
         parent_id : int, optional
-            The comparison it belongs to.
+            The comparison or the sweep that it belongs to.
         status : {"running", "pending"}
             Pending: another process will claim it.
 

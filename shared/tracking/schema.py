@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text, func
 from sqlalchemy.types import TypeDecorator
 
-TRAINING_MODES = ("centralized", "federated", "local", "compare")
+TRAINING_MODES = ("centralized", "federated", "local", "compare", "sweep")
 STATUSES = ("pending", "running", "completed", "failed", "stopped")
+TRIAL_STATUSES = ("waiting", "running", "completed", "failed")
 STAGES = ("train", "val", "test")
 LARGEST_ID = 2**31 - 1  # of an INTEGER column of PostgreSQL
 
@@ -79,10 +80,10 @@ metadata = sa.MetaData()
 BigInteger = sa.BigInteger().with_variant(Integer, "sqlite")  # only INTEGER keys count up in SQLite
 
 
-def one_of(column: str, allowed: tuple[str, ...]) -> sa.CheckConstraint:
+def one_of(column: str, allowed: tuple[str, ...], *, of: str = "") -> sa.CheckConstraint:
     """The constraint of a column that holds one of a few words."""
     values = ", ".join(f"'{value}'" for value in allowed)
-    return sa.CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
+    return sa.CheckConstraint(f"{column} IN ({values})", name=f"{of}{column}_known")
 
 
 def _run_id(**options: Any) -> Column[int]:
@@ -207,4 +208,20 @@ client = Table(
     Column("name", CleanText, nullable=False),
     Column("num_examples", sa.BigInteger, nullable=False),
     Column("profile", sa.JSON, nullable=False),
+)
+
+sweep_trial = Table(
+    "sweep_trial",
+    metadata,
+    Column("sweep_id", Integer, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("settings", sa.JSON, nullable=False),
+    Column("seed", sa.BigInteger, nullable=False),
+    Column("config", sa.JSON, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("run_id", Integer, ForeignKey("run.id", ondelete="SET NULL"), index=True),
+    Column("error", CleanText),
+    one_of("status", TRIAL_STATUSES, of="trial_"),
 )

@@ -14,7 +14,7 @@ from rich.text import Text
 from shared.metrics.catalogue import in_order, spec_of
 from shared.runtime.tables import FittingTable
 from shared.tracking.monitor import stored_monitor
-from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow, json_ready
+from shared.tracking.rows import MODE_NAMES, TRIAL, MetricRow, RunRow, json_ready
 from shared.tracking.schema import STAGES
 from shared.tracking.store import Store
 from shared.tracking.telling_settings import telling_settings
@@ -132,7 +132,8 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
     -------
     dict
         ``run``, ``best`` validation values, ``latest`` points, ``clients``, ``rounds``, ``children`` (ids),
-        ``gap`` (of a comparison, see `shared.metrics.gap_record.gap_report`; else null).
+        ``gap`` (of a comparison, see `shared.metrics.gap_record.gap_report`; else null), ``trials`` (of a
+        sweep).
 
     Raises
     ------
@@ -148,11 +149,15 @@ def run_json(store: Store, run_id: int) -> dict[str, Any]:
         "rounds": [row.as_dict() for row in store.rounds.of_run(run_id)],
         "children": [row.id for row in members_of(store, run)],
         "gap": stored_report(store, run_id),
+        "trials": [trial.as_dict() for trial in store.trials.of_sweep(run_id)],
     }
 
 
 def _header(store: Store, run: RunRow) -> RenderableType:
-    grid, children = Table.grid(padding=(0, 2)), members_of(store, run)
+    grid = Table.grid(padding=(0, 2))
+    children = (
+        [] if run.training_mode == "sweep" else members_of(store, run)
+    )  # there may be thousands of trials
     lines: list[tuple[str, str | Text]] = [
         ("run", Text.assemble(f"{run.id}  ", plain(run.name), f"  ({MODE_NAMES[run.training_mode]})")),
         ("status", Text(run.status, COLOURS[run.status])),
@@ -161,13 +166,27 @@ def _header(store: Store, run: RunRow) -> RenderableType:
         ("tags", plain(", ".join(run.tags))),
         ("error", Text("\n").join(map(plain, (run.error or "")[:LONGEST_TEXT].splitlines()))),
         ("stop reason", plain(run.stop_reason or "")),
-        ("comparison", "" if run.parent_id is None else str(run.parent_id)),
+        *_parents(run),
+        ("trials", _trials(store, run)),
         ("runs", ", ".join(f"{child.id} ({MODE_NAMES[child.training_mode]})" for child in children)),
     ]
     for label, value in lines:
         if value:
             grid.add_row(Text(label, "dim"), value)
     return grid
+
+
+def _parents(run: RunRow) -> list[tuple[str, str]]:
+    if run.sweep_id is not None:
+        return [("sweep", f"{run.sweep_id} (trial {run.summary[TRIAL]['number']})")]
+    return [] if run.parent_id is None else [("comparison", str(run.parent_id))]
+
+
+def _trials(store: Store, run: RunRow) -> str:
+    if run.training_mode != "sweep":
+        return ""
+    counts = store.trials.counts([run.id])[run.id]
+    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
 def _settings(run: RunRow) -> RenderableType | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 from shared.config.config import Config
 from shared.runtime.errors import DatabaseAway
@@ -29,6 +30,7 @@ def tracked_run(
     journals: Path | None = None,
     resume: bool = False,
     interrupted: Callable[[BaseException], bool] = lambda error: False,
+    snapshot: Mapping[str, Any] | None = None,
 ) -> Iterator[int]:
     """Open a run row (or claim the one in ``tracking.run_id``) and end it with the block.
 
@@ -36,7 +38,7 @@ def tracked_run(
     ----------
     cfg : Config
         Its snapshot is stored.
-    mode : {"centralized", "federated", "local", "compare"}
+    mode : {"centralized", "federated", "local", "compare", "sweep"}
     folder : callable, optional
         From the run's id to its folder, which gets its log and, over time, what it uses of the machine.
     journals : Path, optional
@@ -45,6 +47,8 @@ def tracked_run(
         Whether to reopen a run that has ended.
     interrupted : callable
         Whether an exception means that the infrastructure failed, not the run.
+    snapshot : mapping, optional
+        Stored in place of the configuration's own.
 
     Yields
     ------
@@ -53,18 +57,18 @@ def tracked_run(
         Ctrl-C and SIGTERM leave ``stopped``, any other exception leaves ``failed`` with its text; an
         interruption leaves ``failed`` with the stop reason `INTERRUPTED`.
     """
-    run_id = cfg.tracking.run_id
+    run_id, settings = cfg.tracking.run_id, cfg.snapshot() if snapshot is None else snapshot
     if run_id is None:
         run_id = store.runs.create(
             name=cfg.name,
             training_mode=mode,
-            config=cfg.snapshot(),
+            config=settings,
             seed=cfg.seed,
             description=cfg.description,
             parent_id=cfg.tracking.parent_id,
         )
     else:
-        store.runs.claim(run_id, config=cfg.snapshot(), resume=resume)
+        store.runs.claim(run_id, config=settings, resume=resume)
     begun = store.runs.get(run_id).summary.get(ENVIRONMENT)
     store.runs.update(run_id, summary={ENVIRONMENT: begun_again(begun, resume=resume)})
     place = folder(run_id) if folder is not None else None

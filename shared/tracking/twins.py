@@ -88,11 +88,14 @@ def headline_record(run: RunRow) -> dict[str, Any] | None:
 def family(store: Store, run_id: int) -> list[RunRow]:
     """A run, and the runs of it if it is a comparison."""
     run = store.runs.get(run_id)
-    return [run, *members_of(store, run)]
+    return [run] if run.training_mode == "sweep" else [run, *members_of(store, run)]
 
 
 def members_of(store: Store, run: RunRow) -> list[RunRow]:
-    """The runs of a comparison, oldest first: its children, or the stored runs that it compares."""
+    """The runs of a comparison, oldest first: its children, or the stored runs that it compares.
+
+    Of a sweep, the runs of its trials.
+    """
     if not run.summary.get("of_runs"):
         return store.runs.children(run.id)
     twins = run.summary.get("twins") or {}

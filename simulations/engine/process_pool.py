@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 
 import shared.runtime.fast_imports  # noqa: F401  # before what it imports
 
 import torch
 from flwr.app import Array, Message
 
+from shared.runtime.main_module import without_main
 from simulations.engine.in_process import InProcessGrid
 from simulations.engine.nodes import error_reply
 from simulations.engine.shared_memory import BufferReader, SharedBuffer, SharedObject, pickle_without_arrays
@@ -151,7 +151,7 @@ class ProcessPoolGrid(InProcessGrid):
         process = context.Process(  # type: ignore[attr-defined]
             target=work, args=(theirs, self.app_name, self.home, dict(os.environ)), daemon=True
         )
-        with _without_main():
+        with without_main():
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
@@ -222,18 +222,6 @@ class ProcessPoolGrid(InProcessGrid):
                 reason = f"the client's process died twice ({how}); if memory ran out, lower federation.workers"
                 self._finish(message_id, error_reply(self._queue[message_id], reason))
         self._order = again + self._order  # these were pushed earlier
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    # A fork server's children import the main module again, and with it a user's script that has no
-    # `if __name__ == "__main__"`; they need the ClientApp's module alone.
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _identity(array: Array) -> tuple[int, str, tuple[int, ...]]:

@@ -85,6 +85,11 @@ def test_the_rows_of_all_sites_in_one_file_train_to_the_same_model(
     assert one.digest() == sites.digest()
 
 
+def test_a_server_of_test_rows_cannot_scale_them_by_site(run_sites: Callable[..., Run]) -> None:
+    with pytest.raises(FedtwinError, match=r"no column names the sites; name it by data\.columns\.site"):
+        run_sites(lambda frame: frame, "data.scaling=local")
+
+
 DIFFERENT: dict[str, tuple[Change, str]] = {
     "a column less": (lambda frame: frame.drop(columns="pain"), "rejected: it lacks the inputs 'pain'"),
     "a column more": (lambda frame: frame.assign(bmi=frame["age"] / 2), "rejected: it has the inputs 'bmi'"),

@@ -6,7 +6,7 @@ const LOCALE = "en-US"; // Chromium under LANG=C.UTF-8 reports en-US@posix, whic
 const NONE = "–";
 const MINUS = "−";
 const STAGES = { train: "training", val: "validation", test: "test" };
-const MODES = { centralized: "pooled", federated: "federated", local: "local", compare: "comparison" };
+const MODES = { centralized: "pooled", federated: "federated", local: "local", compare: "comparison", sweep: "sweep" };
 const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /**

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shared.config.table_data import TableDataConfig
 from shared.data.arrays import ArrayData
 from shared.data.dataset import SIDES
-from shared.data.schema import Schema
+from shared.data.schema import Column, Schema
 from shared.data.sources.columns import find_columns, missing_column
 from shared.data.sources.table import Naming, Table, annotate, metadata_error
 from shared.data.sources.targets import TargetReader
@@ -22,6 +22,7 @@ from shared.data.tables.checks import id_columns, input_notes, leaks, repeated_r
 from shared.data.tables.doubts import doubts, unseen_levels
 from shared.data.tables.inputs import Input, read_input
 from shared.data.tables.reading import NO_TARGET, ReadTable, columns_config, read_table, texts_of
+from shared.data.tables.sites import Sites, sites_of
 from shared.data.tables.target import bin_names, binned
 from shared.runtime.counts import count_of
 
@@ -36,9 +37,12 @@ class TableData(ArrayData):
         Numbers, 0 and 1, or numbers of levels, by the schema's inputs; NaN where a value is missing.
     min_count : int
         Fewest values of a column of which a mean is told.
+    sites : Sites, optional
+        With ``data.scaling=local``.
     """
 
     min_count: int = 1
+    sites: Sites | None = None
 
 
 def load_table(
@@ -123,6 +127,13 @@ def load_table(
         sides=sides,
     )
     values = np.stack([one.values for one in inputs], axis=1)
+    sites = None
+    if cfg.scaling == "local" and not keeps_gaps:
+        wrong: list[str] = []
+        own = "test" not in sides  # a table of a deployment's site
+        sites = sites_of(annotations.others, train=splits == "train", own=own, problems=wrong)
+        if wrong:
+            raise metadata_error(read.file.origin, wrong)
     schema = replace(targets.schema, inputs=tuple(one.column for one in inputs))
     given = annotations.given
     drawn = [] if given is None else sorted({*splits.tolist()} - {*given.tolist()})
@@ -137,6 +148,8 @@ def load_table(
         fingerprint=_fingerprint(schema, values),
         inputs=values,
         min_count=cfg.min_count,
+        sites=sites,
+        agreed={} if sites is None else sites.agreed(schema.inputs, values, splits == "train"),
         origin=read.file.origin,
         layout=", ".join(
             [
@@ -161,9 +174,9 @@ def load_table(
 
 
 def read_inputs(
-    cfg: TableDataConfig, schema: Schema, *, path: str
+    cfg: TableDataConfig, columns_of: Sequence[Column], *, path: str
 ) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """The inputs of new rows, in the order and by the levels of a schema.
+    """The inputs of new rows, in the order and by the levels of given columns.
 
     Returns
     -------
@@ -177,7 +190,7 @@ def read_inputs(
     DataError
         A column is missing, or holds what no training row could.
     """
-    columns = {column.name: column for column in schema.inputs}
+    columns = {column.name: column for column in columns_of}
     levels = {name: column.levels for name, column in columns.items() if column.kind == "categorical"}
     kinds = {name: column.kind for name, column in columns.items() if column.kind != "categorical"}
     own = cfg.model_copy(update={"path": path, "inputs": tuple(columns), "levels": levels, "kinds": kinds})

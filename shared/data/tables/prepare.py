@@ -14,6 +14,7 @@ from shared.data.profile import Moments
 from shared.data.schema import Column
 
 INPUTS = "inputs"  # what is agreed on: centers and scales of the inputs that are numbers
+SITES = "sites"  # of each site by itself, with ``data.scaling=local``
 _CENTERS, _SCALES = "centers", "scales"
 _MOST_DIGITS = 300  # that `round` can leave
 
@@ -72,7 +73,8 @@ class Preparation:
     columns : sequence of Column
         The inputs of the schema.
     agreed : mapping
-        Holds `agreed_inputs`; without it numbers stay as they are.
+        Holds `agreed_inputs`; without it numbers stay as they are. With ``data.scaling=local`` also
+        `shared.data.tables.sites.Sites.agreed`.
     dtype : dtype
         Of the numbers that come out.
 
@@ -80,6 +82,10 @@ class Preparation:
     ----------
     width : int
         Numbers that come out of a row; it depends on the schema and the settings alone.
+    sites : tuple of str
+        By the numbers that rows are told apart with; empty unless each is scaled by its own.
+    site_column : str
+        That names them.
     """
 
     def __init__(
@@ -94,11 +100,17 @@ class Preparation:
         self._numbers = are_numbers(columns)
         self._indicates = cfg.missing == "indicator"
         given = agreed.get(INPUTS) or agreed_inputs(columns, {})[INPUTS]
-        self._means = np.asarray(given[_CENTERS], dtype=np.float64)
-        scaled = cfg.scaling == "federated"
-        self._centers = self._means if scaled else np.zeros(len(self._means))
-        self._scales = np.asarray(given[_SCALES], dtype=np.float64) if scaled else np.ones(len(self._means))
-        assert len(self._means) == len(self._scales) == len(self._numbers), (given, columns)
+        of_sites = agreed.get(SITES) or {"column": "", "scales": {}}
+        self.site_column: str = of_sites["column"] if cfg.scaling == "local" else ""
+        self.sites = tuple(of_sites["scales"]) if cfg.scaling == "local" else ()
+        each = [of_sites["scales"][name] for name in self.sites] or [given]
+        # [1 or sites, numbers]
+        self._means = np.array([one[_CENTERS] for one in each], dtype=np.float64)
+        self._scales = np.array([one[_SCALES] for one in each], dtype=np.float64)
+        self._centers = self._means
+        if cfg.scaling == "none":
+            self._centers, self._scales = np.zeros_like(self._means), np.ones_like(self._means)
+        assert self._means.shape == self._scales.shape == (len(each), len(self._numbers)), (given, columns)
         self._categories = [
             (place, len(column.levels)) for place, column in enumerate(columns) if column.kind == "categorical"
         ]
@@ -106,13 +118,17 @@ class Preparation:
         width = len(self._numbers) * (2 if self._indicates else 1)
         self.width = width + sum(max(count - self._first, 0) for _, count in self._categories)
 
-    def __call__(self, inputs: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    def __call__(
+        self, inputs: npt.NDArray[np.float64], *, sites: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[Any]:
         """Prepare some rows.
 
         Parameters
         ----------
         inputs : ndarray [n, columns], float64
             As `shared.data.tables.load.TableData` has them.
+        sites : ndarray [n], int64, optional
+            The number of each row's site, if each is scaled by its own.
 
         Returns
         -------
@@ -121,7 +137,9 @@ class Preparation:
         found = np.zeros((len(inputs), self.width), dtype=self._dtype)
         numbers = inputs[:, self._numbers]
         gaps = np.isnan(numbers)
-        numbers = (np.where(gaps, self._means, numbers) - self._centers) / self._scales
+        assert (sites is None) == (not self.sites), self.sites
+        own = np.zeros(len(inputs), dtype=np.int64) if sites is None else sites
+        numbers = (np.where(gaps, self._means[own], numbers) - self._centers[own]) / self._scales[own]
         end = len(self._numbers)
         found[:, :end] = numbers
         if self._indicates:
@@ -141,13 +159,22 @@ class PreparedRows:
     Parameters
     ----------
     inputs : ndarray [N, columns], float64
+    sites : ndarray [N], int64, optional
+        See `Preparation`.
     """
 
-    def __init__(self, inputs: npt.NDArray[np.float64], preparation: Preparation) -> None:
-        self._inputs, self._preparation = inputs, preparation
+    def __init__(
+        self,
+        inputs: npt.NDArray[np.float64],
+        preparation: Preparation,
+        *,
+        sites: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        self._inputs, self._preparation, self._sites = inputs, preparation, sites
 
     def __len__(self) -> int:
         return len(self._inputs)
 
     def __getitem__(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[Any]:
-        return self._preparation(self._inputs[rows])
+        sites = None if self._sites is None else self._sites[rows]
+        return self._preparation(self._inputs[rows], sites=sites)

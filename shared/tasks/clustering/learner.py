@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +59,7 @@ class ClusteringLearner(TableLearner):
         if cfg.compare.local_only and data.scaling == "federated":
             raise ConfigError(
                 "compare.local_only=true: a site alone scales its inputs by its own rows, and so its "
-                "distances are in other units; set data.scaling=none, or compare.local_only=false"
+                "distances are in other units; set data.scaling=none or local, or compare.local_only=false"
             )
 
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
@@ -74,19 +75,19 @@ class ClusteringLearner(TableLearner):
         """All rows, or a client's, as distances take them."""
         return ClusterDataModule(
             data,
-            preparation=self.preparation(data.schema, fit),
+            preparation=self.preparation(data.schema, {**fit.agreed, **data.agreed}),
             batch_size=self.cfg.table.batch_size,
             eval_batch_size=self.cfg.table.eval_batch_size,
             **self.settings_of(rows, fit),
         )
 
-    def preparation(self, schema: Schema, fit: FitContext) -> Preparation:
+    def preparation(self, schema: Schema, agreed: Mapping[str, Any]) -> Preparation:
         """From a table's inputs to what distances take, in 64 bits."""
-        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=fit.agreed, dtype=np.float64)
+        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=agreed, dtype=np.float64)
 
     def module(self, schema: Schema, fit: FitContext) -> KMeansModule:
         """A new module, without centroids."""
-        width = self.preparation(schema, FitContext()).width
+        width = self.preparation(schema, {}).width
         network = CentroidNetwork(clusters=self.clusters, width=width)
         return KMeansModule(self.cfg, spec=self.spec(schema), network=network, fit=fit)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.tables.entry import read_through_cache
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
 from shared.metrics.outputs import Outputs
@@ -40,7 +41,8 @@ class TableDataModule(ArrayDataModule):
 
     def __init__(self, data: TableData, *, preparation: Preparation, **settings: Any) -> None:
         super().__init__(data, **settings)
-        self._prepared = PreparedRows(data.inputs, preparation)
+        sites = None if data.sites is None else data.sites.numbers
+        self._prepared = PreparedRows(data.inputs, preparation, sites=sites)
 
     @property
     def inputs(self) -> Any:
@@ -74,13 +76,17 @@ class TableLearner(ModuleLearner):
             )
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
-        return load_table(
+        load = partial(
+            load_table,
             self.cfg.table,
             read_targets=self.read_targets,
             sides=sides,
             keep=keep,
             keeps_gaps=self.grows_trees,
         )
+        task = f"{type(self).__module__}.{type(self).__qualname__}"
+        read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}
+        return read_through_cache(self.cfg.table, cache=cache, load=load, read_as=read_as)
 
     def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""
@@ -91,16 +97,17 @@ class TableLearner(ModuleLearner):
         }
         if self.grows_trees:
             return TreeDataModule(data, **settings)
-        return TableDataModule(data, preparation=self.preparation(data.schema, fit), **settings)
+        preparation = self.preparation(data.schema, {**fit.agreed, **data.agreed})
+        return TableDataModule(data, preparation=preparation, **settings)
 
     @property
     def grows_trees(self) -> bool:
         """Whether the model is one of trees."""
         return isinstance(self.cfg.model, TreesConfig)
 
-    def preparation(self, schema: Schema, fit: FitContext) -> Preparation:
+    def preparation(self, schema: Schema, agreed: Mapping[str, Any]) -> Preparation:
         """From a table's inputs to what the network takes."""
-        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=fit.agreed)
+        return Preparation(schema.inputs, cfg=self.cfg.table, agreed=agreed)
 
     @abstractmethod
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:
@@ -128,11 +135,7 @@ class TableLearner(ModuleLearner):
             module,
             cfg=self.cfg.table,
             schema=schema,
-            preparation=_unprepared if self.grows_trees else self.preparation(schema, module.fit_context),
+            preparation=None if self.grows_trees else self.preparation(schema, module.fit_context.agreed),
             tell=partial(self.tell, schema=schema, threshold=threshold),
             threshold=threshold,
         )
-
-
-def _unprepared(inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return inputs

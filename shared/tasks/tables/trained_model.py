@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from shared.config.table_data import TableDataConfig
-from shared.data.schema import Schema
+from shared.data.schema import Column, Schema
 from shared.data.tables.load import read_inputs
+from shared.data.tables.prepare import Preparation
 from shared.runtime.errors import DataError
 from shared.tasks.task_module import TaskModule
 from shared.tasks.trained_model import Row, Tell, TrainedModel
@@ -26,7 +27,7 @@ class TableModel(TrainedModel):
     Attributes
     ----------
     columns : tuple of Column
-        The inputs, in their order.
+        The inputs, in their order; with ``data.scaling=local``, the site of the row behind them.
     """
 
     def __init__(
@@ -35,13 +36,15 @@ class TableModel(TrainedModel):
         *,
         cfg: TableDataConfig,
         schema: Schema,
-        preparation: Callable[[npt.NDArray[np.float64]], npt.NDArray[Any]],
+        preparation: Preparation | None,
         tell: Tell,
         threshold: float,
     ) -> None:
         super().__init__(module, schema=schema, tell=tell, threshold=threshold, batch_size=cfg.eval_batch_size)
-        self.columns = schema.inputs
-        self._cfg, self._schema, self._preparation = cfg, schema, preparation
+        column = preparation.site_column if preparation else ""
+        self._site = Column(column, "categorical", preparation.sites) if preparation and column else None
+        self.columns = (*schema.inputs, *((self._site,) if self._site else ()))
+        self._cfg, self._preparation = cfg, preparation
 
     def prepare(self, rows: Tensor) -> Tensor:
         """Scale numbers, fill gaps, and give each level an input of its own.
@@ -49,7 +52,7 @@ class TableModel(TrainedModel):
         Parameters
         ----------
         rows : Tensor [B, columns]
-            Numbers, 0 and 1 of booleans, numbers of levels from 0; NaN where a value is missing.
+            Numbers, 0 and 1 of booleans, numbers of levels (and of sites) from 0; NaN where a value is missing.
 
         Returns
         -------
@@ -57,14 +60,19 @@ class TableModel(TrainedModel):
         """
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             names = ", ".join(column.name for column in self.columns)
-            raise DataError(f"expected rows [B, {len(self.columns)}] of {names}, got {list(rows.shape)}")
+            raise DataError(
+                f"expected rows [B, {len(self.columns)}] of {names}, got {list(rows.shape)}{self._site_note()}"
+            )
         values = rows.detach().cpu().numpy().astype(np.float64)
         self._check(values)
-        found = self._preparation(values)
+        inputs, sites = (values[:, :-1], values[:, -1].astype(np.int64)) if self._site else (values, None)
+        found = inputs if self._preparation is None else self._preparation(inputs, sites=sites)
         return torch.from_numpy(found).to(rows.device)
 
     def _check(self, values: npt.NDArray[np.float64]) -> None:
         for column, own in zip(self.columns, values.T, strict=True):
+            if self._site is not None and column is self._site and np.isnan(own).any():
+                raise DataError(f"{column.name!r} is missing in a row{self._site_note()}")
             if np.isnan(own).any() and self._cfg.missing == "error":
                 raise DataError(f"{column.name!r} is missing in a row, and the model was trained without gaps")
             own = own[~np.isnan(own)]
@@ -92,7 +100,7 @@ class TableModel(TrainedModel):
         import pyarrow as pa
 
         if isinstance(rows, str | Path):
-            names, values = read_inputs(self._cfg, self._schema, path=str(rows))
+            names, values = self._read_file(str(rows))
         elif isinstance(rows, pd.DataFrame):
             if twice := [str(name) for name in rows.columns[rows.columns.duplicated()]]:
                 raise DataError(f"the data frame has the column {twice[0]!r} twice")
@@ -104,7 +112,7 @@ class TableModel(TrainedModel):
                     frame.reset_index(drop=True).to_parquet(path)
                 except (pa.ArrowException, TypeError, ValueError) as error:  # such as numbers beside texts
                     raise DataError(f"the data frame cannot be read: {error}") from None
-                _, values = read_inputs(self._cfg, self._schema, path=str(path))
+                _, values = self._read_file(str(path))
             names = [str(name) for name in rows.index]
         else:
             try:
@@ -117,6 +125,21 @@ class TableModel(TrainedModel):
                 raise DataError(f"expected rows [N, {len(self.columns)}], got an array {list(values.shape)}")
             names = [str(number) for number in range(len(values))]
         return zip(names, values, strict=True)
+
+    def _read_file(self, path: str) -> tuple[list[str], npt.NDArray[np.float64]]:
+        try:
+            return read_inputs(self._cfg, self.columns, path=path)
+        except DataError as error:
+            raise DataError(f"{error}{self._site_note()}") from None
+
+    def _site_note(self) -> str:
+        if self._site is None:
+            return ""
+        return (
+            f"\nThis model scales each row by the training rows of its site (data.scaling=local), so a row "
+            f"needs {self._site.name!r}, one of {', '.join(self._site.levels)}; rows of "
+            "another site need a model that was trained with data.scaling=federated"
+        )
 
     def no_rows(self) -> Tensor:
         """No rows."""

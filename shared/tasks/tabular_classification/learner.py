@@ -31,7 +31,7 @@ class TabularClassificationLearner(TableLearner):
             objective = Logistic() if len(schema.classes) == 2 else Softmax(len(schema.classes))
             trees = tree_network(self.cfg, schema, objective=objective)
             return TreeClassifier(self.cfg, spec=TabularClassificationSpec(schema), network=trees, fit=fit)
-        width = self.preparation(schema, FitContext()).width
+        width = self.preparation(schema, {}).width
         network = build_tabular(self.cfg, num_inputs=width, num_outputs=len(schema.classes))
         return LitClassifier(self.cfg, spec=TabularClassificationSpec(schema), network=network, fit=fit)
 

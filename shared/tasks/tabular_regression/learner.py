@@ -30,7 +30,7 @@ class TabularRegressionLearner(TableLearner):
         if self.grows_trees:
             trees = tree_network(self.cfg, schema, objective=SquaredError())
             return TreeRegressor(self.cfg, spec=TabularRegressionSpec(schema), network=trees, fit=fit)
-        width = self.preparation(schema, FitContext()).width
+        width = self.preparation(schema, {}).width
         network = build_tabular(self.cfg, num_inputs=width, num_outputs=1)
         return LitRegressor(self.cfg, spec=TabularRegressionSpec(schema), network=network, fit=fit)
 

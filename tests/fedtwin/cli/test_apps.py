@@ -64,6 +64,7 @@ def test_the_configuration_is_shown(run):
     assert shown["model"]["name"] == "cnn"
     assert set(shown) >= {path.name for path in CONF_DIR.iterdir() if path.is_dir()} - {
         "experiment",
+        "sweep",
         "__pycache__",
     }
 

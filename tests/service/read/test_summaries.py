@@ -10,8 +10,11 @@ import sqlalchemy as sa
 
 from service.read import schemas
 from service.read import summaries as views
+from service.read.run_detail import run_detail
+from shared.runtime.home import Home
 from shared.runtime.secrets import without_secrets
 from shared.tracking.rows import MetricRow
+from shared.tracking.trials import NewTrial
 from tests.profiles import stored
 from tests.service.rows_kit import (
     CONFIG,
@@ -256,3 +259,27 @@ def test_passwords_are_hidden_wherever_they_are():
         "b": 3,
         "c": None,
     }
+
+
+def test_a_sweep_counts_its_trials_and_a_trial_names_its_sweep(store, tmp_path):
+    trials = [
+        NewTrial([f"seed={seed}"], seed, {**CONFIG, "name": "x", "description": "", "seed": seed}, "d")
+        for seed in (1, 2, 3)
+    ]
+    created = store.trials.create(
+        trials, name="mine", description="", config=CONFIG, summary={"sweep": {"trials": 3}}
+    )
+    run_id = store.trials.begin(created, 2, mode="centralized")
+    store.trials.finish(created, 2, "failed", error="postgresql://me:hunter2@db/x is away")
+    found = summary(store, store.runs.get(created))
+    assert found["progress"] == {"unit": "trial", "done": 1, "total": 3}
+    assert (found["planned_runs"], found["sweep_id"], found["training_mode"]) == (3, None, "sweep")
+    trial = summary(store, store.runs.get(run_id))
+    assert (trial["sweep_id"], trial["parent_id"]) == (created, created)
+    home = Home(root=tmp_path, database_url="sqlite://")
+    detail = run_detail(store, store.runs.get(created), home=home)
+    schemas.RunDetail.model_validate(detail)
+    assert [one["status"] for one in detail["trials"]] == ["waiting", "failed", "waiting"]
+    assert "hunter2" not in str(detail)
+    alone = run_detail(store, store.runs.get(run_id), home=home)["family"]
+    assert (alone["parent"], [one["id"] for one in alone["members"]]) == (None, [run_id])

@@ -57,6 +57,7 @@ def summary(**changes) -> dict:
         "status": "completed",
         "seed": 1,
         "parent_id": None,
+        "sweep_id": None,
         "client_name": None,
         "started": "2026-01-02T12:00:00+00:00",
         "ended": None,

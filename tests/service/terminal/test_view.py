@@ -220,7 +220,7 @@ class TestState:
             run = summary(id=run_id, parent_id=parent_id, status="completed")
             script.say("run_status", run_id=run_id, run=run)
         assert sorted(script.state.children) == [4, 5]
-        assert script.state.is_comparison
+        assert script.state.has_children
 
 
 class TestPage:

@@ -19,6 +19,7 @@ from federated import strategy
 from federated.strategy.base import Algorithm, load_algorithm
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import validate
+from shared.config.settings import PLANS
 from shared.config.stored import read_snapshot
 from shared.data.images.datamodule import ImageDataModule
 from shared.data.partition.partition import partition
@@ -83,7 +84,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> dict
 
 def test_every_file_is_known_to_this_test():
     folders = {path.name for path in CONF_DIR.iterdir() if path.is_dir() and not path.name.startswith("_")}
-    assert folders == set(GROUPS)
+    assert folders == {*GROUPS, PLANS}  # plans have a test of their own: tests/simulations/sweeps
 
 
 def test_the_table_of_contents_alone():

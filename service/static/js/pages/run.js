@@ -24,6 +24,7 @@ import { hasRanges, rangesSection } from "../run/ranges.js";
 import { sectionNav } from "../run/sections.js";
 import { settingsSection } from "../run/settings.js";
 import { timelineSection } from "../run/timeline.js";
+import { trialsSection } from "../run/trials.js";
 
 const HERO_MS = 1500; // each refresh is a request to the server
 const FAMILY_MS = 1000;
@@ -121,7 +122,7 @@ function build(root, model, { params, getJSON, openStream }) {
       replace(body);
       arrange();
       nav.restore();
-      if (model.run.training_mode === "compare") family = followFamily(model, openStream);
+      if (!trainsItself(model.run)) family = followFamily(model, openStream);
     },
     destroy() {
       model.close();
@@ -136,11 +137,12 @@ function build(root, model, { params, getJSON, openStream }) {
 
 function sectionsOf(model, parts) {
   const federated = model.run.training_mode === "federated";
-  const trains = model.run.training_mode !== "compare";
+  const trains = trainsItself(model.run);
   const other = model.run.training_mode === "centralized" ? "federated" : "pooled";
   const title = trains ? `Compared with ${other}` : "Result";
   const hasTwins = () => model.run.family.members.length > (trains ? 1 : 0);
   return [
+    { key: "trials", title: "Trials", wanted: () => model.run.trials.length > 0, build: () => trialsSection(model) },
     { key: "twins", title, wanted: hasTwins, build: () => twins(model) },
     { key: "clients", title: "Clients", wanted: () => model.clients.size > 0, build: () => clientsSection(model, parts) },
     { key: "rounds", title: "Rounds", wanted: () => federated && model.series.size > 0,
@@ -188,7 +190,12 @@ function twins(model) {
   };
 }
 
-/** A comparison has no rows of its own: what its children do is heard on the stream of all runs. */
+/** Whether a run measures something itself: comparisons and sweeps are made of other runs. */
+function trainsItself(run) {
+  return !["compare", "sweep"].includes(run.training_mode);
+}
+
+/** A comparison, or a sweep, has no rows of its own: what its children do is heard on the stream of all runs. */
 function followFamily(model, openStream) {
   const refresh = throttle(() => model.refresh().catch((error) => console.warn(error.message)), FAMILY_MS);
   const stream = openStream("/ws/runs", { onMessages: (messages) => {

@@ -14,7 +14,7 @@ const LIMIT = 50;
 const MOST_A_PAGE = 200; // of the server
 const MOST = 1000; // runs that are sorted or grouped
 const LONGEST_SEARCH = 200;
-const MODES = [["", "All"], ["compare", "Comparisons"], ["federated", "Federated"], ["centralized", "Pooled"],
+const MODES = [["", "All"], ["sweep", "Sweeps"], ["compare", "Comparisons"], ["federated", "Federated"], ["centralized", "Pooled"],
   ["local", "Local"]];
 const STATUSES = ["running", "pending", "completed", "failed", "stopped"];
 
@@ -147,7 +147,7 @@ export function mount(root, { params, getJSON, openStream }) {
 
   function draw() {
     if (!asked) return;
-    const training = (run) => run.status === "running" && run.training_mode !== "compare";
+    const training = (run) => run.status === "running" && !["compare", "sweep"].includes(run.training_mode);
     const running = [...runs.values()].filter(training).length;
     const filtered = Boolean(filters.q || filters.mode || filters.status);
     document.title = running ? `${running} running · fedtwin` : "Runs · fedtwin";

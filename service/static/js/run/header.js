@@ -28,7 +28,9 @@ export function headerSection(model) {
   const facts = h("dl", { class: "run-facts" });
   const family = h("nav", { class: "run-family", "aria-label": "Twins of this run" });
   const element = h("header", { class: "run-header" },
-    h("p", { class: "run-crumb" }, h("a", { href: "/", text: "Runs" }), " / ", `run ${model.id}`),
+    h("p", { class: "run-crumb" }, h("a", { href: "/", text: "Runs" }), " / ",
+      model.run.sweep_id !== null && [h("a", { href: `/runs/${model.run.sweep_id}`, text: `sweep ${model.run.sweep_id}` }), " / "],
+      `run ${model.id}`),
     h("div", { class: "run-title-row" }, title, badges, live.element), description, progress, notes, facts, family);
 
   function drawWords() {
@@ -121,7 +123,7 @@ function liveness(model) {
   if (state === "connecting") return ["lost", "Connecting", newest ? "updated" : "", newest];
   if (state === "refused") return ["lost", "Not connected", model.connection.reason ?? "", null];
   if (state === "stale") return ["lost", "No data from the server", newest ? "updated" : "", newest];
-  if (model.run.training_mode === "compare") return ["live", "Live", "", null]; // its rows are those of its runs
+  if (["compare", "sweep"].includes(model.run.training_mode)) return ["live", "Live", "", null]; // its rows are those of its runs
   if (newest === null) return ["live", "Live", model.run.status === "pending" ? "not started yet" : "no data yet", null];
   if (isSilent(model, now())) return ["stale", "Stale", "updated", newest];
   return ["live", "Live", "updated", newest];
@@ -137,7 +139,8 @@ function factsOf(model) {
   if (model.clients.size) add("Clients", format.count(model.clients.size));
   const seeds = [...new Set(run.family.members.map((member) => member.seed))];
   const compares = run.training_mode === "compare" && seeds.length; // its own seed trains nothing
-  add(compares && seeds.length > 1 ? "Seeds" : "Seed", compares ? seeds.join(", ") : String(run.seed));
+  if (run.training_mode === "sweep") add("Seeds", [...new Set(run.trials.map((trial) => trial.seed))].join(", "));
+  else add(compares && seeds.length > 1 ? "Seeds" : "Seed", compares ? seeds.join(", ") : String(run.seed));
   add("Started", format.dateTime(run.started));
   if (run.ended) add("Duration", format.duration(run.seconds));
   const best = bestOf(model);

@@ -5,7 +5,7 @@ import { roleOf } from "../theme.js";
 const ROLES = ["pooled", "federated", "local"];
 
 /**
- * Groups of `runs`, the one with the newest run first.
+ * Groups of `runs`, the one with the newest run first. A sweep and its trials are groups of their own.
  *
  * @param {Iterable<object>} runs RunSummary
  * @returns {Array<{key: number, comparison: object|null, parent: number|null, members: object[]}>} `parent` is the id
@@ -20,7 +20,7 @@ export function groupRuns(runs) {
   };
   for (const run of runs) {
     const comparing = run.training_mode === "compare";
-    const parent = comparing ? run.id : run.parent_id;
+    const parent = comparing ? run.id : run.sweep_id === null ? run.parent_id : null; // a trial stands by itself
     const own = group(parent ?? run.id, parent);
     if (comparing) own.comparison = run;
     else own.members.push(run);

@@ -141,9 +141,10 @@ function setMode(element, mode) {
 }
 
 function aboutText(run, kind) {
-  const seed = `seed ${run.seed}`;
-  const parts = kind === "member" ? [run.client_name, seed, run.strategy] : kind === "comparison" ? [run.data, run.model]
-    : [run.data, run.model, run.strategy, run.client_name, seed];
+  const seed = run.training_mode === "sweep" ? null : `seed ${run.seed}`;
+  const sweep = run.sweep_id === null ? null : `sweep ${run.sweep_id}`;
+  const parts = kind === "member" ? [run.client_name, seed, run.strategy] : kind === "comparison" ? [sweep, run.data, run.model]
+    : [sweep, run.data, run.model, run.strategy, run.client_name, seed];
   return [...parts, run.description].filter(Boolean).join(" · ");
 }
 

@@ -11,6 +11,7 @@ import pytest
 from shared.data.profile import Moments
 from shared.data.schema import Column
 from shared.data.tables.prepare import Preparation, PreparedRows, agreed_inputs
+from shared.data.tables.sites import sites_of
 from tests.shared.data.tables.table_kit import table_config
 
 COLUMNS = (
@@ -47,6 +48,49 @@ def test_rows_are_prepared_by_the_settings(
     np.testing.assert_array_equal(rows[np.array([2, 0])], found[[2, 0]])
     assert rows[:0].shape == (0, preparation.width)
     assert len(rows) == 3
+
+
+def test_each_site_is_scaled_by_its_own_training_rows(tmp_path: Path) -> None:
+    """North has the ages 10 and 30, south 100 and 500: by mean and deviation of each, all are -1 and 1."""
+    inputs = np.array([[10.0], [30], [100], [500], [20], [math.nan], [700]])
+    train = np.array([True] * 4 + [False] * 3)
+    sites = sites_of({"site": np.array([*"nnssnss"])}, train=train, own=False, problems=[])
+    assert sites is not None
+    columns = (Column("age", "numeric"),)
+    agreed = sites.agreed(columns, inputs, train)
+    scales = {"n": {"centers": [20.0], "scales": [10.0]}, "s": {"centers": [300.0], "scales": [200.0]}}
+    assert agreed == {"sites": {"column": "site", "scales": scales}}
+    cfg = table_config(tmp_path / "rows.csv", "data.scaling=local", target="y")
+    preparation = Preparation(columns, cfg=cfg, agreed=agreed)
+    rows = PreparedRows(inputs, preparation, sites=sites.numbers)
+    assert rows[:].ravel().tolist() == [-1, 1, -1, 1, 0, 0, 2]
+    assert (preparation.sites, preparation.site_column) == (("n", "s"), "site")
+    pooled = Preparation(columns, cfg=table_config(tmp_path / "rows.csv", target="y"), agreed=agreed)
+    assert pooled.sites == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "own", "said"),
+    [
+        ({}, False, "no column names the sites; name it by data.columns.site"),
+        ({"site": ["a", "a", "", "a"]}, False, "no site in 'site' in 1 row,"),
+        ({"ward": ["a", "a", "a", "b"]}, False, "fewer of 'b', whose rows cannot be scaled"),
+        ({}, True, None),
+    ],
+)
+def test_rows_without_a_site_cannot_be_scaled_by_it(
+    columns: dict[str, list[str]], own: bool, said: str | None
+) -> None:
+    problems: list[str] = []
+    given = {name: np.array(values) for name, values in columns.items()}
+    if "ward" in given:
+        given["site"] = given["ward"]
+    found = sites_of(given, train=np.array([True, True, True, False]), own=own, problems=problems)
+    if said is None:  # a site's own table
+        assert found is not None
+        assert (problems, found.numbers.tolist()) == ([], [0] * 4)
+    else:
+        assert said in problems[0]
 
 
 def test_a_column_that_never_changes_or_that_nobody_tells_of_stays_finite() -> None:

@@ -181,3 +181,58 @@ def test_rows_that_a_model_cannot_take_are_named(
     with pytest.raises(DataError) as error:
         fedtwin.predict(model, rows)
     assert message in str(error.value)
+
+
+def test_with_local_scaling_a_model_needs_the_site_of_a_row(
+    cfg: Config, path: Path, home: Home, store: Store
+) -> None:
+    model = fedtwin.load_model(
+        train(cfg.replace("data", scaling="local"), store=store, home=home), store=home.root
+    )
+    frame = pd.read_csv(path)
+    told = fedtwin.predict(model, path)
+    np.testing.assert_array_equal(
+        fedtwin.predict(model, frame.iloc[::-1]).probabilities[::-1], told.probabilities
+    )
+    codes = {"none": 1, "some": 2, "much": 0}
+    inputs = [
+        frame["age"],
+        frame["smoker"] == "yes",
+        frame["pain"].map(codes),
+        frame["site"].str[1].astype(int),
+    ]
+    plain = np.stack(inputs, axis=1).astype(float)
+    np.testing.assert_array_equal(fedtwin.predict(model, plain).probabilities, told.probabilities)
+    for rows, said in (
+        (frame.drop(columns="site"), "there is no column 'site'"),
+        (frame.assign(site="s9"), "column 'site' holds 's9' in 200 rows"),
+        (frame.assign(site=["", *frame["site"][1:]]), "'site' is missing in a row"),
+        (plain[:, :3], r"expected rows \[B, 4\] of age, smoker, pain, site"),
+    ):
+        with pytest.raises(DataError, match=f"(?s){said}.*so a row needs 'site', one of s0, s1, s2, s3;"):
+            fedtwin.predict(model, rows)
+
+
+def test_with_local_scaling_the_units_of_a_site_do_not_matter(
+    cfg: Config, path: Path, home: Home, store: Store, tmp_path: Path
+) -> None:
+    """A site that measures in another unit, which divides it among the digits alike, trains the same model."""
+    frame = pd.read_csv(path)
+    frame["age"] = np.where(frame["site"] == "s1", frame["age"] * 8, frame["age"])
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    found = []
+    for file in (path, tmp_path / "other.csv"):
+        own = cfg.replace("data", scaling="local", path=str(file))
+        found.append(store.runs.get(train(own, store=store, home=home)).summary["test"])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_both_modes_scale_a_row_alike_by_its_site(cfg: Config, home: Home) -> None:
+    learner = learner_of(cfg.replace("data", scaling="local"))
+    data = learner.dataset(cache=home.cache)
+    pooled = learner.datamodule(data, None, FitContext(agreed=data.agreed))
+    for rows in partition(data, cfg=cfg.shares, num_partitions=4):
+        own = learner.datamodule(data, rows, FitContext())  # a client is told of no other's rows
+        np.testing.assert_array_equal(own.inputs[rows], pooled.inputs[rows])
+        train = own.inputs[data.rows("train", rows)][:, 0]
+        assert (train.mean(), train.std()) == pytest.approx((0, 1), abs=0.1)  # gaps are at 0

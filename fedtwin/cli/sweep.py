@@ -1,0 +1,152 @@
+"""The command ``sweep``: many trials as one plan, from a file or the command line."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from shared.config.settings import CONF_DIR
+from shared.runtime.errors import ConfigError, bullet_list
+from shared.runtime.home import Home, open_home
+from shared.tracking.store import Store
+from simulations.sweeps.plan import SECTION, Plan, add_overrides, read_plan
+
+PLANS = CONF_DIR / SECTION
+_OPTIONS = ("mode", "seeds", "draws", "draw_seed", "retries")
+
+
+def run_command(options: Namespace) -> None:
+    """Check, store and train a plan; with ``--dry-run``, check and print it.
+
+    Parameters
+    ----------
+    options : Namespace
+        From `fedtwin.cli.parser.parse`.
+
+    Raises
+    ------
+    FedtwinError
+    SystemExit
+        With status 2 where a trial has failed.
+    """
+    plan = plan_of(options)
+    from simulations.sweeps.sweep import check_plan, plan_sweep  # what checks trials loads PyTorch
+
+    home = open_home()
+    if options.dry_run:
+        check_plan(plan, home=home)
+        return
+    with Store(home.database_url) as store:
+        store.runs.settle(home.journals)
+        sweep_id = plan_sweep(plan, store=store, home=home, name=options.name)
+        train(sweep_id, store=store, home=home, workers=options.workers)
+
+
+def train(sweep_id: int, *, store: Store, home: Home, workers: int | None = None) -> None:
+    """Train what is left of a sweep, and print its results.
+
+    Raises
+    ------
+    FedtwinError
+    SystemExit
+        With status 2 where a trial has failed.
+    """
+    from simulations.sweeps.cells import cells_of_sweep
+    from simulations.sweeps.sweep import resume_sweep
+    from simulations.sweeps.terminal import cells_table
+
+    try:
+        resume_sweep(sweep_id, store=store, home=home, workers=workers)
+    finally:
+        cells = cells_of_sweep(store, sweep_id)
+        console = Console()
+        if any(cell.seeds for cell in cells):
+            console.print(cells_table(cells, sweep_id=sweep_id))
+            console.print(f"summary  {home.sweep_dir(sweep_id)}/summary.csv, summary.json", soft_wrap=True)
+        if not all(len(cell.seeds) == cell.trials for cell in cells):
+            print(f"fedtwin resume {sweep_id} trains the trials that are left", file=sys.stderr)
+    failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
+    for trial in failed:
+        run = "" if trial.run_id is None else f" (run {trial.run_id})"
+        print(f"trial {trial.number}{run} failed: {trial.error}", file=sys.stderr)
+    if failed:
+        sys.exit(2)
+
+
+def plan_of(options: Namespace) -> Plan:
+    """The plan of a file, with what the command line adds.
+
+    Raises
+    ------
+    ConfigError
+        Names everything that is wrong with the plan itself.
+    """
+    chosen = [text.partition("=")[2] for text in options.settings if text.partition("=")[0] == SECTION]
+    typed = [text for text in options.settings if text.partition("=")[0] != SECTION]
+    if len(chosen) + (options.plan is not None) > 1:
+        raise ConfigError(f"name one plan: {SECTION}=NAME, or --plan FILE")
+    values: dict[str, Any] = {}
+    if chosen:
+        values = read_file(PLANS / f"{chosen[0]}.yaml", name=chosen[0])
+    elif options.plan is not None:
+        values = read_file(options.plan)
+    values = add_overrides(values, typed)
+    for name in _OPTIONS:
+        if (given := getattr(options, name)) is not None:
+            values[name] = given
+    if options.cell:
+        values["cells"] = [*values.get("cells", ()), *map(_cell, options.cell)]
+    plan = read_plan(values)
+    if not (plan.grid or plan.cells or plan.seeds):
+        raise ConfigError(
+            "a sweep needs settings with several values: fedtwin sweep strategy=fedavg,fedprox seed=1,2,3 (or "
+            f"--cell, --plan FILE, {SECTION}=NAME)"
+        )
+    return plan
+
+
+def read_file(path: Path, *, name: str | None = None) -> dict[str, Any]:
+    """The values of a plan's file.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which it was chosen among ours.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read, or is no YAML of names and values.
+    """
+    import yaml
+
+    if name is not None and (not path.is_file() or Path(name).name != name):
+        known = sorted(one.stem for one in PLANS.glob("*.yaml"))
+        raise ConfigError(f"{SECTION}={name}: there is no such plan; there are\n{bullet_list(known)}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the plan {path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the plan {path} is no YAML: {reason}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"the plan {path} must have names and values, such as grid: {{strategy: [fedavg, fedprox]}}"
+        )
+    return {str(key): value for key, value in content.items()}
+
+
+def _cell(text: str) -> dict[str, str]:
+    try:
+        overrides = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"--cell {text!r} cannot be split into settings: {error}") from None
+    if wrong := [one for one in overrides if "=" not in one]:
+        raise ConfigError(f"--cell {text!r}: {wrong[0]} has no value; settings are written KEY=VALUE")
+    return dict(one.split("=", 1) for one in overrides)

@@ -1,0 +1,148 @@
+"""`open_cluster`: the Dask workers of a sweep on this machine, each a process with one trial at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from shared.config.config import Config
+from shared.runtime.counts import count_of
+from shared.runtime.errors import ConfigError
+from shared.runtime.main_module import without_main
+from shared.runtime.waiting import waiting
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+TRIAL_BYTES = 3 * 2**29  # memory of a worker, the process that it forks trials from, and a small trial
+_START_S = 120
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many trials train at once, and with what.
+
+    Attributes
+    ----------
+    threads : int
+        Cores, and PyTorch's threads, of each.
+    """
+
+    workers: int
+    threads: int
+
+    def describe(self) -> str:
+        """One line for people."""
+        who = "one trial after another" if self.workers == 1 else f"{self.workers} trials in parallel"
+        return f"training {who} (--workers), {count_of(self.threads, 'thread')} each"
+
+
+def share_out(configs: Sequence[Config], *, trials: int, workers: int | None) -> Share:
+    """What the command says, and where it says nothing what this machine allows.
+
+    Parameters
+    ----------
+    configs : sequence of Config
+        Of all trials.
+    trials : int
+        How many are to be trained.
+    workers : int, optional
+        As many as cores, memory and GPUs allow, by default.
+    """
+    threads = max(max(cfg.federation.client_cpus, cfg.trainer.num_threads or 1) for cfg in configs)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [cores // threads, psutil.virtual_memory().available // TRIAL_BYTES, *_gpu_limits(configs)]
+    return Share(workers=min(workers or max(1, min(limits)), max(1, trials)), threads=threads)
+
+
+@contextmanager
+def open_cluster(share: Share) -> Iterator[Client]:
+    """Start the workers, and end them with the block.
+
+    Only this process may use them: they and the scheduler speak TLS, with a certificate of this cluster's own.
+
+    Raises
+    ------
+    ConfigError
+        Dask is not installed.
+    """
+    need_dask()
+    with waiting(f"starting {count_of(share.workers, 'worker')}"):
+        import dask
+        from distributed import Client, LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the coordinator says what happens
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), share.threads)
+    settings: dict[str, Any] = {
+        "logging": {"distributed": "critical"},
+        "distributed.scheduler.allowed-failures": 0,  # whether a trial is tried again, the coordinator says
+        "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": 65536, **threads},
+        "distributed.admin.tick.limit": "1 h",
+        "distributed.comm.timeouts.connect": f"{_START_S} s",
+    }
+    dashboard = ":0" if find_spec("bokeh") else None
+    with tempfile.TemporaryDirectory(prefix="fedtwin-sweep-") as folder, dask.config.set(settings):
+        with without_main(), _without_interrupts():
+            cluster = LocalCluster(
+                n_workers=share.workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,  # a trial is a process of its own, which Dask does not see
+                host="127.0.0.1",
+                protocol="tls",
+                security=True,
+                dashboard_address=dashboard,
+                local_directory=folder,
+                silence_logs=logging.CRITICAL,
+            )
+            client = Client(cluster)
+        try:
+            if dashboard:
+                print(f"Dask's dashboard: {cluster.dashboard_link}")
+            yield client
+        finally:
+            client.close()
+            cluster.close()
+
+
+def need_dask() -> None:
+    """Say how Dask is installed where it is not.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if find_spec("distributed") is None:
+        raise ConfigError("a sweep runs on Dask, which is not installed: pip install 'fedtwin[sweep]'")
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    # Ctrl-C reaches every process of the terminal; workers inherit this and leave it to the coordinator. It is
+    # delivered here at the end of the block.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _gpu_limits(configs: Sequence[Config]) -> list[int]:
+    from federated.launch.capacity import capacity
+
+    found = []
+    for cfg in configs:
+        if not cfg.trainer.wants_gpu:
+            continue
+        share = capacity(cfg.replace("federation", workers=None)).gpus
+        found += [max(1, int(1 / share))] if share else []
+    return found

@@ -1,0 +1,172 @@
+"""`Coordinator`: hands trials to the workers of a cluster, tries failed ones again, and stops them all."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from shared.runtime.home import Home
+from shared.tracking.rows import TrialRow
+from shared.tracking.store import Store
+from simulations.sweeps.order import Order, Outcome
+from simulations.sweeps.plan import Mode
+from simulations.sweeps.progress import BestSoFar, Progress
+from simulations.sweeps.worker import run_trial, stop_trials
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+OnProgress = Callable[[Progress], None]
+_LOOK_S = 1.0
+_STOP_S = 30.0
+
+
+class Coordinator:
+    """Runs the trials of one sweep that are not completed.
+
+    Parameters
+    ----------
+    retries : int
+        How often a trial that failed is tried again, unless it cannot but fail again.
+    configs : mapping
+        The snapshot of each trial by its number.
+    """
+
+    def __init__(
+        self,
+        sweep_id: int,
+        *,
+        mode: Mode,
+        retries: int,
+        threads: int,
+        configs: Mapping[int, Mapping[str, Any]],
+        store: Store,
+        home: Home,
+        on_progress: Iterable[OnProgress] = (),
+    ) -> None:
+        self.sweep_id, self.mode, self.retries, self.threads = sweep_id, mode, retries, threads
+        self._configs, self._store, self._home, self._on_progress = configs, store, home, tuple(on_progress)
+        self._best = BestSoFar(store)
+        self._began = time.monotonic()
+        self._took: list[float] = []  # seconds of the trials that ended here
+        self.processor_seconds = 0.0
+
+    def run(self, client: Client, trials: Sequence[TrialRow]) -> None:
+        """Train all trials that wait; when this returns, none of them does.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            All trials have stopped, those under way with what they have trained.
+        """
+        for trial in trials:
+            if trial.status == "completed":
+                self._best.show(trial)
+        waiting = {trial.number: trial for trial in trials if trial.status == "waiting"}
+        tries: Counter[int] = Counter()
+        ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        under_way: dict[str, tuple[TrialRow, Any]] = {}
+
+        def submit(trial: TrialRow) -> None:
+            tries[trial.number] += 1
+            key = f"sweep-{self.sweep_id}-trial-{trial.number}-{tries[trial.number]}-{time.time_ns()}"
+            future = client.submit(run_trial, self._order(trial), key=key, pure=False, retries=0)
+            under_way[key] = (trial, future)
+            future.add_done_callback(ended.put)
+
+        try:
+            for trial in waiting.values():
+                submit(trial)
+            self._tell(client, len(waiting))
+            while under_way:
+                try:
+                    future = ended.get(timeout=_LOOK_S)
+                except queue.Empty:
+                    self._tell(client, len(under_way))
+                    continue
+                trial, _ = under_way.pop(future.key)
+                outcome = self._outcome(trial, future)
+                again = (
+                    outcome.status != "completed" and not outcome.final and tries[trial.number] <= self.retries
+                )
+                if again:
+                    submit(trial)
+                self._tell(client, len(under_way), outcome=outcome, again=again)
+        except BaseException:
+            self._stop(client, [future for _, future in under_way.values()])
+            raise
+
+    def _order(self, trial: TrialRow) -> Order:
+        return Order(
+            sweep_id=self.sweep_id,
+            number=trial.number,
+            mode=self.mode,
+            config=self._configs[trial.number],
+            home=str(self._home.root),
+            database_url=self._home.database_url,
+            threads=self.threads,
+        )
+
+    def _outcome(self, trial: TrialRow, future: Any) -> Outcome:
+        """How a try ended; what its process could not write any more is written here."""
+        try:
+            outcome: Outcome = future.result()
+        except Exception as error:  # Dask's own: the worker is gone, or could not read the order
+            how = (
+                "its worker died"
+                if type(error).__name__ == "KilledWorker"
+                else f"{type(error).__name__}: {error}"
+            )
+            outcome = Outcome(trial.number, "died", error=how)
+        if outcome.status == "stopped":  # by somebody else than us
+            outcome = replace(outcome, status="died", error="its process was stopped")
+        if outcome.status == "died":
+            self._store.runs.settle(self._home.journals)  # its run is no longer running
+            self._store.trials.finish(self.sweep_id, trial.number, "failed", error=outcome.error)
+        if outcome.status == "completed":
+            self._took.append(outcome.seconds)
+            self._best.show(self._store.trials.get(self.sweep_id, trial.number))
+        self.processor_seconds += outcome.processor_seconds
+        return outcome
+
+    def _tell(self, client: Client, left: int, *, outcome: Outcome | None = None, again: bool = False) -> None:
+        counts = self._store.trials.counts([self.sweep_id])[self.sweep_id]
+        at_once = max(1, len(client.nthreads())) if not self._took or left else 1
+        pace = sum(self._took) / len(self._took) / at_once if self._took else None
+        failed = outcome is not None and outcome.status != "completed"
+        progress = Progress(
+            sweep_id=self.sweep_id,
+            total=sum(counts.values()),
+            done=counts["completed"],
+            running=counts["running"],
+            failed=counts["failed"],
+            waiting=counts["waiting"],
+            seconds=time.monotonic() - self._began,
+            seconds_left=None if pace is None else pace * left,
+            best=self._best.best,
+            finished=None if outcome is None else outcome.number,
+            error=f"{outcome.error}{' (it is tried again)' if again else ''}" if outcome and failed else None,
+        )
+        for show in self._on_progress:
+            show(progress)
+
+    def _stop(self, client: Client, futures: Sequence[Any]) -> None:
+        """Stop what is under way, and let what has not ended wait for a resume."""
+        print("stopping the trials; those that have ended are kept", file=sys.stderr)
+        with suppress(Exception):  # a cluster that is gone has nothing to stop
+            from distributed import wait
+
+            started = [future for future in futures if self._runs(client, future)]
+            client.cancel([future for future in futures if future not in started])
+            client.run(stop_trials)
+            wait(started, timeout=_STOP_S)
+
+    @staticmethod
+    def _runs(client: Client, future: Any) -> bool:
+        return any(future.key in keys for keys in client.processing().values())

@@ -1,0 +1,54 @@
+"""`Order` and `Outcome`: what a worker is asked to train, and how that ended; they travel through Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from simulations.sweeps.plan import Mode
+
+
+@dataclass(frozen=True)
+class Order:
+    """One try of a trial.
+
+    Attributes
+    ----------
+    config : dict
+        The resolved snapshot.
+    home : str
+        The folder of files.
+    threads : int
+        Of PyTorch.
+    """
+
+    sweep_id: int
+    number: int
+    mode: Mode
+    config: Mapping[str, Any]
+    home: str
+    database_url: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a try ended.
+
+    Attributes
+    ----------
+    status : {"completed", "failed", "stopped", "died"}
+        Died: its process is gone, and said nothing.
+    seconds, processor_seconds : float
+        Of the training, without the start of its process.
+    final : bool
+        Whether another try cannot but fail in the same way.
+    """
+
+    number: int
+    status: Literal["completed", "failed", "stopped", "died"]
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+    error: str | None = None
+    final: bool = False

@@ -1,0 +1,230 @@
+"""`Plan`: which trials a sweep has: a grid, a list or random draws over any settings, for each seed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from shared.config.mistakes import parse_override
+from shared.config.overrides import quote_texts
+from shared.config.problems import check_settings
+from shared.config.section import Positive, Section
+from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
+from shared.tracking.rows import STORED_MODES
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+    Axis = Override | list[str]  # a grammar's several values, or those of a list
+
+Mode = Literal["centralized", "federated", "compare"]  # as of `simulations.execute`, which loads PyTorch
+SECTION = "sweep"  # how messages name the settings of a plan
+SEED = "seed"
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_DIGITS = 4  # of a number that is drawn
+
+
+class Plan(Section):
+    """A sweep as it is asked for.
+
+    Attributes
+    ----------
+    settings : dict of str to Any
+        What all trials have, by name.
+    grid : dict of str to Any
+        Several values by name: a list, or a text in the grammar of Hydra's ``--multirun``. Every combination
+        is a cell; with ``draws``, so many combinations are drawn.
+    cells : list of dict of str to Any
+        Cells that are named one by one; with a grid, each of them is combined with all of it.
+    seeds : list of int, or None
+        Each cell is trained with each of them; None: with the seed of the settings.
+    retries : int
+        How often a trial that failed is tried again, unless it cannot but fail again.
+    """
+
+    mode: Mode = "compare"
+    settings: dict[str, Any] = Field(default_factory=dict)
+    grid: dict[str, Any] = Field(default_factory=dict)
+    cells: list[dict[str, Any]] = Field(default_factory=list)
+    draws: Positive | None = None
+    draw_seed: Seed = 0
+    seeds: tuple[Seed, ...] | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] = 1
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return STORED_MODES.get(value, value) if isinstance(value, str) else value  # such as "pooled"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Plan:
+        if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
+            raise ValueError(
+                f"{SECTION}.seeds must name at least one seed, each once, got {[*self.seeds]}: an interval "
+                "over seeds needs different ones"
+            )
+        if self.draws is not None and not self.grid:
+            raise ValueError(
+                f"{SECTION}.draws={self.draws} draws from nothing: give settings several values, such as "
+                "trainer.optimizer.lr='tag(log,interval(0.001,0.1))'"
+            )
+        named = [SEED in part for part in (self.settings, self.grid, *self.cells)]
+        if any(named):
+            raise ValueError(f"{SECTION}: the seeds of the trials are {SECTION}.seeds=[1,2,3], not a setting")
+        return self
+
+
+def read_plan(values: Mapping[str, Any]) -> Plan:
+    """Check plain values, such as those of a file of ``conf/sweep/``.
+
+    Raises
+    ------
+    ConfigError
+        Names everything that is wrong.
+    """
+    return check_settings(Plan, values, section=SECTION)
+
+
+def add_overrides(plan: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The values of a plan with overrides as they are typed: several values make an axis of the grid.
+
+    Parameters
+    ----------
+    plan : mapping
+        See `read_plan`; what the overrides name takes the place of what it has.
+
+    Raises
+    ------
+    ConfigError
+        Names every override that cannot be read.
+    """
+    values = {**plan, "settings": plan.get("settings") or {}, "grid": plan.get("grid") or {}}
+    if not all(isinstance(values[part], Mapping) for part in ("settings", "grid")):
+        return values  # `read_plan` says so
+    values |= {part: dict(values[part]) for part in ("settings", "grid")}
+    problems = []
+    for text in quote_texts(overrides, sweep=True):
+        try:
+            override = parse_override(text)
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
+        key, _, value = text.partition("=")
+        several = override.is_sweep_override()
+        for part in ("settings", "grid"):
+            values[part].pop(key, None)
+        if key.lstrip("+") == SEED:
+            values["seeds"] = _numbers(text, override) if several else [override.value()]
+        else:
+            values["grid" if several else "settings"][key] = value
+    if problems:
+        raise ConfigError(f"the command line is not valid:\n{bullet_list(problems)}")
+    return values
+
+
+def cells_of(plan: Plan) -> list[tuple[str, ...]]:
+    """The settings of each cell, as overrides, without those that all have; each cell once, in order.
+
+    Raises
+    ------
+    ConfigError
+        Names every setting whose values cannot be read.
+    """
+    problems: list[str] = []
+    axes: dict[str, Axis] = {}
+    for key, values in plan.grid.items():
+        try:
+            axes[key] = _axis(key, values)
+        except FedtwinError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(f"the plan is not valid:\n{bullet_list(problems)}")
+    listed = [overrides_of(one) for one in plan.cells] or [()]
+    if plan.draws is None:
+        choices = [[f"{key}={value}" for value in _values(key, axis)] for key, axis in axes.items()]
+        combined: Iterator[tuple[str, ...]] = itertools.product(*choices)
+    else:
+        chance = random.Random(plan.draw_seed)
+        combined = (
+            tuple(f"{key}={_draw(key, axis, chance)}" for key, axis in axes.items()) for _ in range(plan.draws)
+        )
+    combined_once = list(dict.fromkeys(combined))
+    return list(dict.fromkeys((*one, *more) for one in listed for more in combined_once))
+
+
+def overrides_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings by name as overrides."""
+    return tuple(f"{key}={value_text(value)}" for key, value in settings.items())
+
+
+def value_text(value: Any) -> str:
+    """A value in Hydra's grammar; a text is taken as it would be typed."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{value_text(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ",".join(map(value_text, value)) + "]"
+    return json.dumps(value)
+
+
+def _axis(key: str, values: Any) -> Axis:
+    if isinstance(values, Sequence) and not isinstance(values, str) and values:
+        return [value_text(one) for one in values]
+    if not isinstance(values, str):
+        raise ConfigError(f"{key}: expected a list of values, got {values!r}")
+    (quoted,) = quote_texts([f"{key}={values}"], sweep=True)
+    override = parse_override(quoted)
+    if not override.is_sweep_override():
+        raise ConfigError(
+            f"{key}={values}: expected several values, such as 1,2 or range(1,4), or interval(0.1,0.5) to draw "
+            "from; what all trials have belongs to the settings"
+        )
+    return override
+
+
+def _values(key: str, axis: Axis) -> list[str]:
+    from hydra.core.override_parser.types import Glob
+
+    if isinstance(axis, list):
+        return axis
+    if axis.is_interval_sweep():
+        raise ConfigError(
+            f"{key}={axis.get_value_string()}: an interval has no number of values; say how many combinations "
+            f"are drawn ({SECTION}.draws, --draws 20)"
+        )
+    if isinstance(axis.value(), Glob):
+        raise ConfigError(f"{key}: name the values; patterns such as glob(*) are not read")
+    return list(map(str, axis.sweep_string_iterator()))
+
+
+def _draw(key: str, axis: Axis, chance: random.Random) -> str:
+    if isinstance(axis, list) or not axis.is_interval_sweep():
+        return chance.choice(_values(key, axis))
+    ends: Any = axis.value()
+    low, high = ends.start, ends.end
+    if not low < high or ("log" in ends.tags and low <= 0):
+        above = " above 0" if "log" in ends.tags else ""
+        raise ConfigError(
+            f"{key}: expected interval(LOW,HIGH) with LOW below HIGH{above}, got {low} and {high}"
+        )
+    if isinstance(low, int) and isinstance(high, int):
+        return str(chance.randint(low, high))
+    if "log" in ends.tags:
+        drawn = math.exp(chance.uniform(math.log(low), math.log(high)))
+    else:
+        drawn = chance.uniform(low, high)
+    return f"{drawn:.{_DIGITS}g}"
+
+
+def _numbers(text: str, override: Override) -> list[int]:
+    values = [str(one) for one in override.sweep_string_iterator()] if not override.is_interval_sweep() else []
+    if not values or not all(one.isascii() and one.isdecimal() for one in values):
+        raise ConfigError(f"{text}: expected whole numbers, such as {SEED}=1,2,3")
+    return list(map(int, values))

@@ -1,0 +1,205 @@
+"""`sweep` and `resume_sweep`: run the trials of a plan, to the last one, as one tracked run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from shared.config.stored import read_snapshot
+from shared.runtime.counts import count_of
+from shared.runtime.errors import TrackingError
+from shared.runtime.files import replacing
+from shared.runtime.home import Home, is_shared
+from shared.tracking.rows import RunRow
+from shared.tracking.store import Store
+from shared.tracking.tracked_run import tracked_run
+from simulations.sweeps.cells import Cell, cells_of_sweep
+from simulations.sweeps.cluster import need_dask, open_cluster, share_out
+from simulations.sweeps.coordinator import Coordinator, OnProgress
+from simulations.sweeps.plan import Plan, cells_of
+from simulations.sweeps.terminal import SweepBoard, print_plan
+from simulations.sweeps.trials import check_parts, common, expand
+
+PLAN, CELLS = "sweep", "cells"  # in the summary of a sweep's run
+
+
+def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None) -> int:
+    """Check every trial of a plan, print and store it; nothing is trained.
+
+    Parameters
+    ----------
+    name : str, optional
+        What its run is called.
+
+    Returns
+    -------
+    int
+        Id of the sweep's run, which is pending; `resume_sweep` trains it.
+
+    Raises
+    ------
+    ConfigError
+        Names everything that is wrong with any trial; nothing is stored.
+    """
+    trials = check_plan(plan, home=home)
+    plain: dict[str, Any] = {**plan.model_dump(mode="json"), "trials": len(trials)}
+    return store.trials.create(
+        trials,
+        name=name or f"sweep of {count_of(len(trials), 'trial')}",
+        description=str(plan.settings.get("description", "")),
+        config=common([trial.config for trial in trials]),
+        summary={PLAN: plain},
+    )
+
+
+def check_plan(plan: Plan, *, home: Home) -> list[Any]:
+    """The trials of a plan, which is printed.
+
+    Raises
+    ------
+    ConfigError
+        Names everything that is wrong with any trial.
+    """
+    need_dask()
+    trials = expand(plan)
+    print_plan(plan, cells_of(plan), trials=len(trials))
+    check_parts([read_snapshot(trial.config) for trial in trials], mode=plan.mode, home=home)
+    return trials
+
+
+def resume_sweep(
+    sweep_id: int,
+    *,
+    store: Store,
+    home: Home,
+    workers: int | None = None,
+    on_progress: Sequence[OnProgress] = (),
+) -> int:
+    """Train what is left of a sweep: trials that wait, that were interrupted, and that failed.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Trials at once; as many as this machine allows by default.
+    on_progress : sequence of callable
+        Called with a `Progress` whenever a trial ends, and every second.
+
+    Returns
+    -------
+    int
+        The run's id. It has failed where a trial has, and is completed otherwise.
+
+    Raises
+    ------
+    TrackingError
+        There is no such sweep, or it is complete, or still running.
+    KeyboardInterrupt
+        Trials that have ended are kept; those under way have stopped, and go on when this is called again.
+    """
+    need_dask()
+    run = store.runs.get(sweep_id)
+    _check_resumable(run)
+    store.trials.reopen(sweep_id)
+    trials = store.trials.of_sweep(sweep_id)
+    snapshots = store.trials.configs(sweep_id)
+    configs = [read_snapshot(snapshot) for snapshot in snapshots.values()]
+    left = [trial for trial in trials if trial.status == "waiting"]
+    share = share_out(configs, trials=len(left), workers=workers)
+    cfg = configs[0].replace("tracking", home=str(home.root), database_url=home.database_url, run_id=sweep_id)
+    plan = run.summary[PLAN]
+    with tracked_run(
+        store,
+        cfg,
+        mode="sweep",
+        folder=home.run_dir,
+        journals=home.journals,
+        resume=run.finished,
+        snapshot=run.config,
+    ):
+        try:
+            with open_cluster(share) as client:
+                print_share(share.describe(), len(left), len(trials))
+                with SweepBoard(store) as board:
+                    coordinator = Coordinator(
+                        sweep_id,
+                        mode=plan["mode"],
+                        retries=plan["retries"],
+                        threads=share.threads,
+                        configs=snapshots,
+                        store=store,
+                        home=home,
+                        on_progress=[board.show, *on_progress],
+                    )
+                    coordinator.run(client, trials)
+        finally:  # every process of the sweep is gone
+            store.runs.settle(home.journals)
+            store.trials.reopen(sweep_id, failed=False)
+            write_summary(store, sweep_id, home=home)
+        failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
+        if failed:
+            first = f"trial {failed[0].number}: {(failed[0].error or '').partition(chr(10))[0]}"
+            text = f"{len(failed)} of {count_of(len(trials), 'trial')} failed, such as {first}"
+            store.runs.finish(sweep_id, "failed", error=text)
+    return sweep_id
+
+
+def write_summary(store: Store, sweep_id: int, *, home: Home) -> list[Cell]:
+    """Store what the trials reached by now, and write ``summary.json`` and ``summary.csv``."""
+    cells = cells_of_sweep(store, sweep_id)
+    records = [cell.as_dict() for cell in cells]
+    store.runs.update(sweep_id, summary={CELLS: records})
+    folder = home.sweep_dir(sweep_id)
+    mode = 0o666 if is_shared() else 0o600
+    text = json.dumps({"sweep": sweep_id, "cells": records}, indent=2, ensure_ascii=False)
+    with replacing(folder / "summary.json", mode=mode) as file:
+        file.write(f"{text}\n".encode())
+    with replacing(folder / "summary.csv", mode=mode) as file:
+        file.write(cells_csv(records).encode())
+    return cells
+
+
+def cells_csv(records: Sequence[dict[str, Any]]) -> str:
+    """Cells as CSV, one line each; what is not defined is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    parts, ends = ("pooled", "federated", "gap"), ("mean", "low", "high")
+    writer.writerow(
+        [
+            "settings",
+            "metric",
+            "trials",
+            "completed",
+            "failed",
+            "seeds",
+            "runs",
+            *(f"{p}_{e}" for p in parts for e in ends),
+        ]
+    )
+    for one in records:
+        numbers = [(one.get(part) or {}).get(end) for part in parts for end in ends]
+        lists = [" ".join(map(str, one[name])) for name in ("seeds", "runs")]
+        counts = [one["trials"], len(one["seeds"]), one["failed"]]
+        writer.writerow([" ".join(one["settings"]), one["metric"], *counts, *lists, *numbers])
+    return text.getvalue()
+
+
+def print_share(text: str, left: int, total: int) -> None:
+    """Say how many trials train at once, and how many are to be trained."""
+    import sys
+
+    from shared.runtime.notebook import in_notebook
+
+    kept = "" if left == total else f"; {total - left} of {total} are completed already"
+    print(f"{text}{kept}", file=sys.stdout if in_notebook() else sys.stderr)
+
+
+def _check_resumable(run: RunRow) -> None:
+    if run.training_mode != "sweep":
+        raise TrackingError(f"run {run.id} is no sweep")
+    if run.status == "running":
+        raise TrackingError(f"run {run.id} is still running (process {run.pid} on {run.host})")
+    if run.status == "completed":
+        raise TrackingError(f"run {run.id} is already complete; nothing to resume")

@@ -1,0 +1,189 @@
+"""`expand`: the trials of a plan, each composed and checked, before anything is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.config.compose import compose
+from shared.config.config import Config
+from shared.config.continuing import within
+from shared.config.no_effect import reject_unused
+from shared.runtime.components import allow_component
+from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
+from shared.runtime.home import Home
+from shared.runtime.waiting import waiting
+from shared.tasks.checks import reject_pooled_only
+from shared.tasks.settle import settle
+from shared.tracking.trials import NewTrial
+from simulations.sweeps.plan import Mode, Plan, cells_of, overrides_of
+
+COMMANDS = {"compare": "fedtwin compare", "centralized": "fedtwin centralized", "federated": "fedtwin simulate"}
+# Names, and where and how a trial is computed: trials that differ in nothing else have the same results.
+WHERE = (
+    *("name", "description", "tracking", "trainer.progress", "data.decode_workers", "data.eval_batch_size"),
+    *("federation.workers", "federation.engine", "federation.ray_address", "federation.start_timeout_s"),
+    *("federation.round_timeout_s", "federation.connect_timeout_s", "federation.ask_again_s"),
+)
+_ELSEWHERE = ("tracking", "resume", "compare.seeds", "federation.workers", "trainer.progress", "hydra")
+_REASONS = {
+    "tracking": "the runs of a sweep are kept together: set FEDTWIN_HOME, or FEDTWIN_DATABASE_URL",
+    "resume": "a trial begins anew, and goes on by itself: fedtwin resume SWEEP",
+    "compare.seeds": "a trial has one seed: name the seeds of the sweep (seed=1,2,3)",
+    "federation.workers": "a trial's clients train one after another, and trials side by side (--workers)",
+    "trainer.progress": "a sweep has a board of its own",
+    "hydra": "a sweep starts no Hydra app",
+}
+_SHOWN = 3  # trials that are named of those with one problem
+
+
+def expand(plan: Plan) -> list[NewTrial]:
+    """Every trial of a plan: all cells with the first seed, then with the next.
+
+    Raises
+    ------
+    ConfigError
+        Names everything that is wrong with any trial.
+    """
+    cells, found = cells_of(plan), {}
+    problems: dict[str, list[tuple[str, ...]]] = {}
+    with waiting(f"checking the settings of {len(cells)} cells", show=len(cells) > 1):
+        for cell in cells:
+            try:
+                found[cell] = _checked(plan, cell)
+            except FedtwinError as error:
+                for text in _lines(error):
+                    problems.setdefault(text, []).append(cell)
+    if problems:
+        texts = [f"{_where(where, len(cells))}{text}" for text, where in problems.items()]
+        raise ConfigError(f"no trial was begun, as settings are not valid:\n{bullet_list(texts)}")
+    seeds = plan.seeds or (None,)
+    return [_trial(plan.mode, cell, found[cell], seed=seed) for seed in seeds for cell in cells]
+
+
+def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
+    """Read the data, and build the model and the algorithm, once for each choice of them among the trials.
+
+    What is read is decoded into the home's cache, which the trials share.
+
+    Raises
+    ------
+    ConfigError
+        Names everything that is wrong.
+    """
+    with waiting("loading Flower, PyTorch and Lightning"):
+        import simulations.compare  # it imports the others in the fast way
+        from federated.strategy.base import load_algorithm
+        from shared.tasks.base import FitContext
+        from shared.tasks.reading import read_data
+        from shared.tasks.task import learner_of
+    problems: dict[str, None] = {}
+    seen: set[str] = set()
+
+    def is_new(*sections: Any) -> bool:
+        key = json.dumps(sections, sort_keys=True)
+        return key not in seen and not seen.add(key)  # type: ignore[func-returns-value]
+
+    data: dict[str, Any] = {}
+    for cfg in configs:
+        values = cfg.snapshot()
+        rows = json.dumps([values["data"], values["task"]], sort_keys=True)
+        try:
+            if mode != "centralized" and is_new(values["strategy"]):
+                load_algorithm(cfg.strategy)
+            if rows not in data:
+                data = {rows: None}  # of one choice at a time
+                data[rows], _ = read_data(learner_of(cfg), cache=home.cache, progress=True)
+            if data[rows] is not None and is_new(rows, values["model"], values["trainer"]):
+                learner = learner_of(cfg)
+                learner.network(learner.module(data[rows].schema, FitContext()))
+            if data[rows] is not None and mode == "compare" and is_new(rows, cfg.compare.metric):
+                simulations.compare.headline_metric(cfg, home=home)
+        except FedtwinError as error:
+            problems.update(dict.fromkeys(_lines(error)))
+    if problems:
+        raise ConfigError(f"no trial was begun:\n{bullet_list(list(problems))}")
+
+
+def common(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The settings that are the same in all snapshots."""
+    first, *others = snapshots
+    found: dict[str, Any] = {}
+    for key, value in first.items():
+        values = [one.get(key) for one in others]
+        if isinstance(value, Mapping) and all(isinstance(one, Mapping) for one in values):
+            found[key] = common([value, *(one for one in values if one is not None)])
+        elif all(one == value for one in values):
+            found[key] = value
+    return found
+
+
+def digest_of(mode: str, snapshot: Mapping[str, Any]) -> str:
+    """A name for what a run computes: equal for two snapshots that differ only in `WHERE`."""
+    kept = dict(_flat(snapshot))
+    text = json.dumps([mode, kept], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _checked(plan: Plan, cell: Sequence[str]) -> Config:
+    typed = [*overrides_of(plan.settings), *cell]
+    names = [text.lstrip("+~").partition("=")[0] for text in typed]
+    found = [
+        f"{name}: {_REASONS[part]}"
+        for name in dict.fromkeys(names)
+        for part in _ELSEWHERE
+        if within(name, (part,))
+    ]
+    if found:
+        raise ConfigError(f"the plan is not valid:\n{bullet_list(found)}")
+    cfg = compose(settle(typed))
+    for target in cfg.targets:  # whoever made the plan has named them
+        allow_component(target)
+    reject_unused(typed, cfg, command=COMMANDS[plan.mode])
+    if plan.mode != "centralized":
+        reject_pooled_only(cfg)
+        if cfg.federation.engine != "local" or cfg.federation.kit is not None:
+            raise ConfigError(
+                f"federation.engine={cfg.federation.engine}: the trials of a sweep train on its own workers; "
+                "choose federation=simulation with federation.engine=local"
+            )
+    if plan.mode == "compare":
+        from simulations.twin_settings import (
+            reject_one_sided,
+        )  # it loads PyTorch, which other mistakes do without
+
+        reject_one_sided(cfg)
+    return cfg
+
+
+def _trial(mode: Mode, cell: tuple[str, ...], cfg: Config, *, seed: int | None) -> NewTrial:
+    own = cfg if seed is None else cfg.replace("", seed=seed)
+    snapshot = own.snapshot()
+    return NewTrial(settings=cell, seed=own.seed, config=snapshot, digest=digest_of(mode, snapshot))
+
+
+def _lines(error: FedtwinError) -> list[str]:
+    """The problems of an error, which may list several."""
+    head, *items = str(error).split("\n  - ")
+    return items if items and head.endswith(":") else [str(error)]
+
+
+def _where(cells: Sequence[Sequence[str]], total: int) -> str:
+    if len(cells) == total:
+        return ""
+    named = " or ".join(" ".join(cell) for cell in cells[:_SHOWN])
+    more = f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
+    return f"with {named}{more}: "
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if within(name, WHERE):
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, value
