@@ -63,7 +63,7 @@ class Algorithm:
         """
         for kind, model, own in (
             (TreesConfig, "trees", "boosting"),
-            (KMeansConfig, "kmeans", "cluster_sums"),
+            (KMeansConfig, "kmeans", "clusters"),
         ):
             if isinstance(cfg.model, kind):
                 raise ConfigError(

@@ -55,7 +55,7 @@ NEUTRAL: dict[str, list[str] | None] = {
 }
 OWN = {"declares": "tests.federated.declaring_algorithm.Declares"}
 # These train no network: their own tests in tests/federated/strategy hold them to the same laws.
-ASKING = ("boosting", "cluster_sums")
+ASKING = ("boosting", "clusters")
 FILES = sorted(path for path in (CONF_DIR / "strategy").glob("*.yaml") if path.stem not in ("base", *ASKING))
 TARGETS = {path.stem: str(OmegaConf.load(path)["_target_"]) for path in FILES} | OWN
 KINDS = {

@@ -1,4 +1,4 @@
-"""`ClusterSums`: clusters by sums over all clients, whose centroids equal those of pooled training."""
+"""`Clusters`: clusters by sums over all clients, whose centroids equal those of pooled training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.model.centroids import CentroidNetwork
 from shared.runtime.errors import ClustersError, ConfigError, ReplyRejected
 
 
-class ClusterSums(Algorithm):
+class Clusters(Algorithm):
     """The server asks all clients for the sums of their rows by nearest centroid.
 
     The sums are exact, so the centroids do not depend on how the rows are divided among the clients. All
@@ -38,7 +38,7 @@ class ClusterSums(Algorithm):
         @classmethod
         def _all(cls, value: float) -> float:
             if value != 1.0:
-                raise ValueError(f"cluster_sums takes the sums of all clients: expected 1, got {value}")
+                raise ValueError(f"clusters takes the sums of all clients: expected 1, got {value}")
             return value
 
     config: Config
@@ -57,7 +57,7 @@ class ClusterSums(Algorithm):
         """
         if not isinstance(cfg.model, KMeansConfig):
             raise ConfigError(
-                f"strategy=cluster_sums moves centroids (model=kmeans), got model.name={cfg.model.name}"
+                f"strategy=clusters moves centroids (model=kmeans), got model.name={cfg.model.name}"
             )
         for name, value in (
             ("local_epochs", cfg.federation.local_epochs),
@@ -65,7 +65,7 @@ class ClusterSums(Algorithm):
         ):
             if value != 1:
                 raise ConfigError(
-                    f"federation.{name}={value} has no meaning for strategy=cluster_sums, of which a round is "
+                    f"federation.{name}={value} has no meaning for strategy=clusters, of which a round is "
                     f"one iteration; set federation.{name}=1, and federation.num_rounds to the iterations"
                 )
 

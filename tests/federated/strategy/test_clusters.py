@@ -216,11 +216,11 @@ def test_an_answer_that_cannot_be_is_refused_by_name(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["strategy=fedavg"], "trained by strategy=cluster_sums"),
+        (["strategy=fedavg"], "trained by strategy=clusters"),
         (["federation.local_epochs=2"], "a round is one iteration"),
         (["federation.rounds_per_epoch=2"], "a round is one iteration"),
         (["strategy.fraction_train=0.5"], "the sums of all clients"),
-        (["model=mlp", "strategy=cluster_sums"], r"got model\.name=mlp"),
+        (["model=mlp", "strategy=clusters"], r"got model\.name=mlp"),
     ],
 )
 def test_settings_that_clusters_cannot_follow(
