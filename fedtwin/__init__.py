@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fedtwin.models import load_model, predict
     from fedtwin.reading import data
     from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
+    from fedtwin.site_statistics import statistics
     from fedtwin.sweeps import Sweep, load_sweep, sweep
     from fedtwin.training import compare, compare_runs, configure, federate, resume, train
     from shared.config.config import Config
@@ -47,6 +48,7 @@ __all__ = [
     "predict",
     "resume",
     "runs",
+    "statistics",
     "sweep",
     "train",
 ]
@@ -57,6 +59,7 @@ _MODULES = {
     "fedtwin.sweeps": ("Sweep", "load_sweep", "sweep"),
     "fedtwin.models": ("load_model", "predict"),
     "fedtwin.reading": ("data",),
+    "fedtwin.site_statistics": ("statistics",),
     "shared.tasks.predictions": ("Predictions",),
     "shared.tasks.trained_model": ("TrainedModel",),
     "shared.config.config": ("Config",),

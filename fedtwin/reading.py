@@ -62,7 +62,7 @@ def data(
     from shared.tasks.reading import summarize
     from shared.tasks.task import load_task
 
-    cfg = configure(_with_path(settings, path))
+    cfg = configure(with_path(settings, path))
     for target in cfg.targets:  # whoever calls us has named them
         allow_component(target)
     home = open_home(cfg.tracking) if store is None else find_home(store)
@@ -89,7 +89,8 @@ def _read(cfg: Config, task: Task, *, home: Home, quick: bool, progress: bool) -
     return images, f"all {len(images):,} images"
 
 
-def _with_path(settings: Settings, path: str | Path | None) -> Settings:
+def with_path(settings: Settings, path: str | Path | None) -> Settings:
+    """Settings with a path of data among them, if there is one."""
     if path is None:
         return settings
     if isinstance(settings, Config):

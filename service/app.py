@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from service.api.problems import install_handlers
 from service.api.router import build_router
+from service.jobs.worker import Worker
 from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
 from service.stream.hub import Hub
@@ -44,7 +45,8 @@ def create_app(settings: Settings) -> FastAPI:
     """
     app = Service(
         title="fedtwin",
-        description="Read-only access to runs, metrics and comparisons. Live updates come over the WebSockets "
+        description="Runs, metrics and comparisons, and training jobs: what changes these needs the server's "
+        "training token. Live updates come over the WebSockets "
         "`/ws/runs/{id}?after=ID` and `/ws/runs`; [JSON schema of their messages](/static/stream.schema.json).",
         version=_version(),
         lifespan=_lifespan,
@@ -71,11 +73,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _settle, store, journals=settings.home.journals, every_s=settings.orphans_s, ended=ended
     )
     watching = asyncio.create_task(watch)
+    worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
+    working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
     try:
         async with app.state.hub:
             yield
     finally:
         ended.set()
+        if worker is not None and working is not None:
+            worker.stop()
+            await working
         await watching
         store.close()
 

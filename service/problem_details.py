@@ -27,7 +27,12 @@ class AsciiJson(JSONResponse):
 
 
 def problem_response(
-    status: int, *, detail: str, instance: str, headers: Mapping[str, str] | None = None
+    status: int,
+    *,
+    detail: str,
+    instance: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> AsciiJson:
     """An error response.
 
@@ -37,6 +42,8 @@ def problem_response(
         What went wrong and how to correct it; nothing internal to the server.
     instance : str
         Path of the request.
+    more : mapping, optional
+        Extension members: a stable ``code`` for programs, and what belongs to it.
     """
     content = {
         "type": "about:blank",
@@ -44,5 +51,6 @@ def problem_response(
         "status": status,
         "detail": detail,
         "instance": instance,
+        **(more or {}),
     }
     return AsciiJson(content, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)

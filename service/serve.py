@@ -47,12 +47,20 @@ def run_command(options: Namespace) -> None:
     home = open_home()
     # An empty --token is rejected as a mistake; an empty variable counts as unset.
     token = (os.environ.get("FEDTWIN_TOKEN") or None) if options.token is None else options.token
+    train_token = (
+        (os.environ.get("FEDTWIN_TRAIN_TOKEN") or None)
+        if options.train_token is None
+        else (options.train_token)
+    )
     settings = Settings(
         database_url=home.database_url,
         home=home,
         host=options.host,
         port=options.port,
         token=token,
+        train_token=train_token,
+        data_folders=tuple(options.data),
+        worker=options.worker,
         allowed_hosts=tuple(options.allow_host),
     )
     try:

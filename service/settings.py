@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
@@ -31,6 +32,12 @@ class Settings:
         0: any free port.
     token : str, optional
         Required from every client; mandatory unless the address is loopback.
+    train_token : str, optional
+        Required of whoever submits or changes jobs; without it the API only reads.
+    data_folders : tuple of Path
+        Where the data of submitted jobs may lie.
+    worker : bool
+        Whether the server also runs jobs, one at a time.
     allowed_hosts : tuple of str
         Names and addresses under which the page may be opened, in addition to loopback and ``host``.
     poll_s : float, seconds
@@ -51,6 +58,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8765
     token: str | None = None
+    train_token: str | None = None
+    data_folders: tuple[Path, ...] = ()
+    worker: bool = False
     allowed_hosts: tuple[str, ...] = ()
     poll_s: float = 0.1
     heartbeat_s: float = 5.0
@@ -64,9 +74,19 @@ class Settings:
                 raise ConfigError(
                     f"an allowed host must be a name or an address without scheme and port, got {name!r}"
                 )
-        if self.token is not None and not _TOKEN.fullmatch(self.token):
+        for folder in self.data_folders:
+            if not folder.is_dir():
+                raise ConfigError(f"the data of jobs may lie in folders (--data), and {folder} is none")
+        for token in (self.token, self.train_token):
+            if token is None or _TOKEN.fullmatch(token):
+                continue
             raise ConfigError(
                 f"the token must be 16 or more letters, digits, '-', '.', '_' or '~'; to make one: {MAKE_TOKEN}"
+            )
+        if self.token is not None and self.token == self.train_token:
+            raise ConfigError(
+                "the token of viewers and that of training must differ: whoever gets the page's address has "
+                "the first, and must not be able to train"
             )
         if self.token is None and not is_loopback(self.host):
             raise ConfigError(

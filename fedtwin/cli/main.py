@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "fedtwin.cli.predict",
     "sweep": "fedtwin.cli.sweep",
     "data": "fedtwin.cli.data",
+    "statistics": "fedtwin.cli.statistics",
     "delete": "fedtwin.cli.edit",
     "prune": "fedtwin.cli.prune",
     "doctor": "fedtwin.cli.doctor",

@@ -17,7 +17,11 @@ APPS = {
     "deploy": "train across real sites: kits for a server and its sites",
 }
 
-_SETTINGS = {"data": "what", "sweep": "settings"}  # by command, its argument that holds settings
+_SETTINGS = {
+    "data": "what",
+    "statistics": "what",
+    "sweep": "settings",
+}  # by command, its argument that holds settings
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -36,7 +40,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     joined: list[str] = []
     for argument in arguments:
         # argparse would take a value that begins with a dash for an option, and random tokens do.
-        if joined and joined[-1] == "--token":
+        if joined and joined[-1] in ("--token", "--train-token"):
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)
@@ -87,6 +91,9 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     )
     data.add_argument("--quick", action="store_true", help="names, labels and splits alone: open no image")
     data.add_argument("--format", choices=["table", "json"], default="table")
+    _add_statistics(
+        commands.add_parser("statistics", help="show what sites tell of their rows, by site and together")
+    )
     _add_sweep(commands.add_parser("sweep", help="train many trials as one plan, several at a time"))
     listing = commands.add_parser("runs", help="list the runs in the database")
     modes = ["pooled", "federated", "local", "comparison", "sweep"]
@@ -226,6 +233,20 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
     sweep.add_argument("--dry-run", action="store_true", help="check and print the plan; train nothing")
 
 
+def _add_statistics(told: argparse.ArgumentParser) -> None:
+    told.description = (
+        "Mean and deviation of each numeric column and rows by label, from the sums that sites tell; a site "
+        "with fewer rows than data.min_count tells nothing."
+    )
+    told.add_argument(
+        "what",
+        nargs="*",
+        metavar="RUN, PATH or SETTING=VALUE",
+        help="a federated run, whose clients have told theirs; or data, with settings as partition=natural",
+    )
+    told.add_argument("--format", choices=["table", "json"], default="table")
+
+
 def _add_prune(prune: argparse.ArgumentParser) -> None:
     prune.description = (
         "Without --yes it only says what would go. A run must meet all conditions; a comparison goes with its "
@@ -272,6 +293,19 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         help="a name under which browsers may open it",
     )
     serve.add_argument("--open", action="store_true", help="show the page in a browser")
+    serve.add_argument(
+        "--train-token",
+        help="lets whoever has it submit training jobs (or FEDTWIN_TRAIN_TOKEN); default: nobody",
+    )
+    serve.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="where the data of submitted jobs may lie; repeatable",
+    )
+    serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
 
 
 def _add_worker(worker: argparse.ArgumentParser) -> None:

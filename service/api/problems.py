@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -26,17 +26,38 @@ SCHEMA = {
         "status": {"type": "integer", "examples": [404]},
         "detail": {"type": "string", "examples": ["there is no run 7"]},
         "instance": {"type": "string", "examples": ["/api/runs/7"]},
+        "code": {"type": "string", "description": "Stable, where there is one.", "examples": ["config"]},
+        "errors": {"type": "array", "items": {"type": "string"}, "description": "All that is wrong."},
     },
 }
 _log = logging.getLogger("fedtwin")
 
 
 class Problem(Exception):
-    """Ends a request with an error response whose detail is meant for the client."""
+    """Ends a request with an error response whose detail is meant for the client.
 
-    def __init__(self, status: int, detail: str) -> None:
+    Parameters
+    ----------
+    code : str, optional
+        What happened, in a word that stays the same; for programs.
+    headers : mapping, optional
+        Of the response.
+    **more
+        Further members of the response.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.detail, self.headers = status, detail, headers
+        self.more = more if code is None else {"code": code, **more}
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -59,7 +80,13 @@ def install_handlers(app: FastAPI) -> None:
 
 def _problem(request: Request, error: Exception) -> Response:
     known = cast(Problem, error)
-    return problem_response(known.status, detail=known.detail, instance=request.url.path)
+    return problem_response(
+        known.status,
+        detail=known.detail,
+        instance=request.url.path,
+        headers=known.headers,
+        more=known.more,
+    )
 
 
 def _http(request: Request, error: Exception) -> Response:

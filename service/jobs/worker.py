@@ -7,9 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from service.jobs.attempt import COMMAND, Attempt, how_it_ended
 from shared.runtime.errors import TrackingError
+from shared.runtime.files import is_of_disk
 from shared.runtime.home import Home
 from shared.tracking.fence import Fence, Overtaken
 from shared.tracking.job_errors import PROCESS_DIED, JobFailure
@@ -66,6 +68,7 @@ class Worker:
         away = False
         while not self._stopped.is_set():
             try:
+                self._store.schedules.queue_due()
                 row = self._queue.claim(self.name)
                 away = False
             except TrackingError as error:
@@ -81,9 +84,17 @@ class Worker:
         fence = Fence(row.id, row.attempt)
         self._say(f"job {row.id} ({row.mode}, {row.name}): attempt {row.attempt}")
         silence_s = self._queue.lease_s * 0.8  # before anybody else can have it
-        attempt = Attempt(
-            fence, home=self._home, silence_s=silence_s, grace_s=self._grace_s, command=self._command
-        )
+        try:
+            attempt = Attempt(
+                fence, home=self._home, silence_s=silence_s, grace_s=self._grace_s, command=self._command
+            )
+        except OSError as error:  # no room for the log, no more processes
+            self._say(f"job {row.id}: cannot be started: {error}")
+            failure = JobFailure("disk" if is_of_disk(error) else "unexpected", str(error), True)
+            with suppress(TrackingError):  # then its lease runs out
+                self._queue.fail(fence, failure)
+            self._stopped.wait(self._poll_s)
+            return
         try:
             if self._watch(attempt, fence):
                 attempt.terminate()

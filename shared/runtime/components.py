@@ -67,7 +67,7 @@ def load_object(target: str, *, may_run: Collection[str] = ()) -> Any:
     ------
     ConfigError
     """
-    if not _is_allowed(target, may_run):
+    if not is_allowed(target, may_run):
         raise ConfigError(
             f"_target_={target} may not run here: it is not part of fedtwin, no installed package offers it "
             f"(entry point group {ENTRY_POINTS}), and nobody on this machine has allowed it; name it on the "
@@ -99,7 +99,8 @@ def allow_component(target: str) -> None:
         sys.path.append(here)
 
 
-def _is_allowed(target: str, may_run: Collection[str]) -> bool:
+def is_allowed(target: str, may_run: Collection[str] = ()) -> bool:
+    """Whether a component may be imported here, see `load_component`."""
     named = [name.strip() for name in os.environ.get(MAY_RUN, "").split(",")]
     if _is_within(target, _OURS) or _is_within(target, [*may_run, *named]):
         return True

@@ -1,4 +1,4 @@
-"""What `jobs` and `job_queue` share: the database's time, a job's locked row, and its events."""
+"""What `jobs`, `schedules` and `job_queue` share: the database's time, locks, keys, and a job's events."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import sqlalchemy as sa
 from shared.runtime.errors import TrackingError
 from shared.tracking.job_rows import JobRow
 from shared.tracking.job_tables import job, job_event
+
+
+class KeyReused(TrackingError):
+    """An idempotency key came with another request than the first time."""
 
 
 def database_now(connection: sa.Connection) -> datetime:
@@ -37,6 +41,31 @@ def lock_job(connection: sa.Connection, job_id: int) -> Any:
     if row is None:
         raise no_job(job_id)
     return row
+
+
+def lock_key(connection: sa.Connection, key: str) -> None:
+    """Let no other transaction use an idempotency key until this one ends; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
+
+
+def no_two_requests(found: Any, request_hash: str, *, what: str) -> None:
+    """Reject a key that stands for another request.
+
+    Parameters
+    ----------
+    what : str
+        Whose row was found.
+
+    Raises
+    ------
+    KeyReused
+    """
+    if found.request_hash != request_hash:
+        raise KeyReused(
+            f"the idempotency key of {what} {found.id} came again with another request; use a new key for a "
+            f"new {what}"
+        )
 
 
 def note(connection: sa.Connection, job_id: int, kind: str, *, attempt: int, detail: str = "") -> None:

@@ -87,3 +87,38 @@ class JobEventRow(Row):
     kind: str
     attempt: int
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRow(Row):
+    """A training that is queued again and again; what it shares with a `JobRow` is that of its jobs.
+
+    Attributes
+    ----------
+    cron : str
+        Minute, hour, day of month, month, day of week.
+    time_zone : str
+        Name of the IANA database, in which ``cron`` is meant.
+    next_at : datetime
+        When the next job is queued; UTC.
+    last_at : datetime or None
+        For which time the last one was queued.
+    """
+
+    id: int
+    cron: str
+    time_zone: str
+    mode: str
+    name: str
+    priority: int
+    config: dict[str, Any]
+    overrides: list[str]
+    tags: list[str]
+    max_retries: int
+    paused: bool
+    next_at: datetime
+    last_at: datetime | None
+    last_job_id: int | None
+    idempotency_key: str | None
+    request_hash: str
+    created: datetime

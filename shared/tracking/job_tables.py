@@ -58,3 +58,29 @@ job_event = Table(
     sqlite_autoincrement=True,
 )
 Index("job_event_order", job_event.c.job_id, job_event.c.id)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("cron", CleanText, nullable=False),
+    Column("time_zone", CleanText, nullable=False),
+    Column("mode", String(20), nullable=False),
+    Column("name", CleanText, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("config", sa.JSON, nullable=False),
+    Column("overrides", sa.JSON, nullable=False),
+    Column("tags", sa.JSON, nullable=False),
+    Column("max_retries", Integer, nullable=False),
+    Column("paused", sa.Boolean, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime),
+    Column("last_job_id", Integer, ForeignKey("job.id", ondelete="SET NULL")),
+    Column("idempotency_key", CleanText),
+    Column("request_hash", String(64), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    one_of("mode", JOB_MODES),
+    sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
+    sqlite_autoincrement=True,
+)
+Index("schedule_idempotency_key", schedule.c.idempotency_key, unique=True)

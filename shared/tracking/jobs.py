@@ -11,13 +11,17 @@ import sqlalchemy as sa
 
 from shared.runtime.errors import TrackingError
 from shared.tracking.database import Database
-from shared.tracking.job_events import database_now, job_row, lock_job, no_job, note
+from shared.tracking.job_events import (
+    database_now,
+    job_row,
+    lock_job,
+    lock_key,
+    no_job,
+    no_two_requests,
+    note,
+)
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobEventRow, JobRow
 from shared.tracking.job_tables import job, job_event
-
-
-class KeyReused(TrackingError):
-    """An idempotency key came with another request than the first time."""
 
 
 class JobState(TrackingError):
@@ -56,41 +60,13 @@ class Jobs:
         """
         with self._database.write() as connection:
             if new.idempotency_key is not None:
-                if not self._database.is_sqlite:  # SQLite has one writer
-                    lock = sa.func.hashtextextended(new.idempotency_key, 0)
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+                lock_key(connection, new.idempotency_key)
                 query = sa.select(job).where(job.c.idempotency_key == new.idempotency_key)
                 found = connection.execute(query).one_or_none()
                 if found is not None:
-                    if found.request_hash != new.request_hash:
-                        raise KeyReused(
-                            f"the idempotency key of job {found.id} came again with another request; use a new "
-                            "key for a new job"
-                        )
+                    no_two_requests(found, new.request_hash, what="job")
                     return job_row(found)
-            now = database_now(connection)
-            values = {
-                "mode": new.mode,
-                "name": new.name,
-                "status": "queued",
-                "priority": PRIORITIES.index(new.priority),
-                "config": new.config,
-                "overrides": list(new.overrides),
-                "tags": list(new.tags),
-                "run_after": new.run_after or now,
-                "attempt": 0,
-                "failures": 0,
-                "lost": 0,
-                "max_retries": new.max_retries,
-                "cancel_requested": False,
-                "idempotency_key": new.idempotency_key,
-                "request_hash": new.request_hash,
-                "created": now,
-            }
-            key = connection.execute(sa.insert(job).values(values)).inserted_primary_key
-            assert key is not None
-            note(connection, key[0], "submitted", attempt=0)
-            return job_row(connection.execute(sa.select(job).where(job.c.id == key[0])).one())
+            return insert_job(connection, new)
 
     def find(self, job_id: int) -> JobRow | None:
         """One job, if there is such a job."""
@@ -222,3 +198,30 @@ class Jobs:
             connection.execute(sa.update(job).where(mine).values(priority=PRIORITIES.index(priority)))
             note(connection, job_id, "priority", attempt=row.attempt, detail=priority)
             return job_row(connection.execute(sa.select(job).where(mine)).one())
+
+
+def insert_job(connection: sa.Connection, new: NewJob, *, detail: str = "") -> JobRow:
+    """Queue a job within a transaction; see `Jobs.submit`."""
+    now = database_now(connection)
+    values = {
+        "mode": new.mode,
+        "name": new.name,
+        "status": "queued",
+        "priority": PRIORITIES.index(new.priority),
+        "config": new.config,
+        "overrides": list(new.overrides),
+        "tags": list(new.tags),
+        "run_after": new.run_after or now,
+        "attempt": 0,
+        "failures": 0,
+        "lost": 0,
+        "max_retries": new.max_retries,
+        "cancel_requested": False,
+        "idempotency_key": new.idempotency_key,
+        "request_hash": new.request_hash,
+        "created": now,
+    }
+    key = connection.execute(sa.insert(job).values(values)).inserted_primary_key
+    assert key is not None
+    note(connection, key[0], "submitted", attempt=0, detail=detail)
+    return job_row(connection.execute(sa.select(job).where(job.c.id == key[0])).one())

@@ -18,6 +18,7 @@ from shared.tracking.metrics import Metrics
 from shared.tracking.recorder import Recorders
 from shared.tracking.rounds import Rounds
 from shared.tracking.runs import Runs
+from shared.tracking.schedules import Schedules
 from shared.tracking.series import Series
 from shared.tracking.trials import Trials
 
@@ -57,6 +58,7 @@ class Store:
         self.evaluations = Evaluations(self._database, self._recorders)
         self.jobs = Jobs(self._database)
         self.queue = JobQueue(self._database)
+        self.schedules = Schedules(self._database)
         self.trials = Trials(self._database)
 
     def __repr__(self) -> str:

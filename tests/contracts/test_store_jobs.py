@@ -11,8 +11,9 @@ from shared.runtime.errors import ConfigError, DatabaseAway, TrackingError
 from shared.tracking import job_queue
 from shared.tracking.fence import FENCE, Overtaken
 from shared.tracking.job_errors import CODES, job_failure
+from shared.tracking.job_events import KeyReused
 from shared.tracking.job_tables import job
-from shared.tracking.jobs import JobState, KeyReused
+from shared.tracking.jobs import JobState
 from shared.tracking.store import Store
 from tests.contracts.store_workers import NOON, point, worker
 from tests.job_kit import claimed, fence, submit

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,10 +105,13 @@ def is_json(value: Any) -> bool:
     return json.loads(json.dumps(value, allow_nan=False)) == value
 
 
-def build_app(store: Store, home: Home) -> FastAPI:
+def build_app(
+    store: Store, home: Home, *, train_token: str | None = None, data_folders: tuple[Path, ...] = ()
+) -> FastAPI:
     """The REST API alone, with one route more that fails."""
     app = FastAPI(version="1.2.3")
-    app.state.store, app.state.settings = store, SimpleNamespace(home=home)
+    app.state.store = store
+    app.state.settings = SimpleNamespace(home=home, train_token=train_token, data_folders=data_folders)
     problems.install_handlers(app)
     app.include_router(build_router())
 
@@ -119,10 +123,12 @@ def build_app(store: Store, home: Home) -> FastAPI:
 
 
 @contextmanager
-def asking(store: Store, home: Home) -> Iterator[httpx.Client]:
-    """A server, and a client of it."""
+def asking(store: Store, home: Home, *, train_token: str | None = None) -> Iterator[httpx.Client]:
+    """A server, and a client of it, who may train if there is a token."""
+    headers = {} if train_token is None else {"authorization": f"Bearer {train_token}"}
+    options: dict[str, Any] = {"headers": headers, "trust_env": False, "timeout": 30}
     with (
-        serving(build_app(store, home)) as port,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client,
+        serving(build_app(store, home, train_token=train_token)) as port,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", **options) as client,
     ):
         yield client

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from service.app import create_app
 from service.settings import Settings
 from shared.runtime.home import Home
 from shared.tracking.store import Store
+from tests.job_kit import submit
 from tests.service.server_kit import WAIT_S, serving, wait_until_ended
 
 
@@ -37,7 +39,9 @@ def settings(home: Home) -> Settings:
 
 def test_the_server_never_imports_torch():
     heavy = "{'torch', 'lightning', 'torchvision', 'torchmetrics', 'ray', 'flwr', 'simulations', 'federated'}"
-    code = f"import sys, service.serve; print({heavy} & sys.modules.keys())"
+    nothing = "{}, dataset=None, run_name=None, mode='compare', folders=[]"
+    checked = f"service.jobs.experiments.checked_experiment({nothing})"
+    code = f"import sys, service.serve; {checked}; print({heavy} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -101,3 +105,17 @@ def test_runs_whose_process_is_gone_are_ended_while_it_serves(settings):
             assert time.monotonic() < deadline, "nobody ended it"
             time.sleep(0.02)
         assert store.runs.get(run_id).error == f"process {process.pid} on {store.runs.get(run_id).host} is gone"
+
+
+def test_it_runs_jobs_while_it_serves(settings, home):
+    """A real attempt, whose config is refused: it fails with its code, and is not tried again."""
+    with Store(settings.database_url) as store, client_of(create_app(replace(settings, worker=True))) as client:
+        job_id = submit(store, config={"model": {}}, max_retries=3)
+        deadline = time.monotonic() + WAIT_S
+        while not store.jobs.get(job_id).finished:
+            assert time.monotonic() < deadline, "nobody ran it"
+            time.sleep(0.05)
+        found = client.get(f"/api/jobs/{job_id}").json()
+        assert (found["status"], found["error_code"], found["attempt"]) == ("failed", "config", 1)
+        assert "the configuration is not valid" in found["error"]
+        assert "error: the configuration is not valid:" in client.get(f"/api/jobs/{job_id}/log").json()["lines"]

@@ -45,7 +45,7 @@ def store(home: Home) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def client(store: Store, home: Home) -> Iterator[httpx.Client]:
-    with asking(store, home) as client:
+    with asking(store, home, train_token="train-correct-horse_battery") as client:
         yield client
 
 
@@ -134,6 +134,62 @@ ODD = st.sampled_from(
     ]
 )
 VALUES = st.one_of(IDS, ODD, st.integers().map(str), st.floats().map(str), st.text(max_size=20))
+
+
+KEYS = st.sampled_from(
+    [
+        *["run_name", "dataset", "config_overrides", "priority", "run_at", "max_retries", "tags"],
+        *[
+            "seed",
+            "model",
+            "data",
+            "data.path",
+            "trainer.max_epochs",
+            "task._target_",
+            "hydra.run.dir",
+            "tracking",
+        ],
+    ]
+)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | VALUES
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=6), inner, max_size=4),
+    max_leaves=8,
+)
+BODIES = JSON | st.dictionaries(KEYS, JSON, max_size=4)
+OVERRIDES = st.fixed_dictionaries(
+    {"config_overrides": st.dictionaries(KEYS | st.text(max_size=6), JSON, max_size=3)}
+)
+
+
+@settings(parent=GENERATED, max_examples=draws(15))
+@given(data=st.data())
+def test_any_body_is_answered_or_refused(data: Any, client: httpx.Client, store: Store, home: Home) -> None:
+    """Of routes that change something: no 5xx, and nothing is queued that names code or a path."""
+    paths = build_app(store, home).openapi()["paths"]
+    changing = [
+        (m, p) for p, operations in sorted(paths.items()) for m in operations if m not in ("get", "head")
+    ]
+    method, path = data.draw(st.sampled_from(changing))
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        value = data.draw(st.sampled_from(["compare", "federated"]) | IDS | VALUES)
+        path = before + quote(value.encode("utf-8", "replace"), safe="") + rest.partition("}")[2]
+    body = json.dumps(data.draw(OVERRIDES | BODIES)).encode()
+    answer = client.request(method, path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code < 500, (body, answer.text)
+    assert "Traceback" not in answer.text
+    for job in store.jobs.search(status="queued", limit=1):
+        assert job.config["data"]["path"] is None
+        assert all(target.startswith(("shared.", "federated.")) for target in targets(job.config))
+
+
+def targets(config: Any) -> Iterator[str]:
+    if isinstance(config, dict):
+        yield from (value for name, value in config.items() if name == "_target_")
+        for value in config.values():
+            yield from targets(value)
 
 
 def no_number(text: str) -> NoReturn:

@@ -17,7 +17,6 @@ import pytest
 from service.jobs import guard
 from service.jobs.attempt import LOG_FILE
 from service.jobs.worker import Worker
-from shared.config.compose import compose
 from shared.runtime.home import Home
 from shared.tracking.job_rows import JobRow
 from shared.tracking.store import Store
@@ -146,24 +145,6 @@ def test_training_ends_with_a_worker_that_is_silent():
     with process:
         assert process.wait(WAIT_S) == 128 + signal.SIGTERM
     os.close(pipe)
-
-
-def test_a_job_goes_on_from_its_last_epoch(store, home):
-    """A real training, given back by one worker and completed by the next."""
-    settings = ["trainer.max_epochs=8", "trainer.early_stopping.enabled=false", "trainer.progress=false"]
-    job_id = submit(store, config=compose(settings).snapshot(), name="ward", tags=["night"])
-    with working(store, home):
-        wait_for(lambda: store.metrics.of_run(1) or store.jobs.get(job_id).finished)
-    assert store.jobs.get(job_id).status == "queued"
-    assert store.runs.get(1).status == "stopped"
-    with working(store, home):
-        row = ended(store, job_id)
-    assert (row.status, row.attempt, row.run_id) == ("completed", 2, 1), log(home, job_id)
-    run = store.runs.get(1)
-    assert (run.status, run.name, run.tags) == ("completed", "ward", ["night"])
-    epochs = [row.epoch for row in store.metrics.of_run(1) if (row.stage, row.name) == ("val", "loss")]
-    assert epochs == list(range(1, 9)), "each once"
-    assert len(store.runs.search()) == 1
 
 
 def alive(pid: int) -> bool:

@@ -402,3 +402,31 @@ def test_a_token_is_long_and_fits_into_urls_and_cookies(token):
 def test_settings_out_of_range_are_refused(changes):
     with pytest.raises(ConfigError):
         make_settings(**changes)
+
+
+# --- the training token --------------------------------------------------------------------------------------
+
+
+def test_who_may_train_may_look_and_a_viewer_signs_in_with_the_other_token_alone():
+    train = "train-correct-horse_battery"
+    with serving(guarded(token=TOKEN, train_token=train)) as port:
+        url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+            assert client.get("/api/data", headers={"authorization": f"Bearer {train}"}).status_code == 200
+            assert client.get("/api/data", headers={"authorization": f"Bearer {train}x"}).status_code == 401
+            assert client.get(f"/?token={train}", headers=PAGE).status_code == 401, "never in an address"
+            client.cookies.set(f"fedtwin_{port}", train)
+            assert client.get("/api/data").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train_token": "short"}, "16 or more letters"),
+        ({"train_token": TOKEN, "token": TOKEN}, "must differ"),
+        ({"data_folders": (Path("/nowhere/at/all"),)}, "/nowhere/at/all is none"),
+    ],
+)
+def test_settings_of_jobs_that_are_refused(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        make_settings(**changes)

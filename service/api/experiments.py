@@ -1,0 +1,126 @@
+"""The REST routes that ask for a training: validate a request, or queue it as a job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Header, Request
+
+from service.api import job_schemas
+from service.api.dependencies import StoreDep
+from service.api.job_schemas import ExperimentRequest, JobMode
+from service.api.problems import Problem, error_responses
+from service.api.writing import training_router
+from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
+from service.problem_details import AsciiJson
+from service.read.jobs import job_detail, schedule_view
+from shared.runtime.errors import ConfigError
+from shared.runtime.secrets import without_secrets
+from shared.tracking.cron import next_time
+from shared.tracking.job_events import KeyReused
+from shared.tracking.jobs import NewJob
+from shared.tracking.rows import json_ready
+
+router = training_router("jobs")
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key with the same request is the same job, however often it is sent.",
+    ),
+]
+
+
+@router.post("/experiments/validate", response_model=job_schemas.Validation)
+def validate(request: Request, wanted: ExperimentRequest, mode: JobMode = "compare") -> AsciiJson:
+    """Answer with everything that is wrong with a request, and with the resolved settings; nothing is run."""
+    try:
+        config = _checked(request, wanted, mode).config.snapshot()
+    except InvalidExperiment as error:
+        return AsciiJson({"valid": False, "errors": without_secrets(error.problems), "config": None})
+    return AsciiJson({"valid": True, "errors": [], "config": json_ready(without_secrets(config))})
+
+
+@router.post(
+    "/experiments/{mode}",
+    status_code=202,
+    response_model=job_schemas.JobDetail,
+    responses={
+        **error_responses(409),
+        202: {"description": "Queued; `Location` is the job's path."},
+        201: {"description": "Scheduled; `Location` is the schedule's path.", "model": job_schemas.Schedule},
+    },
+)
+def submit(
+    request: Request,
+    store: StoreDep,
+    mode: JobMode,
+    wanted: ExperimentRequest,
+    idempotency_key: IdempotencyKey = None,
+) -> AsciiJson:
+    """Queue a training, which a worker runs; or, with `schedule`, queue one each time."""
+    try:
+        experiment = _checked(request, wanted, mode)
+    except InvalidExperiment as error:
+        problems = without_secrets(error.problems)
+        raise Problem(422, "; ".join(problems), code="config", errors=problems) from None
+    new = NewJob(
+        mode=mode,
+        name=experiment.config.name,
+        config=experiment.config.snapshot(),
+        overrides=experiment.overrides,
+        tags=list(dict.fromkeys(wanted.tags)),
+        priority=wanted.priority,
+        run_after=wanted.run_at,
+        max_retries=wanted.max_retries,
+        idempotency_key=idempotency_key,
+        request_hash=_hash(mode, wanted),
+    )
+    try:
+        if wanted.schedule is not None:
+            begun = store.schedules.add(new, **wanted.schedule.model_dump())
+            place = {"location": f"/api/schedules/{begun.id}"}
+            return AsciiJson(schedule_view(begun), status_code=201, headers=place)
+        job = store.jobs.submit(new)
+    except KeyReused as error:
+        raise Problem(409, str(error), code="idempotency_key") from None
+    return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
+
+
+def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
+    problems = []
+    if wanted.schedule is not None:
+        if wanted.run_at is not None:
+            problems.append("schedule: goes without run_at")
+        try:
+            next_time(wanted.schedule.cron, time_zone=wanted.schedule.time_zone, after=datetime.now(UTC))
+        except ConfigError as error:
+            problems.append(f"schedule.{error}")
+    try:
+        found = _composed(request, wanted, mode)
+    except InvalidExperiment as error:
+        raise InvalidExperiment([*problems, *error.problems]) from None
+    if problems:
+        raise InvalidExperiment(problems)
+    return found
+
+
+def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
+    return checked_experiment(
+        wanted.config_overrides,
+        dataset=wanted.dataset,
+        run_name=wanted.run_name,
+        mode=mode,
+        folders=request.app.state.settings.data_folders,
+    )
+
+
+def _hash(mode: str, wanted: ExperimentRequest) -> str:
+    content = json.dumps([mode, wanted.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

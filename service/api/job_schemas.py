@@ -1,0 +1,166 @@
+"""JSON schemas of training jobs, as pydantic models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from service.jobs.overrides import MOST_OVERRIDES
+from service.read.schemas import Shape
+
+JobMode = Literal["centralized", "federated", "compare"]
+JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+Priority = Literal["critical", "high", "normal", "low"]
+# As of a run: one word without commas.
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
+RunName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+
+
+class CronSchedule(Shape):
+    """When a training is queued again and again."""
+
+    cron: Annotated[str, StringConstraints(max_length=100)] = Field(
+        description="Minute, hour, day of month, month, day of week.", examples=["30 2 * * MON"]
+    )
+    time_zone: Annotated[str, StringConstraints(max_length=64)] = Field(
+        default="UTC", examples=["Europe/Berlin"]
+    )
+
+
+class ExperimentRequest(Shape):
+    """A training that is asked for."""
+
+    run_name: RunName | None = Field(default=None, description="Default: of data and model.")
+    dataset: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
+        default=None,
+        description="A path below a folder that the server allows, or digits; what lies there is recognised. "
+        "Default: what config_overrides chooses.",
+        examples=["xrays.zip"],
+    )
+    config_overrides: dict[str, Any] = Field(
+        default={},
+        max_length=MOST_OVERRIDES,
+        description="Settings by name, and choices of groups, as on the command line.",
+        examples=[{"trainer.max_epochs": 15, "model": "resnet18"}],
+    )
+    priority: Priority = "normal"
+    run_at: AwareDatetime | None = Field(default=None, description="Not before; with a time zone.")
+    schedule: CronSchedule | None = Field(
+        default=None, description="Queues a job each time; not together with run_at."
+    )
+    max_retries: int = Field(default=2, ge=0, le=10, description="After failures that may pass.")
+    tags: list[Tag] = Field(default=[], max_length=20)
+
+
+class PriorityChange(Shape):
+    """A job's new place in the queue."""
+
+    priority: Priority
+
+
+class JobProgress(Shape):
+    """How far a job's run has come."""
+
+    percent: float
+    step: str = Field(examples=["round 3 of 10"])
+
+
+class Job(Shape):
+    """One training job."""
+
+    id: int
+    mode: JobMode
+    name: str
+    status: JobStatus
+    priority: Priority
+    tags: list[str]
+    created: datetime
+    run_after: datetime = Field(description="Begins no earlier.")
+    started: datetime | None
+    ended: datetime | None
+    position: int | None = Field(description="Place in the queue, from 1; null unless it may begin now.")
+    progress: JobProgress | None = Field(description="null before its run has begun.")
+    run_id: int | None = Field(description="The run that it trains: /api/runs/ID.")
+    attempt: int = Field(description="How often a worker has claimed it.")
+    failures: int = Field(description="Attempts that failed for a reason that may pass.")
+    max_retries: int
+    cancel_requested: bool
+    error_code: str | None = Field(description="Stable; docs/service.md lists them.")
+    error: str | None
+
+
+class JobEvent(Shape):
+    """Something that happened to a job."""
+
+    time: datetime
+    kind: str = Field(examples=["claimed"])
+    attempt: int
+    detail: str
+
+
+class JobDetail(Job):
+    """One training job, with what happened to it."""
+
+    worker: str | None
+    overrides: list[str] = Field(description="What was asked for, as on the command line.")
+    metrics: dict[str, float | None] = Field(description="Newest values of the whole model, by stage/name.")
+    events: list[JobEvent]
+
+
+class Jobs(Shape):
+    """One page of the list of jobs."""
+
+    jobs: list[Job]
+    next: int | None = Field(description="Pass as `before` to get the next page; null on the last page.")
+
+
+class JobLog(Shape):
+    """A part of a job's log."""
+
+    lines: list[str]
+    cursor: int = Field(description="Pass as `after` to read on.")
+    ended: bool = Field(description="Whether the job has ended and this is the end of its log.")
+
+
+class Validation(Shape):
+    """Whether a training could be queued."""
+
+    valid: bool
+    errors: list[str]
+    config: dict[str, Any] | None = Field(description="The resolved settings; null where they are not valid.")
+
+
+class Schedule(Shape):
+    """A training that is queued again and again."""
+
+    id: int
+    cron: str
+    time_zone: str
+    mode: JobMode
+    name: str
+    priority: Priority
+    tags: list[str]
+    overrides: list[str] = Field(description="What was asked for, as on the command line.")
+    max_retries: int
+    paused: bool
+    next_at: datetime = Field(description="When the next job is queued, unless paused.")
+    last_at: datetime | None = Field(description="For which time the last one was queued.")
+    last_job_id: int | None
+    created: datetime
+
+
+class Schedules(Shape):
+    """One page of the list of schedules."""
+
+    schedules: list[Schedule]
+    next: int | None = Field(description="Pass as `before` to get the next page; null on the last page.")
+
+
+class ScheduleChange(Shape):
+    """Whether a schedule queues jobs."""
+
+    paused: bool

@@ -1,0 +1,104 @@
+"""The REST routes of training jobs: list, show and log, and for who may train: cancel, retry, priority."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from service.api import job_schemas
+from service.api.dependencies import HomeDep, StoreDep
+from service.api.problems import Problem, error_responses
+from service.api.writing import training_router
+from service.problem_details import AsciiJson
+from service.read.jobs import job_detail, job_log, job_summaries
+from shared.tracking.job_rows import JobRow
+from shared.tracking.jobs import JobState
+from shared.tracking.schema import LARGEST_ID
+from shared.tracking.store import Store
+
+LARGEST_PLACE = 2**53
+
+router = APIRouter(tags=["jobs"])
+changes = training_router("jobs")
+
+
+def _job(store: StoreDep, job_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> JobRow:
+    found = store.jobs.find(job_id)
+    if found is None:
+        raise Problem(404, f"there is no job {job_id}")
+    return found
+
+
+JobDep = Annotated[JobRow, Depends(_job)]
+
+
+@router.get("/jobs", response_model=job_schemas.Jobs)
+def jobs(
+    store: StoreDep,
+    status: job_schemas.JobStatus | None = None,
+    mode: job_schemas.JobMode | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the last page.")] = None,
+) -> AsciiJson:
+    """List jobs, newest first."""
+    found = store.jobs.search(status=status, mode=mode, before=before, limit=limit + 1)
+    page = found[:limit]
+    more = page[-1].id if len(found) > limit else None
+    return AsciiJson({"jobs": job_summaries(store, page), "next": more})
+
+
+@router.get("/jobs/{job_id}", response_model=job_schemas.JobDetail, responses=error_responses(404))
+def job(store: StoreDep, row: JobDep) -> AsciiJson:
+    """One job: state, place in the queue, progress, newest metrics, error, and what happened to it."""
+    return AsciiJson(job_detail(store, row))
+
+
+@router.get("/jobs/{job_id}/log", response_model=job_schemas.JobLog, responses=error_responses(404))
+def log(
+    home: HomeDep,
+    row: JobDep,
+    after: Annotated[int, Query(ge=0, le=LARGEST_PLACE, description="`cursor` of the last answer.")] = 0,
+) -> AsciiJson:
+    """What the training of a job printed, whole lines, at most 64 kB at a time."""
+    found = job_log(home, row, after=after)
+    if found is None:
+        raise Problem(404, f"job {row.id} has no log on this machine: it has not begun, or runs elsewhere")
+    return AsciiJson(found)
+
+
+@changes.delete(
+    "/jobs/{job_id}",
+    status_code=202,
+    response_model=job_schemas.JobDetail,
+    responses=error_responses(404, 409),
+)
+def cancel(store: StoreDep, row: JobDep) -> AsciiJson:
+    """Cancel a job: at once if it is queued; the worker of a running one stops it. Its run can be resumed."""
+    return _changed(store, store.jobs.cancel, row.id)
+
+
+@changes.post(
+    "/jobs/{job_id}/retry",
+    status_code=202,
+    response_model=job_schemas.JobDetail,
+    responses=error_responses(404, 409),
+)
+def retry(store: StoreDep, row: JobDep) -> AsciiJson:
+    """Queue a failed or cancelled job again; its run is resumed from the last checkpoint."""
+    return _changed(store, store.jobs.retry, row.id)
+
+
+@changes.patch("/jobs/{job_id}", response_model=job_schemas.JobDetail, responses=error_responses(404, 409))
+def change(store: StoreDep, row: JobDep, wanted: job_schemas.PriorityChange) -> AsciiJson:
+    """Move a queued job in the queue."""
+    return _changed(store, lambda job_id: store.jobs.set_priority(job_id, wanted.priority), row.id, status=200)
+
+
+def _changed(store: Store, act: Callable[[int], JobRow], job_id: int, *, status: int = 202) -> AsciiJson:
+    try:
+        row = act(job_id)
+    except JobState as error:
+        raise Problem(409, str(error), code="job_state") from None
+    return AsciiJson(job_detail(store, row), status_code=status)

@@ -1,0 +1,154 @@
+"""`checked_experiment`: what a request for a training means, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.jobs.overrides import written_overrides
+from shared.config.config import Config
+from shared.config.overrides import assign
+from shared.runtime.components import is_allowed
+from shared.runtime.errors import ConfigError, DataError
+
+BUILT_IN = "digits"  # images of a package, which need no file
+_BULLET = "  - "
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A training that may be queued.
+
+    Attributes
+    ----------
+    overrides : list of str
+        What was asked for, in Hydra's grammar.
+    """
+
+    config: Config
+    overrides: list[str]
+
+
+class InvalidExperiment(ConfigError):
+    """A request for a training that cannot be used.
+
+    Attributes
+    ----------
+    problems : list of str
+        All that is wrong.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def checked_experiment(
+    settings: Mapping[str, Any],
+    *,
+    dataset: str | None,
+    run_name: str | None,
+    mode: str,
+    folders: Sequence[Path],
+) -> Experiment:
+    """Compose and check the configuration of a training; nothing is run.
+
+    Settings of an algorithm's own (``strategy.*``) are checked when the job begins: what checks them is the
+    code that trains, which the server does not import.
+
+    Parameters
+    ----------
+    settings : mapping
+        Values by dotted name.
+    dataset : str, optional
+        A path below one of the folders, or `BUILT_IN`; without it, what the settings choose.
+    folders : sequence of Path
+        Where the data of jobs may lie.
+
+    Raises
+    ------
+    InvalidExperiment
+    """
+    from shared.config.compose import compose  # Hydra is slow to import
+    from shared.tasks.settle import settle
+
+    overrides, problems = written_overrides(settings)
+    path = None
+    if dataset == BUILT_IN:
+        overrides.insert(0, f"data={BUILT_IN}")
+    elif dataset is not None:
+        path = find_dataset(dataset, folders)
+        if path is None:
+            problems.append(
+                f"dataset: there is no {dataset[:200]!r} in the folders that this server allows for data"
+                + ("" if folders else " (it allows none: fedtwin serve --data FOLDER)")
+            )
+    if path is not None:
+        overrides.insert(0, assign("data.path", str(path)))
+    try:
+        config = compose(settle(overrides))
+        if run_name is not None:
+            config = config.replace("", name=run_name)
+        problems += [*_outside(config, path=path), *_unfit(config, mode=mode)]
+    except (ConfigError, DataError) as error:
+        raise InvalidExperiment([*problems, *_parts(str(error))]) from None
+    if problems:
+        raise InvalidExperiment(problems)
+    return Experiment(config, overrides)
+
+
+def find_dataset(name: str, folders: Sequence[Path]) -> Path | None:
+    """A file or folder below one of the allowed folders; None where there is none, or it lies elsewhere.
+
+    Parameters
+    ----------
+    name : str
+        Relative to one of them, or absolute. Links are followed before it is judged where it lies.
+    """
+    for folder in folders:
+        try:
+            root = folder.resolve(strict=True)
+            found = (root / name).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):  # not there, NUL, a circle of links
+            continue
+        if found.is_relative_to(root):
+            return found
+    return None
+
+
+def _outside(config: Config, *, path: Path | None) -> Iterator[str]:
+    """What a composed configuration reaches beyond what the server allows, whatever way it was said."""
+    data, federation = config.data, config.federation
+    if data.path is not None and data.path != str(path):
+        yield "data.path: set dataset"
+    if data.source == "medmnist" and data.path is None:
+        yield "data=medmnist: a job downloads nothing; set dataset to a file that is there"
+    if config.model.weights is not None or config.resume is not None:
+        yield "model.weights, resume: a job cannot read weights files"
+    if federation.engine != "local" or federation.kit is not None or federation.ray_address is not None:
+        yield "federation: jobs train on the worker's machine, with neither a SuperLink nor a Ray cluster"
+    for target in config.targets:
+        if not is_allowed(target):
+            yield f"_target_={target}: this server does not allow it (FEDTWIN_MAY_RUN)"
+
+
+def _unfit(config: Config, *, mode: str) -> Iterator[str]:
+    from shared.tasks.checks import reject_pooled_only
+    from shared.tasks.task import load_task
+
+    try:
+        load_task(config.task)
+        if mode != "centralized":
+            reject_pooled_only(config)
+    except ConfigError as error:
+        yield from _parts(str(error))
+
+
+def _parts(text: str) -> list[str]:
+    """The problems that an error lists, or its text."""
+    if f"\n{_BULLET}" not in text:
+        return [text]
+    return [part.strip() for part in re.split(rf"\n{_BULLET}", text)[1:]]

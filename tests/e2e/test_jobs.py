@@ -1,0 +1,81 @@
+"""A job through HTTP against real processes: submitted, watched, its worker killed, resumed by another one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TOKEN = "train-correct-horse_battery"
+WAIT_S = 120.0
+EPOCHS = 10
+
+
+@pytest.fixture
+def fedtwin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a command of fedtwin in a home of its own; killed at the end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FEDTWIN_")}
+    own = {"FEDTWIN_HOME": str(tmp_path / "home"), "FEDTWIN_TRAIN_TOKEN": TOKEN, "PYTHONPATH": str(REPOSITORY)}
+    with ExitStack() as ends:
+
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "fedtwin", *arguments]
+            process = subprocess.Popen(command, env={**kept, **own}, stdout=subprocess.PIPE, text=True)
+            ends.enter_context(process)
+            ends.callback(process.kill)
+            return process
+
+        yield start
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.mark.attack
+def test_a_job_outlives_its_worker(fedtwin):
+    address = re.search(r"http://\S+", first_line(fedtwin("serve", "--port", "0")))
+    assert address is not None
+    worker = fedtwin("worker", "--lease", "4")
+    assert "waiting for jobs" in first_line(worker)
+    headers = {"authorization": f"Bearer {TOKEN}", "idempotency-key": "night-7"}
+    with httpx.Client(base_url=address[0], headers=headers, trust_env=False, timeout=30) as client:
+        settings = {"trainer.max_epochs": EPOCHS, "trainer.early_stopping.enabled": False}
+        asked = {"run_name": "ward", "dataset": "digits", "config_overrides": settings, "tags": ["night"]}
+        submitted = client.post("/api/experiments/centralized", json=asked)
+        assert submitted.status_code == 202, submitted.text
+        place = submitted.headers["location"]
+
+        def wait_for(what: Callable[[dict], object]) -> dict:
+            deadline = time.monotonic() + WAIT_S
+            while not what(job := client.get(place).json()):
+                assert time.monotonic() < deadline, (job, client.get(f"{place}/log").text)
+                time.sleep(0.1)
+            return job
+
+        begun = wait_for(lambda job: job["metrics"])
+        worker.kill()
+        assert "waiting for jobs" in first_line(fedtwin("worker", "--lease", "4"))
+        job = wait_for(lambda job: job["ended"])
+        assert (job["status"], job["attempt"], job["run_id"]) == ("completed", 2, begun["run_id"]), job
+        assert [event["kind"] for event in job["events"]] == [
+            *("submitted", "claimed", "run", "lost", "claimed", "completed")
+        ]
+        (run,) = client.get("/api/runs").json()["runs"]
+        assert (run["status"], run["name"], run["tags"]) == ("completed", "ward", ["night"])
+        rows = client.get(f"/api/runs/{run['id']}/metrics").json()["rows"]
+        epochs = [row["epoch"] for row in rows if (row["stage"], row["name"]) == ("val", "loss")]
+        assert epochs == list(range(1, EPOCHS + 1)), "each once"
+        log = "\n".join(client.get(f"{place}/log").json()["lines"])
+        assert "the worker of this job is gone" in log
+        assert client.post("/api/experiments/centralized", json=asked).headers["location"] == place

@@ -1,0 +1,129 @@
+"""Requests for a training: what they compose to, and all that they may not reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.jobs.experiments import (
+    Experiment,
+    InvalidExperiment,
+    _outside,
+    checked_experiment,
+    find_dataset,
+)
+from shared.config.compose import compose
+from shared.runtime.components import MAY_RUN
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of data with an .npz, beside a secret one; links lead out of it and back in."""
+    allowed, secret = tmp_path / "data", tmp_path / "secret"
+    for one in (allowed, secret):
+        one.mkdir()
+        images, labels = np.zeros((9, 8, 8), np.uint8), np.arange(9) % 2
+        np.savez(
+            one / "a.npz",
+            **{
+                f"{side}_{what}": array
+                for side in ("train", "val", "test")
+                for what, array in (("images", images), ("labels", labels))
+            },
+        )
+    (allowed / "out").symlink_to(secret)
+    (allowed / "out.npz").symlink_to(secret / "a.npz")
+    (allowed / "again.npz").symlink_to(allowed / "a.npz")
+    (allowed / "circle").symlink_to(allowed / "circle")
+    return allowed
+
+
+def check(
+    folder: Path | None = None, dataset: str | None = None, mode: str = "compare", **settings
+) -> Experiment:
+    named = {name.replace("__", "."): value for name, value in settings.items()}
+    folders = [] if folder is None else [folder]
+    return checked_experiment(named, dataset=dataset, run_name="one", mode=mode, folders=folders)
+
+
+def refused(*args, **settings) -> list[str]:
+    with pytest.raises(InvalidExperiment) as caught:
+        check(*args, **settings)
+    return caught.value.problems
+
+
+def test_a_file_is_recognised(folder):
+    found = check(folder, "a.npz", trainer__max_epochs=3, model="resnet18")
+    assert (found.config.data.source, found.config.data.path) == ("npz", str(folder / "a.npz"))
+    assert (found.config.name, found.config.trainer.max_epochs, found.config.model.name) == (
+        "one",
+        3,
+        "resnet18",
+    )
+
+
+@pytest.mark.parametrize("name", ["a.npz", "again.npz", "./a.npz"])
+def test_what_lies_in_the_folder_is_found(folder, name):
+    assert find_dataset(name, [folder]) == folder / "a.npz"
+    assert find_dataset(str(folder / "a.npz"), [folder.parent / "nowhere", folder]) == folder / "a.npz"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret/a.npz",
+        "out/a.npz",
+        "out.npz",
+        "circle",
+        "nothing",
+        "a\0b",
+        "~",
+        "../data-2",
+        "x" * 5000,
+        "//etc",
+    ],
+)
+def test_what_lies_elsewhere_is_not(folder, name):
+    (folder.parent / "data-2").mkdir(exist_ok=True)
+    assert find_dataset(name, [folder]) is None
+    assert f"there is no {name[:200]!r} in the folders" in refused(folder, name)[0]
+    for path in ("/etc/passwd", str(folder.parent / "secret" / "a.npz")):
+        assert find_dataset(path, [folder]) is None
+        assert find_dataset(path, []) is None
+
+
+def test_all_problems_are_named_together(folder):
+    problems = refused(folder, "nothing", data__path="/etc", federation__num_rounds=-1, seed="x")
+    assert len(problems) == 4, problems
+    assert "--data FOLDER" in refused(None, "nothing")[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"federation": "deployment"}, "neither a SuperLink"),
+        ({"federation": "ray"}, ""),
+        ({"data": "medmnist", "data.dataset": "pneumoniamnist"}, "downloads nothing"),
+        ({"experiment": "pneumoniamnist"}, "downloads nothing"),
+        ({"data": "zip", "dataset": None}, "data.path"),
+        ({"data": "custom"}, ""),
+        ({"model": "own", "task": "custom"}, ""),
+        ({"data": "../../etc/passwd"}, "there is no"),
+        ({"task.monitor": 7}, "task.monitor"),
+    ],
+)
+def test_no_choice_reaches_beyond_the_server(settings, says):
+    settings = {key: value for key, value in settings.items() if value is not None}
+    with pytest.raises(InvalidExperiment) as caught:
+        checked_experiment(settings, dataset=None, run_name=None, mode="compare", folders=[])
+    assert says in " ".join(caught.value.problems)
+
+
+def test_code_must_be_on_the_servers_list(monkeypatch):
+    """No request can name code; were a choice to do so, it would still be asked for."""
+    config = compose(["data=custom", "+data._target_=os.getcwd", "data.path=null"])
+    assert "_target_=os.getcwd: this server does not allow it" in " ".join(_outside(config, path=None))
+    monkeypatch.setenv(MAY_RUN, "os.getcwd")
+    assert "os.getcwd" not in " ".join(_outside(config, path=None))
