@@ -230,6 +230,9 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
         "--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler: tcp://host:8786"
     )
     sweep.add_argument("--name", help="what the sweep is called")
+    sweep.add_argument(
+        "--reuse", action="store_true", help="take completed runs with the same settings and rows for trials"
+    )
     sweep.add_argument("--dry-run", action="store_true", help="check and print the plan; train nothing")
 
 

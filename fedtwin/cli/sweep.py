@@ -43,7 +43,7 @@ def run_command(options: Namespace) -> None:
         return
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)
-        sweep_id = plan_sweep(plan, store=store, home=home, name=options.name)
+        sweep_id = plan_sweep(plan, store=store, home=home, name=options.name, reuse=options.reuse)
         train(sweep_id, store=store, home=home, workers=options.workers, scheduler=options.scheduler)
 
 

@@ -16,10 +16,12 @@ from shared.runtime.home import Home, is_shared
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
+from shared.tracking.trials import NewTrial
 from simulations.sweeps.cells import Cell, cells_of_sweep
 from simulations.sweeps.cluster import connect, need_dask, open_cluster, share_out
 from simulations.sweeps.coordinator import Coordinator, OnProgress
 from simulations.sweeps.plan import Plan, cells_of
+from simulations.sweeps.reuse import RowKeys, find_reusable
 from simulations.sweeps.terminal import SweepBoard, print_plan
 from simulations.sweeps.trials import check_parts, common, expand
 from simulations.sweeps.worker import stop_trials
@@ -27,13 +29,16 @@ from simulations.sweeps.worker import stop_trials
 PLAN, CELLS = "sweep", "cells"  # in the summary of a sweep's run
 
 
-def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None) -> int:
+def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None, reuse: bool = False) -> int:
     """Check every trial of a plan, print and store it; nothing is trained.
 
     Parameters
     ----------
     name : str, optional
         What its run is called.
+    reuse : bool
+        Take completed runs for trials that would compute the same: equal settings, but for names and where and
+        how fast it is computed, and equal rows.
 
     Returns
     -------
@@ -45,7 +50,9 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None)
     ConfigError
         Names everything that is wrong with any trial; nothing is stored.
     """
-    trials = check_plan(plan, home=home)
+    trials, keys = check_plan(plan, home=home)
+    if reuse:
+        trials = find_reusable(trials, mode=plan.mode, keys=keys, store=store)
     plain: dict[str, Any] = {**plan.model_dump(mode="json"), "trials": len(trials)}
     return store.trials.create(
         trials,
@@ -56,8 +63,8 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None)
     )
 
 
-def check_plan(plan: Plan, *, home: Home) -> list[Any]:
-    """The trials of a plan, which is printed.
+def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
+    """The trials of a plan, which is printed, and the keys of the rows that they read.
 
     Raises
     ------
@@ -67,8 +74,8 @@ def check_plan(plan: Plan, *, home: Home) -> list[Any]:
     need_dask()
     trials = expand(plan)
     print_plan(plan, cells_of(plan), trials=len(trials))
-    check_parts([read_snapshot(trial.config) for trial in trials], mode=plan.mode, home=home)
-    return trials
+    configs = [read_snapshot(trial.config) for trial in trials]
+    return trials, check_parts(configs, mode=plan.mode, home=home)
 
 
 def resume_sweep(
@@ -130,24 +137,25 @@ def resume_sweep(
         snapshot=run.config,
     ):
         try:
-            with open_cluster(share) if scheduler is None else connect(scheduler) as client:
-                if scheduler is not None:  # trials of a coordinator that was killed may still train there
-                    client.run(stop_trials, sweep_id)
-                where = share.describe() if scheduler is None else _there(client, scheduler)
-                print_share(where, len(left), len(trials))
-                with SweepBoard(store) as board:
-                    coordinator = Coordinator(
-                        sweep_id,
-                        mode=plan["mode"],
-                        retries=plan["retries"],
-                        threads=share.threads,
-                        workers_home=workers_home,
-                        configs=snapshots,
-                        store=store,
-                        home=home,
-                        on_progress=[board.show, *on_progress],
-                    )
-                    coordinator.run(client, trials)
+            if left:  # all may be reused
+                with open_cluster(share) if scheduler is None else connect(scheduler) as client:
+                    if scheduler is not None:  # trials of a coordinator that was killed may still train there
+                        client.run(stop_trials, sweep_id)
+                    where = share.describe() if scheduler is None else _there(client, scheduler)
+                    print_share(where, len(left), len(trials))
+                    with SweepBoard(store) as board:
+                        coordinator = Coordinator(
+                            sweep_id,
+                            mode=plan["mode"],
+                            retries=plan["retries"],
+                            threads=share.threads,
+                            workers_home=workers_home,
+                            configs=snapshots,
+                            store=store,
+                            home=home,
+                            on_progress=[board.show, *on_progress],
+                        )
+                        coordinator.run(client, trials)
         finally:  # every process of the sweep is gone
             store.runs.settle(home.journals)
             store.trials.reopen(sweep_id, failed=False)

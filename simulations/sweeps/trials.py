@@ -23,7 +23,8 @@ from simulations.sweeps.plan import Mode, Plan, cells_of, overrides_of
 COMMANDS = {"compare": "fedtwin compare", "centralized": "fedtwin centralized", "federated": "fedtwin simulate"}
 # Names, and where and how a trial is computed: trials that differ in nothing else have the same results.
 WHERE = (
-    *("name", "description", "tracking", "trainer.progress", "data.decode_workers", "data.eval_batch_size"),
+    *("name", "description", "tracking", "trainer.progress", "trainer.num_threads"),
+    *("data.decode_workers", "data.eval_batch_size", "federation.client_cpus", "federation.client_gpus"),
     *("federation.workers", "federation.engine", "federation.ray_address", "federation.start_timeout_s"),
     *("federation.round_timeout_s", "federation.connect_timeout_s", "federation.ask_again_s"),
 )
@@ -63,10 +64,20 @@ def expand(plan: Plan) -> list[NewTrial]:
     return [_trial(plan.mode, cell, found[cell], seed=seed) for seed in seeds for cell in cells]
 
 
-def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
+def rows_named(snapshot: Mapping[str, Any]) -> str:
+    """A name for the rows that settings read."""
+    return json.dumps([snapshot["data"], snapshot["task"]], sort_keys=True)
+
+
+def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> dict[str, dict[str, Any]]:
     """Read the data, and build the model and the algorithm, once for each choice of them among the trials.
 
     What is read is decoded into the home's cache, which the trials share.
+
+    Returns
+    -------
+    dict of str to dict
+        Keys of the rows of each choice of data (`shared.data.row_keys.row_keys`), by `rows_named`.
 
     Raises
     ------
@@ -76,6 +87,7 @@ def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
     with waiting("loading Flower, PyTorch and Lightning"):
         import simulations.compare  # it imports the others in the fast way
         from federated.strategy.base import load_algorithm
+        from shared.data.row_keys import row_keys
         from shared.tasks.base import FitContext
         from shared.tasks.reading import read_data
         from shared.tasks.task import learner_of
@@ -87,15 +99,17 @@ def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
         return key not in seen and not seen.add(key)  # type: ignore[func-returns-value]
 
     data: dict[str, Any] = {}
+    keys: dict[str, dict[str, Any]] = {}
     for cfg in configs:
         values = cfg.snapshot()
-        rows = json.dumps([values["data"], values["task"]], sort_keys=True)
+        rows = rows_named(values)
         try:
             if mode != "centralized" and is_new(values["strategy"]):
                 load_algorithm(cfg.strategy)
             if rows not in data:
                 data = {rows: None}  # of one choice at a time
                 data[rows], _ = read_data(learner_of(cfg), cache=home.cache, progress=True)
+                keys[rows] = row_keys(data[rows])
             if data[rows] is not None and is_new(rows, values["model"], values["trainer"]):
                 learner = learner_of(cfg)
                 learner.network(learner.module(data[rows].schema, FitContext()))
@@ -105,6 +119,7 @@ def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
             problems.update(dict.fromkeys(_lines(error)))
     if problems:
         raise ConfigError(f"no trial was begun:\n{bullet_list(list(problems))}")
+    return keys
 
 
 def common(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

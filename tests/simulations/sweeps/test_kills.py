@@ -82,9 +82,7 @@ def cluster(start: Callable[..., subprocess.Popen[bytes]]) -> Callable[[], list[
 
 @pytest.mark.slow
 @pytest.mark.attack
-def test_every_trial_once_whatever_is_killed(
-    start, cluster, store: Store, two_classes: Path, tmp_path: Path
-) -> None:
+def test_every_trial_once_whatever_is_killed(start, cluster, store, home, two_classes, tmp_path):
     data = [f"data.path={two_classes}"]
     there = ["--scheduler", cluster.address]
     scheduler, _, worker = cluster()
