@@ -55,7 +55,13 @@ def check_before_training(
         )
     build_trainer(cfg.trainer, max_epochs=1, callbacks=[])  # of the pooled twin
     lean_trainer(cfg.trainer)  # of a client
-    network = learner.network(learner.module(data.schema, FitContext()))
+    module = learner.module(data.schema, FitContext())
+    if cfg.compare.fine_tune and cfg.compare.local_only and getattr(module, "grows", False):
+        raise ConfigError(
+            f"compare.fine_tune={cfg.compare.fine_tune} trains the federated model's weights on, and a model "
+            f"that grows (model.name={cfg.model.name}) has none; set compare.fine_tune=0"
+        )
+    network = learner.network(module)
     algorithm = load_algorithm(cfg.strategy)
     algorithm.check(cfg)
     algorithm.local_keys(network)

@@ -84,12 +84,13 @@ def _home(home: Home) -> Iterator[Finding]:
 
 
 def _cache(home: Home) -> Iterator[Finding]:
-    from shared.data.images.entry import is_whole
+    from shared.data.cache import entries
+    from shared.data.seal import is_whole
 
-    entries = [path for path in (home.cache / "images").glob("*") if path.is_dir()]
-    unfinished = [path for path in entries if path.suffix == ".tmp"]
-    damaged = [path for path in entries if path not in unfinished and not is_whole(path)]
-    found = f"{len(entries) - len(unfinished)} data sets, {size_of(home.cache) / GB:.2f} GB"
+    there = entries(home.cache)
+    unfinished = [path for path in there if path.suffix == ".tmp"]
+    damaged = [path for path in there if path not in unfinished and not is_whole(path)]
+    found = f"{len(there) - len(unfinished)} data sets, {size_of(home.cache) / GB:.2f} GB"
     if not unfinished and not damaged:
         yield Finding("cache", "ok", found)
     if unfinished:

@@ -17,11 +17,8 @@ APPS = {
     "deploy": "train across real sites: kits for a server and its sites",
 }
 
-_SETTINGS = {
-    "data": "what",
-    "statistics": "what",
-    "sweep": "settings",
-}  # by command, its argument that holds settings
+# By command, its argument that holds settings.
+_SETTINGS = {"data": "what", "statistics": "what", "sweep": "settings"}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

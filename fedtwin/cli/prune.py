@@ -124,7 +124,7 @@ def _cached(home: Home, *, older_than: timedelta, yes: bool) -> None:
             if path.exists():
                 raise DiskError(f"cannot delete {path}; mend its permissions, or remove it by hand")
     what = "deleted" if yes else "would be deleted; with --yes it is done"
-    print(f"{len(found)} cached data sets, {total / MB:.1f} MB, {what}; a run that needs one decodes it again")
+    print(f"{len(found)} cached data sets, {total / MB:.1f} MB, {what}; a run that needs one reads it again")
 
 
 def leftovers(store: Store, home: Home) -> list[Path]:

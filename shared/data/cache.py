@@ -1,4 +1,4 @@
-"""The cache of decoded images: entries by key that are whole or not there, and remembered content hashes."""
+"""The cache of images and tables that were read: entries that are whole or not there, and content hashes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from shared.runtime.files import replacing, sync
 
+IMAGES, TABLES = "images", "tables"
 _TEMPORARY = ".tmp"
 
 
-def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> Path:
+def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None], kind: str = IMAGES) -> Path:
     """The folder of an entry, built if it is not there.
 
     Any number of processes may ask at the same time: one builds, the others wait for it. A process that dies
@@ -31,11 +32,12 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> P
         Hex.
     build : callable
         Fills an empty folder; what it raises is passed on and leaves nothing behind.
+    kind : {"images", "tables"}
     """
-    entries = cache_dir / "images"
-    entries.mkdir(parents=True, exist_ok=True)
+    folders = cache_dir / kind
+    folders.mkdir(parents=True, exist_ok=True)
     _remove_stale(cache_dir)
-    entry = entries / key
+    entry = folders / key
     if _is_own(entry):
         with suppress(OSError):  # of a cache that can only be read nothing is pruned
             os.utime(entry)
@@ -44,29 +46,35 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None]) -> P
         if _is_own(entry):
             return entry
         _remove(entry)
-        folder = entries / f"{key}.{secrets.token_hex(4)}{_TEMPORARY}"
+        folder = folders / f"{key}.{secrets.token_hex(4)}{_TEMPORARY}"
         folder.mkdir()
         try:
             build(folder)
             for path in (*folder.iterdir(), folder):
                 sync(path)
             folder.rename(entry)
-            sync(entries)
+            sync(folders)
         finally:
             shutil.rmtree(folder, ignore_errors=True)  # gone already if all went well
     return entry
 
 
 def drop_entry(cache_dir: Path, *, key: str) -> None:
-    """Remove an entry that turned out to be damaged."""
+    """Remove an entry that is damaged, or that nobody needs."""
     with locked(cache_dir, key):
-        _remove(cache_dir / "images" / key)
+        for kind in (IMAGES, TABLES):
+            _remove(cache_dir / kind / key)
+
+
+def entries(cache_dir: Path) -> list[Path]:
+    """All entries, those that are under way (``.tmp``) among them."""
+    return [path for kind in (IMAGES, TABLES) for path in (cache_dir / kind).glob("*") if _is_own(path)]
 
 
 def unused_entries(cache_dir: Path, *, since: datetime) -> list[Path]:
     """Entries that no run has opened since a time; those that are under way are not among them."""
-    entries = [path for path in (cache_dir / "images").glob("*") if _is_own(path) and path.suffix != _TEMPORARY]
-    return sorted(path for path in entries if path.stat().st_mtime < since.timestamp())
+    whole = [path for path in entries(cache_dir) if path.suffix != _TEMPORARY]
+    return sorted(path for path in whole if path.stat().st_mtime < since.timestamp())
 
 
 def remember_digest(cache_dir: Path, *, path: Path, stamp: str, compute: Callable[[], str]) -> str:
@@ -149,7 +157,7 @@ def _recall(memo: Path, stamp: str) -> str | None:
 
 
 def _remove_stale(cache_dir: Path) -> None:
-    for folder in (cache_dir / "images").glob(f"*{_TEMPORARY}"):
+    for folder in (path for path in entries(cache_dir) if path.suffix == _TEMPORARY):
         # Only the holder of the lock writes there, so whoever gets the lock finds nobody alive.
         with locked(cache_dir, folder.name.split(".")[0], wait=False) as held:
             if held:

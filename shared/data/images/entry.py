@@ -20,6 +20,7 @@ from shared.data.pixels.facts import FACTS, facts_beside
 from shared.data.pixels.files import Content
 from shared.data.pixels.levels import PixelRules
 from shared.data.progress import progress_bar
+from shared.data.seal import DAMAGE, check_seal, write_seal
 from shared.data.sources.missing import in_one
 from shared.data.sources.open import Source
 from shared.data.sources.table import Annotations, Table, annotate
@@ -28,23 +29,7 @@ from shared.runtime.errors import DataError, ImageDecodeError, bullet_list
 from shared.runtime.files import disk_error, is_of_disk
 
 _FORMAT = 5  # of a cache entry; counts up when the same files would give other pixels or rows
-_IMAGES, _TABLE, _SEAL = "images.npy", "table.json", "seal.json"
-_PART = 2**16  # bytes of the images that are read at each of `_PARTS` places for their checksum
-_PARTS = 64
-
-
-# What a damaged entry raises; damage so deep that memory does not suffice, or a header that is no Python, too.
-_DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    MemoryError,
-    RecursionError,
-    EOFError,
-)
+_IMAGES, _TABLE = "images.npy", "table.json"
 
 
 @dataclass(frozen=True)
@@ -110,19 +95,11 @@ def read_entry(
     folder = open_entry(cache_dir, key=key, build=build)
     try:
         entry = _read(folder, key, rules)
-    except _DAMAGE:
+    except DAMAGE:
         drop_entry(cache_dir, key=key)  # damaged from outside; the source has all that is needed
         entry = _read(open_entry(cache_dir, key=key, build=build), key, rules)
     _judge(entry.bad, len(entry.table) + len(entry.bad), cfg, source.naming.origin)
     return entry
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether an entry of the cache is as it was written, by its seal; one of an older version has none."""
-    try:
-        return bool(json.loads((folder / _SEAL).read_text(encoding="utf-8")) == _seal(folder))
-    except _DAMAGE:
-        return False
 
 
 def annotate_rows(
@@ -183,7 +160,7 @@ def _build(
     (folder / _TABLE).write_text(
         json.dumps({"columns": table.columns, "notes": table.notes, "bad": reasons}), encoding="utf-8"
     )
-    (folder / _SEAL).write_text(json.dumps(_seal(folder)), encoding="utf-8")
+    write_seal(folder)
 
 
 def _name(source: Source, table: Table, row: int) -> str:
@@ -226,26 +203,8 @@ def _keep_rows(path: Path, rows: list[int]) -> None:
     kept.replace(path)
 
 
-def _seal(folder: Path) -> dict[str, str]:
-    # What tells that the files are those that were written: table and facts are hashed whole, of the images
-    # their size and parts all over, since to read all of 1 GB would take longer than the start of a training.
-    images = folder / _IMAGES
-    size = images.stat().st_size
-    part = hashlib.blake2b(str(size).encode(), digest_size=16)
-    with images.open("rb") as file:
-        for place in sorted({size * number // _PARTS for number in range(_PARTS)} | {max(size - _PART, 0)}):
-            file.seek(place)
-            part.update(file.read(_PART))
-    sums = {_IMAGES: part.hexdigest()}
-    for name in (_TABLE, facts_beside(images).name):
-        with (folder / name).open("rb") as file:
-            sums[name] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    return sums
-
-
 def _read(folder: Path, key: str, rules: PixelRules) -> Entry:
-    if json.loads((folder / _SEAL).read_text(encoding="utf-8")) != _seal(folder):
-        raise ValueError("its files are not those that were written")
+    check_seal(folder)
     stored: dict[str, Any] = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
     images: npt.NDArray[np.uint8] = np.lib.format.open_memmap(folder / _IMAGES, mode="r")
     facts = np.load(facts_beside(folder / _IMAGES), allow_pickle=False)

@@ -59,6 +59,7 @@ def partition(data: Dataset, *, cfg: PartitionConfig, num_partitions: int) -> li
     """
     assert num_partitions >= 1, num_partitions
     assert cfg.seed is not None, "the seed of the run stands in for none: Config.shares"
+    _check_sites(data, cfg)
     splits, groups = data.splits, None if data.groups is None else data.groups.numbers
     if cfg.name == "natural":
         rows = np.flatnonzero(splits != "test").astype(np.int64)
@@ -109,6 +110,22 @@ def client_test_rows(data: Dataset, *, cfg: PartitionConfig, num_partitions: int
     assert len(names) == num_partitions, (len(names), num_partitions)
     own = values[data.indices("test")]
     return [np.flatnonzero(own == name).astype(np.int64) for name in names]
+
+
+def _check_sites(data: Dataset, cfg: PartitionConfig) -> None:
+    # Rows that are scaled by their site: a client with rows of several would need what others know.
+    if "sites" not in data.agreed:
+        return
+    if cfg.name != "natural":
+        raise PartitionError(
+            f"data.scaling=local scales each row by its site, and partition={cfg.name} divides the rows of a "
+            "site among several clients; set partition=natural, or data.scaling=federated"
+        )
+    if not np.array_equal(_column(data.columns, cfg.column), data.columns["site"]):
+        raise PartitionError(
+            f"data.scaling=local scales each row by its site (data.columns.site), and the clients are the "
+            f"values of another column, partition.column={cfg.column}; set both to one column"
+        )
 
 
 def _owners(cfg: PartitionConfig, units: Units, *, num_partitions: int) -> Ints:

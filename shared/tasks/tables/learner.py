@@ -16,6 +16,7 @@ from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.tables.entry import read_through_cache
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
 from shared.metrics.outputs import Outputs
@@ -60,13 +61,17 @@ class TableLearner(ModuleLearner):
         """
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
-        return load_table(
+        load = partial(
+            load_table,
             self.cfg.table,
             read_targets=self.read_targets,
             sides=sides,
             keep=keep,
             keeps_gaps=self.grows_trees,
         )
+        task = f"{type(self).__module__}.{type(self).__qualname__}"
+        read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}
+        return read_through_cache(self.cfg.table, cache=cache, load=load, read_as=read_as)
 
     def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""

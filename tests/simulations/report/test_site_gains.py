@@ -14,6 +14,7 @@ from rich.console import Console
 from federated.client.app import app
 from shared.config.compose import compose
 from shared.config.config import Config
+from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
@@ -144,3 +145,10 @@ def test_fine_tuning_begins_with_the_tested_federated_model_of_this_length(
     assert [row["num_test"] for row in rows.values()] == [47] * 3
     assert {row["federated"] for row in rows.values()} == {rows["client-0"]["fine_tuned"]}
     assert "All sites on the same test rows" in (Path(done.summary["folder"]) / "report.html").read_text()
+
+
+def test_trees_are_not_fine_tuned(path: Path, store: Store, home: Home) -> None:
+    cfg = settings(path, "compare.fine_tune=1", "model=trees", "strategy=boosting")
+    with pytest.raises(ConfigError, match=r"that grows \(model.name=trees\) has none; set compare.fine"):
+        run(cfg, store=store, home=home)
+    assert [one.training_mode for one in store.runs.search()] == ["compare"]

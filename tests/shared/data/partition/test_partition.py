@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,16 @@ def test_the_natural_scheme_knows_whose_test_rows_are() -> None:
     assert found is not None
     assert [own.tolist() for own in found] == [[], [0, 3]]
     assert client_test_rows(data, cfg=config("iid"), num_partitions=2) is None
+
+
+def test_rows_that_are_scaled_by_site_stay_at_their_site() -> None:
+    data = rows_of([0, 1] * 4, ["train"] * 8, site=["a", "b"] * 4, ward=["x"] * 4 + ["y"] * 4)
+    data = replace(data, agreed={"sites": {}})
+    assert len(partition(data, cfg=config("natural"), num_partitions=2)) == 2
+    with pytest.raises(PartitionError, match="partition=iid divides the rows of a site among"):
+        partition(data, cfg=config("iid"), num_partitions=2)
+    with pytest.raises(PartitionError, match=r"another column, partition\.column=ward; set both to one"):
+        partition(data, cfg=config("natural", column="ward"), num_partitions=2)
 
 
 def test_too_few_rows_or_patients() -> None:
