@@ -10,7 +10,7 @@ from typing import Any
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.continuing import within
-from shared.config.no_effect import reject_unused
+from shared.config.no_effect import UNUSED, reject_unused
 from shared.runtime.components import allow_component
 from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
 from shared.runtime.home import Home
@@ -28,6 +28,11 @@ WHERE = (
     *("federation.workers", "federation.engine", "federation.ray_address", "federation.start_timeout_s"),
     *("federation.round_timeout_s", "federation.connect_timeout_s", "federation.ask_again_s"),
 )
+_NO_EFFECT = {
+    "compare": ("trainer.max_epochs", "trainer.early_stopping"),
+    "centralized": UNUSED["fedtwin centralized"],
+    "federated": UNUSED["fedtwin simulate"],
+}
 _ELSEWHERE = ("tracking", "resume", "compare.seeds", "federation.workers", "trainer.progress", "hydra")
 _REASONS = {
     "tracking": "the runs of a sweep are kept together: set FEDTWIN_HOME, or FEDTWIN_DATABASE_URL",
@@ -136,8 +141,9 @@ def common(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def digest_of(mode: str, snapshot: Mapping[str, Any]) -> str:
-    """A name for what a run computes: equal for two snapshots that differ only in `WHERE`."""
-    kept = dict(_flat(snapshot))
+    """A name for what a run computes: equal for snapshots that differ in `WHERE`, or in what has no effect."""
+    ignored = (*WHERE, *_NO_EFFECT[mode])
+    kept = {name: value for name, value in _flat(snapshot) if not within(name, ignored)}
     text = json.dumps([mode, kept], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -196,8 +202,6 @@ def _where(cells: Sequence[Sequence[str]], total: int) -> str:
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if within(name, WHERE):
-            continue
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{name}.")
         else:
