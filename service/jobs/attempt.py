@@ -16,7 +16,8 @@ from shared.runtime.home import Home
 from shared.tracking.fence import FENCE, Fence
 
 LOG_FILE = "log.txt"  # in a job's folder
-COMMAND = ("-m", "fedtwin.attempt")
+COMMAND = ("-P", "-m", "fedtwin.attempt")  # -P: a folder `shared` in the current one is not ours
+_ROOT = Path(__file__).parents[2]  # of our packages
 # What a training process has no use for.
 _SECRETS = ("FEDTWIN_TOKEN", "FEDTWIN_TRAIN_TOKEN")
 
@@ -52,15 +53,17 @@ class Attempt:
             "FEDTWIN_HOME": str(home.root),
             "FEDTWIN_DATABASE_URL": home.database_url,
             "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
-        reading, self._pipe = os.pipe()
-        limits = [str(reading), str(silence_s), str(grace_s)]
+        limits = [str(silence_s), str(grace_s)]
         with (folder / LOG_FILE).open("ab") as log:
             log.write(f"--- attempt {fence.attempt}\n".encode())
             log.flush()
+            reading, self._pipe = os.pipe()
+            guarding = [sys.executable, "-I", "-S", guard.__file__, str(reading), *limits]
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(Path(guard.__file__)), *limits, sys.executable, *command],
+                    [*guarding, sys.executable, *command],
                     env=env,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -68,6 +71,9 @@ class Attempt:
                     pass_fds=(reading,),
                     start_new_session=True,  # a group of its own, which Ctrl-C at a terminal does not reach
                 )
+            except OSError:
+                os.close(self._pipe)
+                raise
             finally:
                 os.close(reading)
 

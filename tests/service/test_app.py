@@ -107,8 +107,10 @@ def test_runs_whose_process_is_gone_are_ended_while_it_serves(settings):
         assert store.runs.get(run_id).error == f"process {process.pid} on {store.runs.get(run_id).host} is gone"
 
 
-def test_it_runs_jobs_while_it_serves(settings, home):
+def test_it_runs_jobs_while_it_serves(settings, home, tmp_path, monkeypatch):
     """A real attempt, whose config is refused: it fails with its code, and is not tried again."""
+    (tmp_path / "shared.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
     with Store(settings.database_url) as store, client_of(create_app(replace(settings, worker=True))) as client:
         job_id = submit(store, config={"model": {}}, max_retries=3)
         deadline = time.monotonic() + WAIT_S

@@ -118,6 +118,16 @@ def test_a_training_process_has_no_tokens(store, home, monkeypatch):
     assert "staple" not in log(home, job_id)
 
 
+def test_one_that_cannot_be_started_waits_for_another_try(store, home):
+    home.job_dir(1).parent.write_text("a file in the place of the folder")
+    job_id = submit(store, max_retries=3)
+    with working(store, home, SLEEPS):
+        wait_for(lambda: store.jobs.get(job_id).failures)
+    row = store.jobs.get(job_id)
+    assert (row.status, row.error_code) == ("queued", "unexpected")
+    assert "jobs" in row.error
+
+
 def guarded(*limits: object, code: str) -> tuple[subprocess.Popen[str], int]:
     """A guard as a worker starts it, and the worker's end of its pipe."""
     reading, writing = os.pipe()
