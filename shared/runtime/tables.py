@@ -48,7 +48,8 @@ class FittingTable(Table):
             for name, cell in zip(names[1:], others, strict=True):
                 value = text(cell)
                 if value.plain.strip():
-                    yield Padding(Text.assemble(f"{name:<{indent}}", value), (0, 0, 0, 2))
+                    lines = Text("\n" + " " * indent).join(value.split("\n"))  # each below the first
+                    yield Padding(Text.assemble(f"{name:<{indent}}", lines), (0, 0, 0, 2))
         if self.caption:
             yield Text(text(self.caption).plain, style="dim italic")
 

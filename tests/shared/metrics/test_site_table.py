@@ -71,6 +71,15 @@ def test_four_models_of_two_sites_fit_into_80_columns() -> None:
     assert "Each site on its own test rows." in shown
 
 
+def test_an_interval_stands_below_its_value_where_a_row_is_a_block() -> None:
+    whole = {**row("north", 0.05, (-0.012, 0.101)), "alone_low": 0.6, "alone_high": 0.8, "num_test": 45}
+    console = Console(width=40, record=True, file=StringIO())
+    console.print(*sites_told({"site_gains": gains(whole, tests="own")}), sep="\n")
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    place = lines.index("  alone      0.700")
+    assert lines[place + 1] == "             [0.60, 0.80]"
+
+
 def test_what_an_earlier_version_stored_is_shown() -> None:
     old = gains(row("north", 0.1, (0.05, 0.2)))
     assert list(models_of(old)) == ["federated", "alone"]
