@@ -65,7 +65,9 @@ def sweep(
     mode: str = "comparison",
     retries: int = 1,
     workers: int | None = None,
+    scheduler: str | None = None,
     name: str | None = None,
+    reuse: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     store: Place = None,
 ) -> Sweep:
@@ -91,6 +93,11 @@ def sweep(
     mode : {"comparison", "pooled", "federated"}
     workers : int, optional
         Trials at once; as many as cores, memory and GPUs allow by default.
+    scheduler : str, optional
+        Address of a Dask scheduler that runs already, such as ``tcp://host:8786``, whose workers train the
+        trials.
+    reuse : bool
+        Take completed runs with the same settings and rows for trials.
     on_progress : callable, optional
         Called with a `Progress` (``done``, ``running``, ``failed``, ``waiting``, ``best`` ...) whenever a trial
         ends, and every second.
@@ -128,9 +135,9 @@ def sweep(
     plan = read_plan(add_overrides(values, typed))
     home = find_home(store)
     with open_store(home) as opened:
-        sweep_id = plan_sweep(plan, store=opened, home=home, name=name)
+        sweep_id = plan_sweep(plan, store=opened, home=home, name=name, reuse=reuse)
         told = [] if on_progress is None else [on_progress]
-        resume_sweep(sweep_id, store=opened, home=home, workers=workers, on_progress=told)
+        resume_sweep(sweep_id, store=opened, home=home, workers=workers, scheduler=scheduler, on_progress=told)
     return load_sweep(sweep_id, store=store)
 
 

@@ -20,7 +20,7 @@ BUDGETS = {
     "fedtwin": (115, 20),
     "service": (120, 10),
     "shared": (180, 40),
-    "simulations": (90, 20),
+    "simulations": (90, 90),
     "tests": (20, 0),
 }
 

@@ -125,6 +125,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     for command in (show, export, resume, predict, delete, rename, tag, watch):
         command.add_argument("run", type=run_number, help="the run's id (see `fedtwin runs`)")
     resume.add_argument("--workers", type=count, metavar="N", help="of a sweep: trials at once")
+    resume.add_argument("--scheduler", metavar="ADDRESS", help="of a sweep: a Dask scheduler that runs already")
     resume.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="such as federation.num_rounds=20")
     predict.add_argument(
         "path",
@@ -222,7 +223,13 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
     sweep.add_argument(
         "--retries", type=count, metavar="N", help="how often a trial that failed is tried again (1)"
     )
+    sweep.add_argument(
+        "--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler: tcp://host:8786"
+    )
     sweep.add_argument("--name", help="what the sweep is called")
+    sweep.add_argument(
+        "--reuse", action="store_true", help="take completed runs with the same settings and rows for trials"
+    )
     sweep.add_argument("--dry-run", action="store_true", help="check and print the plan; train nothing")
 
 

@@ -76,11 +76,12 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
             raise ConfigError(
                 f"{options.settings[0]}: a sweep goes on with the settings of its plan; --workers may differ"
             )
-        train(options.run, store=store, home=home, workers=options.workers)
+        train(options.run, store=store, home=home, workers=options.workers, scheduler=options.scheduler)
         return
-    if options.workers is not None:
+    if (options.workers, options.scheduler) != (None, None):
         raise ConfigError(
-            "--workers has no effect but on a sweep; leave it out (federation.workers=2 for clients)"
+            "--workers and --scheduler have no effect but on a sweep; leave them out (federation.workers=2: "
+            "clients at once)"
         )
     from simulations.resuming import resume  # not needed to list runs, nor are the modules that train
 

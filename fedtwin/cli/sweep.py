@@ -43,11 +43,13 @@ def run_command(options: Namespace) -> None:
         return
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)
-        sweep_id = plan_sweep(plan, store=store, home=home, name=options.name)
-        train(sweep_id, store=store, home=home, workers=options.workers)
+        sweep_id = plan_sweep(plan, store=store, home=home, name=options.name, reuse=options.reuse)
+        train(sweep_id, store=store, home=home, workers=options.workers, scheduler=options.scheduler)
 
 
-def train(sweep_id: int, *, store: Store, home: Home, workers: int | None = None) -> None:
+def train(
+    sweep_id: int, *, store: Store, home: Home, workers: int | None = None, scheduler: str | None = None
+) -> None:
     """Train what is left of a sweep, and print its results.
 
     Raises
@@ -61,7 +63,7 @@ def train(sweep_id: int, *, store: Store, home: Home, workers: int | None = None
     from simulations.sweeps.terminal import cells_table
 
     try:
-        resume_sweep(sweep_id, store=store, home=home, workers=workers)
+        resume_sweep(sweep_id, store=store, home=home, workers=workers, scheduler=scheduler)
     finally:
         cells = cells_of_sweep(store, sweep_id)
         console = Console()

@@ -24,12 +24,15 @@ class NewTrial:
     ----------
     config : mapping
         The resolved snapshot, as of a run.
+    run_id : int, optional
+        A completed run that has computed it already; the trial is completed then.
     """
 
     settings: Sequence[str]
     seed: int
     config: Mapping[str, Any]
     digest: str
+    run_id: int | None = None
 
 
 class Trials:
@@ -81,8 +84,9 @@ class Trials:
                     "seed": trial.seed,
                     "config": trial.config,
                     "digest": trial.digest,
-                    "status": "waiting",
+                    "status": "waiting" if trial.run_id is None else "completed",
                     "tries": 0,
+                    "run_id": trial.run_id,
                 }
                 for number, trial in enumerate(trials, start=1)
             ]

@@ -69,6 +69,8 @@ def cells_of_sweep(store: Store, sweep_id: int) -> list[Cell]:
     """The cells of a sweep, in the order of its plan, from the trials that are completed by now."""
     trials = store.trials.of_sweep(sweep_id)
     runs = {run.id: run for run in store.runs.children(sweep_id)}
+    reused = {trial.run_id for trial in trials if trial.run_id is not None} - runs.keys()
+    runs |= {run.id: run for run_id in reused if (run := store.runs.find(run_id)) is not None}
     found: dict[tuple[str, ...], list[TrialRow]] = {}
     for trial in trials:
         found.setdefault(tuple(trial.settings), []).append(trial)

@@ -16,7 +16,7 @@ import psutil
 
 from shared.config.config import Config
 from shared.runtime.counts import count_of
-from shared.runtime.errors import ConfigError
+from shared.runtime.errors import ConfigError, FedtwinError
 from shared.runtime.main_module import without_main
 from shared.runtime.waiting import waiting
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 TRIAL_BYTES = 3 * 2**29  # memory of a worker, the process that it forks trials from, and a small trial
 _START_S = 120
+_ANSWER_S = 10
+
+
+class SchedulerLost(FedtwinError):
+    """The scheduler of a sweep does not answer, or has no workers."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,37 @@ def need_dask() -> None:
     """
     if find_spec("distributed") is None:
         raise ConfigError("a sweep runs on Dask, which is not installed: pip install 'fedtwin[sweep]'")
+
+
+@contextmanager
+def connect(address: str) -> Iterator[Client]:
+    """The workers of a scheduler that runs already, which go on when the block ends.
+
+    Raises
+    ------
+    ConfigError
+        Dask is not installed.
+    SchedulerLost
+        Nobody answers there, or it has no workers.
+    """
+    need_dask()
+    with waiting(f"connecting to {address}"):
+        from distributed import Client
+
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        try:
+            client = Client(address, timeout=_ANSWER_S)
+        except (OSError, ValueError, TypeError) as error:  # the latter two: of what is no address
+            raise SchedulerLost(
+                f"no Dask scheduler answers at {address} ({type(error).__name__}: {error}); start one with "
+                f"`dask scheduler`, and its workers with `dask worker {address}`"
+            ) from None
+    try:
+        if not client.nthreads():
+            raise SchedulerLost(f"the scheduler at {address} has no workers; start some: dask worker {address}")
+        yield client
+    finally:
+        client.close(timeout=2)
 
 
 @contextmanager

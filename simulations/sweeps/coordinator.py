@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shared.runtime.home import Home
 from shared.tracking.rows import TrialRow
 from shared.tracking.store import Store
+from simulations.sweeps.cluster import SchedulerLost
 from simulations.sweeps.order import Order, Outcome
 from simulations.sweeps.plan import Mode
 from simulations.sweeps.progress import BestSoFar, Progress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 OnProgress = Callable[[Progress], None]
 _LOOK_S = 1.0
 _STOP_S = 30.0
+_LOST = ("FutureCancelledError", "CancelledError", "CommClosedError")
 
 
 class Coordinator:
@@ -34,6 +36,8 @@ class Coordinator:
     ----------
     retries : int
         How often a trial that failed is tried again, unless it cannot but fail again.
+    workers_home : str or None
+        The workers' folder of files; None: each has its own.
     configs : mapping
         The snapshot of each trial by its number.
     """
@@ -45,13 +49,15 @@ class Coordinator:
         mode: Mode,
         retries: int,
         threads: int,
+        workers_home: str | None,
         configs: Mapping[int, Mapping[str, Any]],
         store: Store,
         home: Home,
         on_progress: Iterable[OnProgress] = (),
     ) -> None:
         self.sweep_id, self.mode, self.retries, self.threads = sweep_id, mode, retries, threads
-        self._configs, self._store, self._home, self._on_progress = configs, store, home, tuple(on_progress)
+        self._workers_home, self._configs = workers_home, configs
+        self._store, self._home, self._on_progress = store, home, tuple(on_progress)
         self._best = BestSoFar(store)
         self._began = time.monotonic()
         self._took: list[float] = []  # seconds of the trials that ended here
@@ -108,7 +114,7 @@ class Coordinator:
             number=trial.number,
             mode=self.mode,
             config=self._configs[trial.number],
-            home=str(self._home.root),
+            home=self._workers_home,
             database_url=self._home.database_url,
             threads=self.threads,
         )
@@ -118,6 +124,10 @@ class Coordinator:
         try:
             outcome: Outcome = future.result()
         except Exception as error:  # Dask's own: the worker is gone, or could not read the order
+            if future.cancelled() or type(error).__name__ in _LOST:
+                raise SchedulerLost(
+                    f"the scheduler is gone; trials that have ended are kept: fedtwin resume {self.sweep_id}"
+                ) from None
             how = (
                 "its worker died"
                 if type(error).__name__ == "KilledWorker"
@@ -164,7 +174,7 @@ class Coordinator:
 
             started = [future for future in futures if self._runs(client, future)]
             client.cancel([future for future in futures if future not in started])
-            client.run(stop_trials)
+            client.run(stop_trials, self.sweep_id)
             wait(started, timeout=_STOP_S)
 
     @staticmethod

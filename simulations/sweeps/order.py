@@ -17,8 +17,8 @@ class Order:
     ----------
     config : dict
         The resolved snapshot.
-    home : str
-        The folder of files.
+    home : str or None
+        The folder of files; None: the worker's own.
     threads : int
         Of PyTorch.
     """
@@ -27,7 +27,7 @@ class Order:
     number: int
     mode: Mode
     config: Mapping[str, Any]
-    home: str
+    home: str | None
     database_url: str
     threads: int
 

@@ -10,29 +10,35 @@ from typing import Any
 
 from shared.config.stored import read_snapshot
 from shared.runtime.counts import count_of
-from shared.runtime.errors import TrackingError
+from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.files import replacing
 from shared.runtime.home import Home, is_shared
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
+from shared.tracking.trials import NewTrial
 from simulations.sweeps.cells import Cell, cells_of_sweep
-from simulations.sweeps.cluster import need_dask, open_cluster, share_out
+from simulations.sweeps.cluster import connect, need_dask, open_cluster, share_out
 from simulations.sweeps.coordinator import Coordinator, OnProgress
 from simulations.sweeps.plan import Plan, cells_of
+from simulations.sweeps.reuse import RowKeys, find_reusable
 from simulations.sweeps.terminal import SweepBoard, print_plan
 from simulations.sweeps.trials import check_parts, common, expand
+from simulations.sweeps.worker import stop_trials
 
 PLAN, CELLS = "sweep", "cells"  # in the summary of a sweep's run
 
 
-def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None) -> int:
+def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None, reuse: bool = False) -> int:
     """Check every trial of a plan, print and store it; nothing is trained.
 
     Parameters
     ----------
     name : str, optional
         What its run is called.
+    reuse : bool
+        Take completed runs for trials that would compute the same: equal settings, but for names and where and
+        how fast it is computed, and equal rows.
 
     Returns
     -------
@@ -44,7 +50,9 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None)
     ConfigError
         Names everything that is wrong with any trial; nothing is stored.
     """
-    trials = check_plan(plan, home=home)
+    trials, keys = check_plan(plan, home=home)
+    if reuse:
+        trials = find_reusable(trials, mode=plan.mode, keys=keys, store=store)
     plain: dict[str, Any] = {**plan.model_dump(mode="json"), "trials": len(trials)}
     return store.trials.create(
         trials,
@@ -55,8 +63,8 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None)
     )
 
 
-def check_plan(plan: Plan, *, home: Home) -> list[Any]:
-    """The trials of a plan, which is printed.
+def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
+    """The trials of a plan, which is printed, and the keys of the rows that they read.
 
     Raises
     ------
@@ -66,8 +74,8 @@ def check_plan(plan: Plan, *, home: Home) -> list[Any]:
     need_dask()
     trials = expand(plan)
     print_plan(plan, cells_of(plan), trials=len(trials))
-    check_parts([read_snapshot(trial.config) for trial in trials], mode=plan.mode, home=home)
-    return trials
+    configs = [read_snapshot(trial.config) for trial in trials]
+    return trials, check_parts(configs, mode=plan.mode, home=home)
 
 
 def resume_sweep(
@@ -76,6 +84,7 @@ def resume_sweep(
     store: Store,
     home: Home,
     workers: int | None = None,
+    scheduler: str | None = None,
     on_progress: Sequence[OnProgress] = (),
 ) -> int:
     """Train what is left of a sweep: trials that wait, that were interrupted, and that failed.
@@ -84,6 +93,8 @@ def resume_sweep(
     ----------
     workers : int, optional
         Trials at once; as many as this machine allows by default.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers train the trials; a cluster of this machine by default.
     on_progress : sequence of callable
         Called with a `Progress` whenever a trial ends, and every second.
 
@@ -96,10 +107,14 @@ def resume_sweep(
     ------
     TrackingError
         There is no such sweep, or it is complete, or still running.
+    SchedulerLost
+        The scheduler does not answer, or no longer; trials that have ended are kept.
     KeyboardInterrupt
         Trials that have ended are kept; those under way have stopped, and go on when this is called again.
     """
     need_dask()
+    if scheduler is not None and workers is not None:
+        raise ConfigError(f"--workers has no effect on the workers of {scheduler}; leave one of them out")
     run = store.runs.get(sweep_id)
     _check_resumable(run)
     store.trials.reopen(sweep_id)
@@ -108,6 +123,8 @@ def resume_sweep(
     configs = [read_snapshot(snapshot) for snapshot in snapshots.values()]
     left = [trial for trial in trials if trial.status == "waiting"]
     share = share_out(configs, trials=len(left), workers=workers)
+    # A file is no database of several machines: where it is one, they see this home too.
+    workers_home = str(home.root) if scheduler is None or store.kind == "sqlite" else None
     cfg = configs[0].replace("tracking", home=str(home.root), database_url=home.database_url, run_id=sweep_id)
     plan = run.summary[PLAN]
     with tracked_run(
@@ -120,20 +137,25 @@ def resume_sweep(
         snapshot=run.config,
     ):
         try:
-            with open_cluster(share) as client:
-                print_share(share.describe(), len(left), len(trials))
-                with SweepBoard(store) as board:
-                    coordinator = Coordinator(
-                        sweep_id,
-                        mode=plan["mode"],
-                        retries=plan["retries"],
-                        threads=share.threads,
-                        configs=snapshots,
-                        store=store,
-                        home=home,
-                        on_progress=[board.show, *on_progress],
-                    )
-                    coordinator.run(client, trials)
+            if left:  # all may be reused
+                with open_cluster(share) if scheduler is None else connect(scheduler) as client:
+                    if scheduler is not None:  # trials of a coordinator that was killed may still train there
+                        client.run(stop_trials, sweep_id)
+                    where = share.describe() if scheduler is None else _there(client, scheduler)
+                    print_share(where, len(left), len(trials))
+                    with SweepBoard(store) as board:
+                        coordinator = Coordinator(
+                            sweep_id,
+                            mode=plan["mode"],
+                            retries=plan["retries"],
+                            threads=share.threads,
+                            workers_home=workers_home,
+                            configs=snapshots,
+                            store=store,
+                            home=home,
+                            on_progress=[board.show, *on_progress],
+                        )
+                        coordinator.run(client, trials)
         finally:  # every process of the sweep is gone
             store.runs.settle(home.journals)
             store.trials.reopen(sweep_id, failed=False)
@@ -194,6 +216,12 @@ def print_share(text: str, left: int, total: int) -> None:
 
     kept = "" if left == total else f"; {total - left} of {total} are completed already"
     print(f"{text}{kept}", file=sys.stdout if in_notebook() else sys.stderr)
+
+
+def _there(client: Any, scheduler: str) -> str:
+    return (
+        f"training {count_of(sum(client.nthreads().values()), 'trial')} at once on the workers of {scheduler}"
+    )
 
 
 def _check_resumable(run: RunRow) -> None:

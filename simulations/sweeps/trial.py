@@ -25,7 +25,7 @@ from shared.runtime.errors import (
     TreesError,
     WeightsError,
 )
-from shared.runtime.home import Home, keep_private
+from shared.runtime.home import Home, keep_private, open_home
 from shared.runtime.signals import sigterm_as_interrupt
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
@@ -33,7 +33,7 @@ from simulations.sweeps.order import Order, Outcome
 
 LOG_FILE = "trial.log"  # in the folder of its run: what the command would have printed
 _FINAL = (ConfigError, DataError, DivergedError, TreesError, WeightsError)  # the same again, however often
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 
 
 def train_trial(connection: Connection, order: Order, environment: Mapping[str, str]) -> None:
@@ -48,7 +48,8 @@ def train_trial(connection: Connection, order: Order, environment: Mapping[str, 
     """
     os.environ.clear()
     os.environ.update(environment)
-    os.environ["FEDTWIN_HOME"] = order.home
+    if order.home is not None:
+        os.environ["FEDTWIN_HOME"] = order.home
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the group; who leads the sweep stops its trials
@@ -59,10 +60,10 @@ def train_trial(connection: Connection, order: Order, environment: Mapping[str, 
 
 
 def _outcome(order: Order) -> Outcome:
-    began, home = time.monotonic(), Home(Path(order.home), order.database_url)
-    used = _processor_seconds()
+    began, used = time.monotonic(), _processor_seconds()
     status, error, final = "completed", None, False
     try:
+        home = Home(open_home().root, order.database_url)
         with sigterm_as_interrupt(), Store(order.database_url) as store:
             status, error, final = _train(order, store=store, home=home)
     except KeyboardInterrupt:
@@ -86,7 +87,7 @@ def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, 
         run = _settled(store, run_id, home=home)
         home.run_dir(run_id).mkdir(parents=True, exist_ok=True)
         _print_to(home.run_dir(run_id) / LOG_FILE)
-        cfg = config_of(order)
+        cfg = config_of(order, home=home)
         for target in cfg.targets:  # whoever leads the sweep has named them
             allow_component(target)
         if run.status == "pending":
@@ -106,7 +107,7 @@ def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, 
     return status, error, final
 
 
-def config_of(order: Order) -> Config:
+def config_of(order: Order, *, home: Home) -> Config:
     """The settings of a trial, with where and how it is computed.
 
     Raises
@@ -116,7 +117,9 @@ def config_of(order: Order) -> Config:
     cfg = read_for_resume(upgrade(order.config), written_as=order.config)
     threads = cfg.trainer.num_threads or order.threads
     cfg = cfg.replace("trainer", progress=False, num_threads=threads).replace("federation", workers=1)
-    return cfg.replace("tracking", home=order.home, database_url=order.database_url, parent_id=order.sweep_id)
+    return cfg.replace(
+        "tracking", home=str(home.root), database_url=home.database_url, parent_id=order.sweep_id
+    )
 
 
 def _settled(store: Store, run_id: int, *, home: Home) -> RunRow:

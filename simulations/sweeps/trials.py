@@ -10,7 +10,7 @@ from typing import Any
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.continuing import within
-from shared.config.no_effect import reject_unused
+from shared.config.no_effect import UNUSED, reject_unused
 from shared.runtime.components import allow_component
 from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
 from shared.runtime.home import Home
@@ -23,10 +23,16 @@ from simulations.sweeps.plan import Mode, Plan, cells_of, overrides_of
 COMMANDS = {"compare": "fedtwin compare", "centralized": "fedtwin centralized", "federated": "fedtwin simulate"}
 # Names, and where and how a trial is computed: trials that differ in nothing else have the same results.
 WHERE = (
-    *("name", "description", "tracking", "trainer.progress", "data.decode_workers", "data.eval_batch_size"),
+    *("name", "description", "tracking", "trainer.progress", "trainer.num_threads"),
+    *("data.decode_workers", "data.eval_batch_size", "federation.client_cpus", "federation.client_gpus"),
     *("federation.workers", "federation.engine", "federation.ray_address", "federation.start_timeout_s"),
     *("federation.round_timeout_s", "federation.connect_timeout_s", "federation.ask_again_s"),
 )
+_NO_EFFECT = {
+    "compare": ("trainer.max_epochs", "trainer.early_stopping"),
+    "centralized": UNUSED["fedtwin centralized"],
+    "federated": UNUSED["fedtwin simulate"],
+}
 _ELSEWHERE = ("tracking", "resume", "compare.seeds", "federation.workers", "trainer.progress", "hydra")
 _REASONS = {
     "tracking": "the runs of a sweep are kept together: set FEDTWIN_HOME, or FEDTWIN_DATABASE_URL",
@@ -63,10 +69,20 @@ def expand(plan: Plan) -> list[NewTrial]:
     return [_trial(plan.mode, cell, found[cell], seed=seed) for seed in seeds for cell in cells]
 
 
-def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
+def rows_named(snapshot: Mapping[str, Any]) -> str:
+    """A name for the rows that settings read."""
+    return json.dumps([snapshot["data"], snapshot["task"]], sort_keys=True)
+
+
+def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> dict[str, dict[str, Any]]:
     """Read the data, and build the model and the algorithm, once for each choice of them among the trials.
 
     What is read is decoded into the home's cache, which the trials share.
+
+    Returns
+    -------
+    dict of str to dict
+        Keys of the rows of each choice of data (`shared.data.row_keys.row_keys`), by `rows_named`.
 
     Raises
     ------
@@ -76,6 +92,7 @@ def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
     with waiting("loading Flower, PyTorch and Lightning"):
         import simulations.compare  # it imports the others in the fast way
         from federated.strategy.base import load_algorithm
+        from shared.data.row_keys import row_keys
         from shared.tasks.base import FitContext
         from shared.tasks.reading import read_data
         from shared.tasks.task import learner_of
@@ -87,15 +104,17 @@ def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
         return key not in seen and not seen.add(key)  # type: ignore[func-returns-value]
 
     data: dict[str, Any] = {}
+    keys: dict[str, dict[str, Any]] = {}
     for cfg in configs:
         values = cfg.snapshot()
-        rows = json.dumps([values["data"], values["task"]], sort_keys=True)
+        rows = rows_named(values)
         try:
             if mode != "centralized" and is_new(values["strategy"]):
                 load_algorithm(cfg.strategy)
             if rows not in data:
                 data = {rows: None}  # of one choice at a time
                 data[rows], _ = read_data(learner_of(cfg), cache=home.cache, progress=True)
+                keys[rows] = row_keys(data[rows])
             if data[rows] is not None and is_new(rows, values["model"], values["trainer"]):
                 learner = learner_of(cfg)
                 learner.network(learner.module(data[rows].schema, FitContext()))
@@ -105,6 +124,7 @@ def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> None:
             problems.update(dict.fromkeys(_lines(error)))
     if problems:
         raise ConfigError(f"no trial was begun:\n{bullet_list(list(problems))}")
+    return keys
 
 
 def common(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -121,8 +141,9 @@ def common(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def digest_of(mode: str, snapshot: Mapping[str, Any]) -> str:
-    """A name for what a run computes: equal for two snapshots that differ only in `WHERE`."""
-    kept = dict(_flat(snapshot))
+    """A name for what a run computes: equal for snapshots that differ in `WHERE`, or in what has no effect."""
+    ignored = (*WHERE, *_NO_EFFECT[mode])
+    kept = {name: value for name, value in _flat(snapshot) if not within(name, ignored)}
     text = json.dumps([mode, kept], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -181,8 +202,6 @@ def _where(cells: Sequence[Sequence[str]], total: int) -> str:
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if within(name, WHERE):
-            continue
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{name}.")
         else:

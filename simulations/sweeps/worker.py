@@ -18,7 +18,7 @@ _IMPORTS = [  # the first imports the others in the fast way
     *("simulations.compare", "federated.server.app", "federated.client.app", "simulations.resuming"),
     *("simulations.engine.worker", "simulations.sweeps.trial"),
 ]
-_running: dict[int, BaseProcess] = {}  # of this worker, by the trial's number
+_running: dict[tuple[int, int], BaseProcess] = {}  # of this worker, by sweep and trial
 
 
 def run_trial(order: Order) -> Outcome:
@@ -38,7 +38,7 @@ def run_trial(order: Order) -> Outcome:
     with without_main():
         process.start()
     theirs.close()
-    _running[order.number] = process
+    _running[order.sweep_id, order.number] = process
     try:
         outcome: Outcome = ours.recv()
     except EOFError:
@@ -47,14 +47,15 @@ def run_trial(order: Order) -> Outcome:
     finally:
         ours.close()
         process.join()
-        del _running[order.number]
+        del _running[order.sweep_id, order.number]
     return outcome
 
 
-def stop_trials() -> None:
-    """Ask the trials of this worker to stop; each keeps what it has trained."""
-    for process in list(_running.values()):
-        process.terminate()
+def stop_trials(sweep_id: int) -> None:
+    """Ask the trials of a sweep that this worker trains to stop; each keeps what it has trained."""
+    for (sweep, _), process in list(_running.items()):
+        if sweep == sweep_id:
+            process.terminate()
 
 
 def _how(exitcode: int | None) -> str:

@@ -62,7 +62,7 @@ def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, sto
     assert "its process died (signal 9)" in str([one.error for one in seen])
     begun = {trial.number: trial.run_id for trial in store.trials.of_sweep(sweep_id) if trial.run_id}
 
-    assert resume_sweep(sweep_id, store=store, home=home, workers=2) == sweep_id
+    assert resume_sweep(sweep_id, store=store, home=home, workers=1) == sweep_id
     assert statuses(store, sweep_id) == ["completed", "failed", "completed", "failed"]
     run, trials = store.runs.get(sweep_id), store.trials.of_sweep(sweep_id)
     assert run.status == "failed"
@@ -75,6 +75,15 @@ def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, sto
         cfg.replace("", seed=2).replace("compare", resamples=100), "compare", store=store, home=home
     )
     assert store.runs.get(trials[2].run_id).summary["gap"] == store.runs.get(plain).summary["gap"]
+
+    # What was trained is not trained again, whether it was a trial or a command of its own.
+    settings = {**SMALL, "data.path": str(cfg.data.path), "name": "again"}
+    asked = read_plan({"settings": settings, "grid": {"trainer.optimizer.lr": [0.01, 0.02]}, "seeds": [1, 2]})
+    again = plan_sweep(asked, store=store, home=home, reuse=True)
+    reused = [trial.run_id for trial in store.trials.of_sweep(again)]
+    assert reused == [trials[0].run_id, None, plain, None]
+    assert cells_of_sweep(store, again)[0].seeds == [1, 2]
+
     first, second = cells_of_sweep(store, sweep_id)
     assert (first.seeds, first.failed, second.seeds, second.failed) == ([1, 2], 0, [], 2)
     gaps = [store.runs.get(trials[place].run_id).summary["gap"][0] for place in (0, 2)]

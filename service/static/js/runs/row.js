@@ -56,6 +56,7 @@ export function runRow({ kind, id, onSelect, onFold }) {
 
   function update(run, group, selected, { folded = false, columns = [], settings = {} } = {}) {
     box.checked = selected;
+    if (!comparing) box.parentNode.hidden = run?.training_mode === "sweep"; // its trials can be compared, not itself
     fold.hidden = group.members.length === 0;
     setAttribute(fold, "aria-expanded", String(!folded));
     for (const [key, node] of extra) if (!columns.includes(key)) {
