@@ -56,7 +56,7 @@ def main() -> None:
             Worker(store, home=home, say=print, lease_s=LEASE_S, poll_s=0.2, command=command).run()
     print("| | |\n|---|---|")
     with tempfile.TemporaryDirectory(prefix="fedtwin-jobs-") as folder:
-        for kills in (0, options.kills):
+        for kills in sorted({0, options.kills}):
             with database(options.url, Path(folder) / str(kills)) as home, Store(home.database_url) as store:
                 load(store, home, options, kills=kills)
         with database(options.url, Path(folder) / "queued") as home, Store(home.database_url) as store:
