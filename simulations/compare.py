@@ -28,7 +28,7 @@ from simulations.report.history import cost, read_outputs
 from simulations.report.site_gains import groups_of_test, site_gains
 from simulations.runner import Runner
 from simulations.twin_settings import warn_one_sided
-from simulations.twins import Twins, train_twins
+from simulations.twins import PooledTwins, Twins, train_twins
 
 
 def compare(
@@ -39,6 +39,7 @@ def compare(
     home: Home,
     command: str = "fedtwin compare",
     resume: bool = False,
+    pooled_twins: PooledTwins | None = None,
 ) -> int:
     """Train pooled and federated twins, and store the federated gap, figures and a report.
 
@@ -50,6 +51,8 @@ def compare(
         Command line, for the report.
     resume : bool
         Go on with the comparison in ``tracking.run_id``: what it has trained stays.
+    pooled_twins : PooledTwins, optional
+        Where other comparisons may have the same pooled twins.
 
     Returns
     -------
@@ -67,7 +70,15 @@ def compare(
     ) as run_id:
         store.runs.update(run_id, summary={"metric": headline_metric(cfg, home=home)})
         with open_board(enabled=cfg.trainer.progress) as board, telling_measured(store, run_id):
-            twins = train_twins(cfg, runner=runner, store=store, home=home, parent_id=run_id, board=board)
+            twins = train_twins(
+                cfg,
+                runner=runner,
+                store=store,
+                home=home,
+                parent_id=run_id,
+                board=board,
+                pooled_twins=pooled_twins,
+            )
         with telling_measured(store, run_id):
             measure(cfg, twins, store=store, home=home, run_id=run_id, command=command)
     return run_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shared.config.config import Config
 from shared.runtime.home import Home
@@ -13,6 +13,9 @@ from shared.tasks.checks import reject_pooled_only
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
 from simulations.twin_settings import reject_one_sided
+
+if TYPE_CHECKING:
+    from simulations.twins import PooledTwins
 
 Mode = Literal["centralized", "federated", "compare"]
 
@@ -26,6 +29,7 @@ def execute(
     run_id: int | None = None,
     command: str = "fedtwin compare",
     alone: bool = False,
+    pooled_twins: PooledTwins | None = None,
 ) -> int:
     """Train as configured, to the end, as one tracked run.
 
@@ -38,6 +42,8 @@ def execute(
         What was typed, for the report of a comparison.
     alone : bool
         Start no processes, see `simulations.runner.open_runner`.
+    pooled_twins : PooledTwins, optional
+        Where other comparisons may have the same pooled twins.
 
     Returns
     -------
@@ -66,8 +72,6 @@ def execute(
         from simulations.runner import open_runner  # what trains takes seconds to import
 
         if local:
-            import shared.runtime.fast_imports  # noqa: F401  # before what it imports
-
             import federated.server.app  # noqa: F401  # here, while it is said; it takes longest
         if mode == "compare":
             import simulations.compare  # noqa: F401
@@ -79,7 +83,15 @@ def execute(
         if mode == "compare":
             from simulations.compare import compare
 
-            return compare(cfg, runner=runner, store=store, home=home, command=command, resume=resume)
+            return compare(
+                cfg,
+                runner=runner,
+                store=store,
+                home=home,
+                command=command,
+                resume=resume,
+                pooled_twins=pooled_twins,
+            )
         with open_board(enabled=cfg.trainer.progress) as board:
             follow = board.follow_rounds(store, "federated", total=cfg.federation.num_rounds)
             return runner.federate(cfg, store=store, home=home, resume=resume, follow=follow)

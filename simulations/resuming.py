@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.config.config import Config
 from shared.config.continuing import changed_settings, within
@@ -18,6 +18,9 @@ from shared.tracking.rows import MODE_NAMES, RunRow
 from shared.tracking.store import Store
 from simulations.execute import Mode, execute
 
+if TYPE_CHECKING:
+    from simulations.twins import PooledTwins
+
 _LENGTH = {
     "centralized": "trainer.max_epochs",
     "federated": "federation.num_rounds",
@@ -30,7 +33,15 @@ _UNUSED = {
 }
 
 
-def resume(run_id: int, *, store: Store, home: Home, settings: Sequence[str] = (), alone: bool = False) -> int:
+def resume(
+    run_id: int,
+    *,
+    store: Store,
+    home: Home,
+    settings: Sequence[str] = (),
+    alone: bool = False,
+    pooled_twins: PooledTwins | None = None,
+) -> int:
     """Go on with a run from its last completed epoch or round, with the settings that it was started with.
 
     Of a comparison, what is finished stays, and what is missing is trained.
@@ -42,6 +53,8 @@ def resume(run_id: int, *, store: Store, home: Home, settings: Sequence[str] = (
         `shared.config.continuing.MAY_DIFFER` lists may change.
     alone : bool
         Start no processes, see `simulations.runner.open_runner`.
+    pooled_twins : PooledTwins, optional
+        Where other comparisons may have the same pooled twins.
 
     Returns
     -------
@@ -74,7 +87,16 @@ def resume(run_id: int, *, store: Store, home: Home, settings: Sequence[str] = (
     cfg = cfg.replace("tracking", home=str(home.root), database_url=home.database_url, parent_id=run.parent_id)
     _check_rows(run, cfg, home=home)
     command = f"fedtwin resume {run.id}"
-    return execute(cfg, mode, store=store, home=home, run_id=run.id, command=command, alone=alone)
+    return execute(
+        cfg,
+        mode,
+        store=store,
+        home=home,
+        run_id=run.id,
+        command=command,
+        alone=alone,
+        pooled_twins=pooled_twins,
+    )
 
 
 def _mode(run: RunRow) -> Mode:

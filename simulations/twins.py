@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeGuard
+from functools import partial
+from typing import Protocol, TypeGuard
 
 from centralized.fit import CHECKPOINTS, StartingModel
 from centralized.train import Subset, train
@@ -21,6 +22,7 @@ from shared.tasks.task import learner_of
 from shared.tracking.progress import Board
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
+from shared.tracking.twins import BORROWED
 from simulations.budget import Budget, plan
 from simulations.preflight import check_before_training
 from simulations.runner import Runner
@@ -48,8 +50,31 @@ class Twins:
     fine_tuned: list[list[int]] = field(default_factory=list)
 
 
+class PooledTwins(Protocol):
+    """Pooled twins that several comparisons share."""
+
+    def run_of(self, cfg: Config, *, train: Callable[[Config, RunRow | None], int], wait: bool) -> int | None:
+        """A pooled twin: one that another comparison has trained, or one that is trained now.
+
+        Parameters
+        ----------
+        train : callable
+            Trains with the settings that it is given; what is not None is resumed.
+        wait : bool
+            Wait while another process trains it; without it, None is returned then.
+        """
+        ...
+
+
 def train_twins(
-    cfg: Config, *, runner: Runner, store: Store, home: Home, parent_id: int, board: Board
+    cfg: Config,
+    *,
+    runner: Runner,
+    store: Store,
+    home: Home,
+    parent_id: int,
+    board: Board,
+    pooled_twins: PooledTwins | None = None,
 ) -> Twins:
     """Train all twins on the same data, split and seed, for the same number of examples.
 
@@ -59,6 +84,8 @@ def train_twins(
         Of the federated twins.
     parent_id : int
         The comparison's run.
+    pooled_twins : PooledTwins, optional
+        Where other comparisons may have the same pooled twins.
     """
     learner = learner_of(cfg)
     data, read = read_data(learner, cache=home.cache, progress=cfg.trainer.progress)
@@ -71,8 +98,11 @@ def train_twins(
     check_before_training(shares, learner=learner, data=data, home=home, run_id=parent_id)
     for seed, (own, _) in planned.items():
         suffix = f" (seed {seed})" if len(twins.seeds) > 1 else ""
-        before = trained.find("centralized", seed=seed)
-        twins.pooled.append(_train(own, before, store=store, home=home, board=board, label=f"pooled{suffix}"))
+        fit = partial(_train, store=store, home=home, board=board, label=f"pooled{suffix}")
+        if pooled_twins is None:
+            pooled: int | None = fit(own, trained.find("centralized", seed=seed))
+        else:
+            pooled = pooled_twins.run_of(own, train=fit, wait=False)
         before = trained.find("federated", seed=seed)
         if is_done(before, own, length="federation.num_rounds"):
             twins.federated.append(before.id)
@@ -82,6 +112,12 @@ def train_twins(
             twins.federated.append(
                 runner.federate(begun, store=store, home=home, resume=before is not None, follow=follow)
             )
+        if pooled_twins is not None:
+            pooled = pooled or pooled_twins.run_of(own, train=fit, wait=True)
+        assert pooled is not None, "it was waited for"
+        twins.pooled.append(pooled)
+        if pooled_twins is not None:
+            store.runs.update(parent_id, summary={BORROWED: twins.pooled})
         if cfg.compare.local_only:
             names = client_names(data, cfg=own.shares, num_partitions=own.federation.num_clients)
             parts = partition(data, cfg=own.shares, num_partitions=own.federation.num_clients)

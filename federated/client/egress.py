@@ -46,6 +46,10 @@ _DESCRIPTION = (CLIENT_ID, NUM_PARTITIONS, "name", SCHEMA, NUM_EXAMPLES, PROFILE
 Call = Callable[[Message, Context], Message]
 
 
+class RowsKept(FederationError):
+    """A site lets no single row out."""
+
+
 def egress_filter(message: Message, context: Context, call_next: Call) -> Message:
     """Let out of a reply what the site's file lists, and nothing that is not known.
 
@@ -66,6 +70,8 @@ def egress_filter(message: Message, context: Context, call_next: Call) -> Messag
             elif STATISTICS in reply.content.config_records:
                 declared = Declared(told=_told(message, context))
             content = filter_content(reply.content, site.may_leave, declared=declared)
+    except RowsKept as error:
+        return Message(error_content(error), reply_to=message)
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # this is the site's own log
         reason = f"{type(error).__name__} at this site; the log of its node says more"
@@ -141,7 +147,13 @@ def _declared(message: Message, site: SiteFile) -> Declared:
     snapshot = TrainOrder.from_message(message).snapshot
     algorithm = load_algorithm(read_snapshot(json.loads(snapshot)).strategy, may_run=site.may_run)
     if kind == ASK:
-        return Declared(records=(ANSWER,), model=algorithm.answers(Asked.from_message(message)))
+        asked = Asked.from_message(message)
+        if algorithm.tells_rows(asked) and not site.may_leave.rows:
+            raise RowsKept(
+                "this site lets no training row out, and clusters start with rows; ask it (may_leave.rows in "
+                "site.yaml)"
+            )
+        return Declared(records=(ANSWER,), model=algorithm.answers(asked))
     wire, model = algorithm.wire, message.content.array_records[ARRAYS]
     names = (*((ARRAYS,) if wire.returns_model else ()), *(spec.name for spec in wire.up))
     return Declared(records=names, model=layout_of(model), metrics=wire.metrics)

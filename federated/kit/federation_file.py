@@ -75,10 +75,11 @@ class ServerPlan(Section):
 
 
 class MayLeave(Section):
-    """What may leave a site beside the model's weights: the names of metrics, and counts."""
+    """What may leave a site beside the weights: the names of metrics, and counts; single rows or not."""
 
     metrics: tuple[MetricName, ...] = BY_CLIENTS
     counts: tuple[Count, ...] = COUNTS
+    rows: bool = False  # training rows with which clusters start
 
     @model_validator(mode="after")
     def _weighted(self) -> MayLeave:

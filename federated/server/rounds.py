@@ -75,6 +75,7 @@ class Rounds:
         self.monitor = monitor
         self._replies: Counter[Stage] = Counter()
         self._silent: list[str] = []
+        self._answered = 0  # questions of this round
         self._questions = Delivery()  # the traffic of those that came before this round's train messages
 
     @property
@@ -149,9 +150,11 @@ class Rounds:
         self._silent = silent if stage == "val" else self._silent
 
     def _take_answers(self, delivery: Delivery) -> None:
-        self._questions.add(delivery)
         expected = len(self.roster.clients)
         if len(delivery.replied) == expected:
+            self._questions.add(delivery)
+            self._answered += 1
+            self.replied(self.progress.round + 0.1, f"{self._answered} questions answered")
             return
         for line in _remarks(delivery, stage="train", roster=self.roster):
             self.say(f"round {self.round}: {line}")
@@ -210,7 +213,7 @@ class Rounds:
         reason = self._judge(number) if number else None
         self.metrics.clear()
         self._replies.clear()
-        self._questions = Delivery()
+        self._questions, self._answered = Delivery(), 0
         self.recorder.begin_round()
         if reason and self.cfg.federation.early_stopping and number < total:
             raise StopFederation(reason)

@@ -13,7 +13,7 @@ from federated.messages.wire import Layout, WireSpec
 from federated.strategy.client_half import AskedContext, ClientContext, ClientHalf
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
 from shared.config.config import Config as RunConfig
-from shared.config.model import TreesConfig
+from shared.config.model import KMeansConfig, TreesConfig
 from shared.config.problems import check_settings
 from shared.config.strategy import StrategyConfig
 from shared.runtime.components import load_component
@@ -61,11 +61,15 @@ class Algorithm:
         ------
         ConfigError
         """
-        if isinstance(cfg.model, TreesConfig):
-            raise ConfigError(
-                f"model=trees has no weights that strategy={self.config.name} could average; it is trained by "
-                "strategy=boosting, which model=trees chooses where no other is named"
-            )
+        for kind, model, own in (
+            (TreesConfig, "trees", "boosting"),
+            (KMeansConfig, "kmeans", "clusters"),
+        ):
+            if isinstance(cfg.model, kind):
+                raise ConfigError(
+                    f"model={model} has no weights that strategy={self.config.name} could average; it is "
+                    f"trained by strategy={own}, which model={model} chooses where no other is named"
+                )
 
     def answer(self, asked: Asked, context: AskedContext) -> Arrays:
         """A client's answer to a question of the server half, the same if it is asked again.
@@ -76,6 +80,10 @@ class Algorithm:
             Nothing is asked by this algorithm.
         """
         raise FederationError(f"the server asked a question that strategy={self.config.name} does not have")
+
+    def tells_rows(self, asked: Asked) -> bool:
+        """Whether the answer to a question is a training row, for which a site must have given its leave."""
+        return False
 
     def answers(self, asked: Asked) -> Layout:
         """The arrays of an answer; nothing else leaves a client.

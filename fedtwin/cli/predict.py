@@ -53,7 +53,7 @@ def _as_json(done: Predictions) -> list[dict[str, Any]]:
         {
             done.noun: name,
             "prediction": answer,
-            **({"probabilities": dict(zip(columns, row, strict=True))} if columns else {}),
+            **({done.values_are: dict(zip(columns, row, strict=True))} if columns else {}),
         }
         for name, answer, row in zip(done.names, done.answers, values.tolist(), strict=True)
     ]

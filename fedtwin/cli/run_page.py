@@ -22,6 +22,7 @@ from shared.tracking.twins import family, positive_class, stored_report, warning
 
 MOST_CLASSES = 8  # columns of a confusion matrix
 BINS = 5  # of the true values
+MOST_INPUTS = 4  # that a cluster differs in
 
 
 def run_page(store: Store, run_id: int) -> Group:
@@ -115,8 +116,36 @@ def _residuals(title: str, data: Mapping[str, Any]) -> Table:
     return shown
 
 
+def _cluster_profile(title: str, data: Mapping[str, Any]) -> Table:
+    total = sum(data["sizes"]) or 1
+    shown = table("cluster", "rows", "share", "differs most in (deviations)", title=f"{title.lower()} (test)")
+    for place, size in enumerate(data["sizes"]):
+        effects = zip(data["inputs"], data["effects"][place], strict=True)
+        known = sorted(((-abs(own), name, own) for name, own in effects if own), key=lambda one: one[0])
+        told = ", ".join(f"{name} {own:+.2f}" for _, name, own in known[:MOST_INPUTS])
+        shown.add_row(str(place), f"{size:,}", f"{size / total:.1%}", plain(told))
+    return shown
+
+
+def _cluster_map(title: str, data: Mapping[str, Any]) -> Table:
+    x, y, cluster = (np.array(data[name]) for name in ("x", "y", "cluster"))
+    some, count = len(x), data["num_examples"]
+    of = f"{some:,} of {count:,} test rows" if some < count else "test"
+    first, second = (f"{share:.0%}" for share in data["explained"])
+    head = ("cluster", f"first component ({first})", f"second component ({second})", "distance from its mean")
+    shown = table(*head, title=f"{title.lower()} ({of})")
+    for place in np.unique(cluster):
+        inside = cluster == place
+        middle = x[inside].mean(), y[inside].mean()
+        distance = np.hypot(x[inside] - middle[0], y[inside] - middle[1]).mean()
+        shown.add_row(str(place), *map(number, (*middle, distance)))
+    return shown
+
+
 DRAW: dict[Kind, Callable[[str, Mapping[str, Any]], Table]] = {
     "confusion": _confusion,
     "label_table": _label_table,
     "residuals": _residuals,
+    "cluster_profile": _cluster_profile,
+    "cluster_map": _cluster_map,
 }

@@ -199,7 +199,10 @@ def _parent(store: Store, asked: Sequence[RunRow], members: Sequence[RunRow]) ->
     comparisons = [run for run in asked if run.training_mode == "compare"]
     if len(asked) == 1 and comparisons:
         return comparisons[0]
-    parents = {run.comparison_id for run in members if run.training_mode in ("centralized", "federated")}
+    twins = [run for run in members if run.training_mode in ("centralized", "federated")]
+    parents = {run.comparison_id for run in twins}
+    if any(run.sweep_id is not None for run in twins):  # a pooled twin of several comparisons belongs to none
+        parents.discard(None)
     return store.runs.find(parents.pop() or 0) if len(parents) == 1 else None
 
 

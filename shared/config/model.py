@@ -70,6 +70,13 @@ class TreesConfig(Section):
     weights: None  # of others a file to start from
 
 
+class KMeansConfig(Section):
+    """Centroids of clusters, for tables; how many is a setting of the task."""
+
+    name: Literal["kmeans"]
+    weights: None  # of others a file to start from
+
+
 class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
 
@@ -85,7 +92,7 @@ def kind_of_model(model: Any) -> str | None:
     name = given.get("name")
     if name in get_args(ResNetName):
         return "resnet"
-    return name if name in ("cnn", "linear", "mlp", "trees") else None
+    return name if name in ("cnn", "linear", "mlp", "trees", "kmeans") else None
 
 
 ModelConfig = Annotated[
@@ -94,12 +101,13 @@ ModelConfig = Annotated[
     | Annotated[LinearConfig, Tag("linear")]
     | Annotated[MlpConfig, Tag("mlp")]
     | Annotated[TreesConfig, Tag("trees")]
+    | Annotated[KMeansConfig, Tag("kmeans")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(
         kind_of_model,
         custom_error_type="unknown_model",
         custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", linear, mlp, trees, or a _target_ of your own",
+        + ", linear, mlp, trees, kmeans, or a _target_ of your own",
     ),
 ]

@@ -43,25 +43,23 @@ ONLY_WITH: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "federation.start_timeout_s": ("federation.engine", ("flower",)),
     "compare.fine_tune": ("compare.local_only", (True,)),
 }
-# With what a setting, or all settings below it, has no effect; with some values only, if they are named.
-NOT_WITH: Mapping[str, tuple[str, Any, tuple[str, ...]]] = {
-    name: ("model.name", "trees", values)
-    for name, values in {
-        "trainer.optimizer": (),
-        "trainer.scheduler": (),
-        "trainer.gradient_clip": (),
-        "trainer.ema_decay": (),
-        "trainer.logit_adjustment": (),
-        "trainer.label_smoothing": (),
-        "trainer.compile": (),
-        "trainer.precision": (),
-        "data.batch_size": (),
+# With what settings, or all settings below them, have no effect; with some values only, if they are named.
+_WITHOUT_STEPS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    (
+        *("trainer.optimizer", "trainer.scheduler", "trainer.gradient_clip", "trainer.ema_decay"),
+        *("trainer.logit_adjustment", "trainer.label_smoothing", "trainer.compile", "trainer.precision"),
+        *("data.batch_size", "federation.keep_optimizer", "federation.max_update_norm"),
+    ),
+    (),
+)
+NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
+    ("model.name", "trees"): {
+        **_WITHOUT_STEPS,
         "data.scaling": (),
         "data.drop_first_level": (),
         "data.missing": ("mean", "indicator"),
-        "federation.keep_optimizer": (),
-        "federation.max_update_norm": (),
-    }.items()
+    },
+    ("model.name", "kmeans"): {**_WITHOUT_STEPS, "data.eval_batch_size": ()},
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")
@@ -119,10 +117,12 @@ def _name_of(text: str) -> str:
 
 
 def _excluded(text: str, name: str, *, settings: Mapping[str, Any]) -> str | None:
-    for setting, (other, value, values) in NOT_WITH.items():
-        same = _found(other, settings) == value
-        if same and within(name, (setting,)) and (not values or text.partition("=")[2] in values):
-            return f"{text} has no effect with {other}={value}; leave it out"
+    for (other, value), without in NOT_WITH.items():
+        if _found(other, settings) != value:
+            continue
+        for setting, values in without.items():
+            if within(name, (setting,)) and (not values or text.partition("=")[2] in values):
+                return f"{text} has no effect with {other}={value}; leave it out"
     return None
 
 

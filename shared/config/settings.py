@@ -98,12 +98,18 @@ def top_settings() -> dict[str, Setting]:
 
 @lru_cache(maxsize=1)
 def all_settings() -> dict[str, tuple[Setting, ...]]:
-    """The settings of all files by key; of several choices, each choice's."""
+    """The settings of all files by key; of several choices, each choice's, those of its own group first."""
     found: dict[str, list[Setting]] = {key: [setting] for key, setting in top_settings().items()}
+    presets: list[Setting] = []
     for path in sorted(CONF_DIR.glob("*/*.yaml")):
         if path.parent.name not in ("experiment", PLANS):  # of which the former holds differences
             for setting in _read(path, section=path.parent.name):
-                found.setdefault(setting.key, []).append(setting)
+                if setting.key.startswith(f"{path.parent.name}."):
+                    found.setdefault(setting.key, []).append(setting)
+                else:
+                    presets.append(setting)
+    for setting in presets:
+        found.setdefault(setting.key, []).append(setting)
     return {key: tuple(settings) for key, settings in found.items()}
 
 

@@ -28,7 +28,7 @@ class TableDataConfig(SplitSection):
     name: str
     source: Literal["table"]
     path: str
-    target: str
+    target: str | None
     target_bins: tuple[float, ...] | None
     inputs: Names | None
     drop: Names
@@ -70,6 +70,10 @@ class TableDataConfig(SplitSection):
             raise ValueError(f"data.inputs names {', '.join(twice)} twice")
         if clash := sorted({*(self.inputs or ())} & {*self.drop}):
             raise ValueError(f"data.inputs and data.drop both name {', '.join(clash)}; name each in one")
+        if self.target is None and self.target_bins is not None:
+            raise ValueError(
+                "data.target_bins is of a target, and there is none; set data.target, or leave it out"
+            )
         if self.target in {*(self.inputs or ()), *self.drop}:
             raise ValueError(f"data.target={self.target} must not be in data.inputs or data.drop")
         not_levels = sorted(

@@ -109,6 +109,46 @@ REGRESSION = (
         "loss", "loss", "lower", _UP, description="Mean squared error, in the square of the target's unit."
     ),
 )
+CLUSTERING = (
+    MetricSpec(
+        "inertia",
+        "inertia",
+        "lower",
+        _UP,
+        description="Mean squared distance to the nearest centroid, of the inputs as they are scaled.",
+    ),
+    MetricSpec(
+        "silhouette",
+        "silhouette",
+        "higher",
+        (-1.0, 1.0),
+        description="How much nearer a row is to its own cluster than to the next, mean over the rows.",
+    ),
+    MetricSpec(
+        "calinski_harabasz",
+        "Calinski-Harabasz",
+        "higher",
+        _UP,
+        description="Dispersion between the clusters by that within them, each by its degrees of freedom.",
+    ),
+)
+# Of clusters with labels, where rows have some.
+AGREEMENT = (
+    MetricSpec(
+        "adjusted_rand",
+        "adjusted Rand index",
+        "higher",
+        (-0.5, 1.0),
+        description="Pairs of rows that clusters and labels treat alike, less what chance would give.",
+    ),
+    MetricSpec(
+        "mutual_information",
+        "normalised mutual information",
+        "higher",
+        _SHARE,
+        description="What clusters and labels tell of each other, by the mean of their entropies.",
+    ),
+)
 SYSTEM = (
     MetricSpec(
         "lr", "learning rate", bounds=_UP, description="Of the last step of the epoch.", source="training"
@@ -139,7 +179,7 @@ _ANY_LOSS = MetricSpec(LOSS, LOSS, "lower", _UP, description="What training mini
 # One meaning a name, or one that fits all tasks that have it: the first description counts.
 _ALL = (
     *(*CLASSIFICATION[:2], *REGRESSION[:-1], _ANY_LOSS, *CLASSIFICATION[2:]),
-    *(*MULTI_LABEL, *REGRESSION, *SYSTEM),
+    *(*MULTI_LABEL, *REGRESSION, *CLUSTERING, *AGREEMENT, *SYSTEM),
 )
 _KNOWN = {spec.name: spec for spec in reversed(_ALL)}
 _KNOWN = {spec.name: _KNOWN[spec.name] for spec in _ALL}

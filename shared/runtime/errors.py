@@ -55,6 +55,10 @@ class TreesError(FedtwinError):
     """A file of trees cannot be read: it is no model, of another version, or damaged."""
 
 
+class ClustersError(FedtwinError):
+    """Rows cannot be put into so many clusters, or an answer to a question about them cannot be true."""
+
+
 class DivergedError(FedtwinError):
     """The loss is not finite."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-Kind = Literal["confusion", "label_table", "residuals"]
+Kind = Literal["confusion", "label_table", "residuals", "cluster_profile", "cluster_map"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_POINTS = 500  # of a scatter plot
 
@@ -20,8 +20,9 @@ class Panel:
 
     Attributes
     ----------
-    kind : {"confusion", "label_table", "residuals"}
-        Which of the functions below made it, and so which keys ``data`` has.
+    kind : str
+        Of `KINDS`; which of the functions below, or of `shared.tasks.clustering.panels`, made it, and so which
+        keys ``data`` has.
     title : str
     data : mapping
     """

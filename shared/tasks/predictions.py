@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,13 @@ class Predictions(ABC):
         Of the files, or the numbers of the rows from 0.
     noun : str
         What a row is, for tables.
+    values_are : str
+        What `columns` holds.
     """
 
     names: tuple[str, ...]
     noun = "row"
+    values_are: ClassVar[str] = "probabilities"
 
     @property
     @abstractmethod
@@ -38,11 +41,11 @@ class Predictions(ABC):
         return None
 
     def columns(self) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-        """What there are probabilities of, K names, and these probabilities, [N, K]; none for numbers."""
+        """What there are probabilities or distances of, K names, and these, [N, K]; none for numbers."""
         return (), np.zeros((len(self.names), 0), dtype=np.float32)
 
     def frame(self) -> pd.DataFrame:
-        """One row each, by name: ``prediction``, and the probability of each class or label."""
+        """One row each, by name: ``prediction``, and the values of `columns`."""
         import pandas as pd
 
         columns, values = self.columns()

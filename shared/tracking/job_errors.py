@@ -25,6 +25,7 @@ _KINDS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (errors.DataError, "data", False),
     (errors.WeightsError, "weights", False),
     (errors.TreesError, "trees", False),
+    (errors.ClustersError, "clusters", False),
     (errors.DivergedError, "diverged", False),
     (errors.DiskError, "disk", True),
     (errors.DatabaseAway, "database_away", True),

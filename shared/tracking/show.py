@@ -178,7 +178,9 @@ def _header(store: Store, run: RunRow) -> RenderableType:
 
 def _parents(run: RunRow) -> list[tuple[str, str]]:
     if run.sweep_id is not None:
-        return [("sweep", f"{run.sweep_id} (trial {run.summary[TRIAL]['number']})")]
+        number = run.summary[TRIAL]["number"]
+        what = "a pooled twin of several trials" if number is None else f"trial {number}"
+        return [("sweep", f"{run.sweep_id} ({what})")]
     return [] if run.parent_id is None else [("comparison", str(run.parent_id))]
 
 

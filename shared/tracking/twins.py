@@ -11,6 +11,7 @@ from shared.metrics.headline import stored_headline
 from shared.tracking.rows import MODE_NAMES, RunRow
 from shared.tracking.store import Store
 
+BORROWED = "borrowed"  # in the summary of a comparison: pooled twins that it shares with others
 _UNITS = {"centralized": "epoch", "federated": "round"}
 
 
@@ -96,8 +97,9 @@ def members_of(store: Store, run: RunRow) -> list[RunRow]:
 
     Of a sweep, the runs of its trials.
     """
-    if not run.summary.get("of_runs"):
-        return store.runs.children(run.id)
-    twins = run.summary.get("twins") or {}
-    ids = sorted({*twins.get("pooled", ()), *twins.get("federated", ())})
-    return [found for one in ids if (found := store.runs.find(one)) is not None]  # one may be deleted
+    own = [] if run.summary.get("of_runs") else store.runs.children(run.id)
+    twins = run.summary.get("twins") or {} if run.summary.get("of_runs") else {}
+    others = {*twins.get("pooled", ()), *twins.get("federated", ()), *run.summary.get(BORROWED, ())}
+    ids = sorted(others - {child.id for child in own})
+    found = [one for run_id in ids if (one := store.runs.find(run_id)) is not None]  # one may be deleted
+    return sorted([*own, *found], key=lambda one: one.id)

@@ -148,6 +148,8 @@ def _write(
 
 def _class_table(done: Comparison, *, classes: Sequence[str], home: Home) -> DataTable | None:
     """Each class by itself; None where rows are not of one class each, or a probability is not finite."""
+    if not classes:
+        return None
     outputs = {
         "pooled": read_outputs(home, done.twins.pooled[0]),
         "federated": read_outputs(home, done.twins.federated[0]),

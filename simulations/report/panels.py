@@ -17,6 +17,8 @@ from simulations.report.tables import Cell, DataTable, confusion_table, roc_tabl
 
 Figures = dict[str, ReportFigure]
 MARKERS = "os^D"  # models are told apart without colour too
+CLUSTER_MARKERS = "os^Dv<>Px*"  # and clusters
+MOST_NAMED = 16  # clusters in a legend
 
 
 def panel_figures(panels: Mapping[str, list[Panel]], outputs: Mapping[str, Outputs], *, seed: int) -> Figures:
@@ -121,8 +123,87 @@ def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wher
     }
 
 
+def _cluster_profile(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], where: str) -> Figures:
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel.data["inputs"]))
+    effects = {
+        title: [
+            [dict(zip(panel.data["inputs"], own, strict=True)).get(name) for name in names]
+            for own in panel.data["effects"]
+        ]
+        for title, panel in panels.items()
+    }
+    values = {title: np.array(own, dtype=np.float64) for title, own in effects.items()}
+    most = max((float(np.nanmax(np.abs(own), initial=0.0)) for own in values.values()), default=0.0) or 1.0
+    clusters = len(next(iter(values.values())))
+    height = 1.3 + len(panels) * (0.5 + 0.3 * clusters) + 1.2
+    fig = Figure(figsize=(2.2 + 0.45 * max(len(names), 8), height), layout="constrained")
+    grid = fig.subplots(len(panels), 1, squeeze=False, sharex=True).ravel()
+    mesh = None
+    for axes, (title, own) in zip(grid, values.items(), strict=True):
+        mesh = axes.pcolormesh(own, cmap="RdBu_r", vmin=-most, vmax=most, edgecolors="white", linewidth=1)
+        axes.invert_yaxis()
+        sizes = panels[title].data["sizes"]
+        axes.set_yticks(
+            np.arange(clusters) + 0.5, [f"{place} ({size:,} rows)" for place, size in enumerate(sizes)]
+        )
+        axes.set_xticks(np.arange(len(names)) + 0.5, [plain(name) for name in names], rotation=60, ha="right")
+        axes.set_title(plain(title), fontsize=10, color=colour_of(title), fontweight="bold")
+    fig.supylabel("cluster", fontsize=10)
+    if mesh is not None:
+        fig.colorbar(mesh, ax=list(grid), label="difference in deviations", shrink=0.8)
+    set_title(fig, "What distinguishes each cluster from the other rows")
+    rows: list[list[Cell]] = [
+        [title, str(place), panel.data["sizes"][place], name, effect]
+        for title, panel in panels.items()
+        for place in range(clusters)
+        for name, effect in zip(panel.data["inputs"], panel.data["effects"][place], strict=True)
+    ]
+    table = DataTable("Cluster profiles", ["model", "cluster", "rows", "input", "difference"], rows)
+    caption = (
+        f"{where}; mean of a cluster's rows less that of all others, in deviations within both (Cohen's d). "
+        "White: no difference, or none can be told."
+    )
+    return {"cluster_profiles": ReportFigure("Cluster profiles", caption, fig, table)}
+
+
+def _cluster_map(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], where: str) -> Figures:
+    fig = Figure(figsize=(4.4 * len(panels), 4.4), layout="constrained")
+    grid = fig.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, (title, panel) in zip(grid, panels.items(), strict=True):
+        data = panel.data
+        x, y, cluster = (np.array(data[name]) for name in ("x", "y", "cluster"))
+        style_axes(axes, grid="both")
+        for place in range(data["clusters"]):
+            inside, mark = cluster == place, CLUSTER_MARKERS[place % len(CLUSTER_MARKERS)]
+            colour = f"C{place % 10}"
+            axes.plot(x[inside], y[inside], mark, color=colour, markersize=4, alpha=0.6, label=str(place))
+        first, second = data["explained"]
+        axes.set_xlabel(f"first component ({first:.0%} of the variance)")
+        axes.set_ylabel(f"second component ({second:.0%})")
+        axes.set_title(plain(title), fontsize=10, color=colour_of(title), fontweight="bold")
+    if next(iter(panels.values())).data["clusters"] <= MOST_NAMED:
+        handles, names = grid[0].get_legend_handles_labels()
+        fig.legend(
+            handles, names, title="cluster", loc="outside lower center", ncols=8, frameon=False, fontsize=9
+        )
+    first_data = next(iter(panels.values())).data
+    shown, count = len(first_data["x"]), first_data["num_examples"]
+    part = f"{shown:,} of " if shown < count else ""
+    set_title(fig, f"{part}{count:,} test rows by cluster")
+    rows: list[list[Cell]] = [
+        [title, str(cluster), x, y]
+        for title, panel in panels.items()
+        for cluster, x, y in zip(panel.data["cluster"], panel.data["x"], panel.data["y"], strict=True)
+    ]
+    table = DataTable("Rows on the plane", ["model", "cluster", "first component", "second component"], rows)
+    caption = f"{where}, on the plane of their two main components; clusters are numbered as the models do."
+    return {"cluster_map": ReportFigure("Cluster map", caption, fig, table)}
+
+
 DRAW: dict[Kind, Callable[[Mapping[str, Panel], Mapping[str, Outputs], str], Figures]] = {
     "confusion": _confusion,
     "label_table": _label_table,
     "residuals": _residuals,
+    "cluster_profile": _cluster_profile,
+    "cluster_map": _cluster_map,
 }

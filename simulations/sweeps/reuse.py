@@ -11,6 +11,7 @@ from shared.data.row_keys import other_rows
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.trials import NewTrial
+from shared.tracking.twins import members_of
 from simulations.sweeps.plan import Mode
 from simulations.sweeps.trials import digest_of, rows_named
 
@@ -39,7 +40,7 @@ def find_reusable(trials: Sequence[NewTrial], *, mode: Mode, keys: RowKeys, stor
 
 
 def _has_rows(run: RunRow, now: Mapping[str, Any] | None, *, store: Store) -> bool:
-    runs = [run] if run.training_mode != "compare" else store.runs.children(run.id)
+    runs = [run] if run.training_mode != "compare" else members_of(store, run)
     then = [kept for one in runs if one.training_mode != "local" and (kept := one.summary.get("row_keys"))]
     return bool(now and then) and not any(
         other_rows(kept, now or {}, when="then", at_present="now") for kept in then

@@ -79,8 +79,10 @@ def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, 
 
     from simulations.execute import execute
     from simulations.resuming import resume
+    from simulations.sweeps.shared_pooled import SharedPooled
 
     torch.set_num_threads(order.threads)
+    pooled_twins = SharedPooled(order.sweep_id, store=store, home=home)
     run_id = store.trials.begin(order.sweep_id, order.number, mode=order.mode)
     status, error, final = "completed", None, False
     try:
@@ -92,9 +94,18 @@ def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, 
             allow_component(target)
         if run.status == "pending":
             command = f"fedtwin sweep ... (trial {order.number} of sweep {order.sweep_id})"
-            execute(cfg, order.mode, store=store, home=home, run_id=run_id, command=command, alone=True)
+            execute(
+                cfg,
+                order.mode,
+                store=store,
+                home=home,
+                run_id=run_id,
+                command=command,
+                alone=True,
+                pooled_twins=pooled_twins,
+            )
         elif run.status != "completed":
-            resume(run_id, store=store, home=home, alone=True)
+            resume(run_id, store=store, home=home, alone=True, pooled_twins=pooled_twins)
     except KeyboardInterrupt:
         store.trials.finish(order.sweep_id, order.number, "waiting")
         raise

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from playwright.sync_api import expect
 
+from shared.clusters.distances import squared_distances
+from shared.config.compose import compose
 from shared.config.config import Config
 from shared.data.profile import Profile
 from shared.data.schema import Column, Schema
 from shared.data.summary import DataSummary
+from shared.metrics.averages import Floats
 from shared.metrics.outputs import Outputs
 from shared.runtime.home import Home
 from shared.tasks.base import TaskSpec
 from shared.tasks.chosen_model import ChosenModel
+from shared.tasks.clustering.spec import ClusteringSpec
 from shared.tasks.evaluation import begin_summary, record_test
 from shared.tasks.image_classification.spec import ClassificationSpec
 from shared.tasks.image_multilabel.spec import MultiLabelSpec
@@ -35,8 +40,15 @@ CLASSES = RNG.integers(0, 2, ROWS)
 HAS = (RNG.random((ROWS, 3)) < 0.4).astype(np.float32)
 AGES = RNG.uniform(20, 80, (ROWS, 1)).astype(np.float32)
 CHANCE = RNG.random(ROWS).astype(np.float32)
+
+
+def clusters(rows: Floats) -> Floats:
+    """Squared distances to three rows, beside the rows."""
+    return np.concatenate([squared_distances(rows, rows[:3]), rows], axis=1)
+
+
 # By the kind of the panel: task, schema, spec, outputs, and what two clients say of their rows.
-TESTED: dict[str, tuple[str, Schema, type, Outputs, list[Profile]]] = {
+TESTED: dict[str, tuple[str, Schema, Callable[[Schema], TaskSpec], Outputs, list[Profile]]] = {
     "confusion": (
         "image_classification",
         Schema(classes=("well", "sick")),
@@ -65,6 +77,13 @@ TESTED: dict[str, tuple[str, Schema, type, Outputs, list[Profile]]] = {
         Outputs(AGES + RNG.normal(0, 5, AGES.shape).astype(np.float32), AGES),
         [Profile(spans={"Patient Age": (20.0, 60.5)}), Profile(spans={"Patient Age": (31.0, 80.0)})],
     ),
+    "cluster_profile": (
+        "clustering",
+        Schema(inputs=(Column("<b>age</b>", "numeric"), Column("pulse", "numeric"))),
+        partial(ClusteringSpec, clusters=3),
+        Outputs(clusters(RNG.normal(0, 1, (ROWS, 2)) + 4 * CLASSES[:, None]), CLASSES.astype(float)),
+        [Profile(), Profile()],
+    ),
 }
 
 READ = DataSummary(
@@ -84,7 +103,9 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
     from tests.e2e.curves_kit import add_run, store_of
 
     task, schema, make, outputs, profiles = TESTED[kind]
-    cfg = make_config(f"task={task}", "federation.num_clients=2")
+    settings = [f"task={task}", "federation.num_clients=2"]
+    of_table = task == "clustering"
+    cfg = compose([*settings, "data.path=table.csv"]) if of_table else make_config(*settings)
     spec: TaskSpec = make(schema)
     with store_of(live) as store:
         run_id = add_run(store, cfg, "federated", {f"val/{spec.names[0]}": [0.25, 0.5]}, end=False)
@@ -111,8 +132,14 @@ def drawn(seen: Visit, title: str, selector: str) -> int:
 
 
 def test_every_kind_of_panel_is_drawn(live: Server, visit: Open, make_config: Callable[..., Config]) -> None:
-    looks = {"confusion": look_at_classes, "label_table": look_at_labels, "residuals": look_at_numbers}
-    assert set(looks) == set(TESTED) == set(KINDS)
+    looks = {
+        "confusion": look_at_classes,
+        "label_table": look_at_labels,
+        "residuals": look_at_numbers,
+        "cluster_profile": look_at_clusters,
+    }
+    assert set(looks) == set(TESTED)
+    assert {*looks, "cluster_map"} == set(KINDS)
     for kind, look in looks.items():  # one server for all: it takes longer to start than to answer
         run_id = add_tested(live, make_config, kind)
         look(visit(f"{live.url}/runs/{run_id}"))
@@ -162,3 +189,17 @@ def look_at_numbers(seen: Visit) -> None:
     expect(evaluation).not_to_contain_text("not available")
     expect(seen.page.locator(".run-facts")).to_contain_text("Best MAE (validation)")
     assert seen.page.locator("#labels").count() == 0
+
+
+def look_at_clusters(seen: Visit) -> None:
+    assert drawn(seen, "Cluster map", ".scatterlayer .points path") == ROWS
+    assert drawn(seen, "Cluster profiles", ".heatmaplayer image") == 1
+    rows = seen.table_of(seen.chart("Cluster profiles"))
+    assert sum(int(row[1]) for row in rows) == ROWS
+    assert len(rows) == 3
+    assert "<b>age</b>" in seen.chart("Cluster profiles").inner_text()
+    evaluation = seen.page.locator("#evaluation")
+    expect(evaluation).to_contain_text("silhouette 0.")
+    expect(evaluation).not_to_contain_text("not available")
+    assert evaluation.locator("figure").count() == 0
+    expect(seen.page.locator(".run-facts")).to_contain_text("Best inertia (validation)")

@@ -54,8 +54,9 @@ NEUTRAL: dict[str, list[str] | None] = {
     "declares": [],
 }
 OWN = {"declares": "tests.federated.declaring_algorithm.Declares"}
-# Boosting trains no network: tests/federated/strategy/test_boosting.py holds it to the same laws.
-FILES = sorted(path for path in (CONF_DIR / "strategy").glob("*.yaml") if path.stem not in ("base", "boosting"))
+# These train no network: their own tests in tests/federated/strategy hold them to the same laws.
+ASKING = ("boosting", "clusters")
+FILES = sorted(path for path in (CONF_DIR / "strategy").glob("*.yaml") if path.stem not in ("base", *ASKING))
 TARGETS = {path.stem: str(OmegaConf.load(path)["_target_"]) for path in FILES} | OWN
 KINDS = {
     name: load_component(target, kind=Algorithm, may_run=[*OWN.values()]) for name, target in TARGETS.items()

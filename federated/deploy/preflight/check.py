@@ -130,4 +130,5 @@ def _room(what: str, free: float, wanted_gb: float, fix: str) -> Finding:
 
 def _leaves(site: SiteFile) -> Finding:
     metrics, counts = ", ".join(site.may_leave.metrics) or "none", ", ".join(site.may_leave.counts)
-    return Finding("may leave", "ok", f"the model's weights; metrics: {metrics}; counts: {counts}")
+    rows = "; training rows with which clusters start" if site.may_leave.rows else ""
+    return Finding("may leave", "ok", f"the model's weights; metrics: {metrics}; counts: {counts}{rows}")

@@ -51,7 +51,7 @@ def recognise(path: Path) -> tuple[str, Path]:
     if path.is_file() and is_table(path.name):
         raise DataError(
             f"data.path: {path} is a table; set task=tabular_classification or task=tabular_regression, and "
-            f"data.target to the column that is to be predicted"
+            f"data.target to the column that is to be predicted; or task=clustering"
         )
     if path.is_file() and not zipfile.is_zipfile(path):
         raise DataError(f"data.path: {path} is no folder, no ZIP and no .npz, which data=auto can read")

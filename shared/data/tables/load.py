@@ -21,7 +21,7 @@ from shared.data.summary import describe_split
 from shared.data.tables.checks import id_columns, input_notes, leaks, repeated_rows
 from shared.data.tables.doubts import doubts, unseen_levels
 from shared.data.tables.inputs import Input, read_input
-from shared.data.tables.reading import ReadTable, columns_config, read_table, texts_of
+from shared.data.tables.reading import NO_TARGET, ReadTable, columns_config, read_table, texts_of
 from shared.data.tables.sites import Sites, sites_of
 from shared.data.tables.target import bin_names, binned
 from shared.runtime.counts import count_of
@@ -78,10 +78,12 @@ def load_table(
     inputs = _inputs(read, cfg, texts=texts, keep=keep, problems=problems, notes=notes)
     if "test" in sides:  # a site of a deployment need not have what others leave out
         problems += [missing_column(read.file.names, name) for name in cfg.drop if name not in read.file.names]
-    if cfg.target not in read.cells:
+    if cfg.target is not None and cfg.target not in read.cells:
         raise metadata_error(read.file.origin, problems)
     classes = cfg.classes
-    if cfg.target_bins is not None:
+    if cfg.target is None:
+        texts[NO_TARGET] = [""] * len(read.rows)
+    elif cfg.target_bins is not None:
         classes = classes or bin_names(cfg.target_bins)
         texts[cfg.target] = binned(read.cells[cfg.target], cfg.target_bins, classes, problems=problems)
         if set(sides) == set(SIDES) and len(there := {*texts[cfg.target]} - {""}) == 1:
@@ -112,7 +114,7 @@ def load_table(
     kept_anyway = [*cfg.kinds, *cfg.levels]
     if found := [
         *id_columns(inputs, kept=kept_anyway),
-        *leaks(inputs, targets.values, target=cfg.target, kept=kept_anyway),
+        *(leaks(inputs, targets.values, target=cfg.target, kept=kept_anyway) if cfg.target else ()),
     ]:
         raise metadata_error(read.file.origin, found)
     splits = make_splits(
@@ -155,7 +157,7 @@ def load_table(
                 describe_split(given=given is not None, drawn=drawn, by=cfg.split_by, seed=cfg.split_seed),
             ]
         ),
-        facts={"inputs": _told(inputs), "target": cfg.target},
+        facts={"inputs": _told(inputs), "target": cfg.target or "none"},
         notes=(
             *annotations.notes,
             *input_notes(
@@ -217,7 +219,7 @@ def _inputs(
     for name in (*(cfg.inputs or ()), *cfg.kinds, *cfg.levels, *cfg.missing_in):
         if name not in named and name not in cfg.drop:
             problems.append(missing_column(named, name))
-    if cfg.target not in named:
+    if cfg.target is not None and cfg.target not in named:
         problems.append(f"{missing_column(named, cfg.target)} (data.target)")
     # Which columns play a part is found out again, with its notes, where they are read.
     roles = find_columns(texts, columns_config(cfg), notes=[], problems=[])
@@ -246,7 +248,7 @@ def _kept(
     read: ReadTable, cfg: TableDataConfig, inputs: Sequence[Input], *, problems: list[str], notes: list[str]
 ) -> npt.NDArray[np.int64]:
     """The places of the rows that stay: with ``data.missing`` and ``data.missing_target``, not all."""
-    target = read.cells.get(cfg.target)
+    target = None if cfg.target is None else read.cells.get(cfg.target)
     lacks = np.zeros(len(read.rows), dtype=bool)
     if target is not None:
         lacks[:] = [target.reading.lacks(text) for text in target.texts]

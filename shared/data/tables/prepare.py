@@ -51,6 +51,20 @@ def _rounded(value: float, scale: float) -> float:
     return round(value, digits) if abs(digits) < _MOST_DIGITS else value
 
 
+def prepared_names(columns: Sequence[Column], *, indicates: bool) -> list[str]:
+    """What each number that comes out of a row is called, where no level is left out.
+
+    Parameters
+    ----------
+    indicates : bool
+        Whether further inputs say where a number is missing.
+    """
+    numbers = [columns[place].name for place in are_numbers(columns)]
+    missing = [f"{name} is missing" for name in numbers] if indicates else []
+    levels = [f"{column.name} = {level}" for column in columns for level in column.levels]
+    return [*numbers, *missing, *levels]
+
+
 class Preparation:
     """Scales numbers, fills gaps, and gives each level of a category an input of its own.
 
@@ -61,6 +75,8 @@ class Preparation:
     agreed : mapping
         Holds `agreed_inputs`; without it numbers stay as they are. With ``data.scaling=local`` also
         `shared.data.tables.sites.Sites.agreed`.
+    dtype : dtype
+        Of the numbers that come out.
 
     Attributes
     ----------
@@ -72,7 +88,15 @@ class Preparation:
         That names them.
     """
 
-    def __init__(self, columns: Sequence[Column], *, cfg: TableDataConfig, agreed: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        cfg: TableDataConfig,
+        agreed: Mapping[str, Any],
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        self._dtype = dtype
         self._numbers = are_numbers(columns)
         self._indicates = cfg.missing == "indicator"
         given = agreed.get(INPUTS) or agreed_inputs(columns, {})[INPUTS]
@@ -96,7 +120,7 @@ class Preparation:
 
     def __call__(
         self, inputs: npt.NDArray[np.float64], *, sites: npt.NDArray[np.int64] | None = None
-    ) -> npt.NDArray[np.float32]:
+    ) -> npt.NDArray[Any]:
         """Prepare some rows.
 
         Parameters
@@ -108,9 +132,9 @@ class Preparation:
 
         Returns
         -------
-        ndarray [n, width], float32
+        ndarray [n, width], of the type that was asked for
         """
-        found = np.zeros((len(inputs), self.width), dtype=np.float32)
+        found = np.zeros((len(inputs), self.width), dtype=self._dtype)
         numbers = inputs[:, self._numbers]
         gaps = np.isnan(numbers)
         assert (sites is None) == (not self.sites), self.sites
@@ -151,6 +175,6 @@ class PreparedRows:
     def __len__(self) -> int:
         return len(self._inputs)
 
-    def __getitem__(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float32]:
+    def __getitem__(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[Any]:
         sites = None if self._sites is None else self._sites[rows]
         return self._preparation(self._inputs[rows], sites=sites)

@@ -16,6 +16,8 @@ from shared.data.sources.table import metadata_error
 from shared.data.tables.cells import Cells, Reading, lower_case
 from shared.data.tables.files import TableFile, open_table
 
+NO_TARGET = "data.target is not set"  # what stands for the column where a task needs none
+
 
 @dataclass(frozen=True)
 class ReadTable:
@@ -85,7 +87,7 @@ def _keeps_text(name: str, cfg: TableDataConfig, *, keep: Sequence[str]) -> bool
 
 def columns_config(cfg: TableDataConfig) -> ColumnsConfig:
     """The parts that columns play, in the words of images."""
-    return ColumnsConfig(filename="filename", label=cfg.target, **cfg.columns.model_dump())
+    return ColumnsConfig(filename="filename", label=cfg.target or NO_TARGET, **cfg.columns.model_dump())
 
 
 def texts_of(read: ReadTable) -> dict[str, list[str]]:

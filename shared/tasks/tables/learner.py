@@ -20,6 +20,7 @@ from shared.data.tables.entry import read_through_cache
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
 from shared.metrics.outputs import Outputs
+from shared.runtime.errors import ConfigError
 from shared.tasks.base import FitContext
 from shared.tasks.module_learner import ModuleLearner
 from shared.tasks.predictions import Predictions
@@ -50,15 +51,29 @@ class TableDataModule(ArrayDataModule):
 
 
 class TableLearner(ModuleLearner):
-    """Trains a task on tables; a subclass reads its targets and makes its module."""
+    """Trains a task on tables; a subclass reads its targets and makes its module.
+
+    Attributes
+    ----------
+    needs_target : bool
+        Whether there must be a column to predict.
+    """
+
+    needs_target = True
 
     def dataset(self, *, cache: Path, sides: Sequence[str] = SIDES, progress: bool = False) -> TableData:
         """Read the configured table.
 
         Raises
         ------
+        ConfigError
+            No column is to be predicted.
         DataError
         """
+        if self.needs_target and self.cfg.table.target is None:
+            raise ConfigError(
+                f"task={self.cfg.task.name} needs data.target, the column that is to be predicted"
+            )
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
         load = partial(

@@ -227,9 +227,13 @@ def test_an_answer_that_cannot_be_is_refused_by_name(
     reason: str,
     configured: Callable[..., Config],
     federate: Federate,
+    store: Store,
 ) -> None:
     with pytest.raises(QuorumError, match=f"(?s)0 of 3 clients answered.*needs the sums of all.*{reason}"):
         federate(cfg=configured(), client_app=changes_answer(change))
+    (failed,) = store.rounds.of_run(store.runs.search()[0].id)
+    assert (failed.round, failed.replied, sorted(failed.failed)) == (1, [], [0, 1, 2])
+    assert failed.bytes_up > 0
 
 
 @pytest.mark.parametrize(

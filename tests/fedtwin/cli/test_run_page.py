@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from fedtwin.cli.run_page import DRAW, panel_tables, run_page
 from shared.metrics.gap import GapRow, Interval
+from shared.tasks.clustering.panels import cluster_map_panel, cluster_profile_panel
 from shared.tasks.panels import KINDS, Panel, confusion_panel, label_table_panel, residuals_panel
 from shared.tracking.store import Store
 
@@ -79,8 +80,22 @@ def test_it_is_said_of_how_many_rows_the_residuals_are() -> None:
     assert "(500 of 600 test rows)" in drawn(residuals_panel(true, true, target="age"))
 
 
+def test_a_cluster_has_its_size_and_what_it_differs_in() -> None:
+    rows = np.array([[0.0, 5, 1], [2, 5, 0], [8, 5, 1], [10, 5, 0]])
+    nearest = np.array([0, 0, 1, 1])
+    text = drawn(cluster_profile_panel(rows, nearest, names=["age", "[b]pulse", "pain = much"], clusters=3))
+    assert lines(text) == [
+        ["0", "2", "50.0%", "age -5.66"],
+        ["1", "2", "50.0%", "age +5.66"],
+        ["2", "0", "0.0%", ""],
+    ]
+    text = drawn(cluster_map_panel(rows, nearest, clusters=3))
+    assert "first component (99%)" in text
+    assert [row[0] for row in lines(text)] == ["0", "1"]
+
+
 def test_a_kind_of_a_later_version_is_left_out() -> None:
-    assert list(panel_tables([{"kind": "cluster_map", "title": "Clusters", "data": {}}])) == []
+    assert list(panel_tables([{"kind": "of_a_later_version", "title": "Later", "data": {}}])) == []
 
 
 def test_a_run_ends_with_its_panels_and_a_comparison_with_its_gap(store: Store) -> None:

@@ -7,7 +7,9 @@ import signal
 
 import pytest
 
+from shared.metrics.headline import stored_headline
 from shared.runtime.errors import TrackingError
+from shared.tracking.twins import family
 from simulations.execute import execute
 from simulations.sweeps.cells import cells_of_sweep
 from simulations.sweeps.plan import read_plan
@@ -42,7 +44,8 @@ def statuses(store, sweep_id):
 
 
 def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, store, home, make_config):
-    sweep_id = sweep(grid={"trainer.optimizer.lr": [0.01, 1e30]}, seeds=[1, 2])
+    cells = [{"strategy": "fedavg"}, {"strategy": "fedprox"}, {"trainer.optimizer.lr": 1e30}]
+    sweep_id = sweep(cells=cells, seeds=[2])
     seen, killed = [], []
 
     def kill_and_interrupt(progress):
@@ -63,39 +66,39 @@ def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, sto
     begun = {trial.number: trial.run_id for trial in store.trials.of_sweep(sweep_id) if trial.run_id}
 
     assert resume_sweep(sweep_id, store=store, home=home, workers=1) == sweep_id
-    assert statuses(store, sweep_id) == ["completed", "failed", "completed", "failed"]
+    assert statuses(store, sweep_id) == ["completed", "completed", "failed"]
     run, trials = store.runs.get(sweep_id), store.trials.of_sweep(sweep_id)
     assert run.status == "failed"
-    assert run.error.startswith("2 of 4 trials failed, such as trial 2: DivergedError: ")
+    assert run.error.startswith("1 of 3 trials failed, such as trial 3: DivergedError: ")
     assert begun.items() <= {trial.number: trial.run_id for trial in trials}.items()
-    assert len(store.runs.children(sweep_id)) == 4  # every trial is one run
+    children = store.runs.children(sweep_id)
+    assert len([one for one in children if one.training_mode == "compare"]) == 3  # every trial is one run
 
-    cfg = make_config("partition=iid", *(f"{name}={SMALL[name]}" for name in SMALL if name.startswith("fed")))
-    plain = execute(
-        cfg.replace("", seed=2).replace("compare", resamples=100), "compare", store=store, home=home
-    )
-    assert store.runs.get(trials[2].run_id).summary["gap"] == store.runs.get(plain).summary["gap"]
+    # Both strategies have one pooled twin, and each the numbers of a command of its own.
+    (shared,) = [one.id for one in children if (one.training_mode, one.status) == ("centralized", "completed")]
+    for trial in trials[:2]:
+        twins = family(store, trial.run_id)[1:]
+        assert {one.training_mode: one.id for one in twins}["centralized"] == shared
+    few = (f"{name}={SMALL[name]}" for name in SMALL if name.startswith(("fed", "part", "compare")))
+    cfg = make_config("strategy=fedprox", *few).replace("", seed=2)
+    plain = execute(cfg, "compare", store=store, home=home)
+    assert store.runs.get(trials[1].run_id).summary["gap"] == store.runs.get(plain).summary["gap"]
 
     # What was trained is not trained again, whether it was a trial or a command of its own.
     settings = {**SMALL, "data.path": str(cfg.data.path), "name": "again"}
-    asked = read_plan({"settings": settings, "grid": {"trainer.optimizer.lr": [0.01, 0.02]}, "seeds": [1, 2]})
+    grid = {"strategy": ["fedavg", "fedprox", "scaffold"]}
+    asked = read_plan({"settings": settings, "grid": grid, "seeds": [2]})
     again = plan_sweep(asked, store=store, home=home, reuse=True)
     reused = [trial.run_id for trial in store.trials.of_sweep(again)]
-    assert reused == [trials[0].run_id, None, plain, None]
-    assert cells_of_sweep(store, again)[0].seeds == [1, 2]
+    assert reused == [trials[0].run_id, plain, None]
+    assert cells_of_sweep(store, again)[0].seeds == [2]
 
-    first, second = cells_of_sweep(store, sweep_id)
-    assert (first.seeds, first.failed, second.seeds, second.failed) == ([1, 2], 0, [], 2)
-    gaps = [store.runs.get(trials[place].run_id).summary["gap"][0] for place in (0, 2)]
-    mean = sum(row["federated"]["value"] for row in gaps) / 2
-    assert first.numbers["federated"].value == pytest.approx(mean)
-    assert first.numbers["gap"].low < first.numbers["gap"].value < first.numbers["gap"].high
-    assert (
-        (home.sweep_dir(sweep_id) / "summary.csv")
-        .read_text()
-        .splitlines()[2]
-        .startswith("trainer.optimizer.lr=1e+30,,2,0,2,,")
-    )
+    first, _, last = cells_of_sweep(store, sweep_id)
+    assert (first.seeds, first.failed, last.seeds, last.failed) == ([2], 0, [], 1)
+    row = stored_headline(store.runs.get(trials[0].run_id).summary)
+    assert first.numbers["federated"].value == row.federated.value
+    text = (home.sweep_dir(sweep_id) / "summary.csv").read_text()
+    assert text.splitlines()[3].startswith("trainer.optimizer.lr=1e+30,,1,0,1,,")
 
 
 def test_what_cannot_be_resumed(sweep, store, home):

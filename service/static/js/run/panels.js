@@ -6,7 +6,9 @@ import * as format from "../format.js";
 import { roleOf } from "../theme.js";
 
 const ROW = 24; // pixels of a label
-const KINDS = { label_table: labelTable, residuals };
+const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "cross", "x", "triangle-down", "star", "pentagon", "hexagon"];
+const MOST_NAMED = 16; // clusters in a legend
+const KINDS = { label_table: labelTable, residuals, cluster_profile: clusterProfile, cluster_map: clusterMap };
 
 /** The panels of a run that are drawn here; the confusion matrix is part of the evaluation. */
 export function panelsOf(model) {
@@ -68,6 +70,51 @@ function residuals(model, { title, data }) {
     table: () => ({
       columns: ["True", "Predicted", "Error"].map((label) => ({ label, numeric: true })),
       rows: data.true.map((value, i) => [value, data.predicted[i], data.predicted[i] - value]),
+    }),
+  });
+}
+
+function clusterProfile(model, { title, data }) {
+  const part = data.inputs.length < data.num_inputs ? `; the ${data.inputs.length} of ${data.num_inputs} inputs that differ most` : "";
+  const said = () => `${format.plural(data.sizes.length, "cluster")} of test rows: mean of a cluster less that of all other `
+    + `rows, in deviations within both (Cohen's d)${part}.`;
+  const most = Math.max(...data.effects.flat().map((value) => Math.abs(value ?? 0))) || 1;
+  const names = data.sizes.map((size, place) => `${place} (${format.plural(size, "row")})`);
+  return makeChart({
+    title, caption: said, summary: said, height: 150 + 2 * ROW * data.sizes.length,
+    draw: (colours) => ({
+      data: [{ type: "heatmap", z: data.effects, x: data.inputs.map(escaped), y: names, zmin: -most, zmax: most, xgap: 1, ygap: 1,
+        colorscale: [[0, colours.pooled], [0.5, colours.surface], [1, colours.federated]],
+        hovertemplate: "cluster %{y}<br>%{x}: %{z:+.2f}<extra></extra>" }],
+      layout: { dragmode: false, hovermode: "closest", xaxis: { fixedrange: true, automargin: true, tickangle: -40, showgrid: false },
+        yaxis: { title: "Cluster", autorange: "reversed", fixedrange: true, automargin: true, type: "category", showgrid: false } },
+    }),
+    table: () => ({
+      columns: ["Cluster", { label: "Examples", numeric: true }, ...data.inputs.map((label) => ({ label, numeric: true }))],
+      rows: data.effects.map((own, place) => [String(place), data.sizes[place], ...own]),
+    }),
+  });
+}
+
+function clusterMap(model, { title, data }) {
+  const part = data.x.length < data.num_examples ? `${format.count(data.x.length)} of ` : "";
+  const said = () => `${part}${format.plural(data.num_examples, "test example")} on the plane of their two main components.`;
+  const of = (axis, place) => data[axis].filter((_, i) => data.cluster[i] === place);
+  const [first, second] = data.explained.map((share) => format.percent(share, { digits: 0 }));
+  const places = Array.from({ length: data.clusters }, (_, place) => place);
+  return makeChart({
+    title, caption: said, summary: said, height: 380,
+    draw: (colours) => ({
+      data: places.map((place) => ({ type: "scatter", mode: "markers", name: `cluster ${place}`, x: of("x", place), y: of("y", place),
+        marker: { size: 6, opacity: 0.7, symbol: SYMBOLS[place % SYMBOLS.length], color: colours.clients[place % colours.clients.length] },
+        hovertemplate: `cluster ${place}<extra></extra>` })),
+      layout: { showlegend: data.clusters <= MOST_NAMED, hovermode: "closest", dragmode: false,
+        xaxis: { title: `First component (${first} of the variance)`, fixedrange: true },
+        yaxis: { title: `Second component (${second})`, fixedrange: true } },
+    }),
+    table: () => ({
+      columns: ["Cluster", ...["First component", "Second component"].map((label) => ({ label, numeric: true }))],
+      rows: data.x.map((value, i) => [String(data.cluster[i]), value, data.y[i]]),
     }),
   });
 }

@@ -1,0 +1,199 @@
+"""`ClusterMetrics`: everything that clusters are judged by; the one definition."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.metrics.agreement import adjusted_rand, normalised_mutual_information
+from shared.metrics.averages import Floats, defined, under_weights
+from shared.metrics.catalogue import AGREEMENT, CLUSTERING
+from shared.metrics.outputs import Outputs
+from shared.metrics.silhouette import Silhouette, sample_of
+from shared.metrics.spec import MetricSpec
+from shared.metrics.statistics import Layout, Statistics
+
+
+class ClusterMetrics:
+    """The metrics of rows by nearest centroid.
+
+    Predictions [N, k + d] are the squared distances to each centroid, then the row as the model takes it:
+    scaled, without gaps. Targets are the labels [N] by number, which only the agreement looks at.
+
+    Parameters
+    ----------
+    clusters : int
+        k.
+    width : int
+        The largest d.
+    labels : int
+        How many different labels there are; 0: rows have none.
+    """
+
+    monitor = "val/inertia"
+    client_metric = "inertia"
+
+    def __init__(self, *, clusters: int, width: int, labels: int) -> None:
+        self.clusters, self.width, self.labels = clusters, width, labels
+        self.metrics: tuple[MetricSpec, ...] = (*CLUSTERING, *(AGREEMENT if labels else ()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics' names, in order."""
+        return tuple(spec.name for spec in self.metrics)
+
+    def nearest(self, outputs: Outputs) -> NDArray[np.intp]:
+        """The cluster of each row, [N]."""
+        places: NDArray[np.intp] = outputs.predictions[:, : self.clusters].argmin(axis=1)
+        return places
+
+    def rows(self, outputs: Outputs) -> Floats:
+        """The rows as the model takes them, [N, d]."""
+        return outputs.predictions[:, self.clusters :].astype(np.float64)
+
+    def score(self, outputs: Outputs, weights: Floats | None = None) -> dict[str, Floats]:
+        """All metrics, under many weightings of the rows at once; see `shared.metrics.judge.Judge.score`."""
+
+        def measure(w: Floats) -> dict[str, Floats]:
+            rows, nearest = self.rows(outputs), self.nearest(outputs)
+            rows = rows - rows.mean(axis=0)  # no digits are lost on their level
+            least = outputs.predictions[:, : self.clusters].min(axis=1).astype(np.float64)
+            some = sample_of(len(rows))
+            is_in = np.eye(self.clusters)[nearest]
+            sizes = w @ is_in
+            sums = np.stack([w @ (is_in[:, [place]] * rows) for place in range(self.clusters)], axis=1)
+            found = {
+                "inertia": (w @ least) / w.sum(axis=1),
+                "silhouette": Silhouette(rows[some], nearest[some], clusters=self.clusters).mean(w[:, some]),
+                "calinski_harabasz": _dispersion_ratio(sizes, sums, w @ np.square(rows).sum(axis=1)),
+            }
+            return {**found, **self._agreement(np.stack([w @ own for own in self._pairs(outputs)], axis=1))}
+
+        return under_weights(outputs, weights, names=self.names, measure=measure)
+
+    def values(self, outputs: Outputs) -> dict[str, float]:
+        """All metrics that are defined, each row counted once."""
+        return defined({name: float(value[0]) for name, value in self.score(outputs).items()})
+
+    @property
+    def layout(self) -> dict[str, Layout]:
+        """The arrays of `statistics`."""
+        return {
+            "rows": Layout((1,), counts=True),
+            "silhouettes": Layout((1,), counts=True),
+            "pairs": Layout((max(self.labels, 1), self.clusters), counts=True),
+            "sums": Layout((3,), counts=False),
+            "totals": Layout((self.clusters, self.width), counts=False),
+        }
+
+    def statistics(self, outputs: Outputs) -> Statistics:
+        """What a client tells of its rows; those of several clients add up, and `pooled` reads the sum.
+
+        Returns
+        -------
+        Statistics
+            ``rows``; ``silhouettes``, how many rows these are of; ``pairs``, rows by label and cluster;
+            ``sums``, of squared distances, of silhouettes among the client's own rows, and of squared values;
+            ``totals``, sums of the rows of each cluster.
+        """
+        rows, nearest = self.rows(outputs), self.nearest(outputs)
+        some = sample_of(len(rows))
+        mean = float(
+            Silhouette(rows[some], nearest[some], clusters=self.clusters).mean(np.ones((1, len(some))))[0]
+        )
+        measured = 0 if np.isnan(mean) else len(some)
+        least = outputs.predictions[:, : self.clusters].min(axis=1).astype(np.float64)
+        totals = np.zeros((self.clusters, self.width))
+        np.add.at(totals[:, : rows.shape[1]], nearest, rows)
+        pairs = np.array([own.sum(axis=0) for own in self._pairs(outputs)]).astype(np.int64)
+        sums = np.array([least.sum(), measured * mean if measured else 0.0, np.square(rows).sum()])
+        counts = {name: np.array([count]) for name, count in (("rows", len(rows)), ("silhouettes", measured))}
+        return Statistics({**counts, "pairs": pairs, "sums": sums, "totals": totals})
+
+    def pooled(self, statistics: Statistics) -> dict[str, float]:
+        """The metrics of all rows that were added up, as `values` has them, without the rows.
+
+        All are exact but the silhouette, which is the mean of each client's rows among its own.
+        """
+        least, silhouettes, squares = statistics["sums"].tolist()
+        pairs = statistics["pairs"].astype(np.float64)[None]
+        sizes = pairs.sum(axis=1)
+        rows, measured = float(statistics["rows"][0]), float(statistics["silhouettes"][0])
+        found = {
+            "inertia": least / rows,
+            "silhouette": silhouettes / measured if measured else np.nan,
+            "calinski_harabasz": float(
+                _dispersion_ratio(sizes, statistics["totals"][None], np.array([squares]))[0]
+            ),
+            **{name: float(value[0]) for name, value in self._agreement(pairs).items()},
+        }
+        return defined({name: found[name] for name in self.names})
+
+    def check(self, statistics: Statistics, *, rows: int) -> None:
+        """Make sure that statistics are of so many rows, and that they do not contradict themselves.
+
+        Raises
+        ------
+        ValueError
+            Says which array is wrong.
+        """
+        statistics.check_rows(rows)
+        pairs, measured = statistics["pairs"], int(statistics["silhouettes"][0])
+        least, silhouettes, squares = statistics["sums"].tolist()
+        slack = 1e-9 * max(1.0, squares)
+        if int(pairs.sum()) != rows:
+            raise ValueError(f"pairs are of {int(pairs.sum())} rows, expected {rows}")
+        if not (0 <= measured <= rows and abs(silhouettes) <= measured + 1e-9):
+            raise ValueError(f"the sum of {measured} silhouettes is {silhouettes:.6g}")
+        if not (least >= 0 and squares >= 0):
+            raise ValueError("sums of squares are negative")
+        sizes = np.maximum(pairs.sum(axis=0), 1)
+        # Of any rows, the squared sum divided by their number is no more than the sum of squares.
+        if not (np.square(statistics["totals"]).sum(axis=1) / sizes).sum() <= squares + slack:
+            raise ValueError("totals of the clusters and the sum of squares contradict each other")
+
+    def best_threshold(self, statistics: Statistics) -> float:
+        """Not for this task."""
+        raise NotImplementedError
+
+    def _pairs(self, outputs: Outputs) -> list[Floats]:
+        """For each label, whether a row has it and is in a cluster, [N, k]."""
+        is_in = np.eye(self.clusters)[self.nearest(outputs)]
+        if not self.labels:
+            return [is_in]
+        return [is_in * (outputs.targets == label)[:, None] for label in range(self.labels)]
+
+    def _agreement(self, pairs: Floats) -> dict[str, Floats]:
+        """Of counts [R, labels, k]."""
+        if not self.labels:
+            return {}
+        return {
+            "adjusted_rand": adjusted_rand(pairs),
+            "mutual_information": normalised_mutual_information(pairs),
+        }
+
+
+def _dispersion_ratio(sizes: Floats, sums: Floats, squares: Floats) -> Floats:
+    """Calinski and Harabasz's ratio (1974) of dispersion between and within clusters, as scikit-learn has it.
+
+    Parameters
+    ----------
+    sizes : ndarray [R, k], float64
+    sums : ndarray [R, k, d], float64
+        Of the rows of each cluster.
+    squares : ndarray [R], float64
+        Sum of all squared values.
+    """
+    total = sizes.sum(axis=1)
+    explained = np.divide(np.square(sums).sum(axis=2), sizes, out=np.zeros_like(sizes), where=sizes > 0).sum(
+        axis=1
+    )
+    between = np.maximum(explained - np.square(sums.sum(axis=1)).sum(axis=1) / total, 0.0)
+    within = np.maximum(squares - explained, 0.0)
+    filled = (sizes > 0).sum(axis=1)
+    known = (filled > 1) & (total > filled)
+    none = within <= 1e-12 * np.abs(squares)  # every row is its centroid
+    ratio = np.divide(
+        between * (total - filled), within * (filled - 1), out=np.ones_like(total), where=known & ~none
+    )
+    return np.where(known, ratio, np.nan)

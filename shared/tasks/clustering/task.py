@@ -1,0 +1,38 @@
+"""Clustering: rows of a table in groups that nobody has named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from shared.tasks.clustering.spec import ClusteringSpec
+from shared.tasks.task import Task
+
+if TYPE_CHECKING:
+    from shared.config.config import Config as RunConfig
+    from shared.data.schema import Schema
+    from shared.tasks.base import Learner
+
+MOST_CLUSTERS = 1_000
+
+
+class Clustering(Task):
+    """Rows of a table in clusters."""
+
+    class Config(Task.Config):
+        """How many clusters there are."""
+
+        clusters: Annotated[int, Field(ge=1, le=MOST_CLUSTERS)]
+
+    config: Config
+
+    def spec(self, schema: Schema) -> ClusteringSpec:
+        """What is measured, told and shown on rows of a schema."""
+        return ClusteringSpec(schema, clusters=self.config.clusters)
+
+    def learner(self, cfg: RunConfig) -> Learner:
+        """What trains it."""
+        from shared.tasks.clustering.learner import ClusteringLearner  # imports torch
+
+        return ClusteringLearner(self, cfg, clusters=self.config.clusters)
