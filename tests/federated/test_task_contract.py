@@ -23,6 +23,7 @@ from PIL import Image
 import fedtwin
 from centralized.train import train
 from fedtwin.cli.main import main
+from shared.clusters.distances import squared_distances
 from shared.config.compose import CONF_DIR, compose
 from shared.config.config import Config
 from shared.data.partition.partition import partition
@@ -46,9 +47,13 @@ from tests.federated.test_laws import pooled_digest
 TASKS = sorted(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
 OURS = [task for task in TASKS if task != "custom"]  # whose laws are in test_custom.py
 CUSTOM = "'task.metrics={loss: lower}', 'data._target_=mine.Data', 'model._target_=mine.Net'"
-ROWS = 120
+ROWS, CLUSTERS = 120, 3
 ON_IMAGES = ["data=zip", "data.image_size=8", "data.decode_workers=1", "model.widths=[2,4]", "model.hidden=8"]
-ON_TABLES = ["data.target=target", "data.min_count=1", "data.missing=indicator", "model.hidden=[8]"]
+ON_TABLES = ["data.target=target", "data.min_count=1", "data.missing=indicator"]
+BY_CLIENT = {
+    "binned": {"auroc", "average_precision"},
+    "own rows": {"silhouette"},
+}  # what sums do not give exactly
 SETTINGS = [
     "data.batch_size=16",
     "trainer.optimizer.momentum=0",
@@ -62,9 +67,13 @@ SETTINGS = [
 ]
 
 
+def is_table(task: str) -> bool:
+    return task.startswith("tabular") or task == "clustering"
+
+
 def labels_of(task: str, levels: np.ndarray) -> list[str]:
     """What the rows of a task say, of images with a grey level."""
-    if task.endswith("_classification"):
+    if task.endswith("_classification") or task == "clustering":
         return ["bright" if level > 128 else "dark" for level in levels]
     if task == "image_multilabel":
         names = [(level > 80, "Mass") for level in levels], [(level > 170, "Nodule") for level in levels]
@@ -83,7 +92,7 @@ def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         path = folder / f"{task}.zip"
         rng = np.random.default_rng(0)
         levels = rng.integers(20, 236, ROWS)
-        if task.startswith("tabular"):
+        if is_table(task):
             path = path.with_suffix(".csv")
             lines = ["level,ward,smoker,noise,target"]
             for row, (level, text) in enumerate(zip(levels, labels_of(task, levels), strict=True)):
@@ -108,8 +117,10 @@ def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(params=OURS)
 def cfg(request: pytest.FixtureRequest, data_of: Callable[[str], Path]) -> Config:
-    of_data = ON_TABLES if request.param.startswith("tabular") else ON_IMAGES
-    return compose([f"task={request.param}", f"data.path={data_of(request.param)}", *of_data, *SETTINGS])
+    of_data = ON_TABLES if is_table(request.param) else ON_IMAGES
+    of_model = ["model.hidden=[8]"] if request.param.startswith("tabular") else []
+    named = [f"task={request.param}", f"data.path={data_of(request.param)}"]
+    return compose([*named, *of_data, *of_model, *SETTINGS])
 
 
 def test_one_client_with_all_data_equals_pooled_training(
@@ -165,9 +176,9 @@ def test_sums_of_clients_are_the_score_of_all_rows(cfg: Config, home: Home) -> N
     read = [Statistics.from_bytes(own.to_bytes(), layout=spec.layout) for own in each]
     pooled, exact = spec.pooled(reduce(add, read)), spec.values(outputs)
     assert list(pooled) == list(exact) == [name for name in spec.names if name in exact]
-    binned = {"auroc", "average_precision"}
-    for name in exact:
-        assert pooled[name] == pytest.approx(exact[name], abs=2e-3 if name in binned else 0, rel=1e-9), name
+    for name in {*exact} - BY_CLIENT["own rows"]:
+        binned = name in BY_CLIENT["binned"]
+        assert pooled[name] == pytest.approx(exact[name], abs=2e-3 if binned else 0, rel=1e-9), name
 
 
 def test_weights_count_rows(cfg: Config, home: Home) -> None:
@@ -235,7 +246,8 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
     images = inputs[data.indices("test")]
     model = fedtwin.load_model(run_id, store=home.root)
     values = model(torch.from_numpy(images)).detach().numpy()
-    np.testing.assert_allclose(values, tested.predictions, rtol=1e-5, atol=1e-6)
+    # Those of clusters hold the rows too, after the distances.
+    np.testing.assert_allclose(values, tested.predictions[:, : values.shape[1]], rtol=1e-5, atol=1e-6)
     done = fedtwin.predict(model, images)
     frame = done.frame()
     expected = _told(cfg.task.name, tested, data.schema.classes)
@@ -263,6 +275,10 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
 
 def _told(task: str, tested: Outputs, classes: tuple[str, ...]) -> pd.DataFrame:
     """The frame of the predictions that a run was tested by, second implementation."""
+    if task == "clustering":
+        distances = pd.DataFrame(tested.predictions[:, :CLUSTERS]).add_prefix("cluster ")
+        distances.insert(0, "prediction", tested.predictions[:, :CLUSTERS].argmin(axis=1))
+        return distances
     frame = pd.DataFrame(tested.predictions, columns=list(classes) or ["prediction"])
     if task.endswith("_regression"):
         return frame
@@ -277,7 +293,7 @@ def _told(task: str, tested: Outputs, classes: tuple[str, ...]) -> pd.DataFrame:
 @pytest.mark.parametrize("task", TASKS)
 def test_specs_import_no_torch(task: str) -> None:
     tabular = "'data.path=rows.csv', 'data.target=target'"
-    settings = CUSTOM if task == "custom" else tabular if task.startswith("tabular") else ""
+    settings = CUSTOM if task == "custom" else tabular if is_table(task) else ""
     code = (
         "import sys; from shared.config.compose import compose; from shared.tasks.task import load_task\n"
         f"load_task(compose(['task={task}', {settings}]).task)\n"
@@ -289,6 +305,12 @@ def test_specs_import_no_torch(task: str) -> None:
 
 def _guesses(task: str, targets: np.ndarray, rng: np.random.Generator) -> Outputs:
     """Predictions that are better than chance."""
+    if task == "clustering":
+        rows = (
+            rng.normal(0, 1, (len(targets), 9)) + 2 * targets[:, None]
+        )  # three numbers, gaps in them, three levels
+        distances = squared_distances(rows, rows[:CLUSTERS])
+        return Outputs(np.concatenate([distances, rows], axis=1), targets.astype(np.float64))
     if task.endswith("_regression"):
         return Outputs(targets + rng.normal(0, 2, targets.shape), targets)
     if task == "image_multilabel":

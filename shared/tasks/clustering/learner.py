@@ -68,7 +68,7 @@ class ClusteringLearner(TableLearner):
             return Targets(np.zeros(len(column.texts), dtype=np.int64), Schema(), None)
         found = read_classes(column, problems)
         schema = Schema(targets=(Column(column.name, "categorical", found.schema.classes),))
-        strata = None if found.strata is None else replace(found.strata, on_every_side=False)
+        strata = None if found.strata is None else replace(found.strata, noun="label", on_every_side=False)
         return replace(found, schema=schema, strata=strata)
 
     def datamodule(self, data: TableData, rows: Any, fit: FitContext) -> ClusterDataModule:
