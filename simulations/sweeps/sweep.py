@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,11 +22,13 @@ from simulations.sweeps.cells import Cell, cells_of_sweep
 from simulations.sweeps.cluster import connect, need_dask, open_cluster, share_out
 from simulations.sweeps.coordinator import Coordinator, OnProgress
 from simulations.sweeps.plan import Plan, cells_of
+from simulations.sweeps.progress import Progress
 from simulations.sweeps.reuse import RowKeys, find_reusable
 from simulations.sweeps.terminal import SweepBoard, print_plan
 from simulations.sweeps.trials import check_parts, common, expand
 from simulations.sweeps.worker import stop_trials
 
+_CELLS_S = 3.0
 PLAN, CELLS = "sweep", "cells"  # in the summary of a sweep's run
 
 
@@ -153,7 +156,7 @@ def resume_sweep(
                             configs=snapshots,
                             store=store,
                             home=home,
-                            on_progress=[board.show, *on_progress],
+                            on_progress=[board.show, _keep_cells(store, sweep_id), *on_progress],
                         )
                         coordinator.run(client, trials)
         finally:  # every process of the sweep is gone
@@ -216,6 +219,21 @@ def print_share(text: str, left: int, total: int) -> None:
 
     kept = "" if left == total else f"; {total - left} of {total} are completed already"
     print(f"{text}{kept}", file=sys.stdout if in_notebook() else sys.stderr)
+
+
+def _keep_cells(store: Store, sweep_id: int) -> OnProgress:
+    """Stores what the trials reached by now, for whoever looks at the sweep meanwhile; now and then."""
+    due = 0.0
+
+    def keep(progress: Progress) -> None:
+        nonlocal due
+        if progress.finished is not None and time.monotonic() >= due:
+            began = time.monotonic()
+            records = [cell.as_dict() for cell in cells_of_sweep(store, sweep_id)]
+            store.runs.update(sweep_id, summary={CELLS: records})
+            due = time.monotonic() + max(_CELLS_S, 50 * (time.monotonic() - began))
+
+    return keep
 
 
 def _there(client: Any, scheduler: str) -> str:
