@@ -1,6 +1,6 @@
 """Federated k-means of four hospitals beside scikit-learn's on their pooled rows; and the time of an iteration.
 
-``python -m benchmarks.clusters FILE``: the UCI Heart Disease rows, with their hospital in the column ``dataset``.
+``python -m benchmarks.clusters FILE``: the UCI Heart Disease rows, their hospital in the column ``dataset``.
 """
 
 from __future__ import annotations
