@@ -74,6 +74,8 @@ class Settings:
                 raise ConfigError(
                     f"an allowed host must be a name or an address without scheme and port, got {name!r}"
                 )
+        if Path() in self.data_folders:  # of a variable that is not set
+            raise ConfigError("--data: expected the path of a folder; for the current one write $PWD")
         for folder in self.data_folders:
             if not folder.is_dir():
                 raise ConfigError(f"the data of jobs may lie in folders (--data), and {folder} is none")

@@ -78,7 +78,7 @@ def execute(
     if local:  # Flower's ServerApp does so itself
         from federated.strategy.base import load_algorithm
 
-        load_algorithm(cfg.strategy)  # its settings are checked before anything is trained
+        load_algorithm(cfg.strategy).check(cfg)  # before anything is read or trained
     with open_runner(cfg, home=home, alone=alone) as runner:
         if mode == "compare":
             from simulations.compare import compare

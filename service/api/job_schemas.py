@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
@@ -16,7 +16,18 @@ Priority = Literal["critical", "high", "normal", "low"]
 # As of a run: one word without commas.
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
 RunName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=200,
+        # Neither control characters nor those that turn the direction of writing.
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+$",
+    ),
+]
+# So far from the ends of what a date can be that no zone leads beyond them.
+RunAt = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))
 ]
 
 
@@ -48,7 +59,7 @@ class ExperimentRequest(Shape):
         examples=[{"trainer.max_epochs": 15, "model": "resnet18"}],
     )
     priority: Priority = "normal"
-    run_at: AwareDatetime | None = Field(default=None, description="Not before; with a time zone.")
+    run_at: RunAt | None = Field(default=None, description="Not before; with a time zone.")
     schedule: CronSchedule | None = Field(
         default=None, description="Queues a job each time; not together with run_at."
     )

@@ -99,8 +99,8 @@ class Worker:
             if self._watch(attempt, fence):
                 attempt.terminate()
                 attempt.wait_or_kill()
-        except Overtaken as error:
-            self._say(f"job {row.id}: {error}")
+        except Overtaken:
+            pass  # it has ended, or is another worker's: `_end` says which
         finally:
             attempt.kill()
         self._end(fence, attempt.returncode or 0)

@@ -155,7 +155,7 @@ def _choices(override: Override) -> list[str]:
     if override.is_sweep_override():
         return [str(one) for one in override.sweep_string_iterator()] if override.is_choice_sweep() else []
     if value is None:
-        return []
+        return [] if override.is_delete() else ["null"]
     return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from shared.config.section import TARGET, CustomSection, Positive, Section
 
 ResNetName = Literal["resnet18", "resnet34", "resnet50"]
+
+
+def _no_file(value: object) -> object:
+    if value is not None:
+        raise ValueError("model.weights: expected null, as this model starts from no file; leave it out")
+    return value
+
+
+NoFile = Annotated[None, BeforeValidator(_no_file)]  # of what is no network
 
 
 class CnnConfig(Section):
@@ -67,14 +76,14 @@ class TreesConfig(Section):
     category_smoothing: Annotated[float, Field(ge=0.0)]
     category_l2: Annotated[float, Field(ge=0.0)]
     colsample: Annotated[float, Field(gt=0.0, le=1.0)]
-    weights: None  # of others a file to start from
+    weights: NoFile
 
 
 class KMeansConfig(Section):
     """Centroids of clusters, for tables; how many is a setting of the task."""
 
     name: Literal["kmeans"]
-    weights: None  # of others a file to start from
+    weights: NoFile
 
 
 class CustomModelConfig(CustomSection):

@@ -49,6 +49,20 @@ def lock_key(connection: sa.Connection, key: str) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
 
 
+def not_of(connection: sa.Connection, key: str, other: sa.Table, *, what: str) -> None:
+    """Reject a key that stands for a row of another table: a job's for a schedule, or the reverse.
+
+    Raises
+    ------
+    KeyReused
+    """
+    found = connection.execute(sa.select(other.c.id).where(other.c.idempotency_key == key)).first()
+    if found is not None:
+        raise KeyReused(
+            f"the idempotency key of {what} {found.id} came again with another request; use a new key"
+        )
+
+
 def no_two_requests(found: Any, request_hash: str, *, what: str) -> None:
     """Reject a key that stands for another request.
 

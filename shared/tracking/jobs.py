@@ -18,10 +18,11 @@ from shared.tracking.job_events import (
     lock_key,
     no_job,
     no_two_requests,
+    not_of,
     note,
 )
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobEventRow, JobRow
-from shared.tracking.job_tables import job, job_event
+from shared.tracking.job_tables import job, job_event, schedule
 
 
 class JobState(TrackingError):
@@ -61,6 +62,7 @@ class Jobs:
         with self._database.write() as connection:
             if new.idempotency_key is not None:
                 lock_key(connection, new.idempotency_key)
+                not_of(connection, new.idempotency_key, schedule, what="schedule")
                 query = sa.select(job).where(job.c.idempotency_key == new.idempotency_key)
                 found = connection.execute(query).one_or_none()
                 if found is not None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.tracking.cron import next_time
 from shared.tracking.database import Database
-from shared.tracking.job_events import database_now, lock_key, no_two_requests
+from shared.tracking.job_events import database_now, lock_key, no_two_requests, not_of
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobRow, ScheduleRow
 from shared.tracking.job_tables import job, schedule
 from shared.tracking.jobs import NewJob, insert_job
@@ -39,6 +39,7 @@ class Schedules:
         with self._database.write() as connection:
             if new.idempotency_key is not None:
                 lock_key(connection, new.idempotency_key)
+                not_of(connection, new.idempotency_key, job, what="job")
                 query = sa.select(schedule).where(schedule.c.idempotency_key == new.idempotency_key)
                 found = connection.execute(query).one_or_none()
                 if found is not None:

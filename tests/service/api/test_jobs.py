@@ -102,6 +102,9 @@ def test_a_request_that_is_sent_again_is_the_same_job(client, store):
     assert [answer.headers["location"] for answer in answers] == ["/api/jobs/1"] * 2
     other = client.post("/api/experiments/centralized", json=SMALL, headers=headers)
     problem(other, 409, "idempotency key of job 1", "idempotency_key")
+    scheduled = {**SMALL, "schedule": {"cron": "30 2 * * MON"}}
+    other = client.post("/api/experiments/compare", json=scheduled, headers=headers)
+    problem(other, 409, "idempotency key of job 1", "idempotency_key")
     assert len(store.jobs.search()) == 1
     for odd in ("two words", "x" * 201):
         answer = client.post("/api/experiments/compare", json=SMALL, headers={"idempotency-key": odd})
@@ -114,6 +117,8 @@ def test_a_request_that_is_sent_again_is_the_same_job(client, store):
         ({"config_overrides": {"trainer.max_epoch": 3, "seed": -1}}, "trainer.max_epoch"),
         ({"config_overrides": {"model._target_": "os.system"}}, "names that begin with _"),
         ({"dataset": "../secret"}, "there is no '../secret'"),
+        ({"config_overrides": {"model": None}}, "model=null: there is no 'null'"),
+        ({"config_overrides": {"experiment": None}}, "experiment=null: there is no 'null'"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_before_they_are_queued(client, store, body, says):
@@ -131,10 +136,14 @@ def test_settings_that_cannot_be_used_are_refused_before_they_are_queued(client,
         "x",
         {"priority": "urgent"},
         {"run_at": "2100-01-01T00:00:00"},
+        {"run_at": "9999-12-31T23:59:59-12:00"},
+        {"run_at": "0001-01-01T00:00:00+14:00"},
         {"max_retries": 11},
         {"tags": ["two words"]},
         {"run_name": " "},
         {"run_name": "a\nb"},
+        {"run_name": "a\x9bb"},
+        {"run_name": "a\u202eb"},
         {"dataset": ""},
         {"unknown": 1},
         {"config_overrides": {str(number): 1 for number in range(201)}},
@@ -256,6 +265,8 @@ def test_a_training_is_scheduled_paused_run_and_deleted(client, store):
         for _ in range(2)
     ]
     assert [(a.status_code, a.headers["location"]) for a in answers] == [(201, "/api/schedules/1")] * 2
+    queued = client.post("/api/experiments/compare", json=SMALL, headers=headers)
+    problem(queued, 409, "the idempotency key of schedule 1", "idempotency_key")
     found = client.get("/api/schedules/1").json()
     job_schemas.Schedule.model_validate(found)
     assert (found["cron"], found["mode"], found["name"], found["last_job_id"]) == (

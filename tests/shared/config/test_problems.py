@@ -111,6 +111,8 @@ def test_what_a_mistake_is_answered_with(overrides, says):
 def test_every_mistake_is_named_at_once():
     with pytest.raises(ConfigError) as caught:
         check_overrides(["model=resnet19", "foo", "data=digits"])
+    with pytest.raises(ConfigError, match="model=null: there is no 'null'"):
+        check_overrides(["model=null"])
     assert "foo" in str(caught.value)
     with pytest.raises(ConfigError) as caught:
         compose(["trainer.max_epochs=0", "data.channels=2", "trainer.optimizer.lr=-1"])

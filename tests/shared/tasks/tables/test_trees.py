@@ -127,6 +127,7 @@ def test_settings_that_trees_follow_are_not(table: Path) -> None:
     ("overrides", "message"),
     [
         (["model.max_depth=20"], "model.max_depth: above 16 set max_leaves too"),
+        (["model.weights=x.pt"], "model.weights: expected null"),
         (["trainer.ema_decay=0.9"], "trainer.ema_decay=0.9 has no effect on model=trees"),
     ],
 )
