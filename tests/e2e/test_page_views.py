@@ -121,7 +121,7 @@ def test_pooled_and_federated_are_in_one_picture(finished: Finished, visit: Open
     seen.until(lambda: "over=bytes" in page.url, "the axis in the address")
     seen.until(lambda: axis_title(figure).startswith("Traffic (up + down) ("), "bytes on the axis")
     assert axis_title(figure).endswith(("(kB)", "(MB)"))
-    page.get_by_role("button", name=re.compile("^Federated")).click()
+    page.get_by_role("button", name=re.compile("^Federated, mean of")).click()
     seen.until(lambda: not any(name.startswith("Federated") for name in traces(figure)), "no federated line")
     assert "hide=federated" in page.url
     page.get_by_role("combobox", name="Metric").select_option("loss")

@@ -25,6 +25,7 @@ from federated.messages.records import (
     ClientInfo,
     reply_content,
 )
+from shared.config.compose import CONF_DIR
 from shared.config.config import Config
 from shared.data.schema import Schema
 from shared.metrics.point import MetricPoint
@@ -33,6 +34,13 @@ from shared.tracking.rows import MetricRow, RoundRow, RunRow
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.profiles import labelled
+
+# Boosting and clusters train no network: their tests in tests/federated/strategy hold them to the same laws.
+OF_NETWORKS = sorted(
+    path.stem
+    for path in (CONF_DIR / "strategy").glob("*.yaml")
+    if path.stem not in ("base", "boosting", "clusters")
+)
 
 
 @dataclass(frozen=True)

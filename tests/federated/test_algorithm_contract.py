@@ -38,7 +38,7 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.nodes import run_client_app
 from tests.federated.client.test_egress import SITE
-from tests.federated.federation_kit import Federate, MakeConfig, Tapped, copied, digest, drops
+from tests.federated.federation_kit import OF_NETWORKS, Federate, MakeConfig, Tapped, copied, digest, drops
 from tests.federated.test_laws import Killed, ShuffledGrid, dies_at_line, dies_in_round, pooled_digest
 
 # Settings with which the server takes the clients' average as it is; None: there are none.
@@ -54,10 +54,9 @@ NEUTRAL: dict[str, list[str] | None] = {
     "declares": [],
 }
 OWN = {"declares": "tests.federated.declaring_algorithm.Declares"}
-# These train no network: their own tests in tests/federated/strategy hold them to the same laws.
-ASKING = ("boosting", "clusters")
-FILES = sorted(path for path in (CONF_DIR / "strategy").glob("*.yaml") if path.stem not in ("base", *ASKING))
-TARGETS = {path.stem: str(OmegaConf.load(path)["_target_"]) for path in FILES} | OWN
+TARGETS = {
+    name: str(OmegaConf.load(CONF_DIR / "strategy" / f"{name}.yaml")["_target_"]) for name in OF_NETWORKS
+} | OWN
 KINDS = {
     name: load_component(target, kind=Algorithm, may_run=[*OWN.values()]) for name, target in TARGETS.items()
 }

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from centralized.train import Subset, train
-from shared.config.compose import CONF_DIR, compose
+from shared.config.compose import compose
 from shared.config.config import Config
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.runtime.components import MAY_RUN
@@ -21,7 +21,7 @@ from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.process_pool import ProcessPoolGrid
 from simulations.report.history import cost
-from tests.federated.federation_kit import Federate, digest
+from tests.federated.federation_kit import OF_NETWORKS, Federate, digest
 from tests.own_code import ROWS
 
 SMALL = [
@@ -35,7 +35,6 @@ SMALL = [
     "trainer.accelerator=cpu",
     "trainer.progress=false",
 ]
-STRATEGIES = sorted(path.stem for path in (CONF_DIR / "strategy").glob("*.yaml") if path.stem != "base")
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +77,7 @@ def test_one_client_with_all_data_equals_pooled_training(
     assert federate(cfg=cfg).digest() == pooled(cfg, store=store, home=home)[1]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", OF_NETWORKS)
 def test_every_algorithm_trains_it_in_every_process_alike(strategy: str, federate: Federate) -> None:
     settings = [f"strategy={strategy}", "+model.norm=true", "+model.dropout=0.2", "partition=quantity"]
     cfg = config(*settings, "federation.num_rounds=2")
