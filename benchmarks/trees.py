@@ -2,6 +2,7 @@
 
     python -m benchmarks.trees [--rows 1000000] [--inputs 20] [--trees 100] [--depth 6] [--clients 4]
                                [--threads 1] [--runs 1]
+    python -m benchmarks.trees --write table.parquet    # the same rows, for `fedtwin`
 
 The table is generated: a logistic model with a product and a step, whose inputs are normal, lognormal, of few
 values, and with gaps. Each system trains in a process of its own, one after the other. Memory is that at the
@@ -94,6 +95,15 @@ def one(system: str, args: argparse.Namespace) -> dict[str, Any]:
     return {**took, "copies": copies, "predict": time.perf_counter() - start, "auc": auc, "model": model}
 
 
+def write(path: Path, args: argparse.Namespace) -> None:
+    """The training rows as a file, for the commands."""
+    import pandas as pd
+
+    values, targets = table(args.rows + HELD_OUT, args.inputs)
+    frame = pd.DataFrame(values[HELD_OUT:], columns=[f"input_{place}" for place in range(args.inputs)])
+    frame.assign(target=np.where(targets[HELD_OUT:] > 0, "yes", "no")).to_parquet(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -105,7 +115,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--one", choices=SYSTEMS, help="train this in this process, and print JSON")
+    parser.add_argument("--write", type=Path, metavar="PARQUET", help="write the table, and train nothing")
     args = parser.parse_args()
+    if args.write:
+        write(args.write, args)
+        return
     if args.one:
         print(json.dumps(one(args.one, args)))
         return
