@@ -101,6 +101,8 @@ def test_every_trial_once_whatever_is_killed(start, cluster, store, home, two_cl
     kill(command)  # its trials go on without it
 
     command = start("fedtwin", "resume", "1", *there)
+    said_now = max(tmp_path.glob("said_*"), key=lambda path: int(path.name.partition("_")[2]))
+    until(lambda: "at once on the workers" in said_now.read_text())  # not only what was left
     until(lambda: any(trial.status == "completed" for trial in trials()))
     until(lambda: running() > 0)
     kill(scheduler)
