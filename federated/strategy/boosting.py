@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from pydantic import field_validator
 
 from federated.messages.questions import Arrays, Asked, read_answer
-from federated.messages.records import ASK, arrays_from_state
-from federated.messages.wire import Layout, WireSpec
+from federated.messages.records import arrays_from_state
+from federated.messages.wire import Layout
+from federated.strategy.asking import Asking, AskingServer
 from federated.strategy.base import Algorithm
 from federated.strategy.client_half import AskedContext
 from federated.strategy.server_half import ServerContext, ServerHalf
@@ -29,25 +29,15 @@ from shared.trees.server import ServerGrower
 from shared.trees.wire import packed, packed_past, unpacked, unpacked_past
 
 
-class Boosting(Algorithm):
+class Boosting(Asking, Algorithm):
     """The server asks all clients for sums of gradients over their rows, and chooses each division itself.
 
     The sums are exact, so the trees do not depend on how the rows are divided among the clients. All clients
     answer every question: without one of them the sums would be of other rows.
     """
 
-    class Config(Algorithm.Config):
-        """All clients take part in every round."""
-
-        @field_validator("fraction_train")
-        @classmethod
-        def _all(cls, value: float) -> float:
-            if value != 1.0:
-                raise ValueError(f"boosting takes the sums of all clients: expected 1, got {value}")
-            return value
-
-    config: Config
-    wire = WireSpec(returns_model=False)
+    a_round = "one tree"
+    rounds = "the number of trees"
 
     def __init__(self, config: Algorithm.Config) -> None:
         super().__init__(config)
@@ -62,15 +52,7 @@ class Boosting(Algorithm):
         """
         if not isinstance(cfg.model, TreesConfig):
             raise ConfigError(f"strategy=boosting grows trees (model=trees), got model.name={cfg.model.name}")
-        for name, value in (
-            ("local_epochs", cfg.federation.local_epochs),
-            ("rounds_per_epoch", cfg.federation.rounds_per_epoch),
-        ):
-            if value != 1:
-                raise ConfigError(
-                    f"federation.{name}={value} has no meaning for strategy=boosting, of which a round is one "
-                    f"tree; set federation.{name}=1, and federation.num_rounds to the number of trees"
-                )
+        super().check(cfg)
 
     def answers(self, asked: Asked) -> Layout:
         """Sums, as many as the question asks for."""
@@ -96,7 +78,7 @@ class Boosting(Algorithm):
         return BoostingServer(context)
 
 
-class BoostingServer(ServerHalf):
+class BoostingServer(AskingServer):
     """Grows a tree before it sends the train messages of a round, which carry the new model."""
 
     def __init__(self, context: ServerContext, **kwargs: Any) -> None:
@@ -128,15 +110,6 @@ class BoostingServer(ServerHalf):
         grown = arrays_from_state(self.network.state_dict())
         return super().configure_train(server_round, grown, config, grid)
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """The model that has grown."""
-        answers = [reply.content for reply in replies if reply.has_content()]
-        if not answers:
-            return None, None
-        return self.sent, self.train_metrics_aggr_fn(answers, self.weighted_by_key)
-
     def check_answer(self, content: RecordDict) -> None:
         """Check that sums are what was asked for, and could be sums.
 
@@ -167,16 +140,9 @@ class BoostingServer(ServerHalf):
         self, question: Question, *, grower: ServerGrower, config: ConfigRecord, grid: Grid
     ) -> dict[str, Reply]:
         self._question = question
-        content = Asked(*packed(question), past=packed_past(grower.past)).to_content(config)
-        messages = [Message(content, dst_node_id=node, message_type=ASK) for node in self.nodes]
-        replies = grid.send_and_receive(messages, timeout=self.context.timeout_s)
-        # By their places, as nodes have other ids when a run is resumed.
-        return {
-            f"{self.nodes.index(reply.metadata.src_node_id):09}": Reply(
-                question.step, read_answer(reply.content, layout=_layout(question))
-            )
-            for reply in replies
-        }
+        asked = Asked(*packed(question), past=packed_past(grower.past))
+        answers = self.ask(asked, layout=_layout(question), config=config, grid=grid)
+        return {f"{place:09}": Reply(question.step, arrays) for place, arrays in answers.items()}
 
 
 def _layout(question: Question) -> Layout:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from pydantic import field_validator
 
 from federated.messages.questions import Arrays, Asked, read_answer
-from federated.messages.records import ASK, arrays_from_state, state_of
-from federated.messages.wire import Layout, WireSpec
+from federated.messages.records import arrays_from_state, state_of
+from federated.messages.wire import Layout
+from federated.strategy.asking import Asking, AskingServer
 from federated.strategy.base import Algorithm
 from federated.strategy.client_half import AskedContext
 from federated.strategy.server_half import ServerContext, ServerHalf
@@ -24,25 +24,15 @@ from shared.model.centroids import CentroidNetwork
 from shared.runtime.errors import ClustersError, ConfigError, ReplyRejected
 
 
-class Clusters(Algorithm):
+class Clusters(Asking, Algorithm):
     """The server asks all clients for the sums of their rows by nearest centroid.
 
     The sums are exact, so the centroids do not depend on how the rows are divided among the clients. All
     clients answer every question: without one of them the sums would be of other rows.
     """
 
-    class Config(Algorithm.Config):
-        """All clients take part in every round."""
-
-        @field_validator("fraction_train")
-        @classmethod
-        def _all(cls, value: float) -> float:
-            if value != 1.0:
-                raise ValueError(f"clusters takes the sums of all clients: expected 1, got {value}")
-            return value
-
-    config: Config
-    wire = WireSpec(returns_model=False)
+    a_round = "one iteration"
+    rounds = "the iterations"
 
     def __init__(self, config: Algorithm.Config) -> None:
         super().__init__(config)
@@ -59,15 +49,7 @@ class Clusters(Algorithm):
             raise ConfigError(
                 f"strategy=clusters moves centroids (model=kmeans), got model.name={cfg.model.name}"
             )
-        for name, value in (
-            ("local_epochs", cfg.federation.local_epochs),
-            ("rounds_per_epoch", cfg.federation.rounds_per_epoch),
-        ):
-            if value != 1:
-                raise ConfigError(
-                    f"federation.{name}={value} has no meaning for strategy=clusters, of which a round is "
-                    f"one iteration; set federation.{name}=1, and federation.num_rounds to the iterations"
-                )
+        super().check(cfg)
 
     def tells_rows(self, asked: Asked) -> bool:
         """Centroids start as rows."""
@@ -91,7 +73,7 @@ class Clusters(Algorithm):
         return ClusterServer(context)
 
 
-class ClusterServer(ServerHalf):
+class ClusterServer(AskingServer):
     """Moves the centroids before it sends the train messages of a round, which carry the new ones.
 
     It keeps nothing between rounds that does not follow from the global model and the clients' rows.
@@ -125,15 +107,6 @@ class ClusterServer(ServerHalf):
         moved = arrays_from_state(self.network.state_dict())
         return super().configure_train(server_round, moved, config, grid)
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """The centroids that were sent."""
-        answers = [reply.content for reply in replies if reply.has_content()]
-        if not answers:
-            return None, None
-        return self.sent, self.train_metrics_aggr_fn(answers, self.weighted_by_key)
-
     def check_answer(self, content: RecordDict) -> None:
         """Check that an answer is what was asked for, and could be true.
 
@@ -150,13 +123,6 @@ class ClusterServer(ServerHalf):
 
     def _ask(self, question: Question, *, config: ConfigRecord, grid: Grid) -> Mapping[str, Arrays]:
         self._question = question
-        content = Asked(question.kind, question.to_arrays()).to_content(config)
-        messages = [Message(content, dst_node_id=node, message_type=ASK) for node in self.nodes]
-        replies = grid.send_and_receive(messages, timeout=self.context.timeout_s)
-        # By their places, as nodes have other ids when a run is resumed.
-        return {
-            f"client {self.nodes.index(reply.metadata.src_node_id)}": read_answer(
-                reply.content, layout=question.answers()
-            )
-            for reply in replies
-        }
+        asked = Asked(question.kind, question.to_arrays())
+        answers = self.ask(asked, layout=question.answers(), config=config, grid=grid)
+        return {f"client {place}": arrays for place, arrays in answers.items()}

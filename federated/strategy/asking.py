@@ -1,0 +1,104 @@
+"""`Asking`, `AskingServer`: what algorithms share whose server asks all clients for sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from pydantic import ValidationInfo, field_validator
+
+from federated.messages.questions import Arrays, Asked, read_answer
+from federated.messages.records import ASK
+from federated.messages.wire import Layout, WireSpec
+from federated.strategy.base import Algorithm
+from federated.strategy.server_half import ServerHalf
+from shared.config.config import Config as RunConfig
+from shared.runtime.errors import ConfigError
+
+
+class Asking:
+    """A mixin, named before `Algorithm`: the server makes the model of the answers of clients.
+
+    All clients answer every question: without one of them the sums would be of other rows.
+
+    Attributes
+    ----------
+    a_round, rounds : str
+        What a round is, and what all of them are, for messages.
+    """
+
+    class Config(Algorithm.Config):
+        """All clients take part in every round."""
+
+        @field_validator("fraction_train")
+        @classmethod
+        def _all(cls, value: float, info: ValidationInfo) -> float:
+            if value != 1.0:
+                raise ValueError(
+                    f"{info.data.get('name')} takes the sums of all clients: expected 1, got {value}"
+                )
+            return value
+
+    config: Algorithm.Config
+    wire = WireSpec(returns_model=False)
+    a_round: ClassVar[str]
+    rounds: ClassVar[str]
+
+    def check(self, cfg: RunConfig) -> None:
+        """Reject rounds that are no epoch.
+
+        Raises
+        ------
+        ConfigError
+        """
+        for name, value in (
+            ("local_epochs", cfg.federation.local_epochs),
+            ("rounds_per_epoch", cfg.federation.rounds_per_epoch),
+        ):
+            if value != 1:
+                raise ConfigError(
+                    f"federation.{name}={value} has no meaning for strategy={self.config.name}, of which a "
+                    f"round is {self.a_round}; set federation.{name}=1, and federation.num_rounds to "
+                    f"{self.rounds}"
+                )
+
+
+class AskingServer(ServerHalf):
+    """Changes the model by questions before it sends the train messages of a round, which carry it."""
+
+    def ask(self, asked: Asked, *, layout: Layout, config: ConfigRecord, grid: Grid) -> dict[int, Arrays]:
+        """Ask all clients.
+
+        Parameters
+        ----------
+        layout : mapping
+            The arrays of an answer.
+
+        Returns
+        -------
+        dict of int to mapping
+            By a client's place among the nodes, which have other ids when a run is resumed.
+
+        Raises
+        ------
+        QuorumError
+            A client did not answer.
+        """
+        content = asked.to_content(config)
+        messages = [Message(content, dst_node_id=node, message_type=ASK) for node in self.nodes]
+        replies = grid.send_and_receive(messages, timeout=self.context.timeout_s)
+        return {
+            self.nodes.index(reply.metadata.src_node_id): read_answer(reply.content, layout=layout)
+            for reply in replies
+        }
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """The model that was sent."""
+        answers = [reply.content for reply in replies if reply.has_content()]
+        if not answers:
+            return None, None
+        return self.sent, self.train_metrics_aggr_fn(answers, self.weighted_by_key)
