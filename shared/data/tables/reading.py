@@ -56,7 +56,7 @@ def read_table(cfg: TableDataConfig, *, keep: Sequence[str], alone: bool = False
     """
     as_text = {*cfg.levels, *(name for name, kind in cfg.kinds.items() if kind == "categorical")}
     file = open_table(cfg, texts=lambda name: name in as_text or _keeps_text(name, cfg, keep=keep))
-    as_text |= {file.file_column} - {None}
+    as_text |= {file.file_column} if file.file_column else set()
     wanted = {name for name in file.names if name not in cfg.drop} if not alone else {*(cfg.inputs or ())}
     cells = {
         name: Cells(
