@@ -144,9 +144,10 @@ class Models:
         """
         check_alias(alias)
         with self._database.write() as connection:
+            # The run first, as whoever completes or deletes it does; then it is not deleted meanwhile.
+            found = _resolved(connection, _find(connection, name), ref)
+            lock_run(self._database, connection, found.run_id)
             row = _find(connection, name, lock=True)
-            found = _resolved(connection, row, ref)
-            lock_run(self._database, connection, found.run_id)  # it is not deleted meanwhile
             now = connection.scalar(
                 sa.select(model_alias.c.version_id).where(
                     model_alias.c.model_id == row.id, model_alias.c.alias == alias
