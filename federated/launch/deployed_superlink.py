@@ -99,6 +99,10 @@ class DeployedSuperLink:
                 self._heard = now
         return now - self._heard < _PATIENCE_S
 
+    def app_ended(self) -> bool:
+        """Whether the run's app is known to be gone: never, of a SuperLink that others started."""
+        return False
+
     def _env(self) -> dict[str, str]:
         return environment({"FLWR_HOME": str(self.kit.flower_home)})
 

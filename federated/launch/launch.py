@@ -123,6 +123,7 @@ def _wait(
     claimed = False
     away = False
     while True:
+        gone = superlink.app_ended()  # asked before the row is read, which an app that is gone will not change
         try:
             store.runs.settle(superlink.home.journals)  # a ServerApp that was killed leaves its row running
             run = store.runs.get(run_id)
@@ -151,6 +152,8 @@ def _wait(
         if not waiting and not claimed:
             claimed = True
             follow.step(0, "the ServerApp has started; waiting for the clients")
+        if waiting and gone:
+            raise FederationError(f"the ServerApp ended before it took the run:\n{superlink.log_tail()}")
         if waiting and time.monotonic() > claimed_by:
             raise FederationError(
                 f"the ServerApp did not start within federation.start_timeout_s:\n{superlink.log_tail()}"

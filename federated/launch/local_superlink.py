@@ -21,6 +21,7 @@ import psutil
 from federated.kit.flower_cli import environment, tool
 from federated.launch.flwr_run import flwr_run
 from shared.runtime.errors import FederationError, TrackingError
+from shared.runtime.files import free_room
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # `sweep` is there for commands that read no settings, and ha
 _FOLDERS, _OWNER = "flower-", "owner.json"
 _LOG_LINES = 15
 _RAY_S = 10.0
+_APP = "flwr-simulation"  # the name of the process in which Flower runs the ServerApp and its clients
 
 
 def sweep(store: Store, *, home: Home) -> None:
@@ -75,6 +77,7 @@ class LocalSuperLink:
         self.port = _free_port()
         self.env = self._environment()
         self.process: subprocess.Popen[bytes] | None = None
+        self._app_seen = False
 
     def __enter__(self) -> LocalSuperLink:
         owner = {"pid": os.getpid(), "started": psutil.Process().create_time(), "run_id": self.run_id}
@@ -144,10 +147,22 @@ class LocalSuperLink:
         """Whether the SuperLink still runs."""
         return self.process is not None and self.process.poll() is None
 
+    def app_ended(self) -> bool:
+        """Whether the process of the run's app has been there and is gone."""
+        assert self.process is not None
+        running = False
+        with suppress(psutil.Error):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    if child.name().startswith(_APP):
+                        running = running or child.status() != psutil.STATUS_ZOMBIE
+                        self._app_seen = True
+        return self._app_seen and not running
+
     def log_tail(self) -> str:
-        """The end of what Flower wrote."""
+        """The end of what Flower wrote, and how full the disk is."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-_LOG_LINES:])
+        return "\n".join([*lines[-_LOG_LINES:], f"(disk of {self.home.root}{free_room(self.folder)})"])
 
     def _environment(self) -> dict[str, str]:
         address = self.cfg.federation.ray_address

@@ -88,6 +88,25 @@ class Timeline:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """Stretches of time whose rows depend on each other: intervals leave out all rows of one together.
+
+    Attributes
+    ----------
+    numbers : ndarray [N], int64
+        The unit of time of each row, such as its day.
+    span : int
+        Units of a stretch; one begins at each unit (moving blocks).
+    noun : str
+        What one of them is, with its length: ``7-d block``.
+    """
+
+    numbers: Ints
+    span: int
+    noun: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Rows of any kind; row ``i`` of every array is the same row. Kinds of data add their own arrays.
@@ -100,6 +119,8 @@ class Dataset:
         What is to be predicted of each row; [N, 0] where nothing is.
     splits : ndarray [N], str
         The side of each row: ``train``, ``val`` or ``test``.
+    blocks : Blocks, optional
+        Of rows in the order of time, which do not vary independently.
     columns : mapping of str to ndarray [N], str
         Further columns by name, for the natural partition.
     fingerprint : str
@@ -122,6 +143,7 @@ class Dataset:
     strata: Strata | None = None
     groups: Groups | None = None
     time: Timeline | None = None
+    blocks: Blocks | None = None
     columns: Mapping[str, Texts] = field(default_factory=dict)
     fingerprint: str = ""
     skipped: int = 0

@@ -71,11 +71,13 @@ def disk_error(error: OSError, *, path: Path | None = None) -> DiskError:
     place = path or (Path(os.fsdecode(error.filename)) if error.filename else None)
     what = f"cannot write {place or 'a file'}: {error.strerror or error}"
     if error.errno in FULL:
-        return DiskError(f"{what}{_free(place)}; make room on this disk, or set FEDTWIN_HOME to another one")
+        free = free_room(place)
+        return DiskError(f"{what}{free}; make room on this disk, or set FEDTWIN_HOME to another one")
     return DiskError(f"{what}; mend this, or set FEDTWIN_HOME to a folder that can be written to")
 
 
-def _free(path: Path | None) -> str:
+def free_room(path: Path | None) -> str:
+    """What is free on the disk of a file, in brackets; nothing if that cannot be told."""
     for folder in [] if path is None else path.absolute().parents:
         with suppress(OSError):
             usage = shutil.disk_usage(folder)

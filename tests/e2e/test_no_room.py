@@ -23,7 +23,7 @@ NOBODY = "postgresql://me:hunter2@127.0.0.1:9/fedtwin"
 
 @pytest.mark.parametrize(
     ("mode", "leave"),
-    [("centralized", 0), ("centralized", 400_000), ("simulate", 0), ("simulate", 400_000), ("federated", 0)],
+    [(mode, leave) for mode in MODES for leave in (0, 400_000)],
 )
 def test_a_full_disk(mode: str, leave: int, fedtwin: Command, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", megabytes=40) as disk:
