@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fedtwin.models import load_model, predict
     from fedtwin.reading import data
     from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
+    from fedtwin.registry import Version, compare_versions, load_version, promote, registered_models, rollback
     from fedtwin.site_statistics import statistics
     from fedtwin.sweeps import Sweep, load_sweep, sweep
     from fedtwin.training import compare, compare_runs, configure, federate, resume, train
@@ -36,8 +37,10 @@ __all__ = [
     "Run",
     "Sweep",
     "TrainedModel",
+    "Version",
     "compare",
     "compare_runs",
+    "compare_versions",
     "configure",
     "data",
     "federate",
@@ -45,8 +48,12 @@ __all__ = [
     "load_model",
     "load_run",
     "load_sweep",
+    "load_version",
     "predict",
+    "promote",
+    "registered_models",
     "resume",
+    "rollback",
     "runs",
     "statistics",
     "sweep",
@@ -58,6 +65,10 @@ _MODULES = {
     "fedtwin.records": ("Comparison", "Run", "load_comparison", "load_run", "runs"),
     "fedtwin.sweeps": ("Sweep", "load_sweep", "sweep"),
     "fedtwin.models": ("load_model", "predict"),
+    "fedtwin.registry": (
+        *("Version", "compare_versions", "load_version"),
+        *("promote", "registered_models", "rollback"),
+    ),
     "fedtwin.reading": ("data",),
     "fedtwin.site_statistics": ("statistics",),
     "shared.tasks.predictions": ("Predictions",),

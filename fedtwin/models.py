@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fedtwin.places import Place
-from fedtwin.records import Run, load_run
+from fedtwin.records import Run
+from fedtwin.registry import find_run
 
 if TYPE_CHECKING:
     from lightning import LightningModule
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
     from shared.tasks.trained_model import TrainedModel
 
 
-def load_model(run: int | Run, *, store: Place = None) -> TrainedModel | LightningModule:
+def load_model(run: int | str | Run, *, store: Place = None) -> TrainedModel | LightningModule:
     """The model that a run chose, with its preprocessing, on the CPU and in evaluation mode.
 
     Parameters
     ----------
-    run : int or Run
-        Of centralized or federated training. While it is running, its best model so far.
+    run : int, str or Run
+        Of centralized or federated training; while it is running, its best model so far. Or a version of a
+        registered model, see `fedtwin.load_version`.
     store : str or Path, optional
         See `fedtwin.compare`; not needed for a `Run`.
 
@@ -45,7 +47,7 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel | Lightni
     >>> model = fedtwin.load_model(3)
     >>> model(images).argmax(dim=1)
     """
-    run = run if isinstance(run, Run) else load_run(run, store=store)
+    run = find_run(run, store=store)
     import shared.runtime.fast_imports  # noqa: F401 - before what it imports
 
     from fedtwin.checkpoints import find_model, load_weights
@@ -66,14 +68,15 @@ def load_model(run: int | Run, *, store: Place = None) -> TrainedModel | Lightni
     return learner.trained_model(module, schema, threshold=threshold)
 
 
-def predict(run: int | Run | TrainedModel, rows: Any, *, store: Place = None) -> Predictions:
+def predict(run: int | str | Run | TrainedModel, rows: Any, *, store: Place = None) -> Predictions:
     """Predict with the model that a run chose.
 
     Images are decoded, resized and normalised as those were that the model was trained on.
 
     Parameters
     ----------
-    run : int, Run or TrainedModel
+    run : int, str, Run or TrainedModel
+        See `load_model`.
     rows : str, Path, ndarray, Tensor, or sequence of str, Path or PIL.Image.Image
         Images: a file, a folder or a ZIP, whose images are all read; several files; images in memory: uint8
         arrays [N, H, W], [N, C, H, W] or [N, H, W, C] of any size, or Pillow's. A task of your own takes what

@@ -35,11 +35,14 @@ def _delete(options: Namespace, store: Store, home: Home) -> None:
     chosen = [run, *children] if options.with_children else [run]
     for one in chosen:
         print(f"run {one.id}  {_printable(one.name)}  ({MODE_NAMES[one.training_mode]}, {one.status})")
+        if version := store.models.of_run(one.id):
+            named = f" ({', '.join(version.aliases)})" if version.aliases else ""
+            print(f"  with it goes version {version.version} of model {version.model}{named}")
     if children and not options.with_children:
         print(f"{_listed(children)} stay, as runs of their own; --with-children deletes them too")
     if not options.yes:
         _confirm(f"Delete {_listed(chosen)} with all files?")
-    deleted = store.runs.delete(run.id, with_children=options.with_children)
+    deleted = store.runs.delete(run.id, with_children=options.with_children, force=options.force)
     # The rows first: files that are left behind are found by nobody, as ids are never used again.
     for run_id in deleted:
         delete_files(run_id, home)

@@ -32,6 +32,7 @@ COMMANDS = {
     "serve": "service.serve",
     "worker": "service.jobs.command",
     "jobs": "fedtwin.cli.jobs",
+    "models": "fedtwin.cli.models",
     "watch": "service.terminal.watch",
 }
 

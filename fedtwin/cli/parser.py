@@ -113,7 +113,10 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         "epochs or rounds (fedtwin resume 3 federation.num_rounds=20), and where it is computed; others are "
         "refused."
     )
-    predict = commands.add_parser("predict", help="predict for new images or rows with a run's model")
+    predict = commands.add_parser("predict", help="predict for new images or rows with a trained model")
+    predict.add_argument(
+        "run", metavar="MODEL", help="a run's id, NAME (its latest version) or NAME@production"
+    )
     delete = commands.add_parser("delete", help="delete a run: its rows and its files")
     doctor = commands.add_parser("doctor", help="check database, files, caches, processes and versions")
     doctor.description = "Each problem comes with its fix. Exit status 1: something failed. Nothing is changed."
@@ -122,7 +125,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     rename = commands.add_parser("rename", help="give a run another name")
     tag = commands.add_parser("tag", help="add tags to a run, or remove some, and list them")
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
-    for command in (show, export, resume, predict, delete, rename, tag, watch):
+    for command in (show, export, resume, delete, rename, tag, watch):
         command.add_argument("run", type=run_number, help="the run's id (see `fedtwin runs`)")
     resume.add_argument("--workers", type=count, metavar="N", help="of a sweep: trials at once")
     resume.add_argument("--scheduler", metavar="ADDRESS", help="of a sweep: a Dask scheduler that runs already")
@@ -138,6 +141,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         "A run that has not ended is not deleted, nor is one that belongs to a comparison alone."
     )
     delete.add_argument("--with-children", action="store_true", help="also the runs of a comparison")
+    delete.add_argument("--force", action="store_true", help="also if an alias names its model")
     delete.add_argument("--yes", action="store_true", help="do not ask")
     rename.add_argument("name")
     tag.add_argument("tags", nargs="*", metavar="TAG", help="one word")
@@ -145,6 +149,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_worker(commands.add_parser("worker", help="run training jobs that were submitted to the server"))
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
+    _add_models(commands.add_parser("models", help="list models; show, promote, compare, describe versions"))
     _add_watch(watch)
     return parser, tuple(commands.choices)
 
@@ -328,6 +333,49 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("--status", choices=["queued", "running", "completed", "failed", "cancelled"])
     jobs.add_argument("--limit", type=count, default=30, help="how many, newest first (30)")
     jobs.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    actions = [
+        "list",
+        "show",
+        "promote",
+        "rollback",
+        "remove-alias",
+        "threshold",
+        "register",
+        "compare",
+        "card",
+    ]
+    models.description = (
+        "Every completed run is a version of the model that has the run's name. VERSION is a number, an alias, "
+        "or latest: fedtwin models promote ward-7@1.2.0; compare ward-7@production ward-7; card ward-7; "
+        "rollback ward-7; threshold ward-7 'f1>=0.8'; register 12. See docs/models.md."
+    )
+    models.add_argument("action", nargs="?", choices=actions, default="list")
+    models.add_argument("what", nargs="*", metavar="NAME[@VERSION]")
+    models.add_argument("--alias", default="production", help="of promote, rollback, remove-alias (production)")
+    models.add_argument("--confidence", type=share, default=0.95, help="of compare (0.95)")
+    models.add_argument("--limit", type=count, default=30, help="of show: how many versions, newest first (30)")
+    models.add_argument(
+        "--format", choices=["table", "json"], default="table", help="a card's table is Markdown"
+    )
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1, as it is typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text!r}")
+    return value
 
 
 def job_number(text: str) -> int:

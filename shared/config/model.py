@@ -25,6 +25,7 @@ class CnnConfig(Section):
 
     name: Literal["cnn"]
     widths: tuple[Positive, Positive]
+    kernel: Literal[3, 5, 7] = 3  # stored runs of before have no such key
     hidden: Positive
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     norm: Literal["none", "batch", "group"]

@@ -20,6 +20,7 @@ class TableColumnsConfig(Section):
     site: str | None
     time: str | None
     series: str | None
+    file: str | None = "file"  # stored runs of before have no such key
 
 
 class TableDataConfig(SplitSection):

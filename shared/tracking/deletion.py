@@ -9,18 +9,22 @@ import sqlalchemy as sa
 from shared.runtime.errors import TrackingError
 from shared.tracking.change_feed import announce
 from shared.tracking.database import Database
+from shared.tracking.model_guard import check_not_guarded
 from shared.tracking.rows import FINISHED
 from shared.tracking.schema import run
 from shared.tracking.transaction import lock_run
 
 
-def delete_run(database: Database, run_id: int, *, with_children: bool) -> list[int]:
+def delete_run(database: Database, run_id: int, *, with_children: bool, force: bool = False) -> list[int]:
     """Delete a run and all its rows, in one transaction.
 
     Parameters
     ----------
     with_children : bool
         Delete the runs of a comparison with it; they stay as runs of their own otherwise.
+    force : bool
+        Also runs on which a version of a model stands that an alias names, or that a rollback would return to;
+        the alias goes with them.
 
     Returns
     -------
@@ -31,6 +35,7 @@ def delete_run(database: Database, run_id: int, *, with_children: bool) -> list[
     ------
     TrackingError
         There is no such run, it or a run below it has not ended, or it belongs to a comparison.
+    GuardedRun
     """
     with database.write() as connection:
         lock_run(database, connection, run_id)
@@ -44,6 +49,10 @@ def delete_run(database: Database, run_id: int, *, with_children: bool) -> list[
         if busy := [row for row in family if row.status not in FINISHED]:
             raise TrackingError(f"run {busy[0].id} is still {busy[0].status}; stop it before you delete it")
         ids = [row.id for row in family] if with_children else [run_id]
+        if not force:
+            check_not_guarded(
+                connection, ids, advice="promote another version first, or delete it all the same with --force"
+            )
         connection.execute(sa.delete(run).where(run.c.id.in_(ids)))  # the other tables follow by their keys
         for deleted in ids:
             announce(connection, deleted)

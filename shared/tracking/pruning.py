@@ -78,7 +78,8 @@ def candidates(store: Store, home: Home, choice: Choice) -> list[Candidate]:
         runs = (top, *_below(store, top))
         files = tuple(path for one in runs for path in home.files_of(one.id))
         rows = sum(store.metrics.count(one.id) for one in runs)
-        found.append(Candidate(runs, _reason(runs, compared), rows, files, sum(map(size_of, files))))
+        kept = _reason(runs, compared) or _guard(store, runs)
+        found.append(Candidate(runs, kept, rows, files, sum(map(size_of, files))))
     return found
 
 
@@ -107,6 +108,11 @@ def _reason(runs: Sequence[RunRow], compared: dict[int, int]) -> str:
             return f"comparison {compared[one.id]} is of run {one.id}: fedtwin delete {compared[one.id]} first"
     resumable = next((one for one in runs if one.stop_reason == INTERRUPTED), None)
     return "" if resumable is None else f"run {resumable.id} can be resumed: fedtwin resume {runs[0].id}"
+
+
+def _guard(store: Store, runs: Sequence[RunRow]) -> str:
+    found = next(((one.id, what) for one in runs if (what := store.models.guarded(one.id))), None)
+    return "" if found is None else f"{found[1]} stands on run {found[0]}"
 
 
 def size_of(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""`end_run`: the row of a run that ends, with its best values."""
+"""`end_run`: the row of a run that ends, with its best values; one that completes is registered."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import shortened
 from shared.tracking.best_values import best_values
 from shared.tracking.digests import digested, keep_digest
+from shared.tracking.registration import register_run
 from shared.tracking.rows import FINISHED, INTERRUPTED
 from shared.tracking.schema import run
 
@@ -50,4 +51,6 @@ def end_run(
         "summary": {**found.summary, "best": best_values(connection, run_id)},
     }
     connection.execute(sa.update(run).where(run.c.id == run_id).values(values))
+    if status == "completed":
+        register_run(connection, run_id)
     return 1

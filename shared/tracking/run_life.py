@@ -13,6 +13,7 @@ from shared.runtime.errors import TrackingError
 from shared.tracking.change_feed import announce
 from shared.tracking.changes import Finish
 from shared.tracking.database import Database
+from shared.tracking.model_guard import check_not_guarded
 from shared.tracking.orphans import is_orphan, last_sign
 from shared.tracking.process import owner
 from shared.tracking.recorder import Recorders
@@ -66,12 +67,18 @@ def claim_run(
     Raises
     ------
     TrackingError
-        There is no such run, or it is finished and not to be resumed.
+        There is no such run, it is finished and not to be resumed, or a named version of a model stands on it.
     """
     with change_run(database, run_id) as (connection, found):
         status = found.status
         if status in FINISHED and not resume:
             raise TrackingError(f"run {run_id} is {status} already; start a new run, or resume this one")
+        if status == "completed":
+            check_not_guarded(
+                connection,
+                [run_id],
+                advice=f"training it on would change that version: begin a new run with start_from={run_id}",
+            )
         changes: dict[str, Any] = {"status": "running", **asdict(owner())}
         changes |= {"ended": None, "error": None, "stop_reason": None}
         if status == "pending":

@@ -158,9 +158,9 @@ class Runs:
             connection.execute(sa.update(run).where(run.c.id == run_id).values(tags=tags))
         return tags
 
-    def delete(self, run_id: int, *, with_children: bool = False) -> list[int]:
+    def delete(self, run_id: int, *, with_children: bool = False, force: bool = False) -> list[int]:
         """Delete a run and all its rows, but no files; see `shared.tracking.deletion.delete_run`."""
-        return delete_run(self._database, run_id, with_children=with_children)
+        return delete_run(self._database, run_id, with_children=with_children, force=force)
 
     def get(self, run_id: int) -> RunRow:
         """One run.

@@ -53,6 +53,12 @@ WORDS = (
     "label",
     "true class",
     "mostly taken for",
+    "model",
+    "aliases",
+    "metrics",
+    "why",
+    "alias",
+    "threshold",
 )
 MOST_METRICS = 6  # of a client, on a line of the terminal
 LONGEST_TEXT = 500

@@ -15,6 +15,7 @@ from shared.tracking.evaluations import Evaluations
 from shared.tracking.job_queue import JobQueue
 from shared.tracking.jobs import Jobs
 from shared.tracking.metrics import Metrics
+from shared.tracking.models import Models
 from shared.tracking.recorder import Recorders
 from shared.tracking.rounds import Rounds
 from shared.tracking.runs import Runs
@@ -24,7 +25,7 @@ from shared.tracking.trials import Trials
 
 
 class Store:
-    """Runs, their metrics, rounds, evaluations and clients, and training jobs, in SQLite or PostgreSQL.
+    """Runs, their metrics, rounds, evaluations and clients, training jobs, and models, in SQLite or PostgreSQL.
 
     Opened at its first use, when the schema is brought up to date. When a method that writes returns, its rows
     are on disk. May be shared by threads; connections are closed before a fork: no child inherits one.
@@ -60,6 +61,7 @@ class Store:
         self.queue = JobQueue(self._database)
         self.schedules = Schedules(self._database)
         self.trials = Trials(self._database)
+        self.models = Models(self._database)
 
     def __repr__(self) -> str:
         return f"Store({self._database.shown!r})"

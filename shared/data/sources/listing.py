@@ -12,6 +12,7 @@ from shared.data.pixels.files import IMAGE_SUFFIXES
 from shared.runtime.errors import shortened
 
 _SHOWN = 5  # names in one sentence
+_TABLES = (".csv", ".csv.gz", ".tsv", ".parquet")
 _TEXTS = (
     *(".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".md", ".html", ".log", ".ini"),
     *(".pdf", ".doc", ".docx", ".xls", ".xlsx"),
@@ -79,7 +80,12 @@ def last_of(name: str) -> str:
 
 def is_table(name: str) -> bool:
     """Whether a file is called as a table is that ``data=table`` reads."""
-    return name.lower().endswith((".csv", ".csv.gz", ".tsv", ".parquet"))
+    return name.lower().endswith(_TABLES)
+
+
+def without_suffix(name: str) -> str:
+    """The name of a table without what says that it is one."""
+    return next((name[: -len(suffix)] for suffix in _TABLES if name.lower().endswith(suffix)), name)
 
 
 def is_image(name: str) -> bool:

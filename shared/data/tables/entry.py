@@ -15,6 +15,7 @@ from shared.data.cache import TABLES, drop_entry, open_entry, remember_digest
 from shared.data.dataset import Groups, Strata, Timeline
 from shared.data.schema import Schema
 from shared.data.seal import DAMAGE, check_seal, write_seal
+from shared.data.tables.files import tables_in
 from shared.data.tables.load import TableData
 from shared.data.tables.sites import Sites
 from shared.runtime.errors import DataError
@@ -45,7 +46,8 @@ def read_through_cache(
         The file cannot be read, or changed while it was.
     """
     path = Path(cfg.path).expanduser().absolute()
-    if not path.is_file() or path.stat().st_size < _WORTH:
+    files = tables_in(path) if path.is_dir() else [path]
+    if not all(file.is_file() for file in files) or sum(file.stat().st_size for file in files) < _WORTH:
         return load()  # which says what is wrong
     stamp = _stamp(path)
     digest = remember_digest(cache, path=path, stamp=stamp, compute=lambda: _digest(path))
@@ -73,11 +75,17 @@ def read_through_cache(
 
 
 def _stamp(path: Path) -> str:
+    if path.is_dir():
+        named = [f"{file.relative_to(path)} {_stamp(file)}" for file in tables_in(path)]
+        return hashlib.sha256("\n".join(named).encode()).hexdigest()
     found = path.stat()
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _digest(path: Path) -> str:
+    if path.is_dir():
+        named = [f"{file.relative_to(path)} {_digest(file)}" for file in tables_in(path)]
+        return hashlib.sha256("\n".join(named).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

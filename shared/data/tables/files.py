@@ -1,4 +1,4 @@
-"""`open_table`: the columns of a CSV or Parquet file by name, and their rows in blocks."""
+"""`open_table`: the columns of a CSV or Parquet file, or of a folder of them, and their rows in blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.config.table_data import TableDataConfig
 from shared.data.pixels.files import existing_path
 from shared.data.pixels.limits import over
 from shared.data.sources.doubts import number_of
-from shared.data.sources.listing import is_table, shown_names
+from shared.data.sources.listing import is_table, shown_names, without_suffix
 from shared.data.sources.records import line_without_utf8, read_records
 from shared.data.sources.table import metadata_error
 from shared.runtime.errors import DataError, shortened
@@ -62,6 +62,8 @@ class TableFile:
         Of the columns; a column without a name is not among them.
     notes : list of str
         What was ignored or guessed.
+    file_column : str, optional
+        Of a folder: the column that names the file of each row.
     """
 
     origin: str
@@ -69,10 +71,11 @@ class TableFile:
     names: list[str]
     blocks: Iterator[Block]
     notes: list[str]
+    file_column: str | None = None
 
 
 def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
-    """Open the file that is configured.
+    """Open the file that is configured, or all files of a folder.
 
     Parameters
     ----------
@@ -82,14 +85,77 @@ def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFi
     Raises
     ------
     DataError
-        It is not there, not a table, beyond a limit, or names a column twice.
+        It is not there, not a table, beyond a limit, or names a column twice; or files of a folder differ in
+        their columns.
     """
     named = Path(cfg.path).expanduser()
     if named.is_dir():
-        tables = sorted(path.name for path in named.iterdir() if is_table(path.name))
-        holds = f"; it holds {shown_names(tables)}" if tables else ""
-        raise DataError(f"data.path: {named} is a folder, and data=table reads one CSV or Parquet file{holds}")
-    path = existing_path(cfg.path, folder=False)
+        return _folder(named, cfg, texts=texts)
+    return _file(existing_path(cfg.path, folder=False), cfg, texts=texts)
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """The tables of a folder and of the folders in it, by name."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and is_table(path.name))
+
+
+def _folder(folder: Path, cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
+    """All tables of a folder and the folders in it, one after the other, with a column that names the file."""
+    paths = tables_in(folder)
+    if not paths:
+        raise DataError(f"data.path: {folder} holds no CSV or Parquet file, which data=table reads")
+    if (size := sum(path.stat().st_size for path in paths)) > cfg.max_table_bytes:
+        raise metadata_error(
+            str(folder), [over(f"its files have {size} bytes", "max_table_bytes", cfg.max_table_bytes)]
+        )
+    files = {str(path.relative_to(folder)): _file(path, cfg, texts=texts) for path in paths}
+    first, *others = files
+    names = files[first].names
+    problems = [
+        f"{other} has not the columns of {first}: {_difference(names, files[other].names)}"
+        for other in others
+        if files[other].names != names
+    ]
+    if cfg.columns.file in names:
+        problems.append(
+            f"its files have a column {cfg.columns.file!r}, and data.columns.file calls the one so that names "
+            "the file of a row; set it to another name, or to null"
+        )
+    if problems:
+        more = [f"{len(problems) - _LISTED} more files differ"] if len(problems) > _LISTED else []
+        raise metadata_error(str(folder), [*problems[:_LISTED], *more])
+    column = cfg.columns.file
+
+    def blocks() -> Iterator[Block]:
+        start = 1
+        for name, file in files.items():
+            called = without_suffix(name)
+            for block in file.blocks:
+                count = len(block.rows)
+                numbers = np.arange(start, start + count, dtype=np.int64)
+                start += count
+                if start - 1 > cfg.max_rows:
+                    found = f"its files have {start - 1} rows or more"
+                    raise metadata_error(str(folder), [over(found, "max_rows", cfg.max_rows)])
+                yield Block(numbers, [*block.columns, *([[called] * count] if column else [])])
+
+    notes = [f"{len(paths)} files, read in the order of their names: {shown_names(files)}"]
+    notes += dict.fromkeys(note for file in files.values() for note in file.notes)
+    return TableFile(str(folder), "row", [*names, *([column] if column else [])], blocks(), notes, column)
+
+
+def _difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    lacking = [name for name in expected if name not in found]
+    more = [name for name in found if name not in expected]
+    parts = [
+        f"{what} {shown_names(names)}"
+        for what, names in (("it lacks", lacking), ("it has also", more))
+        if names
+    ]
+    return ", and ".join(parts) or "they come in another order"
+
+
+def _file(path: Path, cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
     if (size := path.stat().st_size) > cfg.max_table_bytes:
         raise metadata_error(str(path), [over(f"it has {size} bytes", "max_table_bytes", cfg.max_table_bytes)])
     with path.open("rb") as handle:

@@ -230,7 +230,7 @@ def _inputs(
         )
     found = []
     for name in cfg.inputs or named:
-        if name in named and name not in parts:
+        if name in named and name not in parts and name != read.file.file_column:
             one = read_input(name, named[name], cfg=cfg, row=read.row, problems=problems, notes=notes)
             found += [] if one is None else [one]
     notes += [

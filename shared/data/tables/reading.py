@@ -56,12 +56,13 @@ def read_table(cfg: TableDataConfig, *, keep: Sequence[str], alone: bool = False
     """
     as_text = {*cfg.levels, *(name for name, kind in cfg.kinds.items() if kind == "categorical")}
     file = open_table(cfg, texts=lambda name: name in as_text or _keeps_text(name, cfg, keep=keep))
+    as_text |= {file.file_column} if file.file_column else set()
     wanted = {name for name in file.names if name not in cfg.drop} if not alone else {*(cfg.inputs or ())}
     cells = {
         name: Cells(
             Reading(
                 as_text=name in as_text,
-                keep_text=not alone and _keeps_text(name, cfg, keep=keep),
+                keep_text=not alone and (name == file.file_column or _keeps_text(name, cfg, keep=keep)),
                 missing=lower_case([*cfg.missing_values, *cfg.missing_in.get(name, ())]),
                 decimal=cfg.decimal,
             )
@@ -87,7 +88,9 @@ def _keeps_text(name: str, cfg: TableDataConfig, *, keep: Sequence[str]) -> bool
 
 def columns_config(cfg: TableDataConfig) -> ColumnsConfig:
     """The parts that columns play, in the words of images."""
-    return ColumnsConfig(filename="filename", label=cfg.target or NO_TARGET, **cfg.columns.model_dump())
+    return ColumnsConfig(
+        filename="filename", label=cfg.target or NO_TARGET, **cfg.columns.model_dump(exclude={"file"})
+    )
 
 
 def texts_of(read: ReadTable) -> dict[str, list[str]]:

@@ -146,3 +146,21 @@ def test_a_small_file_needs_no_cache(read: Callable[..., Any], table: Path, tmp_
     table.unlink()
     with pytest.raises(DataError, match=r"table\.csv"):
         read()
+
+
+def test_a_folder_is_read_once_until_a_file_of_it_changes(
+    table: Path, tmp_path: Path, read: Callable[..., tuple[TableData, int]]
+) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    whole = pd.read_csv(table, dtype={"patient_id": str})
+    for number in range(2):
+        whole.iloc[number * 15_000 : (number + 1) * 15_000].to_csv(folder / f"{number}.csv", index=False)
+    settings = [f"data.path={folder}", "data.columns.patient_id=null"]
+    first, loads = read(*settings)
+    again, more = read(*settings)
+    assert (loads, more) == (1, 0)
+    np.testing.assert_array_equal(first.inputs, again.inputs)
+    with (folder / "1.csv").open("a") as file:
+        file.write("7,north,50.0,some,yes\n")
+    assert len(read(*settings)[0]) == len(first) + 1

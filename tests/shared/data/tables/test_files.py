@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from shared.data.tables.files import open_table
+from shared.data.tables.load import load_table
 from shared.runtime.errors import DataError
+from shared.tasks.image_classification.data import read_classes
 from tests.shared.data.tables.table_kit import read_rows, table_config
 
 FRAME = pd.DataFrame({"age": [63.0, 41.0, np.nan], "sex": ["m", "f", "m"], "num": [1.5, -2.0, 1e6]})
@@ -108,10 +110,48 @@ def test_a_gzip_that_expands_beyond_the_limit_is_not_unpacked_to_its_end(tmp_pat
         read_rows(table_config(path, "data.max_table_bytes=100000", target="a"))
 
 
-def test_a_folder_is_answered_with_the_tables_in_it(tmp_path: Path) -> None:
-    (tmp_path / "visits.csv").write_text("a\n1\n")
-    with pytest.raises(DataError, match=r"is a folder, and data=table reads one .*visits.csv"):
+def test_a_folder_of_tables_is_one_table_that_names_the_file_of_each_row(tmp_path: Path) -> None:
+    (tmp_path / "valve").mkdir()
+    (tmp_path / "valve" / "2.csv").write_text("time;flow;leak\n2020-01-01;1.5;no\n2020-01-02;2.5;yes\n")
+    (tmp_path / "1.CSV").write_text("time;flow;leak\n2020-01-03;3.5;no\n2020-01-04;9.5;yes\n")
+    (tmp_path / "notes.txt").write_text("no table")
+    names, columns, rows = read_rows(table_config(tmp_path, target="leak"))
+    assert names == ["time", "flow", "leak", "file"]
+    assert columns[1].numbers.tolist() == [3.5, 9.5, 1.5, 2.5]
+    assert [*columns[3].levels] == ["1", "valve/2"]
+    assert rows.tolist() == [1, 2, 3, 4]
+    settings = ["data.columns.time=time", "data.columns.series=file", "data.columns.site=file"]
+    data = load_table(
+        table_config(tmp_path, *settings, "data.split_by=time", "data.val_fraction=0.01", target="leak"),
+        read_targets=read_classes,
+        sides=("test",),
+    )
+    assert [column.name for column in data.schema.inputs] == ["flow"]
+    assert data.time is not None
+    assert data.time.names == ("1", "valve/2")
+    assert data.columns["site"].tolist() == ["1", "1", "valve/2", "valve/2"]
+    assert any(
+        "2 files, read in the order of their names: '1.CSV', 'valve/2.csv'" in note for note in data.notes
+    )
+
+
+def test_files_of_a_folder_that_differ_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no CSV or Parquet file"):
         read_rows(table_config(tmp_path, target="a"))
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "b.csv").write_text("x,z\n1,2\n")
+    (tmp_path / "c.csv").write_text("y,x\n1,2\n")
+    with pytest.raises(DataError) as error:
+        read_rows(table_config(tmp_path, target="y"))
+    assert "b.csv has not the columns of a.csv: it lacks 'y', and it has also 'z'" in str(error.value)
+    assert "c.csv has not the columns of a.csv: they come in another order" in str(error.value)
+    for path in tmp_path.iterdir():
+        path.write_text("x,file\n1,2\n")
+    with pytest.raises(DataError, match=r"have a column 'file', and data\.columns\.file"):
+        read_rows(table_config(tmp_path, target="x"))
+    assert read_rows(table_config(tmp_path, "data.columns.file=null", target="x"))[0] == ["x", "file"]
+    with pytest.raises(DataError, match=r"its files have 3 rows or more.*max_rows"):
+        read_rows(table_config(tmp_path, "data.columns.file=null", "data.max_rows=2", target="x"))
 
 
 def test_columns_without_a_name_are_said(tmp_path: Path) -> None:
