@@ -119,7 +119,7 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
     task, schema, make, outputs, profiles = TESTED[kind]
     settings = [f"task={task}", "federation.num_clients=2"]
     of_table = task in ("clustering", "forecasting")
-    cfg = compose([*settings, "data.path=table.csv"]) if of_table else make_config(*settings)
+    cfg = compose([*settings, "data.path=table.csv", "data.target=x"]) if of_table else make_config(*settings)
     spec: TaskSpec = make(schema)
     with store_of(live) as store:
         run_id = add_run(store, cfg, "federated", {f"val/{spec.names[0]}": [0.25, 0.5]}, end=False)

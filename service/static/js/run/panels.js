@@ -121,17 +121,18 @@ function clusterMap(model, { title, data }) {
 
 function forecast(model, { title, data }) {
   const said = () => `Three of ${format.plural(data.num_examples, "test window")}, by the error of the seasonal floor: an easy, `
-    + "a usual and a hard one. Band: 80 % of all test errors at that step.";
+    + `a usual and a hard one, in steps of ${data.step}. Band: 80 % of all test errors at that step.`;
   const ahead = data.windows[0].true.map((_, i) => i + 1);
   const columns = ["true", "predicted", "low", "high", "seasonal"];
   const [low, high] = [0.06, 1];
   const width = (high - low) / data.windows.length;
+  const axis = (place) => place ? String(place + 1) : "";
   return makeChart({
     title, caption: said, summary: said, height: 300,
     draw: (colours) => {
       const own = colours[roleOf(model.run.training_mode)] ?? colours.text;
       const line = (window, place, name, look) => ({ type: "scatter", mode: "lines", x: ahead, y: window[name],
-        xaxis: `x${place + 1}`, yaxis: `y${place + 1}`, ...look });
+        xaxis: `x${axis(place)}`, yaxis: `y${axis(place)}`, ...look });
       return {
         data: data.windows.flatMap((window, place) => [
           line(window, place, "low", { line: { width: 0 }, showlegend: false, hoverinfo: "skip" }),
@@ -144,9 +145,9 @@ function forecast(model, { title, data }) {
         layout: {
           showlegend: true, dragmode: false, hovermode: "x",
           ...Object.fromEntries(data.windows.flatMap((window, place) => [
-            [`xaxis${place + 1}`, { domain: [low + place * width, low + (place + 0.86) * width], anchor: `y${place + 1}`, fixedrange: true,
-              title: `${data.step} ahead; MAE ${format.number(window.mae)}, floor ${format.number(window.seasonal_mae)}` }],
-            [`yaxis${place + 1}`, { anchor: `x${place + 1}`, fixedrange: true, title: place ? "" : escaped(data.target) }],
+            [`xaxis${axis(place)}`, { domain: [low + place * width, low + (place + 0.86) * width], anchor: `y${axis(place)}`, fixedrange: true,
+              title: `MAE ${format.number(window.mae)}, floor ${format.number(window.seasonal_mae)}` }],
+            [`yaxis${axis(place)}`, { anchor: `x${axis(place)}`, fixedrange: true, title: place ? "" : escaped(data.target) }],
           ])),
         },
       };
