@@ -124,7 +124,7 @@ function forecast(model, { title, data }) {
     + `a usual and a hard one, in steps of ${data.step}. Band: 80 % of all test errors at that step.`;
   const ahead = data.windows[0].true.map((_, i) => i + 1);
   const columns = ["true", "predicted", "low", "high", "seasonal"];
-  const [low, high] = [0.06, 1];
+  const [low, high] = [0.06, 1.04];
   const width = (high - low) / data.windows.length;
   const axis = (place) => place ? String(place + 1) : "";
   return makeChart({
