@@ -60,6 +60,27 @@ class MlpConfig(Section):
     weights: str | None
 
 
+class LstmConfig(Section):
+    """A long short-term memory, for time series."""
+
+    name: Literal["lstm"]
+    hidden: Positive
+    layers: Positive
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
+class TcnConfig(Section):
+    """Dilated causal convolutions, for time series."""
+
+    name: Literal["tcn"]
+    channels: Positive
+    kernel: Annotated[int, Field(ge=2)]
+    blocks: Annotated[int, Field(ge=1, le=16)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
 class TreesConfig(Section):
     """Gradient-boosted histogram trees, for tables; see `shared.trees.settings.TreeSettings`."""
 
@@ -144,7 +165,7 @@ class CustomModelConfig(CustomSection):
     weights: str | None
 
 
-_KINDS = ("cnn", "linear", "mlp", "trees", "xgboost", "lightgbm", "forest", "kmeans")
+_KINDS = ("cnn", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans")
 # Models of trees that one library grows on the rows of one client.
 OF_LIBRARIES = (XgboostConfig, LightgbmConfig, ForestConfig)
 OF_TREES = (TreesConfig, *OF_LIBRARIES)
@@ -166,6 +187,8 @@ ModelConfig = Annotated[
     | Annotated[ResNetConfig, Tag("resnet")]
     | Annotated[LinearConfig, Tag("linear")]
     | Annotated[MlpConfig, Tag("mlp")]
+    | Annotated[LstmConfig, Tag("lstm")]
+    | Annotated[TcnConfig, Tag("tcn")]
     | Annotated[TreesConfig, Tag("trees")]
     | Annotated[XgboostConfig, Tag("xgboost")]
     | Annotated[LightgbmConfig, Tag("lightgbm")]
@@ -177,6 +200,6 @@ ModelConfig = Annotated[
         custom_error_type="unknown_model",
         custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", linear, mlp, trees, xgboost, lightgbm, forest, kmeans, or a _target_ of your own",
+        + ", linear, mlp, lstm, tcn, trees, xgboost, lightgbm, forest, kmeans, or a _target_ of your own",
     ),
 ]
