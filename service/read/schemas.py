@@ -208,7 +208,7 @@ class Trial(Shape):
     number: int
     settings: list[str] = Field(description="In which it differs from others, but for the seed.")
     seed: int
-    status: Literal["waiting", "running", "completed", "failed"]
+    status: Literal["waiting", "running", "completed", "failed", "pruned"]
     tries: int
     run_id: int | None = Field(description="null before it has begun.")
     error: str | None
