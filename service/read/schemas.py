@@ -212,6 +212,10 @@ class Trial(Shape):
     tries: int
     run_id: int | None = Field(description="null before it has begun.")
     error: str | None
+    search: dict[str, Any] | None = Field(
+        description="Of a search: what was asked for (`asked`, `params`), and what it reached on validation "
+        "rows (`values`), or that its test set was opened (`tested`)."
+    )
 
 
 class Download(Shape):
