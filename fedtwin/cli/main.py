@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "fedtwin.cli.runs",
     "export": "fedtwin.cli.runs",
     "resume": "fedtwin.cli.runs",
+    "stop": "fedtwin.cli.runs",
     "predict": "fedtwin.cli.predict",
     "sweep": "fedtwin.cli.sweep",
     "data": "fedtwin.cli.data",

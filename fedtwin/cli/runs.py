@@ -1,4 +1,4 @@
-"""The commands that read or resume stored runs: ``runs``, ``show``, ``export`` and ``resume``."""
+"""The commands that read or resume stored runs: ``runs``, ``show``, ``export``, ``resume`` and ``stop``."""
 
 from __future__ import annotations
 
@@ -100,4 +100,16 @@ def _print_page(store: Store, run_id: int) -> None:
     Console().print(run_page(store, run_id))
 
 
-COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume}
+def _stop(options: Namespace, store: Store, home: Home) -> None:
+    from simulations.sweeps.stopping import request_stop
+
+    run = request_stop(options.run, store=store, home=home)
+    if run.status == "completed":
+        print(f"sweep {run.id} has completed meanwhile")
+        return
+    counts = store.trials.counts([run.id])[run.id]
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    print(f"sweep {run.id} is stopped ({told}); fedtwin resume {run.id} trains what is left")
+
+
+COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume, "stop": _stop}

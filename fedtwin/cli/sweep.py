@@ -36,15 +36,23 @@ def run_command(options: Namespace) -> None:
         With status 2 where a trial has failed.
     """
     plan = plan_of(options)
-    from simulations.sweeps.sweep import check_plan, plan_sweep  # what checks trials loads PyTorch
+    from simulations.sweeps.sweep import (
+        check_plan,
+        plan_sweep,
+        print_estimate,
+    )  # what checks trials loads PyTorch
 
     home = open_home()
     if options.dry_run:
-        check_plan(plan, home=home)
+        trials, _ = check_plan(plan, home=home)
+        with Store(home.database_url) as store:
+            print_estimate(trials, plan=plan, store=store, workers=options.workers)
         return
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)
-        sweep_id = plan_sweep(plan, store=store, home=home, name=options.name, reuse=options.reuse)
+        sweep_id = plan_sweep(
+            plan, store=store, home=home, name=options.name, reuse=options.reuse, workers=options.workers
+        )
         train(sweep_id, store=store, home=home, workers=options.workers, scheduler=options.scheduler)
 
 
