@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "fedtwin.cli.runs",
     "resume": "fedtwin.cli.runs",
     "stop": "fedtwin.cli.runs",
+    "report": "fedtwin.cli.runs",
     "predict": "fedtwin.cli.predict",
     "sweep": "fedtwin.cli.sweep",
     "data": "fedtwin.cli.data",

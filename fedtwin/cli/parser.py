@@ -118,6 +118,9 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         "run", metavar="MODEL", help="a run's id, NAME (its latest version) or NAME@production"
     )
     stop = commands.add_parser("stop", help="stop a sweep; its trials that have ended are kept")
+    report = commands.add_parser(
+        "report", help="write the report of a sweep, of what its trials reached by now"
+    )
     delete = commands.add_parser("delete", help="delete a run: its rows and its files")
     doctor = commands.add_parser("doctor", help="check database, files, caches, processes and versions")
     doctor.description = "Each problem comes with its fix. Exit status 1: something failed. Nothing is changed."
@@ -126,7 +129,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     rename = commands.add_parser("rename", help="give a run another name")
     tag = commands.add_parser("tag", help="add tags to a run, or remove some, and list them")
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
-    for command in (show, export, resume, stop, delete, rename, tag, watch):
+    for command in (show, export, resume, stop, report, delete, rename, tag, watch):
         command.add_argument("run", type=run_number, help="the run's id (see `fedtwin runs`)")
     resume.add_argument("--workers", type=count, metavar="N", help="of a sweep: trials at once")
     resume.add_argument("--scheduler", metavar="ADDRESS", help="of a sweep: a Dask scheduler that runs already")

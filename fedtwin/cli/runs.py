@@ -1,4 +1,4 @@
-"""The commands that read or resume stored runs: ``runs``, ``show``, ``export``, ``resume`` and ``stop``."""
+"""The commands on stored runs: ``runs``, ``show``, ``export``, ``resume``, ``stop`` and ``report``."""
 
 from __future__ import annotations
 
@@ -112,4 +112,17 @@ def _stop(options: Namespace, store: Store, home: Home) -> None:
     print(f"sweep {run.id} is stopped ({told}); fedtwin resume {run.id} trains what is left")
 
 
-COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume, "stop": _stop}
+def _report(options: Namespace, store: Store, home: Home) -> None:
+    from simulations.sweeps.report import write_sweep_report
+
+    print(write_sweep_report(store, options.run, home=home))
+
+
+COMMANDS = {
+    "runs": _runs,
+    "show": _show,
+    "export": _export,
+    "resume": _resume,
+    "stop": _stop,
+    "report": _report,
+}

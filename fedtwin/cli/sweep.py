@@ -78,7 +78,10 @@ def train(
         console = Console()
         if any(cell.seeds for cell in cells):
             console.print(cells_table(cells, sweep_id=sweep_id))
-            console.print(f"summary  {home.sweep_dir(sweep_id)}/summary.csv, summary.json", soft_wrap=True)
+            console.print(
+                f"summary  {home.sweep_dir(sweep_id)}/report.html, trials.parquet, summary.csv, summary.json",
+                soft_wrap=True,
+            )
         if store.runs.get(sweep_id).status != "completed":
             print(f"fedtwin resume {sweep_id} trains the trials that are left", file=sys.stderr)
     failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]

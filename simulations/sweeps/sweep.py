@@ -17,6 +17,7 @@ from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.files import replacing
 from shared.runtime.home import Home, is_shared
 from shared.runtime.notebook import in_notebook
+from shared.runtime.waiting import waiting
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
@@ -273,6 +274,7 @@ def resume_sweep(
             store.runs.settle(home.journals)
             store.trials.reopen(sweep_id, failed=False)
             cells = write_summary(store, sweep_id, home=home)
+            write_report(store, sweep_id, home=home)
         failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
         untested = search is not None and not any(one.is_winner and one.seeds for one in cells)
         if failed and (search is None or untested):  # of a search, some settings may fail
@@ -295,6 +297,16 @@ def write_summary(store: Store, sweep_id: int, *, home: Home) -> list[Cell]:
     with replacing(folder / "summary.csv", mode=mode) as file:
         file.write(cells_csv(records).encode())
     return cells
+
+
+def write_report(store: Store, sweep_id: int, *, home: Home) -> None:
+    """Write ``report.html`` and ``trials.parquet``, where a trial is complete."""
+    if not store.trials.counts([sweep_id])[sweep_id]["completed"]:
+        return
+    from simulations.sweeps.report import write_sweep_report  # matplotlib, which nothing else here needs
+
+    with waiting("drawing the figures and writing the report", show=sys.stderr.isatty()):
+        write_sweep_report(store, sweep_id, home=home)
 
 
 def cells_csv(records: Sequence[dict[str, Any]]) -> str:
