@@ -29,6 +29,6 @@ def build_router() -> APIRouter:
         schedules.changes,
     ):
         router.include_router(part)
-    for part in (models.router, models.changes, models.rows):
+    for part in (models.router, models.formats, models.changes, models.rows):
         router.include_router(part, dependencies=[Depends(of_default_tenant)])
     return router
