@@ -27,8 +27,9 @@ def build_router() -> APIRouter:
         *(part.router for part in parts),
         jobs.changes,
         schedules.changes,
+        models.formats,
     ):
         router.include_router(part)
-    for part in (models.router, models.formats, models.changes, models.rows):
+    for part in (models.router, models.changes, models.rows):
         router.include_router(part, dependencies=[Depends(of_default_tenant)])
     return router

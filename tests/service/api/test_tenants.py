@@ -24,7 +24,7 @@ OWNER, OTHER = Tenant("ward-7"), Tenant("ward-8")
 NAME = "tuberculosis-of-ward-7"
 # What a path names; a route with another name in it must be added here.
 PLACES = {"run_id": 1, "job_id": 1, "schedule_id": 1, "name": "tuberculosis-of-ward-7", "mode": "compare"}
-PLACES |= {"ref": "latest", "alias": "production", "file": "log"}
+PLACES |= {"ref": "latest", "alias": "production", "format": "onnx"}
 OWNED = {"run_id", "job_id", "schedule_id"}
 BODIES = {"/api/jobs/{job_id}": {"priority": "high"}, "/api/schedules/{schedule_id}": {"paused": True}}
 
