@@ -13,7 +13,7 @@ from federated.messages.wire import Layout, WireSpec
 from federated.strategy.client_half import AskedContext, ClientContext, ClientHalf
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
 from shared.config.config import Config as RunConfig
-from shared.config.model import KMeansConfig, TreesConfig
+from shared.config.model import ForestConfig, KMeansConfig, PcaConfig, TreesConfig
 from shared.config.problems import check_settings
 from shared.config.strategy import StrategyConfig
 from shared.runtime.components import load_component
@@ -64,6 +64,8 @@ class Algorithm:
         for kind, model, own in (
             (TreesConfig, "trees", "boosting"),
             (KMeansConfig, "kmeans", "clusters"),
+            (PcaConfig, "pca", "sums"),
+            (ForestConfig, "isolation_forest", "sums"),
         ):
             if isinstance(cfg.model, kind):
                 raise ConfigError(

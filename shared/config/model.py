@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from shared.config.section import TARGET, CustomSection, Positive, Section
 
 ResNetName = Literal["resnet18", "resnet34", "resnet50"]
+_OWN_NAMES = ("cnn", "linear", "mlp", "trees", "kmeans", "pca", "isolation_forest", "autoencoder")
 
 
 def _no_file(value: object) -> object:
@@ -86,6 +87,33 @@ class KMeansConfig(Section):
     weights: NoFile
 
 
+class PcaConfig(Section):
+    """Principal components, for anomalies: T-squared and Q."""
+
+    name: Literal["pca"]
+    components: Positive | Annotated[float, Field(gt=0.0, le=1.0)]
+    weights: NoFile
+
+
+class ForestConfig(Section):
+    """An isolation forest, for anomalies."""
+
+    name: Literal["isolation_forest"]
+    trees: Annotated[int, Field(ge=1, le=10_000)]
+    samples: Annotated[int, Field(ge=2, le=2**14)]
+    weights: NoFile
+
+
+class AutoencoderConfig(Section):
+    """A dense autoencoder, for anomalies."""
+
+    name: Literal["autoencoder"]
+    hidden: tuple[Positive, ...]
+    code: Positive
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
 class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
 
@@ -101,7 +129,7 @@ def kind_of_model(model: Any) -> str | None:
     name = given.get("name")
     if name in get_args(ResNetName):
         return "resnet"
-    return name if name in ("cnn", "linear", "mlp", "trees", "kmeans") else None
+    return name if name in _OWN_NAMES else None
 
 
 ModelConfig = Annotated[
@@ -111,12 +139,15 @@ ModelConfig = Annotated[
     | Annotated[MlpConfig, Tag("mlp")]
     | Annotated[TreesConfig, Tag("trees")]
     | Annotated[KMeansConfig, Tag("kmeans")]
+    | Annotated[PcaConfig, Tag("pca")]
+    | Annotated[ForestConfig, Tag("isolation_forest")]
+    | Annotated[AutoencoderConfig, Tag("autoencoder")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(
         kind_of_model,
         custom_error_type="unknown_model",
         custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", linear, mlp, trees, kmeans, or a _target_ of your own",
+        + f", {', '.join(_OWN_NAMES[1:])}, or a _target_ of your own",
     ),
 ]

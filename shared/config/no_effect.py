@@ -59,7 +59,10 @@ NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
         "data.drop_first_level": (),
         "data.missing": ("mean", "indicator"),
     },
-    ("model.name", "kmeans"): {**_WITHOUT_STEPS, "data.eval_batch_size": ()},
+    **{
+        ("model.name", name): {**_WITHOUT_STEPS, "data.eval_batch_size": ()}
+        for name in ("kmeans", "pca", "isolation_forest")
+    },
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")

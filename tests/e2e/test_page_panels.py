@@ -18,6 +18,7 @@ from shared.data.summary import DataSummary
 from shared.metrics.averages import Floats
 from shared.metrics.outputs import Outputs
 from shared.runtime.home import Home
+from shared.tasks.anomaly.spec import AnomalySpec
 from shared.tasks.base import TaskSpec
 from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.clustering.spec import ClusteringSpec
@@ -40,6 +41,7 @@ CLASSES = RNG.integers(0, 2, ROWS)
 HAS = (RNG.random((ROWS, 3)) < 0.4).astype(np.float32)
 AGES = RNG.uniform(20, 80, (ROWS, 1)).astype(np.float32)
 CHANCE = RNG.random(ROWS).astype(np.float32)
+RATIOS = np.exp(RNG.normal(CLASSES, 0.6))
 
 
 def clusters(rows: Floats) -> Floats:
@@ -84,6 +86,15 @@ TESTED: dict[str, tuple[str, Schema, Callable[[Schema], TaskSpec], Outputs, list
         Outputs(clusters(RNG.normal(0, 1, (ROWS, 2)) + 4 * CLASSES[:, None]), CLASSES.astype(float)),
         [Profile(), Profile()],
     ),
+    "anomaly_scores": (
+        "anomaly",
+        Schema(inputs=(Column("flow", "numeric"),), targets=(Column("leak", "boolean"),)),
+        AnomalySpec,
+        Outputs(
+            np.stack([RATIOS, RATIOS, np.arange(ROWS), np.arange(ROWS) // 40], axis=1), CLASSES.astype(float)
+        ),
+        [Profile(), Profile()],
+    ),
 }
 
 READ = DataSummary(
@@ -104,8 +115,8 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
 
     task, schema, make, outputs, profiles = TESTED[kind]
     settings = [f"task={task}", "federation.num_clients=2"]
-    of_table = task == "clustering"
-    cfg = compose([*settings, "data.path=table.csv"]) if of_table else make_config(*settings)
+    of_table = task in ("clustering", "anomaly")
+    cfg = compose([*settings, "data.path=table.csv", "data.target=y"]) if of_table else make_config(*settings)
     spec: TaskSpec = make(schema)
     with store_of(live) as store:
         run_id = add_run(store, cfg, "federated", {f"val/{spec.names[0]}": [0.25, 0.5]}, end=False)
@@ -137,6 +148,7 @@ def test_every_kind_of_panel_is_drawn(live: Server, visit: Open, make_config: Ca
         "label_table": look_at_labels,
         "residuals": look_at_numbers,
         "cluster_profile": look_at_clusters,
+        "anomaly_scores": look_at_scores,
     }
     assert set(looks) == set(TESTED)
     assert {*looks, "cluster_map"} == set(KINDS)
@@ -203,3 +215,16 @@ def look_at_clusters(seen: Visit) -> None:
     expect(evaluation).not_to_contain_text("not available")
     assert evaluation.locator("figure").count() == 0
     expect(seen.page.locator(".run-facts")).to_contain_text("Best inertia (validation)")
+
+
+def look_at_scores(seen: Visit) -> None:
+    chart = seen.chart("Score over time")
+    assert drawn(seen, "Score over time", ".scatterlayer .js-line") == 1
+    assert drawn(seen, "Score over time", ".scatterlayer .points path") == int((RATIOS > 1).sum())
+    rows = seen.table_of(chart)
+    assert [row[2] for row in rows] == [str(place) for place in CLASSES]
+    assert f"{ROWS} test examples, in order of time, 2 series one behind the other" in chart.inner_text()
+    evaluation = seen.page.locator("#evaluation")
+    expect(evaluation).to_contain_text("missed alarm rate")
+    expect(evaluation).not_to_contain_text("not available")
+    assert evaluation.locator("figure").count() == 0

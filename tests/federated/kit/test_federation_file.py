@@ -9,6 +9,7 @@ import pytest
 from federated.kit.federation_file import COUNTS, read_federation_file
 from shared.metrics.catalogue import BY_CLIENTS
 from shared.metrics.classification import ClassificationMetrics
+from shared.metrics.anomaly import AnomalyMetrics
 from shared.metrics.clustering import ClusterMetrics
 from shared.metrics.multilabel import MultiLabelMetrics
 from shared.metrics.regression import RegressionMetrics
@@ -41,7 +42,7 @@ def test_a_short_plan_has_safe_defaults(tmp_path: Path) -> None:
 
 def test_the_metrics_that_may_leave_are_those_that_there_are() -> None:
     clusters = ClusterMetrics(clusters=3, width=2, labels=2)
-    judges = (ClassificationMetrics(2), MultiLabelMetrics(3), RegressionMetrics(), clusters)
+    judges = (ClassificationMetrics(2), MultiLabelMetrics(3), RegressionMetrics(), clusters, AnomalyMetrics())
     assert {name for judge in judges for name in judge.names} | {"lr", "seconds"} == set(BY_CLIENTS)
 
 
