@@ -14,6 +14,8 @@ from shared.runtime.components import allow_component
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from shared.config.hydra_session import HydraSession
+
 PATHS = (("data", "path"), ("model", "weights"), ("federation", "kit"))  # settings that name a file or folder
 __all__ = ["CONF_DIR", "compose", "from_hydra"]
 
@@ -55,7 +57,7 @@ def _resolve(cfg: DictConfig) -> Config:
     return validate({str(key): value for key, value in values.items()})
 
 
-def compose(overrides: Sequence[str] = ()) -> Config:
+def compose(overrides: Sequence[str] = (), *, session: HydraSession | None = None) -> Config:
     """Compose ``conf/`` with overrides such as ``"data=npz"``, and check the result.
 
     Overrides may come from elsewhere: components that they name are not thereby allowed to run.
@@ -64,6 +66,8 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     ----------
     overrides : sequence of str
         In Hydra's override grammar; paths and names as they are, see `quote_texts`.
+    session : HydraSession, optional
+        Shared by many calls, which are then much faster.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     overrides = quote_texts(overrides)
     check_overrides(overrides)
     try:
-        cfg, _ = composed(overrides)
+        cfg, _ = composed(overrides) if session is None else session.composed(overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, overrides) from None
     return _resolve(cfg)

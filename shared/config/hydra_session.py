@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
-from shared.config.settings import CONF_DIR
+from shared.config.settings import CONF_DIR, groups
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _LOCK = threading.Lock()  # GlobalHydra is one per process and not thread-safe
+
+
+class HydraSession:
+    """Composes ``conf/`` many times: overrides that choose the same files share one composition.
+
+    Values are set in a copy of it, as Hydra sets them itself; whatever else an override does (``+``, ``~``, a
+    group) takes part in the composition.
+    """
+
+    def __init__(self) -> None:
+        self._bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]] = {}
+
+    def composed(self, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+        """See `composed`."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        values, others = _values_apart(overrides)
+        if others not in self._bases:
+            self._bases[others] = composed(others)
+        base, choices = self._bases[others]
+        cfg = deepcopy(base)
+        try:
+            for key, value in values:
+                OmegaConf.update(cfg, key, value, merge=True)
+        except OmegaConfBaseException:
+            return composed(overrides)  # Hydra's own error, or what it makes of it
+        return cfg, dict(choices)
 
 
 def composed(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
@@ -47,3 +76,18 @@ def composed(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg, choices
+
+
+def _values_apart(overrides: Sequence[str]) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+    """Plain values by the name of their setting, and all other overrides."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    known, values, others = groups(), [], []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        plain = not (override.is_add() or override.is_force_add() or override.is_delete())
+        if plain and key not in known and override.package is None and not key.startswith("hydra"):
+            values.append((key, override.value()))
+        else:
+            others.append(str(override.input_line))
+    return values, tuple(others)

@@ -9,7 +9,18 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from shared.config.section import TARGET, CustomSection, Positive, Section
 
 ResNetName = Literal["resnet18", "resnet34", "resnet50"]
-_OWN_NAMES = ("cnn", "linear", "mlp", "trees", "kmeans", "pca", "isolation_forest", "autoencoder")
+_OWN_NAMES = (
+    "cnn",
+    "linear",
+    "mlp",
+    "lstm",
+    "tcn",
+    "trees",
+    "kmeans",
+    "pca",
+    "isolation_forest",
+    "autoencoder",
+)
 
 
 def _no_file(value: object) -> object:
@@ -26,6 +37,7 @@ class CnnConfig(Section):
 
     name: Literal["cnn"]
     widths: tuple[Positive, Positive]
+    kernel: Literal[3, 5, 7] = 3  # stored runs of before have no such key
     hidden: Positive
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     norm: Literal["none", "batch", "group"]
@@ -57,6 +69,27 @@ class MlpConfig(Section):
     hidden: Annotated[tuple[Positive, ...], Field(min_length=1)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     norm: Literal["none", "batch", "layer"]
+    weights: str | None
+
+
+class LstmConfig(Section):
+    """A long short-term memory, for time series."""
+
+    name: Literal["lstm"]
+    hidden: Positive
+    layers: Positive
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
+class TcnConfig(Section):
+    """Dilated causal convolutions, for time series."""
+
+    name: Literal["tcn"]
+    channels: Positive
+    kernel: Annotated[int, Field(ge=2)]
+    blocks: Annotated[int, Field(ge=1, le=16)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     weights: str | None
 
 
@@ -137,6 +170,8 @@ ModelConfig = Annotated[
     | Annotated[ResNetConfig, Tag("resnet")]
     | Annotated[LinearConfig, Tag("linear")]
     | Annotated[MlpConfig, Tag("mlp")]
+    | Annotated[LstmConfig, Tag("lstm")]
+    | Annotated[TcnConfig, Tag("tcn")]
     | Annotated[TreesConfig, Tag("trees")]
     | Annotated[KMeansConfig, Tag("kmeans")]
     | Annotated[PcaConfig, Tag("pca")]

@@ -10,6 +10,7 @@ from typing import Any
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.continuing import within
+from shared.config.hydra_session import HydraSession
 from shared.config.no_effect import UNUSED, reject_unused
 from shared.runtime.components import allow_component
 from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
@@ -55,10 +56,11 @@ def expand(plan: Plan) -> list[NewTrial]:
     """
     cells, found = cells_of(plan), {}
     problems: dict[str, list[tuple[str, ...]]] = {}
+    session = HydraSession()
     with waiting(f"checking the settings of {len(cells)} cells", show=len(cells) > 1):
         for cell in cells:
             try:
-                found[cell] = _checked(plan, cell)
+                found[cell] = _checked(plan, cell, session=session)
             except FedtwinError as error:
                 for text in _lines(error):
                     problems.setdefault(text, []).append(cell)
@@ -148,7 +150,7 @@ def digest_of(mode: str, snapshot: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _checked(plan: Plan, cell: Sequence[str]) -> Config:
+def _checked(plan: Plan, cell: Sequence[str], *, session: HydraSession) -> Config:
     typed = [*overrides_of(plan.settings), *cell]
     names = [text.lstrip("+~").partition("=")[0] for text in typed]
     found = [
@@ -159,7 +161,7 @@ def _checked(plan: Plan, cell: Sequence[str]) -> Config:
     ]
     if found:
         raise ConfigError(f"the plan is not valid:\n{bullet_list(found)}")
-    cfg = compose(settle(typed))
+    cfg = compose(settle(typed), session=session)
     for target in cfg.targets:  # whoever made the plan has named them
         allow_component(target)
     reject_unused(typed, cfg, command=COMMANDS[plan.mode])

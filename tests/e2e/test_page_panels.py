@@ -23,6 +23,7 @@ from shared.tasks.base import TaskSpec
 from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.clustering.spec import ClusteringSpec
 from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.forecasting.spec import ForecastingSpec
 from shared.tasks.image_classification.spec import ClassificationSpec
 from shared.tasks.image_multilabel.spec import MultiLabelSpec
 from shared.tasks.image_regression.spec import RegressionSpec
@@ -40,6 +41,8 @@ RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(0, 2, ROWS)
 HAS = (RNG.random((ROWS, 3)) < 0.4).astype(np.float32)
 AGES = RNG.uniform(20, 80, (ROWS, 1)).astype(np.float32)
+STEPS = 4
+LOADS = RNG.uniform(1, 5, (ROWS, 2 * STEPS + 3)).astype(np.float32)
 CHANCE = RNG.random(ROWS).astype(np.float32)
 RATIOS = np.exp(RNG.normal(CLASSES, 0.6))
 
@@ -95,6 +98,17 @@ TESTED: dict[str, tuple[str, Schema, Callable[[Schema], TaskSpec], Outputs, list
         ),
         [Profile(), Profile()],
     ),
+    "forecast": (
+        "forecasting",
+        Schema(
+            inputs=(Column("when", "timestamp", ("1 h",)),),
+            targets=(Column("<b>load</b>", "numeric"),),
+            horizon=STEPS,
+        ),
+        partial(ForecastingSpec, window=6, loss="absolute"),
+        Outputs(LOADS[:, :STEPS] + RNG.normal(0, 0.2, (ROWS, STEPS)).astype(np.float32), LOADS),
+        [Profile(), Profile()],
+    ),
 }
 
 READ = DataSummary(
@@ -115,8 +129,8 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
 
     task, schema, make, outputs, profiles = TESTED[kind]
     settings = [f"task={task}", "federation.num_clients=2"]
-    of_table = task in ("clustering", "anomaly")
-    cfg = compose([*settings, "data.path=table.csv", "data.target=y"]) if of_table else make_config(*settings)
+    of_table = task in ("clustering", "anomaly", "forecasting")
+    cfg = compose([*settings, "data.path=table.csv", "data.target=x"]) if of_table else make_config(*settings)
     spec: TaskSpec = make(schema)
     with store_of(live) as store:
         run_id = add_run(store, cfg, "federated", {f"val/{spec.names[0]}": [0.25, 0.5]}, end=False)
@@ -149,9 +163,10 @@ def test_every_kind_of_panel_is_drawn(live: Server, visit: Open, make_config: Ca
         "residuals": look_at_numbers,
         "cluster_profile": look_at_clusters,
         "anomaly_scores": look_at_scores,
+        "forecast": look_at_forecasts,
     }
     assert set(looks) == set(TESTED)
-    assert {*looks, "cluster_map"} == set(KINDS)
+    assert {*looks, "cluster_map", "horizon"} == set(KINDS)
     for kind, look in looks.items():  # one server for all: it takes longer to start than to answer
         run_id = add_tested(live, make_config, kind)
         look(visit(f"{live.url}/runs/{run_id}"))
@@ -226,5 +241,18 @@ def look_at_scores(seen: Visit) -> None:
     assert f"{ROWS} test examples, in order of time, 2 series one behind the other" in chart.inner_text()
     evaluation = seen.page.locator("#evaluation")
     expect(evaluation).to_contain_text("missed alarm rate")
+    expect(evaluation).not_to_contain_text("not available")
+    assert evaluation.locator("figure").count() == 0
+
+
+def look_at_forecasts(seen: Visit) -> None:
+    assert drawn(seen, "Forecasts", ".scatterlayer .lines path") == 3 * 5  # true, forecast, floor, band
+    assert drawn(seen, "Error by step ahead", ".scatterlayer .lines path") == 3
+    rows = seen.table_of(seen.chart("Error by step ahead"))
+    assert [row[0] for row in rows] == [str(step) for step in range(1, STEPS + 1)]
+    assert "<b>load</b>" in seen.chart("Forecasts").inner_text()
+    expect(seen.chart("Predicted against true")).to_contain_text(f"{ROWS * STEPS} test steps")
+    evaluation = seen.page.locator("#evaluation")
+    expect(evaluation).to_contain_text("MAE, seasonal floor")
     expect(evaluation).not_to_contain_text("not available")
     assert evaluation.locator("figure").count() == 0

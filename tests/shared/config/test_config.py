@@ -28,6 +28,7 @@ from shared.runtime.home import open_home
 from shared.tasks.base import FitContext
 from shared.tasks.task import learner_of
 from shared.training.trainer import build_trainer
+from tests.idx_files import write_idx
 from tests.images import classifier, load_images
 
 GROUPS = (
@@ -48,7 +49,7 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
 
 
-TABLES = ("table", "linear", "mlp", "trees", "kmeans", "pca", "isolation_forest", "autoencoder")
+TABLES = ("table", "linear", "mlp", "lstm", "tcn", "trees", "kmeans", "pca", "isolation_forest", "autoencoder")
 
 
 def images_and_networks(group):
@@ -73,11 +74,13 @@ def sources(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> dict
     with zipfile.ZipFile(root / "data.zip", "w") as archive:
         for path in sorted((root / "folder").rglob("*.*")):
             archive.write(path, path.relative_to(root / "folder"))
+    write_idx(root / "idx")
     return {
         "folder": root / "folder",
         "classes": root / "classes",
         "zip": root / "data.zip",
         "npz": two_classes,
+        "idx": root / "idx",
         "medmnist": two_classes,
     }
 
