@@ -28,10 +28,11 @@ from shared.tasks.anomaly.data import check_sites, read_events, with_normal_trai
 from shared.tasks.anomaly.datamodule import AnomalyDataModule, WholeDataModule
 from shared.tasks.anomaly.module import AutoencoderModule, FittedModule, LimitedModule
 from shared.tasks.anomaly.predictions import AnomalyPredictions
-from shared.tasks.anomaly.task import Anomaly
+from shared.tasks.anomaly.settings import AnomalySettings
 from shared.tasks.base import FitContext
 from shared.tasks.tables.learner import TableLearner
 from shared.tasks.tables.trained_model import TableModel
+from shared.tasks.task import Task
 from shared.tasks.task_module import TaskModule
 
 
@@ -40,7 +41,7 @@ class AnomalyLearner(TableLearner):
 
     Parameters
     ----------
-    settings : Anomaly.Config
+    settings : AnomalySettings
 
     Raises
     ------
@@ -48,7 +49,7 @@ class AnomalyLearner(TableLearner):
         The model is for another task.
     """
 
-    def __init__(self, task: Anomaly, cfg: Config, *, settings: Anomaly.Config) -> None:
+    def __init__(self, task: Task, cfg: Config, *, settings: AnomalySettings) -> None:
         super().__init__(task, cfg)
         self.settings = settings
         if not isinstance(cfg.model, PcaConfig | ForestConfig | AutoencoderConfig):

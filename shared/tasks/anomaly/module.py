@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from shared.runtime.errors import DivergedError
 from shared.sums.exact import Floats
 from shared.sums.order import quantiles
 from shared.tasks.anomaly.datamodule import AnomalyDataModule
+from shared.tasks.anomaly.settings import AnomalySettings
 from shared.tasks.checks import reject_settings
 from shared.tasks.stage_outputs import predict
 from shared.tasks.task_module import TaskModule
-
-if TYPE_CHECKING:
-    from shared.tasks.anomaly.task import Anomaly
 
 _ALL = "all rows"  # the one client of a pooled training
 
@@ -32,10 +30,10 @@ class LimitedModule(TaskModule):
 
     Parameters
     ----------
-    settings : Anomaly.Config
+    settings : AnomalySettings
     """
 
-    def __init__(self, *args: Any, settings: Anomaly.Config, **more: Any) -> None:
+    def __init__(self, *args: Any, settings: AnomalySettings, **more: Any) -> None:
         self.settings = settings
         super().__init__(*args, **more)
         self.spec.check_settings(self.cfg.trainer)

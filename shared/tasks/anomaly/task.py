@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
+from shared.tasks.anomaly.settings import AnomalySettings
 from shared.tasks.anomaly.spec import AnomalySpec
 from shared.tasks.task import Task
 
@@ -18,12 +17,8 @@ if TYPE_CHECKING:
 class Anomaly(Task):
     """Rows of a table that are not as the normal ones are."""
 
-    class Config(Task.Config):
+    class Config(AnomalySettings):
         """Where the control limits are."""
-
-        quantile: Annotated[float, Field(gt=0.0, le=1.0)]
-        margin: Annotated[float, Field(gt=0.0)]
-        limits: Literal["common", "site"]
 
     config: Config
 
