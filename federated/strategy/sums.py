@@ -18,7 +18,7 @@ from federated.strategy.server_half import ServerContext, ServerHalf
 from shared.anomalies.components import ComponentAnswers
 from shared.anomalies.forest import ForestAnswers
 from shared.config.config import Config as RunConfig
-from shared.config.model import ForestConfig, PcaConfig
+from shared.config.model import IsolationForestConfig, PcaConfig
 from shared.model.fitted import FittedNetwork
 from shared.runtime.errors import ConfigError, FittingError, ReplyRejected
 from shared.sums.questions import Answers, Question
@@ -42,7 +42,7 @@ class Sums(Asking, Algorithm):
         ------
         ConfigError
         """
-        if not isinstance(cfg.model, PcaConfig | ForestConfig):
+        if not isinstance(cfg.model, PcaConfig | IsolationForestConfig):
             raise ConfigError(
                 "strategy=sums fits models by sums (model=pca, isolation_forest), got "
                 f"model.name={cfg.model.name}"

@@ -52,13 +52,14 @@ _WITHOUT_STEPS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
     ),
     (),
 )
+_OF_TREES: Mapping[str, tuple[str, ...]] = {
+    **_WITHOUT_STEPS,
+    "data.scaling": (),
+    "data.drop_first_level": (),
+    "data.missing": ("mean", "indicator"),
+}
 NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
-    ("model.name", "trees"): {
-        **_WITHOUT_STEPS,
-        "data.scaling": (),
-        "data.drop_first_level": (),
-        "data.missing": ("mean", "indicator"),
-    },
+    **{("model.name", name): _OF_TREES for name in ("trees", "xgboost", "lightgbm", "forest")},
     **{
         ("model.name", name): {**_WITHOUT_STEPS, "data.eval_batch_size": ()}
         for name in ("kmeans", "pca", "isolation_forest")

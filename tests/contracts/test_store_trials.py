@@ -35,7 +35,8 @@ def test_trials_are_stored_with_their_sweep(store, sweep):
         (3, ["strategy=fedavg"], 2, "waiting", None),
     ]
     assert store.trials.configs(sweep)[3] == {**CONFIG, "seed": 2}
-    assert store.trials.counts([sweep]) == {sweep: {"waiting": 4, **dict.fromkeys(("running", "completed", "failed", "pruned"), 0)}}
+    none = dict.fromkeys(("running", "completed", "failed", "pruned"), 0)
+    assert store.trials.counts([sweep]) == {sweep: {"waiting": 4, **none}}
 
 
 def test_a_trial_has_one_run_however_often_it_is_begun(store, sweep):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shared.anomalies.components import Components
 from shared.anomalies.forest import Forest
 from shared.config.config import Config
-from shared.config.model import AutoencoderConfig, ForestConfig, PcaConfig
+from shared.config.model import AutoencoderConfig, IsolationForestConfig, PcaConfig
 from shared.data.dataset import SIDES
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
@@ -52,7 +52,7 @@ class AnomalyLearner(TableLearner):
     def __init__(self, task: Task, cfg: Config, *, settings: AnomalySettings) -> None:
         super().__init__(task, cfg)
         self.settings = settings
-        if not isinstance(cfg.model, PcaConfig | ForestConfig | AutoencoderConfig):
+        if not isinstance(cfg.model, PcaConfig | IsolationForestConfig | AutoencoderConfig):
             raise ConfigError(
                 "task=anomaly takes model=pca, isolation_forest or autoencoder, got "
                 f"model.name={cfg.model.name}"
@@ -107,7 +107,7 @@ class AnomalyLearner(TableLearner):
 
     def _fitting(self, width: int) -> Fitting:
         model, quantile = self.cfg.model, self.settings.quantile
-        if isinstance(model, ForestConfig):
+        if isinstance(model, IsolationForestConfig):
             return Forest(
                 width=width, trees=model.trees, samples=model.samples, quantile=quantile, seed=self.cfg.seed
             )
