@@ -88,7 +88,7 @@ def _render(
     ranks = _ranks(trials)
     figures = _figures(trials, tested, names, ranks, label=label)
     shown = {
-        "cells": ("Cells", table_html(_cells_table(cells, names, trials, ranks))),
+        "cells": ("Cells", _folded(_cells_table(cells, names, trials, ranks))),
         "figures": (
             "Figures",
             "".join(
@@ -96,7 +96,7 @@ def _render(
                 for number, one in enumerate(figures, start=1)
             ),
         ),
-        "costs": ("Costs", table_html(_cost_table(cells, names, trials))),
+        "costs": ("Costs", _folded(_cost_table(cells, names, trials))),
         "trials": (
             "Trials",
             f"<details><summary>All trials</summary>{table_html(_trials_table(trials))}</details>",
@@ -117,6 +117,13 @@ def _render(
         sections=[(key, heading, body) for key, (heading, body) in shown.items() if body],
         created=datetime.now(UTC),
     )
+
+
+def _folded(table: DataTable) -> str:
+    """A table; a long one starts folded."""
+    if len(table.rows) <= MOST_CELLS:
+        return table_html(table)
+    return f"<details><summary>{len(table.rows)} cells</summary>{table_html(table)}</details>"
 
 
 def _answer(

@@ -51,7 +51,7 @@ def test_the_report_of_a_sweep(store, home):
     assert html.count("<svg") >= 5
     trials = measure_trials(store, sweep_id)
     best = max(trials, key=lambda one: one.best)
-    assert [step for step, value in best.curve if value >= target_of(trials)][0] == 5
+    assert next(step for step, value in best.curve if value >= target_of(trials)) == 5
     assert best.to_target(target_of(trials))[0] == best.seconds
     assert len(best.curve) == 5
     table = pq.read_table(path.with_name("trials.parquet"))
