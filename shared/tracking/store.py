@@ -12,6 +12,7 @@ from shared.tracking.change_feed import Changes
 from shared.tracking.clients import Clients
 from shared.tracking.database import Database
 from shared.tracking.evaluations import Evaluations
+from shared.tracking.follows import Follows
 from shared.tracking.job_queue import JobQueue
 from shared.tracking.jobs import Jobs
 from shared.tracking.metrics import Metrics
@@ -41,6 +42,8 @@ class Store:
         Metrics as plain values, for charts.
     queue : JobQueue
         The jobs as workers see them.
+    follows : Follows
+        What external trackers were sent.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class Store:
         self.schedules = Schedules(self._database)
         self.trials = Trials(self._database)
         self.models = Models(self._database)
+        self.follows = Follows(self._database)
 
     def __repr__(self) -> str:
         return f"Store({self._database.shown!r})"
