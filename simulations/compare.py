@@ -25,7 +25,7 @@ from simulations.gap.jackknife import compare_gap
 from simulations.measured import telling_measured
 from simulations.report.build import Comparison, write_results
 from simulations.report.history import cost, read_outputs
-from simulations.report.site_gains import groups_of_test, site_gains
+from simulations.report.site_gains import dependence_of_test, site_gains
 from simulations.runner import Runner
 from simulations.twin_settings import warn_one_sided
 from simulations.twins import PooledTwins, Twins, train_twins
@@ -150,8 +150,7 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
         confidence=cfg.compare.confidence,
         resamples=cfg.compare.resamples,
         seed=cfg.seed,
-        groups=groups_of_test(data),
-        noun="row" if data.groups is None else data.groups.noun,
+        **dependence_of_test(data)._asdict(),
     )
 
 

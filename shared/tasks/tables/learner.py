@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.config.model import TreesConfig
+from shared.config.table_data import TableDataConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
@@ -70,7 +71,8 @@ class TableLearner(ModuleLearner):
             No column is to be predicted.
         DataError
         """
-        if self.needs_target and self.cfg.table.target is None:
+        table = self.table
+        if self.needs_target and table.target is None:
             raise ConfigError(
                 f"task={self.cfg.task.name} needs data.target, the column that is to be predicted"
             )
@@ -78,7 +80,7 @@ class TableLearner(ModuleLearner):
         keep = [partition.column] if partition.name == "natural" and partition.column else []
         load = partial(
             load_table,
-            self.cfg.table,
+            table,
             read_targets=self.read_targets,
             sides=sides,
             keep=keep,
@@ -86,7 +88,7 @@ class TableLearner(ModuleLearner):
         )
         task = f"{type(self).__module__}.{type(self).__qualname__}"
         read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}
-        return read_through_cache(self.cfg.table, cache=cache, load=load, read_as=read_as)
+        return read_through_cache(table, cache=cache, load=load, read_as=read_as)
 
     def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""
@@ -99,6 +101,11 @@ class TableLearner(ModuleLearner):
             return TreeDataModule(data, **settings)
         preparation = self.preparation(data.schema, {**fit.agreed, **data.agreed})
         return TableDataModule(data, preparation=preparation, **settings)
+
+    @property
+    def table(self) -> TableDataConfig:
+        """How the file is read and split."""
+        return self.cfg.table
 
     @property
     def grows_trees(self) -> bool:
