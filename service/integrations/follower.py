@@ -1,4 +1,4 @@
-"""`Follower`: sends what is new of all runs to a tracker, in its own time, each row once, until it is stopped."""
+"""`Follower`: sends what is new of all runs to a tracker, in its own time, each row once."""
 
 from __future__ import annotations
 

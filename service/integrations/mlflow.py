@@ -1,4 +1,4 @@
-"""`MLflow`: sends runs to an MLflow 3 server: nested, with parameters, metrics, artifacts and model versions."""
+"""`MLflow`: runs on an MLflow 3 server: nested, with parameters, metrics, artifacts and model versions."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
@@ -159,9 +160,8 @@ class MLflow:
         if found is None:
             source = f"{client.get_run(run_id).info.artifact_uri}/model"
             tags = {"fedtwin.version": version.version, "fedtwin.run": str(run.id)}
-            found = client.create_model_version(
-                name, source, run_id=run_id, tags=tags, description=version.reason
-            )
+            options = {"run_id": run_id, "tags": tags, "description": version.reason}
+            found = client.create_model_version(name, source, **options, await_creation_for=0)
         number = str(found.version)
         aliases = client.get_registered_model(name).aliases
         for alias in version.aliases:
