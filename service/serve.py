@@ -62,6 +62,7 @@ def run_command(options: Namespace) -> None:
         data_folders=tuple(options.data),
         worker=options.worker,
         mlflow=options.mlflow,
+        rate=options.rate,
         allowed_hosts=tuple(options.allow_host),
     )
     try:

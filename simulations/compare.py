@@ -79,6 +79,10 @@ def compare(
                 board=board,
                 pooled_twins=pooled_twins,
             )
+        if not cfg.trainer.test:  # of a search: the twins are compared on validation rows
+            monitor = store.runs.get(twins.pooled[0]).summary["monitor"]
+            store.runs.update(run_id, summary={"twins": asdict(twins), "monitor": monitor})
+            return run_id
         with telling_measured(store, run_id):
             measure(cfg, twins, store=store, home=home, run_id=run_id, command=command)
     return run_id

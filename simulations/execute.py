@@ -12,7 +12,8 @@ from shared.runtime.waiting import is_live, waiting
 from shared.tasks.checks import reject_pooled_only
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
-from simulations.twin_settings import reject_one_sided
+from shared.trees.libraries.installed import require_library
+from simulations.twin_settings import reject_one_sided, reject_untested
 
 if TYPE_CHECKING:
     from simulations.twins import PooledTwins
@@ -57,6 +58,8 @@ def execute(
     KeyboardInterrupt
         Ctrl-C or SIGTERM; the run ends as stopped.
     """
+    if cfg.federation.kit is None or mode == "compare":  # else clients are elsewhere
+        require_library(cfg.model.name)
     resume = False
     if run_id is not None:
         cfg = cfg.replace("tracking", run_id=run_id)
@@ -67,6 +70,8 @@ def execute(
         reject_pooled_only(cfg)
         if mode == "compare":
             reject_one_sided(cfg)
+            if pooled_twins is None:  # a search compares its twins on validation rows
+                reject_untested(cfg)
     local = mode == "compare" or cfg.federation.engine == "local"
     with waiting("loading Flower, PyTorch and Lightning", show=cfg.trainer.progress):
         from simulations.runner import open_runner  # what trains takes seconds to import

@@ -95,6 +95,8 @@ class Rounds:
             return
         stage = _stage(message_type)
         checked = self.intake.read(reply, stage=stage, round=self.round, client_id=client_id)
+        if stage == "train":
+            self.strategy.check_trained(reply.content)
         self.metrics.add(checked, stage=stage, client_id=client_id)
         self.recorder.add(checked.points)
         self._replies[stage] += 1
@@ -184,7 +186,7 @@ class Rounds:
         Returns
         -------
         MetricRecord
-            Of the server's test rows.
+            Of the server's test rows; empty where they are left alone.
 
         Raises
         ------
@@ -203,8 +205,10 @@ class Rounds:
             if number:
                 self.recorder.add_round(number)
             raise
-        values = self.evaluation.spec.values(outputs)
-        self.recorder.add_evaluation(outputs, values=values, round=number)
+        values: Mapping[str, float] = {}
+        if outputs is not None:
+            values = self.evaluation.spec.values(outputs)
+            self.recorder.add_evaluation(outputs, values=values, round=number)
         if number:
             self.recorder.add_round(number)
         shown = ("loss", self.evaluation.spec.client_metric)

@@ -33,6 +33,8 @@ COMMANDS = {
     "worker": "service.jobs.command",
     "follow": "service.integrations.command",
     "jobs": "fedtwin.cli.jobs",
+    "token": "fedtwin.cli.access",
+    "tenant": "fedtwin.cli.access",
     "models": "fedtwin.cli.models",
     "watch": "service.terminal.watch",
 }

@@ -101,8 +101,12 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     show = commands.add_parser("show", help="show one run: status, metrics, clients, rounds")
     for command in (listing, show):
         command.add_argument("--format", choices=["table", "json"], default="table")
-    export = commands.add_parser("export", help="write a run's metrics to a file or to standard output")
-    export.add_argument("--format", choices=["csv", "json", "parquet"], default="csv")
+    export = commands.add_parser("export", help="write a run's metrics, or its trees, to a file")
+    export.add_argument("--format", choices=["csv", "json", "parquet", "model"], default="csv")
+    export.description = (
+        "model: the trees that the run chose, as a file: XGBoost's JSON of model=xgboost, LightGBM's text of "
+        "model=lightgbm, else JSON of fedtwin's own."
+    )
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
     resume = commands.add_parser(
         "resume",
@@ -152,6 +156,8 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         commands.add_parser("follow", help="send all runs to MLflow or TensorBoard as they are written")
     )
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
+    _add_token(commands.add_parser("token", help="make, list and revoke API tokens of the server"))
+    _add_tenant(commands.add_parser("tenant", help="add and list tenants of the server; set their limits"))
     _add_models(commands.add_parser("models", help="list models; show, promote, compare, describe versions"))
     _add_watch(watch)
     return parser, tuple(commands.choices)
@@ -224,6 +230,24 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
         help="draw N combinations; also of lr='interval(0.01,0.1)', 'tag(log,interval(0.001,0.1))'",
     )
     sweep.add_argument("--draw-seed", type=count, metavar="N", help="of what is drawn (0)")
+    sweep.add_argument(
+        "--search",
+        type=count,
+        metavar="N",
+        help="search: N choices of settings, each proposed by what those before reached on validation rows",
+    )
+    sweep.add_argument(
+        "--sampler", choices=["tpe", "cmaes", "nsga2", "random"], help="of a search: what proposes (tpe)"
+    )
+    sweep.add_argument(
+        "--pruner", choices=["none", "median", "hyperband"], help="of a search: what stops bad trials (none)"
+    )
+    sweep.add_argument(
+        "--objectives",
+        type=lambda text: text.split(","),
+        metavar="metric,gap,bytes,seconds",
+        help="of a search: what is sought (metric)",
+    )
     sweep.add_argument("--plan", type=Path, metavar="FILE", help="a YAML file, see docs/sweeps.md")
     sweep.add_argument(
         "--workers", type=count, metavar="N", help="trials at once (as many as cores, memory and GPUs allow)"
@@ -317,6 +341,13 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         "--mlflow", metavar="URI", help="also send all runs to this MLflow server, as fedtwin follow mlflow"
     )
     serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
+    serve.add_argument(
+        "--rate",
+        type=float,
+        default=100.0,
+        metavar="REQUESTS",
+        help="of one caller, a second, for long (100; 0: no limit)",
+    )
 
 
 def _add_worker(worker: argparse.ArgumentParser) -> None:
@@ -360,31 +391,48 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("--format", choices=["table", "json"], default="table")
 
 
+def _add_token(token: argparse.ArgumentParser) -> None:
+    token.description = (
+        "Tokens for programs and people: fedtwin token create ci --scope train --expires 90d; revoke 3. A "
+        "token is printed once, to standard output; the database keeps its SHA-256. See docs/service.md."
+    )
+    token.add_argument("action", nargs="?", choices=["create", "list", "revoke"], default="list")
+    token.add_argument("what", nargs="?", metavar="NAME", help="what it is for; of revoke: its number")
+    token.add_argument("--tenant", default="default", help="whose runs and jobs it reaches (default)")
+    token.add_argument("--scope", choices=["read", "train", "admin"], default="read")
+    token.add_argument("--expires", type=age, metavar="AGE", help="such as 90d, 12h or 8w; default: never")
+    token.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_tenant(tenant: argparse.ArgumentParser) -> None:
+    tenant.description = (
+        "Tenants see nothing of each other's runs and jobs, and share the workers fairly. See docs/service.md."
+    )
+    tenant.add_argument("action", nargs="?", choices=["create", "list", "limit"], default="list")
+    tenant.add_argument("what", nargs="?", metavar="NAME")
+    tenant.add_argument("--max-running", type=count, metavar="JOBS", help="at a time; 0: no limit")
+    tenant.add_argument("--max-queued", type=count, metavar="JOBS", help="at a time; 0: no limit")
+    tenant.add_argument("--format", choices=["table", "json"], default="table")
+
+
 def _add_models(models: argparse.ArgumentParser) -> None:
-    actions = [
-        "list",
-        "show",
-        "promote",
-        "rollback",
-        "remove-alias",
-        "threshold",
-        "register",
-        "compare",
-        "card",
-    ]
+    actions = ["list", "show", "promote", "rollback", "remove-alias", "threshold", "register"]
+    actions += ["compare", "card", "export", "formats"]
     models.description = (
         "Every completed run is a version of the model that has the run's name. VERSION is a number, an alias, "
         "or latest: fedtwin models promote ward-7@1.2.0; compare ward-7@production ward-7; card ward-7; "
-        "rollback ward-7; threshold ward-7 'f1>=0.8'; register 12. See docs/models.md."
+        "rollback ward-7; threshold ward-7 'f1>=0.8'; register 12; export ward-7 --format onnx --output FILE; "
+        "formats. See docs/models.md."
     )
     models.add_argument("action", nargs="?", choices=actions, default="list")
     models.add_argument("what", nargs="*", metavar="NAME[@VERSION]")
     models.add_argument("--alias", default="production", help="of promote, rollback, remove-alias (production)")
     models.add_argument("--confidence", type=share, default=0.95, help="of compare (0.95)")
     models.add_argument("--limit", type=count, default=30, help="of show: how many versions, newest first (30)")
-    models.add_argument(
-        "--format", choices=["table", "json"], default="table", help="a card's table is Markdown"
-    )
+    formats = ["table", "json", "pt2", "onnx", "safetensors", "executorch"]
+    models.add_argument("--format", choices=formats, default="table", help="a card's table is Markdown")
+    models.add_argument("--output", type=Path, metavar="FILE", help="of export")
+    models.add_argument("--rows", type=Path, metavar="FILE", help="of export: rows to check on, not the run's")
 
 
 def share(text: str) -> float:

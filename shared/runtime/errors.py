@@ -51,12 +51,20 @@ class WeightsError(FedtwinError):
     """A weights file cannot be loaded into the model."""
 
 
+class ExportError(FedtwinError):
+    """A model cannot be exported so, or the file does not predict what the model does."""
+
+
 class TreesError(FedtwinError):
     """A file of trees cannot be read: it is no model, of another version, or damaged."""
 
 
 class ClustersError(FedtwinError):
     """Rows cannot be put into so many clusters, or an answer to a question about them cannot be true."""
+
+
+class FittingError(FedtwinError):
+    """A model cannot be fitted to the rows, or an answer to a question about them cannot be true."""
 
 
 class DivergedError(FedtwinError):

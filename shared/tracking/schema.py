@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 TRAINING_MODES = ("centralized", "federated", "local", "compare", "sweep")
 STATUSES = ("pending", "running", "completed", "failed", "stopped")
-TRIAL_STATUSES = ("waiting", "running", "completed", "failed")
+TRIAL_STATUSES = ("waiting", "running", "completed", "failed", "pruned")
 STAGES = ("train", "val", "test")
 LARGEST_ID = 2**31 - 1  # of an INTEGER column of PostgreSQL
 
@@ -111,10 +111,12 @@ run = Table(
     Column("pid", Integer, nullable=False),
     Column("pid_started", sa.Double, nullable=False),
     Column("tags", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
+    Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     one_of("training_mode", TRAINING_MODES),
     one_of("status", STATUSES),
     sqlite_autoincrement=True,
 )
+Index("run_of_tenant", run.c.tenant, run.c.id)
 
 run_metrics = Table(
     "run_metrics",
@@ -223,5 +225,6 @@ sweep_trial = Table(
     Column("tries", Integer, nullable=False),
     Column("run_id", Integer, ForeignKey("run.id", ondelete="SET NULL"), index=True),
     Column("error", CleanText),
+    Column("search", sa.JSON),
     one_of("status", TRIAL_STATUSES, of="trial_"),
 )
