@@ -25,7 +25,7 @@ from simulations.sweeps.plan import Plan, cells_of
 from simulations.sweeps.progress import Progress
 from simulations.sweeps.reuse import RowKeys, find_reusable
 from simulations.sweeps.terminal import SweepBoard, print_plan
-from simulations.sweeps.trials import check_parts, common, expand
+from simulations.sweeps.trials import check_parts, common, expand, fix_trials
 from simulations.sweeps.worker import stop_trials
 
 _CELLS_S = 3.0
@@ -75,7 +75,7 @@ def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
         Names everything that is wrong with any trial.
     """
     need_dask()
-    trials = expand(plan)
+    trials = fix_trials(expand(plan), mode=plan.mode, home=home)
     print_plan(plan, cells_of(plan), trials=len(trials))
     configs = [read_snapshot(trial.config) for trial in trials]
     return trials, check_parts(configs, mode=plan.mode, home=home)

@@ -16,6 +16,7 @@ from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.sql.rows import table_of_query
 from shared.data.tables.entry import read_through_cache
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
@@ -76,17 +77,21 @@ class TableLearner(ModuleLearner):
             )
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
+        cfg, origin = self.cfg.table, None
+        if cfg.source == "sql":
+            cfg, origin = table_of_query(cfg, cache=cache, keep=keep)
         load = partial(
             load_table,
-            self.cfg.table,
+            cfg,
             read_targets=self.read_targets,
             sides=sides,
             keep=keep,
             keeps_gaps=self.grows_trees,
+            origin=origin,
         )
         task = f"{type(self).__module__}.{type(self).__qualname__}"
         read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}
-        return read_through_cache(self.cfg.table, cache=cache, load=load, read_as=read_as)
+        return read_through_cache(cfg, cache=cache, load=load, read_as=read_as)
 
     def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""

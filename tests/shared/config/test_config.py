@@ -48,7 +48,7 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
 
 
-TABLES = ("table", "linear", "mlp", "trees", "kmeans")
+TABLES = ("table", "sql", "linear", "mlp", "trees", "kmeans")
 
 
 def images_and_networks(group):
