@@ -101,7 +101,8 @@ def train(
             extra_callbacks=extra_callbacks,
             on_epoch=on_epoch,
         )
-        _test(cfg, module=module, work=work, choice=choice, store=store, run_id=run_id, folder=folder)
+        if cfg.trainer.test:
+            _test(cfg, module=module, work=work, choice=choice, store=store, run_id=run_id, folder=folder)
         store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id

@@ -28,7 +28,8 @@ class Sweep:
     cells : DataFrame
         One row a cell, by its settings: ``metric``, ``seeds`` and ``trials`` (how many are completed, of how
         many), and the mean over the seeds with the ends of its interval of what was measured on the test rows:
-        ``pooled``, ``pooled_low``, ``pooled_high``, ``federated`` ..., ``gap`` ... (positive is worse).
+        ``pooled``, ``pooled_low``, ``pooled_high``, ``federated`` ..., ``gap`` ... (positive is worse). Of a
+        search also its objectives, and ``is_winner``: the test rows of its settings alone were looked at.
     trials : DataFrame
         One row a trial, by its number: ``settings``, ``seed``, ``status``, ``tries``, ``run_id``, ``error``.
     """
@@ -62,6 +63,7 @@ def sweep(
     draws: int | None = None,
     draw_seed: int = 0,
     seeds: Sequence[int] | None = None,
+    search: Mapping[str, Any] | None = None,
     mode: str = "comparison",
     retries: int = 1,
     workers: int | None = None,
@@ -90,6 +92,10 @@ def sweep(
         ``"tag(log,interval(0.001,0.1))"``.
     seeds : sequence of int, optional
         Each cell is trained with each of them.
+    search : mapping, optional
+        Tries so many combinations of the grid, each proposed by what those before reached on validation rows:
+        ``{"trials": 20}``, and ``sampler``, ``pruner``, ``objectives``, ``metric`` and ``seed``, see
+        `simulations.sweeps.search_plan.SearchPlan`. The winner is trained once more, and tested.
     mode : {"comparison", "pooled", "federated"}
     workers : int, optional
         Trials at once; as many as cores, memory and GPUs allow by default.
@@ -129,6 +135,7 @@ def sweep(
         "draws": draws,
         "draw_seed": draw_seed,
         "seeds": None if seeds is None else list(seeds),
+        "search": None if search is None else dict(search),
         "mode": mode,
         "retries": retries,
     }
@@ -164,13 +171,14 @@ def load_sweep(run: int | Run, *, store: Place = None) -> Sweep:
         if row.training_mode != "sweep":
             raise TrackingError(f"run {run_id} is no sweep ({Run(row, home).mode})")
         cells, trials = cells_of_sweep(opened, run_id), opened.trials.of_sweep(run_id)
-    records = []
+    records, is_search = [], any(cell.sought or cell.is_winner for cell in cells)
     for cell in cells:
         values: dict[str, Any] = {
             "settings": " ".join(cell.settings),
             "metric": cell.metric,
             "seeds": len(cell.seeds),
             "trials": cell.trials,
+            **({"is_winner": cell.is_winner, **cell.sought} if is_search else {}),
         }
         for name, number in ((name, cell.numbers[name]) for name in NUMBERS if name in cell.numbers):
             values |= {name: number.value, f"{name}_low": number.low, f"{name}_high": number.high}

@@ -13,6 +13,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from service.api.models import host_of
 from service.api.problems import install_handlers
 from service.api.router import build_router
 from service.jobs.worker import Worker
@@ -84,6 +85,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             worker.stop()
             await working
         await watching
+        host_of(app).close()
         store.close()
 
 

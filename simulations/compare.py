@@ -25,7 +25,7 @@ from simulations.gap.jackknife import compare_gap
 from simulations.measured import telling_measured
 from simulations.report.build import Comparison, write_results
 from simulations.report.history import cost, read_outputs
-from simulations.report.site_gains import groups_of_test, site_gains
+from simulations.report.site_gains import dependence_of_test, site_gains
 from simulations.runner import Runner
 from simulations.twin_settings import warn_one_sided
 from simulations.twins import PooledTwins, Twins, train_twins
@@ -79,6 +79,10 @@ def compare(
                 board=board,
                 pooled_twins=pooled_twins,
             )
+        if not cfg.trainer.test:  # of a search: the twins are compared on validation rows
+            monitor = store.runs.get(twins.pooled[0]).summary["monitor"]
+            store.runs.update(run_id, summary={"twins": asdict(twins), "monitor": monitor})
+            return run_id
         with telling_measured(store, run_id):
             measure(cfg, twins, store=store, home=home, run_id=run_id, command=command)
     return run_id
@@ -150,8 +154,7 @@ def measure_gap(cfg: Config, twins: Twins, *, home: Home) -> list[GapRow]:
         confidence=cfg.compare.confidence,
         resamples=cfg.compare.resamples,
         seed=cfg.seed,
-        groups=groups_of_test(data),
-        noun="row" if data.groups is None else data.groups.noun,
+        **dependence_of_test(data)._asdict(),
     )
 
 

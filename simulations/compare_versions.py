@@ -13,7 +13,7 @@ from shared.tasks.task import learner_of, schema_of_run
 from shared.tracking.rows import RunRow
 from simulations.gap.jackknife import compare_gap
 from simulations.report.history import read_outputs
-from simulations.report.site_gains import groups_of_test
+from simulations.report.site_gains import dependence_of_test
 
 
 def compare_models(first: RunRow, second: RunRow, *, home: Home, confidence: float = 0.95) -> list[GapRow]:
@@ -62,6 +62,5 @@ def compare_models(first: RunRow, second: RunRow, *, home: Home, confidence: flo
         confidence=confidence,
         resamples=cfg.compare.resamples,
         seed=cfg.seed,
-        groups=groups_of_test(data),
-        noun="row" if data.groups is None else data.groups.noun,
+        **dependence_of_test(data)._asdict(),
     )

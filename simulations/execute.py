@@ -13,7 +13,7 @@ from shared.tasks.checks import reject_pooled_only
 from shared.tasks.reading import fix_rows
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
-from simulations.twin_settings import reject_one_sided
+from simulations.twin_settings import reject_one_sided, reject_untested
 
 if TYPE_CHECKING:
     from simulations.twins import PooledTwins
@@ -69,6 +69,8 @@ def execute(
         reject_pooled_only(cfg)
         if mode == "compare":
             reject_one_sided(cfg)
+            if pooled_twins is None:  # a search compares its twins on validation rows
+                reject_untested(cfg)
     local = mode == "compare" or cfg.federation.engine == "local"
     with waiting("loading Flower, PyTorch and Lightning", show=cfg.trainer.progress):
         from simulations.runner import open_runner  # what trains takes seconds to import

@@ -22,6 +22,17 @@ def reject_one_sided(cfg: Config) -> None:
         )
 
 
+def reject_untested(cfg: Config) -> None:
+    """Reject a comparison that leaves the test rows alone.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not cfg.trainer.test:
+        raise ConfigError("trainer.test=false: a comparison measures its gap on the test rows; leave it out")
+
+
 def warn_one_sided(cfg: Config) -> list[str]:
     """What is told of settings that the twins follow differently."""
     schedule, federation = cfg.trainer.scheduler, cfg.federation

@@ -45,7 +45,10 @@ def test_a_documented_command(page, line):
     elif "--multirun" in words:
         check_overrides(overrides, sweep=True)
     else:
-        named = any(text.startswith(("data=", "task=tabular", "task=clustering")) for text in overrides)
+        named = any(
+            text.startswith(("data=", "task=tabular", "task=clustering", "task=forecasting"))
+            for text in overrides
+        )
         cfg = compose(overrides if named else _without_path(overrides))
         if (command := f"fedtwin {name}") in UNUSED:
             reject_unused(overrides, cfg, command=command)

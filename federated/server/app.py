@@ -160,7 +160,9 @@ def serve(
             replied=replied,
         )
         stop_reason = federation.run(grid, snapshot=snapshot, resume=resume)
-        federation.test()
+        if cfg.trainer.test:
+            federation.test()
+        federation.warn()
         store.runs.finish(run_id, "completed", stop_reason=stop_reason)
     write_results(store, run_id, home.results)
     return run_id
@@ -327,8 +329,11 @@ class _Federation:
             folder=self.folder,
             skipped_images=self.evaluation.data.skipped,
         )
+
+    def warn(self) -> None:
+        """Record and say what is to be doubted of the run."""
         absent = absences(self.roster, self.store.rounds.of_run(self.run_id), cfg=self.cfg)
-        warnings = [*self.store.runs.get(self.run_id).summary["warnings"], *absent]
+        warnings = [*self.store.runs.get(self.run_id).summary.get("warnings", ()), *absent]
         self.store.runs.update(self.run_id, summary={"warnings": warnings})
         for warning in warnings:
             self.say(f"warning: {warning}")

@@ -184,7 +184,7 @@ class Rounds:
         Returns
         -------
         MetricRecord
-            Of the server's test rows.
+            Of the server's test rows; empty where they are left alone.
 
         Raises
         ------
@@ -203,8 +203,10 @@ class Rounds:
             if number:
                 self.recorder.add_round(number)
             raise
-        values = self.evaluation.spec.values(outputs)
-        self.recorder.add_evaluation(outputs, values=values, round=number)
+        values: Mapping[str, float] = {}
+        if outputs is not None:
+            values = self.evaluation.spec.values(outputs)
+            self.recorder.add_evaluation(outputs, values=values, round=number)
         if number:
             self.recorder.add_round(number)
         shown = ("loss", self.evaluation.spec.client_metric)

@@ -34,8 +34,13 @@ class ServerEvaluation:
         """The part of the module that is the model."""
         return self.learner.network(self.module)
 
-    def evaluate(self, arrays: ArrayRecord, *, round: int) -> Outputs:
-        """Predict with a new global model.
+    def evaluate(self, arrays: ArrayRecord, *, round: int) -> Outputs | None:
+        """Load a new global model, and predict with it.
+
+        Returns
+        -------
+        Outputs or None
+            None where ``trainer.test=false`` leaves the test rows alone.
 
         Raises
         ------
@@ -44,8 +49,13 @@ class ServerEvaluation:
         """
         state = state_of(arrays)
         finite = all(bool(tensor.isfinite().all()) for tensor in state.values())
-        outputs = self.predict(state)
-        if not finite or not outputs.is_finite:
+        if self.cfg.test:
+            outputs = self.predict(state)
+            finite = finite and outputs.is_finite
+        else:
+            outputs = None
+            self.network.load_state_dict(state)
+        if not finite:
             raise DivergedError(
                 f"round {round}: the global model or its predictions are not finite: the training diverged; "
                 f"lower trainer.optimizer.lr (now {self.cfg.optimizer.lr}) or set trainer.gradient_clip"

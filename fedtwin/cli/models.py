@@ -52,10 +52,7 @@ def run_command(options: Namespace) -> None:
 
 def _list(options: Namespace, store: Store, home: Home) -> None:
     rows = store.models.search()
-    aliases = {
-        row.name: {alias: one.version for one in store.models.versions(row.name) for alias in one.aliases}
-        for row in rows
-    }
+    aliases = {row.name: store.models.aliases(row.name) for row in rows}
     if options.format == "json":
         print(json.dumps([{**row.as_dict(), "aliases": aliases[row.name]} for row in rows], indent=2))
         return

@@ -221,6 +221,24 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
         help="draw N combinations; also of lr='interval(0.01,0.1)', 'tag(log,interval(0.001,0.1))'",
     )
     sweep.add_argument("--draw-seed", type=count, metavar="N", help="of what is drawn (0)")
+    sweep.add_argument(
+        "--search",
+        type=count,
+        metavar="N",
+        help="search: N choices of settings, each proposed by what those before reached on validation rows",
+    )
+    sweep.add_argument(
+        "--sampler", choices=["tpe", "cmaes", "nsga2", "random"], help="of a search: what proposes (tpe)"
+    )
+    sweep.add_argument(
+        "--pruner", choices=["none", "median", "hyperband"], help="of a search: what stops bad trials (none)"
+    )
+    sweep.add_argument(
+        "--objectives",
+        type=lambda text: text.split(","),
+        metavar="metric,gap,bytes,seconds",
+        help="of a search: what is sought (metric)",
+    )
     sweep.add_argument("--plan", type=Path, metavar="FILE", help="a YAML file, see docs/sweeps.md")
     sweep.add_argument(
         "--workers", type=count, metavar="N", help="trials at once (as many as cores, memory and GPUs allow)"

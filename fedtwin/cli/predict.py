@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 from argparse import Namespace
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +34,7 @@ def run_command(options: Namespace) -> None:
 
         done = predict(options.run, options.path)
     if options.format == "json":
-        print(json.dumps(_as_json(done), indent=2))
+        print(json.dumps(done.records(), indent=2))
     elif options.format == "csv":
         exact_output()
         columns, values = done.columns()
@@ -45,18 +44,6 @@ def run_command(options: Namespace) -> None:
             writer.writerow([name, answer, *row])
     else:
         Console().print(_as_table(done))
-
-
-def _as_json(done: Predictions) -> list[dict[str, Any]]:
-    columns, values = done.columns()
-    return [
-        {
-            done.noun: name,
-            "prediction": answer,
-            **({done.values_are: dict(zip(columns, row, strict=True))} if columns else {}),
-        }
-        for name, answer, row in zip(done.names, done.answers, values.tolist(), strict=True)
-    ]
 
 
 def _as_table(done: Predictions) -> Table:

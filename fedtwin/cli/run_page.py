@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from shared.tracking.twins import family, positive_class, stored_report, warning
 MOST_CLASSES = 8  # columns of a confusion matrix
 BINS = 5  # of the true values
 MOST_INPUTS = 4  # that a cluster differs in
+MOST_STEPS = 8  # rows of errors by step ahead
+_FORECASTS = ("model", "seasonal", "persistence")
 
 
 def run_page(store: Store, run_id: int) -> Group:
@@ -101,9 +104,10 @@ def _label_table(title: str, data: Mapping[str, Any]) -> Table:
 def _residuals(title: str, data: Mapping[str, Any]) -> Table:
     true, predicted = np.array(data["true"]), np.array(data["predicted"])
     some, count = len(true), data["num_examples"]
-    of = f"{some:,} of {count:,} test rows" if some < count else "test"
+    nouns = f"{data.get('noun', 'row')}s"
+    of = f"{some:,} of {count:,} test {nouns}" if some < count else "test"
     target = str(data["target"])
-    head = (f"true {target}", "rows", "mean predicted", "mean error", "MAE")
+    head = (f"true {target}", nouns, "mean predicted", "mean error", "MAE")
     shown = table(*head, title=f"{title.lower()} ({of})")
     ends = np.unique(np.quantile(true, np.linspace(0, 1, BINS + 1)))
     bins = np.searchsorted(ends[1:-1], true, side="right")
@@ -142,10 +146,34 @@ def _cluster_map(title: str, data: Mapping[str, Any]) -> Table:
     return shown
 
 
+def _forecast(title: str, data: Mapping[str, Any]) -> Table:
+    head = ("test window, by the floor's error", "MAE", "MAE, seasonal floor", "true", "predicted", "floor")
+    shown = table(*head, title=f"{title.lower()} of {data['target']} (means over a window)")
+    for window in data["windows"]:
+        means = (float(np.mean(window[name])) for name in ("true", "predicted", "seasonal"))
+        place = f"{window['rank']:.0%} of {data['num_examples']:,}"
+        shown.add_row(place, *map(number, (window["mae"], window["seasonal_mae"], *means)))
+    return shown
+
+
+def _horizon(title: str, data: Mapping[str, Any]) -> Table:
+    mae = data["mae"]
+    steps = len(mae["model"])
+    head = (f"steps of {data['step']}", "MAE", "MAE, seasonal floor", "MAE, persistence floor")
+    shown = table(*head, title=f"{title.lower()} (test)")
+    ends = np.unique(np.linspace(0, steps, min(steps, MOST_STEPS) + 1).round().astype(int))
+    for start, stop in pairwise(ends.tolist()):
+        span = f"{start + 1} to {stop}" if stop - start > 1 else f"{stop}"
+        shown.add_row(span, *(number(float(np.mean(mae[name][start:stop]))) for name in _FORECASTS))
+    return shown
+
+
 DRAW: dict[Kind, Callable[[str, Mapping[str, Any]], Table]] = {
     "confusion": _confusion,
     "label_table": _label_table,
     "residuals": _residuals,
     "cluster_profile": _cluster_profile,
     "cluster_map": _cluster_map,
+    "forecast": _forecast,
+    "horizon": _horizon,
 }

@@ -17,6 +17,7 @@ from shared.tracking.store import Store
 from simulations.sweeps.plan import SECTION, Plan, add_overrides, read_plan
 
 PLANS = CONF_DIR / SECTION
+_SEARCH = ("sampler", "pruner", "objectives")
 _OPTIONS = ("mode", "seeds", "draws", "draw_seed", "retries")
 
 
@@ -70,13 +71,13 @@ def train(
         if any(cell.seeds for cell in cells):
             console.print(cells_table(cells, sweep_id=sweep_id))
             console.print(f"summary  {home.sweep_dir(sweep_id)}/summary.csv, summary.json", soft_wrap=True)
-        if not all(len(cell.seeds) == cell.trials for cell in cells):
+        if store.runs.get(sweep_id).status != "completed":
             print(f"fedtwin resume {sweep_id} trains the trials that are left", file=sys.stderr)
     failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
     for trial in failed:
         run = "" if trial.run_id is None else f" (run {trial.run_id})"
         print(f"trial {trial.number}{run} failed: {trial.error}", file=sys.stderr)
-    if failed:
+    if store.runs.get(sweep_id).status == "failed":
         sys.exit(2)
 
 
@@ -101,6 +102,16 @@ def plan_of(options: Namespace) -> Plan:
     for name in _OPTIONS:
         if (given := getattr(options, name)) is not None:
             values[name] = given
+    given = {name: getattr(options, name) for name in _SEARCH if getattr(options, name) is not None}
+    if options.search is not None:
+        given["trials"] = options.search
+    if given:
+        before = values.get("search")
+        if before is None and "trials" not in given:
+            raise ConfigError(
+                f"--{next(iter(given))} is of a search: say how many choices it tries (--search 20)"
+            )
+        values["search"] = {**(before if isinstance(before, dict) else {}), **given}
     if options.cell:
         values["cells"] = [*values.get("cells", ()), *map(_cell, options.cell)]
     plan = read_plan(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api import charts, experiments, files, jobs, run_files, runs, schedules
+from service.api import charts, experiments, files, jobs, models, run_files, runs, schedules
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 
@@ -21,7 +21,13 @@ def build_router() -> APIRouter:
     router = APIRouter(
         prefix="/api", default_response_class=AsciiJson, responses=error_responses(422, 500, 503)
     )
-    parts = (runs, charts, files, run_files, jobs, schedules, experiments)
-    for part in (*(part.router for part in parts), jobs.changes, schedules.changes):
+    parts = (runs, charts, files, run_files, jobs, schedules, experiments, models)
+    for part in (
+        *(part.router for part in parts),
+        jobs.changes,
+        schedules.changes,
+        models.changes,
+        models.rows,
+    ):
         router.include_router(part)
     return router

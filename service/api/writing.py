@@ -20,13 +20,15 @@ _SCHEME = HTTPBearer(auto_error=False, scheme_name="training token", description
 class TrainingRoute(APIRoute):
     """Checks the token and the size of the body before anything of the request is parsed."""
 
+    most_body = MOST_BODY
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the checks."""
         handler = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
             _check_token(request)
-            body = await _read(request)
+            body = await _read(request, most=self.most_body)
 
             async def receive() -> Message:
                 return {"type": "http.request", "body": body, "more_body": False}
@@ -36,8 +38,13 @@ class TrainingRoute(APIRoute):
         return checked
 
 
-def training_router(tag: str) -> APIRouter:
+def training_router(tag: str, *, route: type[TrainingRoute] = TrainingRoute) -> APIRouter:
     """A router for routes that change something.
+
+    Parameters
+    ----------
+    route : type
+        Such as one that takes larger bodies.
 
     Returns
     -------
@@ -46,7 +53,7 @@ def training_router(tag: str) -> APIRouter:
     """
     return APIRouter(
         tags=[tag],
-        route_class=TrainingRoute,
+        route_class=route,
         dependencies=[Depends(_SCHEME)],
         responses=error_responses(401, 403, 413),
     )
@@ -72,11 +79,11 @@ def _check_token(request: Request) -> None:
         )
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, *, most: int) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MOST_BODY:
-            raise Problem(413, f"the body has more than {MOST_BODY:,} bytes", code="too_large")
+        if size > most:
+            raise Problem(413, f"the body has more than {most:,} bytes", code="too_large")
         parts.append(part)
     return b"".join(parts)

@@ -47,14 +47,7 @@ class Attempt:
         self.grace_s = grace_s
         folder = home.job_dir(fence.job_id)
         folder.mkdir(parents=True, exist_ok=True)
-        env = {name: value for name, value in os.environ.items() if name not in _SECRETS}
-        env |= {
-            FENCE: str(fence),
-            "FEDTWIN_HOME": str(home.root),
-            "FEDTWIN_DATABASE_URL": home.database_url,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        }
+        env = {**child_environment(home), FENCE: str(fence)}
         limits = [str(silence_s), str(grace_s)]
         with (folder / LOG_FILE).open("ab") as log:
             log.write(f"--- attempt {fence.attempt}\n".encode())
@@ -106,6 +99,17 @@ class Attempt:
         with suppress(OSError):
             os.close(self._pipe)
         self._pipe = -1
+
+
+def child_environment(home: Home) -> dict[str, str]:
+    """The environment of a process that works on a home for the service: without the service's tokens."""
+    env = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    return env | {
+        "FEDTWIN_HOME": str(home.root),
+        "FEDTWIN_DATABASE_URL": home.database_url,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
 
 
 def how_it_ended(code: int) -> str:

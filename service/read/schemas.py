@@ -208,10 +208,14 @@ class Trial(Shape):
     number: int
     settings: list[str] = Field(description="In which it differs from others, but for the seed.")
     seed: int
-    status: Literal["waiting", "running", "completed", "failed"]
+    status: Literal["waiting", "running", "completed", "failed", "pruned"]
     tries: int
     run_id: int | None = Field(description="null before it has begun.")
     error: str | None
+    search: dict[str, Any] | None = Field(
+        description="Of a search: what was asked for (`asked`, `params`), and what it reached on validation "
+        "rows (`values`), or that its test set was opened (`tested`)."
+    )
 
 
 class Download(Shape):

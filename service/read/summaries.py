@@ -162,7 +162,9 @@ def trial(row: TrialRow) -> dict[str, Any]:
 
 def _progress(run: RunRow, progress: RunProgress, *, trials: Mapping[str, int] | None) -> dict[str, Any] | None:
     if trials is not None:
-        return {"unit": "trial", "done": trials["completed"] + trials["failed"], "total": sum(trials.values())}
+        ended = sum(trials[status] for status in ("completed", "failed", "pruned"))
+        planned = (run.summary.get("sweep") or {}).get("trials") or 0  # a search has yet to ask for some
+        return {"unit": "trial", "done": ended, "total": max(sum(trials.values()), planned)}
     if run.training_mode == "compare":
         return None
     if run.training_mode == "federated":

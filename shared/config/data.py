@@ -73,7 +73,7 @@ class ImageDataConfig(SplitSection):
     """Which images, how they are split, batched and augmented."""
 
     name: str
-    source: Literal["digits", "zip", "folder", "classes", "npz", "medmnist"]
+    source: Literal["digits", "zip", "folder", "classes", "npz", "idx", "medmnist"]
     path: str | None
     dataset: str | None
     image_size: Annotated[int, Field(ge=4, le=4096)]
@@ -125,7 +125,7 @@ class ImageDataConfig(SplitSection):
                 f"data.augment.{undone[0]} has no effect with data.standardize=image, which takes contrast and "
                 f"brightness out of every image; set it to 0"
             )
-        if self.source in ("zip", "folder", "classes", "npz") and not self.path:
+        if self.source in ("zip", "folder", "classes", "npz", "idx") and not self.path:
             raise ValueError(f"data.source={self.source} needs data.path=...")
         if self.source == "medmnist" and not (self.path or self.dataset):
             raise ValueError("data.source=medmnist needs data.dataset=NAME or data.path=FILE")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.config.problems import did_you_mean, unknown_setting
-from shared.config.settings import CONF_DIR, SHARED_PART, about, all_settings, groups
+from shared.config.settings import CONF_DIR, PLANS, SHARED_PART, about, all_settings, groups
 from shared.runtime.errors import ConfigError, bullet_list
 from shared.runtime.secrets import without_secrets
 
@@ -50,6 +50,9 @@ def check_overrides(
             )
             continue
         group = override.key_or_group
+        if group == PLANS:  # a folder beside the groups, of which Hydra knows no better
+            problems.append(f"{text}: a run has no such setting; plans of sweeps are for `fedtwin sweep`")
+            continue
         # Of these Hydra raises a ValueError of its own.
         if not group or (group in known and override.is_delete() and not _is_name(override)):
             problems.append(

@@ -25,6 +25,7 @@ class CnnConfig(Section):
 
     name: Literal["cnn"]
     widths: tuple[Positive, Positive]
+    kernel: Literal[3, 5, 7] = 3  # stored runs of before have no such key
     hidden: Positive
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     norm: Literal["none", "batch", "group"]
@@ -56,6 +57,27 @@ class MlpConfig(Section):
     hidden: Annotated[tuple[Positive, ...], Field(min_length=1)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     norm: Literal["none", "batch", "layer"]
+    weights: str | None
+
+
+class LstmConfig(Section):
+    """A long short-term memory, for time series."""
+
+    name: Literal["lstm"]
+    hidden: Positive
+    layers: Positive
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
+class TcnConfig(Section):
+    """Dilated causal convolutions, for time series."""
+
+    name: Literal["tcn"]
+    channels: Positive
+    kernel: Annotated[int, Field(ge=2)]
+    blocks: Annotated[int, Field(ge=1, le=16)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     weights: str | None
 
 
@@ -101,7 +123,7 @@ def kind_of_model(model: Any) -> str | None:
     name = given.get("name")
     if name in get_args(ResNetName):
         return "resnet"
-    return name if name in ("cnn", "linear", "mlp", "trees", "kmeans") else None
+    return name if name in ("cnn", "linear", "mlp", "lstm", "tcn", "trees", "kmeans") else None
 
 
 ModelConfig = Annotated[
@@ -109,6 +131,8 @@ ModelConfig = Annotated[
     | Annotated[ResNetConfig, Tag("resnet")]
     | Annotated[LinearConfig, Tag("linear")]
     | Annotated[MlpConfig, Tag("mlp")]
+    | Annotated[LstmConfig, Tag("lstm")]
+    | Annotated[TcnConfig, Tag("tcn")]
     | Annotated[TreesConfig, Tag("trees")]
     | Annotated[KMeansConfig, Tag("kmeans")]
     | Annotated[CustomModelConfig, Tag("custom")],
@@ -117,6 +141,6 @@ ModelConfig = Annotated[
         custom_error_type="unknown_model",
         custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", linear, mlp, trees, kmeans, or a _target_ of your own",
+        + ", linear, mlp, lstm, tcn, trees, kmeans, or a _target_ of your own",
     ),
 ]

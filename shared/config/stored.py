@@ -22,7 +22,7 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
     },
     "data": {"split_by": "random"},
     "data.columns": {"time": None, "series": None},
-    "trainer": {"compile": False},
+    "trainer": {"compile": False, "test": True},
     "compare": {"metric": None, "fine_tune": 0},
     "federation": {
         "engine": "flower",

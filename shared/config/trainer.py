@@ -54,6 +54,7 @@ class TrainerConfig(Section):
     monitor: str | None
     mode: Literal["min", "max"] | None
     early_stopping: EarlyStoppingConfig
+    test: bool
     test_model: Literal["best", "last"]
     threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["val"]
     accelerator: str

@@ -109,6 +109,48 @@ REGRESSION = (
         "loss", "loss", "lower", _UP, description="Mean squared error, in the square of the target's unit."
     ),
 )
+# Of several steps ahead; the last two are floors, which any model must beat.
+FORECASTING = (
+    *REGRESSION[:2],
+    MetricSpec(
+        "mase",
+        "MASE",
+        "lower",
+        _UP,
+        description="Mean absolute error by the mean change of its series over a season, in training.",
+    ),
+    MetricSpec(
+        "smape",
+        "sMAPE",
+        "lower",
+        (0.0, 2.0),
+        description="Mean of twice the error by the sum of true and predicted size; 2 at most.",
+    ),
+    MetricSpec(
+        "mape",
+        "MAPE",
+        "lower",
+        _UP,
+        description="Mean of the error by the true value, of steps where that is not 0; 1 is 100 %.",
+    ),
+    *REGRESSION[2:],
+    MetricSpec(
+        "seasonal_mae",
+        "MAE, seasonal floor",
+        "lower",
+        _UP,
+        description="Of the same step of the last season, such as the same hour yesterday.",
+        floor=True,
+    ),
+    MetricSpec(
+        "persistence_mae",
+        "MAE, persistence floor",
+        "lower",
+        _UP,
+        description="Of the last value, which stays.",
+        floor=True,
+    ),
+)
 CLUSTERING = (
     MetricSpec(
         "inertia",
@@ -179,7 +221,7 @@ _ANY_LOSS = MetricSpec(LOSS, LOSS, "lower", _UP, description="What training mini
 # One meaning a name, or one that fits all tasks that have it: the first description counts.
 _ALL = (
     *(*CLASSIFICATION[:2], *REGRESSION[:-1], _ANY_LOSS, *CLASSIFICATION[2:]),
-    *(*MULTI_LABEL, *REGRESSION, *CLUSTERING, *AGREEMENT, *SYSTEM),
+    *(*MULTI_LABEL, *REGRESSION, *FORECASTING, *CLUSTERING, *AGREEMENT, *SYSTEM),
 )
 _KNOWN = {spec.name: spec for spec in reversed(_ALL)}
 _KNOWN = {spec.name: _KNOWN[spec.name] for spec in _ALL}

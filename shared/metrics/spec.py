@@ -38,6 +38,8 @@ class MetricSpec:
         have different classes can be compared.
     per_run : bool
         One number a run, which cannot be computed of resampled rows: only several seeds give an interval.
+    floor : bool
+        Of the rows alone, whatever a model predicts: two models on the same rows have the same.
     of_positive : bool
         Of two classes it is of the positive one alone, whose name belongs to the metric's.
     """
@@ -51,6 +53,7 @@ class MetricSpec:
     source: Source = "outputs"
     proportion: bool = False
     per_run: bool = False
+    floor: bool = False
     of_positive: bool = False
 
     @property

@@ -54,11 +54,11 @@ def frozen_modules(network: nn.Module, cfg: ModelConfig) -> list[nn.Module]:
 def _cnn(cfg: CnnConfig, *, channels: int, size: int, num_outputs: int) -> nn.Module:
     first, second = cfg.widths
     layers: dict[str, nn.Module] = {
-        "conv1": nn.Conv2d(channels, first, 3, padding=1),
+        "conv1": nn.Conv2d(channels, first, cfg.kernel, padding=cfg.kernel // 2),
         "norm1": _cnn_norm(cfg, first),
         "pool1": nn.MaxPool2d(2),  # before the ReLU: the same numbers, a quarter of the work
         "relu1": nn.ReLU(),
-        "conv2": nn.Conv2d(first, second, 3, padding=1),
+        "conv2": nn.Conv2d(first, second, cfg.kernel, padding=cfg.kernel // 2),
         "norm2": _cnn_norm(cfg, second),
         "pool2": nn.MaxPool2d(2),
         "relu2": nn.ReLU(),

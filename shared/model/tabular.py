@@ -33,15 +33,20 @@ def build_tabular(cfg: Config, *, num_inputs: int, num_outputs: int) -> nn.Modul
         raise ConfigError(f"task={cfg.task.name} takes model=linear, mlp or trees, got model.name={model.name}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
-        widths = [num_inputs, *(model.hidden if isinstance(model, MlpConfig) else ())]
-        layers: list[nn.Module] = []
-        if isinstance(model, MlpConfig):
-            for before, after in pairwise(widths):
-                layers += [nn.Linear(before, after), *_norm(model, after), nn.ReLU(), nn.Dropout(model.dropout)]
-        network = nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs))
+        network = tabular_layers(model, num_inputs=num_inputs, num_outputs=num_outputs)
     if model.weights:
         load_weights(network, model.weights)
     return network
+
+
+def tabular_layers(model: LinearConfig | MlpConfig, *, num_inputs: int, num_outputs: int) -> nn.Sequential:
+    """The layers alone, with weights of torch's random numbers."""
+    widths = [num_inputs, *(model.hidden if isinstance(model, MlpConfig) else ())]
+    layers: list[nn.Module] = []
+    if isinstance(model, MlpConfig):
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), *_norm(model, after), nn.ReLU(), nn.Dropout(model.dropout)]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs))
 
 
 def _norm(model: MlpConfig, width: int) -> list[nn.Module]:

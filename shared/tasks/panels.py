@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-Kind = Literal["confusion", "label_table", "residuals", "cluster_profile", "cluster_map"]
+Kind = Literal["confusion", "label_table", "residuals", "cluster_profile", "cluster_map", "forecast", "horizon"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_POINTS = 500  # of a scatter plot
 
@@ -21,8 +21,8 @@ class Panel:
     Attributes
     ----------
     kind : str
-        Of `KINDS`; which of the functions below, or of `shared.tasks.clustering.panels`, made it, and so which
-        keys ``data`` has.
+        Of `KINDS`; which of the functions below, or of the ``panels`` of a task, made it, and so which keys
+        ``data`` has.
     title : str
     data : mapping
     """

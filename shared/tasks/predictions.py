@@ -53,6 +53,18 @@ class Predictions(ABC):
         frame.insert(0, "prediction", self.answers, allow_duplicates=True)
         return frame
 
+    def records(self) -> list[dict[str, Any]]:
+        """One object a row, in JSON's types: its name, ``prediction``, and the values of `columns` by name."""
+        columns, values = self.columns()
+        return [
+            {
+                self.noun: name,
+                "prediction": list(answer) if isinstance(answer, tuple) else answer,
+                **({self.values_are: dict(zip(columns, row, strict=True))} if columns else {}),
+            }
+            for name, answer, row in zip(self.names, self.answers, values.tolist(), strict=True)
+        ]
+
     def _repr_html_(self) -> str:
         return self.frame().to_html()
 

@@ -93,10 +93,19 @@ class TrainedModel(nn.Module):
         ------
         DataError
         """
+        return self.predict_read(self.read(rows))
+
+    def predict_read(self, rows: Iterable[Row]) -> Predictions:
+        """Predict for rows as `read` gives them, some at a time.
+
+        Raises
+        ------
+        DataError
+        """
         names: list[str] = []
         with torch.inference_mode():
             parts: list[Tensor] = []
-            for batch in _batches(self.read(rows), size=self._batch_size):
+            for batch in _batches(rows, size=self._batch_size):
                 names += [name for name, _ in batch]
                 parts.append(self(torch.from_numpy(np.stack([row for _, row in batch]))))
             parts = parts or [self(self.no_rows())]

@@ -115,12 +115,13 @@ def _trials_table(store: Store, run: RunRow, *, format: str) -> bytes:
     for trial in trials:
         del trial["sweep_id"], trial["digest"]
         trial["settings"] = " ".join(trial["settings"])
+        trial["search"] = None if trial["search"] is None else json.dumps(trial["search"])
     columns = {name: [trial[name] for trial in trials] for name in trials[0]}
     if format == "csv":
         return _csv_bytes(columns)
     import pyarrow as pa
 
-    kinds = dict.fromkeys(("settings", "status", "error"), pa.string())
+    kinds = dict.fromkeys(("settings", "status", "error", "search"), pa.string())
     schema = pa.schema([(name, kinds.get(name, pa.int64())) for name in columns])
     return _parquet_bytes(pa.table(columns, schema=schema))
 

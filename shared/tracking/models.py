@@ -120,6 +120,20 @@ class Models:
         with self._database.read() as connection:
             return _resolved(connection, _find(connection, name), ref)
 
+    def aliases(self, name: str) -> dict[str, str]:
+        """The versions that the aliases of a model name, by alias.
+
+        Raises
+        ------
+        NotRegistered
+        """
+        with self._database.read() as connection:
+            row = _find(connection, name)
+            named = sa.select(model_alias.c.version_id).where(model_alias.c.model_id == row.id)
+            found = connection.execute(_versions().where(model_version.c.id.in_(named))).all()
+            rows = _with_aliases(connection, found)
+        return dict(sorted((alias, one.version) for one in rows for alias in one.aliases))
+
     def of_run(self, run_id: int) -> VersionRow | None:
         """The version that a run is; None where it is none."""
         with self._database.read() as connection:

@@ -202,13 +202,16 @@ class TrialRow(Row):
         The overrides in which it differs from other trials, but for the seed: what is called its cell.
     digest : str
         Of what it computes, see `simulations.sweeps.trials.digest_of`.
-    status : {"waiting", "running", "completed", "failed"}
+    status : {"waiting", "running", "completed", "failed", "pruned"}
+        Pruned: a search has stopped it, as its first rounds were worse than those of others.
     tries : int
         How often it was begun.
     run_id : int or None
         Its run, which has begun.
     error : str or None
         Why its last try failed.
+    search : dict or None
+        Of a trial that a search has asked for, see `simulations.sweeps.search`.
     """
 
     sweep_id: int
@@ -220,6 +223,7 @@ class TrialRow(Row):
     tries: int
     run_id: int | None
     error: str | None
+    search: dict[str, Any] | None = None
 
 
 class ClientLike(Protocol):

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 TRAINING_MODES = ("centralized", "federated", "local", "compare", "sweep")
 STATUSES = ("pending", "running", "completed", "failed", "stopped")
-TRIAL_STATUSES = ("waiting", "running", "completed", "failed")
+TRIAL_STATUSES = ("waiting", "running", "completed", "failed", "pruned")
 STAGES = ("train", "val", "test")
 LARGEST_ID = 2**31 - 1  # of an INTEGER column of PostgreSQL
 
@@ -223,5 +223,6 @@ sweep_trial = Table(
     Column("tries", Integer, nullable=False),
     Column("run_id", Integer, ForeignKey("run.id", ondelete="SET NULL"), index=True),
     Column("error", CleanText),
+    Column("search", sa.JSON),
     one_of("status", TRIAL_STATUSES, of="trial_"),
 )

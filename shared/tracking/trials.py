@@ -49,6 +49,7 @@ class Trials:
         description: str,
         config: Mapping[str, Any],
         summary: Mapping[str, Any],
+        seed: int | None = None,
     ) -> int:
         """Begin a sweep with all its trials, at once or not at all.
 
@@ -58,6 +59,8 @@ class Trials:
             What the snapshots of all trials have in common.
         summary : mapping
             Of the sweep's run.
+        seed : int, optional
+            Of the sweep's run; that of the first trial, where there is one.
 
         Returns
         -------
@@ -72,26 +75,46 @@ class Trials:
                 training_mode="sweep",
                 status="pending",
                 config=config,
-                seed=trials[0].seed,
+                seed=trials[0].seed if trials else seed or 0,
                 parent_id=None,
                 summary=summary,
             )
-            rows = [
-                {
-                    "sweep_id": sweep_id,
-                    "number": number,
-                    "settings": list(trial.settings),
-                    "seed": trial.seed,
-                    "config": trial.config,
-                    "digest": trial.digest,
-                    "status": "waiting" if trial.run_id is None else "completed",
-                    "tries": 0,
-                    "run_id": trial.run_id,
-                }
-                for number, trial in enumerate(trials, start=1)
-            ]
-            connection.execute(sa.insert(sweep_trial), rows)
+            rows = [_new(sweep_id, number, trial) for number, trial in enumerate(trials, start=1)]
+            if rows:
+                connection.execute(sa.insert(sweep_trial), rows)
         return sweep_id
+
+    def add(self, sweep_id: int, trials: Sequence[NewTrial], *, search: Mapping[str, Any]) -> list[TrialRow]:
+        """Add trials to a sweep under way, after those that it has.
+
+        Parameters
+        ----------
+        search : mapping
+            See `TrialRow`; the same of all.
+
+        Raises
+        ------
+        TrackingError
+            There is no such sweep.
+        """
+        with change_run(self._database, sweep_id) as (connection, _):
+            highest = sa.select(sa.func.max(sweep_trial.c.number)).where(sweep_trial.c.sweep_id == sweep_id)
+            first = (connection.execute(highest).scalar() or 0) + 1
+            rows = [_new(sweep_id, number, trial) for number, trial in enumerate(trials, start=first)]
+            connection.execute(sa.insert(sweep_trial), [{**row, "search": dict(search)} for row in rows])
+        return [self.get(sweep_id, row["number"]) for row in rows]
+
+    def set_search(self, sweep_id: int, number: int, search: Mapping[str, Any]) -> None:
+        """Keep what a search was told of a trial.
+
+        Raises
+        ------
+        TrackingError
+            There is no such trial.
+        """
+        with change_run(self._database, sweep_id) as (connection, _):
+            self._one(connection, sweep_id, number)
+            self._change(connection, sweep_id, number, {"search": dict(search)})
 
     def begin(self, sweep_id: int, number: int, *, mode: str) -> int:
         """Note that a trial is running, and give its run: a new, pending one unless it has begun before.
@@ -129,7 +152,7 @@ class Trials:
 
         Parameters
         ----------
-        status : {"waiting", "completed", "failed"}
+        status : {"waiting", "completed", "failed", "pruned"}
             Waiting: it was stopped, and goes on when the sweep is resumed.
 
         Raises
@@ -188,6 +211,17 @@ class Trials:
         query = sa.select(*columns).where(sweep_trial.c.sweep_id == sweep_id).order_by(sweep_trial.c.number)
         return {row.number: row.config for row in self._database.select(query)}
 
+    def config(self, sweep_id: int, number: int) -> dict[str, Any]:
+        """The resolved snapshot of one trial.
+
+        Raises
+        ------
+        TrackingError
+            There is no such trial.
+        """
+        with self._database.read() as connection:
+            return dict(self._one(connection, sweep_id, number).config)
+
     def counts(self, sweep_ids: Sequence[int]) -> dict[int, dict[str, int]]:
         """How many trials of each sweep have each status; those that no trial has are 0."""
         column = sweep_trial.c
@@ -209,3 +243,17 @@ class Trials:
     def _change(connection: sa.Connection, sweep_id: int, number: int, changes: Mapping[str, Any]) -> None:
         key = (sweep_trial.c.sweep_id == sweep_id) & (sweep_trial.c.number == number)
         connection.execute(sa.update(sweep_trial).where(key).values(**changes))
+
+
+def _new(sweep_id: int, number: int, trial: NewTrial) -> dict[str, Any]:
+    return {
+        "sweep_id": sweep_id,
+        "number": number,
+        "settings": list(trial.settings),
+        "seed": trial.seed,
+        "config": trial.config,
+        "digest": trial.digest,
+        "status": "waiting" if trial.run_id is None else "completed",
+        "tries": 0,
+        "run_id": trial.run_id,
+    }

@@ -28,6 +28,7 @@ def compare_gap(
     resamples: int = 2000,
     seed: int = 0,
     groups: NDArray[np.int64] | None = None,
+    span: int = 1,
     noun: str = "row",
 ) -> list[GapRow]:
     """Each metric of the pooled and the federated twin, their difference, and how sure all three are.
@@ -57,9 +58,11 @@ def compare_gap(
     seed : int
         Of that.
     groups : ndarray [N], int64, optional
-        Examples that belong together, such as those of one patient.
+        Examples that belong together, such as those of one patient; or the unit of time of each, by number.
+    span : int
+        Of units of time, how many in a row are left out together: moving blocks.
     noun : str
-        What a group is.
+        What a group is, or a block.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def compare_gap(
     """
     _check_same_test_set(pooled, federated, local)
     num_seeds = len(pooled)
-    measured = partial(measure, judge, resamples=resamples, seed=seed, groups=groups)
+    measured = partial(measure, judge, resamples=resamples, seed=seed, groups=groups, span=span)
     of_pooled = measured([[outputs] for outputs in pooled])
     of_federated = measured([[outputs] for outputs in federated])
     of_local = measured(local) if local else None
@@ -89,7 +92,7 @@ def compare_gap(
         p, f = of_pooled[metric], of_federated[metric]
         level = partial(level_interval, confidence=confidence, bounds=spec.bounds)
         gap = gap_interval(p - f, confidence=confidence, bounds=spec.bounds)
-        certain = same and gap.value == 0 and not (spec.per_run and num_seeds == 1)
+        certain = (same and gap.value == 0 and not (spec.per_run and num_seeds == 1)) or spec.floor
         result.append(
             GapRow(
                 metric=metric,
@@ -117,6 +120,7 @@ def measure(
     resamples: int,
     seed: int,
     groups: NDArray[np.int64] | None = None,
+    span: int = 1,
 ) -> dict[str, Measured]:
     """Each metric of a model, and what each group of test rows and each seed contributes to it.
 
@@ -127,18 +131,23 @@ def measure(
     ----------
     models : sequence of sequence of Outputs
         For each seed, one model or several, whose mean is taken; all on the same test rows.
-    resamples, seed, groups
+    resamples, seed, groups, span
         See `compare_gap`.
     """
     num_rows = len(models[0][0])
     units = np.arange(num_rows) if groups is None else np.unique(groups, return_inverse=True)[1]
     assert len(units) == num_rows, (len(units), num_rows)
-    num_groups = int(units.max()) + 1
-    blocks = _blocks(units, most=resamples, seed=seed)
+    num_units = int(units.max()) + 1
+    num_groups, independent = (num_units, None) if span == 1 else (num_units // span, num_units / span)
     once = [_mean_over_models(judge, several, None) for several in models]
     without: dict[str, list[Floats]] = {name: [] for name in judge.names}
     if not all(spec.per_run for spec in judge.metrics) and num_groups > 1:
-        for weights in _without_each(blocks):
+        left_out_each = (
+            _without_each(_blocks(units, most=resamples, seed=seed))
+            if span == 1
+            else _without_moving(units, span=span, most=resamples)
+        )
+        for weights in left_out_each:
             of_seeds = [_mean_over_models(judge, several, weights) for several in models]
             for name in judge.names:
                 without[name].append(np.mean([values[name] for values in of_seeds], axis=0))
@@ -146,7 +155,7 @@ def measure(
     for spec in judge.metrics:
         values = np.array([values[spec.name][0] for values in once])
         left_out = np.concatenate(without[spec.name] or [np.full(1, np.nan)])
-        found[spec.name] = Measured(values, np.array([]) if spec.per_run else left_out, num_groups)
+        found[spec.name] = Measured(values, np.array([]) if spec.per_run else left_out, num_groups, independent)
     return found
 
 
@@ -184,6 +193,17 @@ def _without_each(blocks: NDArray[np.intp]) -> Iterator[Floats]:
     for start in range(0, num_blocks, step):
         left_out = np.arange(start, min(start + step, num_blocks))
         yield (blocks[None, :] != left_out[:, None]).astype(np.float64)
+
+
+def _without_moving(units: NDArray[np.intp], *, span: int, most: int) -> Iterator[Floats]:
+    first = np.arange(
+        int(units.max()) + 2 - span
+    )  # a block begins at each unit of time that leaves room for it
+    first = first[:: -(-len(first) // most)]
+    step = max(1, _CHUNK // len(units))
+    for start in range(0, len(first), step):
+        begin = first[start : start + step, None]
+        yield ((units < begin) | (units >= begin + span)).astype(np.float64)
 
 
 def _mean_over_models(judge: Judge, models: Sequence[Outputs], weights: Floats | None) -> dict[str, Floats]:

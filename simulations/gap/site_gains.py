@@ -90,6 +90,7 @@ def measure_models(
     resamples: int,
     seed: int,
     groups: NDArray[np.int64] | None,
+    span: int = 1,
 ) -> dict[str, Measured]:
     """Measure models on the same test rows, so that they can be compared in pairs.
 
@@ -99,6 +100,8 @@ def measure_models(
         By name; one a seed.
     metric : str
         Of the judge.
+    groups, span
+        See `simulations.gap.jackknife.compare_gap`.
     """
     return {
         name: measure(
@@ -107,6 +110,7 @@ def measure_models(
             resamples=min(resamples, MOST_RESAMPLES),
             seed=seed,
             groups=groups,
+            span=span,
         )[metric]
         for name, outputs in models.items()
     }

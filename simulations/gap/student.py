@@ -25,12 +25,15 @@ class Measured:
         The mean over the seeds without the rows of each of B blocks of groups; empty of a number that is
         one a run.
     groups : int
-        Independent groups of rows, B or more.
+        Independent groups of rows, B or more; of moving blocks, how many stand side by side.
+    independent : float, optional
+        How many of the B blocks are: without it all, of moving blocks as many as stand side by side.
     """
 
     of_seeds: Floats
     left_out: Floats
     groups: int
+    independent: float | None = None
 
     @property
     def value(self) -> float:
@@ -39,7 +42,8 @@ class Measured:
 
     def __sub__(self, other: Measured) -> Measured:
         """The paired difference."""
-        return Measured(self.of_seeds - other.of_seeds, self.left_out - other.left_out, self.groups)
+        of_seeds, left_out = self.of_seeds - other.of_seeds, self.left_out - other.left_out
+        return Measured(of_seeds, left_out, self.groups, self.independent)
 
 
 def level_interval(measured: Measured, *, confidence: float, bounds: tuple[float, float]) -> Interval:
@@ -73,6 +77,10 @@ def _interval(measured: Measured, *, confidence: float, bounds: tuple[float, flo
     the stated misses with 2 seeds). Groups that contribute unequally count as fewer (Lipsitz et al.): of 40
     patients of whom 3 have the disease, recall has the freedom of a few.
 
+    Of moving blocks each is left out once, at every place where one begins, and the mean of what this changes
+    stands for that of independent blocks (Kuensch 1989, The Jackknife and the Bootstrap for General Stationary
+    Observations).
+
     Where nothing varies, up to ``1 - tail ** (1 / groups)`` of all groups may be otherwise without being seen:
     the interval reaches as far as that share can move the value within its bounds (the "rule of three").
     """
@@ -84,7 +92,9 @@ def _interval(measured: Measured, *, confidence: float, bounds: tuple[float, flo
         if measured.groups < 2 or np.isnan(measured.left_out).any():
             return nothing
         shares = measured.left_out - measured.left_out.mean()
-        parts.append(((blocks - 1) / blocks * float(np.sum(shares**2)), _freedom(shares)))
+        independent = blocks if measured.independent is None else measured.independent
+        variance = (independent - 1) / blocks * float(np.sum(shares**2))
+        parts.append((variance, _freedom(shares, independent=independent)))
     if seeds > 1:
         parts.append((float(np.var(measured.of_seeds, ddof=1)) / seeds, float(seeds - 1)))
     if np.isnan(value) or not parts:
@@ -99,11 +109,12 @@ def _interval(measured: Measured, *, confidence: float, bounds: tuple[float, flo
     return Interval(value, max(low, bounds[0]), min(high, bounds[1]))
 
 
-def _freedom(shares: Floats) -> float:
+def _freedom(shares: Floats, *, independent: float) -> float:
     # Equal to the number of groups less 1 where all vary alike, but for chance; fewer where few of them do.
     squares, fourths = float(np.sum(shares**2)), float(np.sum(shares**4))
-    most = len(shares) - 1.0
-    return min(most, 3 * squares**2 / fourths - 2) if fourths > 0 else most
+    most = independent - 1.0
+    own = independent / len(shares)  # 1, but for moving blocks
+    return min(most, max(own * 3 * squares**2 / fourths - 2, 1.0)) if fourths > 0 else most
 
 
 def _on_scale(value: float, half: float, *, bounds: tuple[float, float]) -> tuple[float, float]:

@@ -287,7 +287,13 @@ def _method(report: Report) -> str:
         f"<p>Student's t intervals from a jackknife over {escape(counted(first) or 'the test rows')}: each "
         f"metric is computed once more without each {escape(first.noun)}, of both models alike, so that shared "
         f"variation cancels in the gap. {several} Intervals of one model are made on the scale without bounds "
-        "(logit or logarithm). Groups that contribute unequally count as fewer.</p>"
+        "(logit or logarithm). Groups that contribute unequally count as fewer."
+        + (
+            " A block begins at every time (moving blocks, Kuensch 1989)."
+            if first.noun.endswith("block")
+            else ""
+        )
+        + "</p>"
     )
     of_runs = [row.title for row in report.rows if row.per_run]
     student = (

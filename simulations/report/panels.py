@@ -11,6 +11,7 @@ from shared.metrics.catalogue import label
 from shared.metrics.outputs import Outputs
 from shared.tasks.panels import Kind, Panel
 from simulations.report.figure_style import colour_of, plain, set_title, style_axes
+from simulations.report.forecast_figures import by_horizon, forecasts
 from simulations.report.page import ReportFigure
 from simulations.report.prediction_figures import confusion_matrices, roc_curves
 from simulations.report.tables import Cell, DataTable, confusion_table, roc_table
@@ -111,7 +112,7 @@ def _residuals(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wher
     axes.legend(loc="upper left", frameon=False, fontsize=9)
     shown, count = len(first["true"]), first["num_examples"]
     part = f"{shown:,} of " if shown < count else ""
-    set_title(fig, f"Predicted against true {plain(target)}: {part}{count:,} test rows")
+    set_title(fig, f"Predicted against true {plain(target)}: {part}{count:,} test {first.get('noun', 'row')}s")
     rows: list[list[Cell]] = [
         [title, true, predicted, predicted - true]
         for title, panel in panels.items()
@@ -206,4 +207,6 @@ DRAW: dict[Kind, Callable[[Mapping[str, Panel], Mapping[str, Outputs], str], Fig
     "residuals": _residuals,
     "cluster_profile": _cluster_profile,
     "cluster_map": _cluster_map,
+    "forecast": forecasts,
+    "horizon": by_horizon,
 }

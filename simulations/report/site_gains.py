@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def site_gains(
     names = client_names(data, cfg=cfg.shares, num_partitions=len(models))
     own = client_test_rows(data, cfg=cfg.shares, num_partitions=len(models))
     every = np.arange(len(data.indices("test")), dtype=np.int64)
-    groups = groups_of_test(data)
+    groups, span, _ = dependence_of_test(data)
 
     def measured(of_site: Mapping[str, Sequence[Outputs]], test: NDArray[np.int64]) -> dict[str, Measured]:
         return measure_models(
@@ -72,6 +72,7 @@ def site_gains(
             resamples=cfg.compare.resamples,
             seed=cfg.seed,
             groups=None if groups is None else groups[test],
+            span=span,
         )
 
     twice = ("pooled", "federated")  # which are the same for all sites
@@ -118,9 +119,31 @@ def site_gains(
     }
 
 
-def groups_of_test(data: Dataset) -> NDArray[np.int64] | None:
-    """The number of each test example's group, such as its patient; None where there are no groups."""
-    return None if data.groups is None else data.groups.numbers[data.indices("test")]
+class Dependence(NamedTuple):
+    """Which test rows depend on each other, as `simulations.gap.jackknife.compare_gap` takes it.
+
+    Attributes
+    ----------
+    groups : ndarray [N], int64, or None
+        The group of each test row, such as its patient, or its unit of time; None: each is on its own.
+    span : int
+        Units of time of a block.
+    noun : str
+    """
+
+    groups: NDArray[np.int64] | None
+    span: int
+    noun: str
+
+
+def dependence_of_test(data: Dataset) -> Dependence:
+    """The groups of the test rows of some data, else its blocks of time, else nothing."""
+    test = data.indices("test")
+    if data.groups is not None:
+        return Dependence(data.groups.numbers[test], 1, data.groups.noun)
+    if data.blocks is not None:
+        return Dependence(data.blocks.numbers[test], data.blocks.span, data.blocks.noun)
+    return Dependence(None, 1, "row")
 
 
 def why_not(metric: str, test: NDArray[np.int64], *, spec: TaskSpec, data: Dataset) -> str | None:
@@ -132,9 +155,8 @@ def why_not(metric: str, test: NDArray[np.int64], *, spec: TaskSpec, data: Datas
         Places among the test rows.
     """
     rows = data.indices("test")[test]
-    count, noun = len(rows), "row"
-    if data.groups is not None:
-        count, noun = len(np.unique(data.groups.numbers[rows])), data.groups.noun
+    groups, span, noun = dependence_of_test(data)
+    count = len(rows) if groups is None else len(np.unique(groups[test])) // span
     if count < FEWEST_GROUPS:
         return f"{count_of(count, f'test {noun}')}: too few, expected {FEWEST_GROUPS} or more"
     strata = data.strata

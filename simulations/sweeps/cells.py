@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,13 @@ class Cell:
         The headline; None where no trial is completed.
     numbers : dict of str to Interval
         Means over the seeds: ``pooled``, ``federated`` and ``gap`` (what federation costs, positive is worse)
-        of comparisons; of other trials ``pooled`` or ``federated`` alone. No ends with one seed.
+        of comparisons; of other trials ``pooled`` or ``federated`` alone. No ends with one seed. Of a search,
+        the winner alone has some.
+    sought : dict of str to float
+        Of a search: each objective by its label, on validation rows or in costs, mean over the seeds.
+    pruned : int
+    is_winner : bool
+        Of a search: whether these are the trials whose test set was opened.
     """
 
     settings: tuple[str, ...]
@@ -46,6 +52,9 @@ class Cell:
     metric: str | None
     label: str
     numbers: dict[str, Interval]
+    sought: dict[str, float] = field(default_factory=dict)
+    pruned: int = 0
+    is_winner: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types: intervals as ``{"mean", "low", "high"}``, what is not defined as null."""
@@ -61,6 +70,9 @@ class Cell:
             "failed": self.failed,
             "metric": self.metric,
             "label": self.label,
+            "sought": self.sought,
+            "pruned": self.pruned,
+            "is_winner": self.is_winner,
             **numbers,
         }
 
@@ -71,10 +83,26 @@ def cells_of_sweep(store: Store, sweep_id: int) -> list[Cell]:
     runs = {run.id: run for run in store.runs.children(sweep_id)}
     reused = {trial.run_id for trial in trials if trial.run_id is not None} - runs.keys()
     runs |= {run.id: run for run_id in reused if (run := store.runs.find(run_id)) is not None}
-    found: dict[tuple[str, ...], list[TrialRow]] = {}
+    found: dict[tuple[tuple[str, ...], bool], list[TrialRow]] = {}
     for trial in trials:
-        found.setdefault(tuple(trial.settings), []).append(trial)
-    return [_cell(settings, own, runs) for settings, own in found.items()]
+        found.setdefault((tuple(trial.settings), bool((trial.search or {}).get("tested"))), []).append(trial)
+    sought = store.runs.get(sweep_id).summary.get("search")
+    labels = [] if sought is None else labels_of(sought["objectives"], key=sought["key"])
+    return [
+        _cell(settings, own, runs, labels=labels, is_winner=winner) for (settings, winner), own in found.items()
+    ]
+
+
+def labels_of(objectives: Sequence[str], *, key: str) -> list[str]:
+    """What the objectives of a search are called.
+
+    Parameters
+    ----------
+    key : str
+        Its metric, such as ``val/accuracy``.
+    """
+    texts = {"metric": key, "gap": f"gap in {key}"}
+    return [texts.get(name, name) for name in objectives]
 
 
 def text_of(cell: Cell, name: str) -> str:
@@ -83,7 +111,14 @@ def text_of(cell: Cell, name: str) -> str:
     return "" if one is None else format_interval(one, signed=name == "gap")
 
 
-def _cell(settings: tuple[str, ...], trials: Sequence[TrialRow], runs: dict[int, RunRow]) -> Cell:
+def _cell(
+    settings: tuple[str, ...],
+    trials: Sequence[TrialRow],
+    runs: dict[int, RunRow],
+    *,
+    labels: Sequence[str],
+    is_winner: bool,
+) -> Cell:
     done = [
         (trial, runs[trial.run_id]) for trial in trials if trial.status == "completed" and trial.run_id in runs
     ]
@@ -105,7 +140,15 @@ def _cell(settings: tuple[str, ...], trials: Sequence[TrialRow], runs: dict[int,
         metric=metric,
         label=same[0][0] if same else "",
         numbers=numbers,
+        sought=dict(zip(labels, _sought(trials), strict=False)),
+        pruned=sum(trial.status == "pruned" for trial in trials),
+        is_winner=is_winner,
     )
+
+
+def _sought(trials: Sequence[TrialRow]) -> list[float]:
+    values = [trial.search["values"] for trial in trials if trial.search and trial.search.get("values")]
+    return [sum(column) / len(column) for column in zip(*values, strict=True)]
 
 
 def _measured(run: RunRow) -> tuple[str | None, str, dict[str, float]]:

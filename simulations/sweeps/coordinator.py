@@ -18,6 +18,7 @@ from simulations.sweeps.cluster import SchedulerLost
 from simulations.sweeps.order import Order, Outcome
 from simulations.sweeps.plan import Mode
 from simulations.sweeps.progress import BestSoFar, Progress
+from simulations.sweeps.search import Search
 from simulations.sweeps.worker import run_trial, stop_trials
 
 if TYPE_CHECKING:
@@ -63,8 +64,13 @@ class Coordinator:
         self._took: list[float] = []  # seconds of the trials that ended here
         self.processor_seconds = 0.0
 
-    def run(self, client: Client, trials: Sequence[TrialRow]) -> None:
+    def run(self, client: Client, trials: Sequence[TrialRow], *, search: Search | None = None) -> None:
         """Train all trials that wait; when this returns, none of them does.
+
+        Parameters
+        ----------
+        search : Search, optional
+            Asks for more trials whenever a worker is free, and stops some.
 
         Raises
         ------
@@ -79,6 +85,14 @@ class Coordinator:
         ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         under_way: dict[str, tuple[TrialRow, Any]] = {}
 
+        def refill() -> None:
+            while search is not None and len(under_way) < _at_once(client) and (rows := search.ask()):
+                for row in rows:
+                    submit(row)
+
+        def left() -> int:
+            return len(under_way) + (search.to_come if search is not None else 0)
+
         def submit(trial: TrialRow) -> None:
             tries[trial.number] += 1
             key = f"sweep-{self.sweep_id}-trial-{trial.number}-{tries[trial.number]}-{time.time_ns()}"
@@ -89,21 +103,26 @@ class Coordinator:
         try:
             for trial in waiting.values():
                 submit(trial)
-            self._tell(client, len(waiting))
+            refill()
+            self._tell(client, left(), search=search)
             while under_way:
+                if search is not None:
+                    self._prune(client, search)
                 try:
                     future = ended.get(timeout=_LOOK_S)
                 except queue.Empty:
-                    self._tell(client, len(under_way))
+                    self._tell(client, left(), search=search)
                     continue
                 trial, _ = under_way.pop(future.key)
                 outcome = self._outcome(trial, future)
-                again = (
-                    outcome.status != "completed" and not outcome.final and tries[trial.number] <= self.retries
-                )
+                lost = outcome.status not in ("completed", "pruned") and not outcome.final
+                again = lost and tries[trial.number] <= self.retries
                 if again:
                     submit(trial)
-                self._tell(client, len(under_way), outcome=outcome, again=again)
+                elif search is not None:
+                    search.tell(self._store.trials.get(self.sweep_id, trial.number))
+                refill()
+                self._tell(client, left(), search=search, outcome=outcome, again=again)
         except BaseException:
             self._stop(client, [future for _, future in under_way.values()])
             raise
@@ -113,7 +132,7 @@ class Coordinator:
             sweep_id=self.sweep_id,
             number=trial.number,
             mode=self.mode,
-            config=self._configs[trial.number],
+            config=self._configs.get(trial.number) or self._store.trials.config(self.sweep_id, trial.number),
             home=self._workers_home,
             database_url=self._home.database_url,
             threads=self.threads,
@@ -134,6 +153,12 @@ class Coordinator:
                 else f"{type(error).__name__}: {error}"
             )
             outcome = Outcome(trial.number, "died", error=how)
+        row = self._store.trials.get(self.sweep_id, trial.number)
+        if row.status == "pruned" and outcome.status == "completed":  # it was faster
+            self._store.trials.finish(self.sweep_id, trial.number, "completed")
+        elif row.status == "pruned":
+            self._store.runs.settle(self._home.journals)
+            outcome = replace(outcome, status="pruned", error=None)
         if outcome.status == "stopped":  # by somebody else than us
             outcome = replace(outcome, status="died", error="its process was stopped")
         if outcome.status == "died":
@@ -142,21 +167,39 @@ class Coordinator:
         if outcome.status == "completed":
             self._took.append(outcome.seconds)
             self._best.show(self._store.trials.get(self.sweep_id, trial.number))
+        elif outcome.status == "pruned":
+            self._took.append(outcome.seconds)
         self.processor_seconds += outcome.processor_seconds
         return outcome
 
-    def _tell(self, client: Client, left: int, *, outcome: Outcome | None = None, again: bool = False) -> None:
+    def _prune(self, client: Client, search: Search) -> None:
+        """Stop trials whose first rounds are worse than those of others."""
+        for row in search.to_prune():
+            self._store.trials.finish(self.sweep_id, row.number, "pruned")
+            client.run(stop_trials, self.sweep_id, row.number)
+
+    def _tell(
+        self,
+        client: Client,
+        left: int,
+        *,
+        search: Search | None,
+        outcome: Outcome | None = None,
+        again: bool = False,
+    ) -> None:
         counts = self._store.trials.counts([self.sweep_id])[self.sweep_id]
-        at_once = max(1, len(client.nthreads())) if not self._took or left else 1
+        at_once = _at_once(client) if not self._took or left else 1
         pace = sum(self._took) / len(self._took) / at_once if self._took else None
-        failed = outcome is not None and outcome.status != "completed"
+        failed = outcome is not None and outcome.status not in ("completed", "pruned")
+        to_come = 0 if search is None else search.to_come
         progress = Progress(
             sweep_id=self.sweep_id,
-            total=sum(counts.values()),
+            total=sum(counts.values()) + to_come,
             done=counts["completed"],
             running=counts["running"],
             failed=counts["failed"],
-            waiting=counts["waiting"],
+            waiting=counts["waiting"] + to_come,
+            pruned=counts["pruned"],
             seconds=time.monotonic() - self._began,
             seconds_left=None if pace is None else pace * left,
             best=self._best.best,
@@ -180,3 +223,9 @@ class Coordinator:
     @staticmethod
     def _runs(client: Client, future: Any) -> bool:
         return any(future.key in keys for keys in client.processing().values())
+
+
+def _at_once(client: Client) -> int:
+    """How many trials train at the same time."""
+    threads: dict[str, int] = client.nthreads()
+    return max(1, sum(threads.values()))

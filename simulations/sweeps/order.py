@@ -38,8 +38,8 @@ class Outcome:
 
     Attributes
     ----------
-    status : {"completed", "failed", "stopped", "died"}
-        Died: its process is gone, and said nothing.
+    status : {"completed", "failed", "stopped", "pruned", "died"}
+        Pruned: a search has stopped it, for good. Died: its process is gone, and said nothing.
     seconds, processor_seconds : float
         Of the training, without the start of its process.
     final : bool
@@ -47,7 +47,7 @@ class Outcome:
     """
 
     number: int
-    status: Literal["completed", "failed", "stopped", "died"]
+    status: Literal["completed", "failed", "stopped", "pruned", "died"]
     seconds: float = 0.0
     processor_seconds: float = 0.0
     error: str | None = None

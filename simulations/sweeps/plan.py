@@ -7,16 +7,20 @@ import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from shared.config.compose import PATHS
 from shared.config.mistakes import parse_override
 from shared.config.overrides import quote_texts
 from shared.config.problems import check_settings
 from shared.config.section import Positive, Section
 from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
-from shared.tracking.rows import STORED_MODES
+from shared.tracking.rows import MODE_NAMES, STORED_MODES
+from simulations.sweeps.search_plan import SEARCH, SearchPlan
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -44,6 +48,8 @@ class Plan(Section):
         Cells that are named one by one; with a grid, each of them is combined with all of it.
     seeds : list of int, or None
         Each cell is trained with each of them; None: with the seed of the settings.
+    search : SearchPlan, optional
+        Tries some combinations of the grid, each proposed by what those before have reached.
     retries : int
         How often a trial that failed is tried again, unless it cannot but fail again.
     """
@@ -55,6 +61,7 @@ class Plan(Section):
     draws: Positive | None = None
     draw_seed: Seed = 0
     seeds: tuple[Seed, ...] | None = None
+    search: SearchPlan | None = None
     retries: Annotated[int, Field(ge=0, le=100)] = 1
 
     @field_validator("mode", mode="before")
@@ -74,10 +81,76 @@ class Plan(Section):
                 f"{SECTION}.draws={self.draws} draws from nothing: give settings several values, such as "
                 "trainer.optimizer.lr='tag(log,interval(0.001,0.1))'"
             )
+        if self.search is not None:
+            self._check_search(self.search)
         named = [SEED in part for part in (self.settings, self.grid, *self.cells)]
         if any(named):
             raise ValueError(f"{SECTION}: the seeds of the trials are {SECTION}.seeds=[1,2,3], not a setting")
         return self
+
+    def _check_search(self, search: SearchPlan) -> None:
+        if not self.grid:
+            raise ValueError(
+                f"{SEARCH} searches nothing: give settings several values or an interval, such as "
+                "trainer.optimizer.lr='tag(log,interval(0.001,0.1))'"
+            )
+        if self.cells or self.draws is not None:
+            other = "cells" if self.cells else "draws"
+            raise ValueError(f"{SEARCH} proposes the trials itself; leave {SECTION}.{other} out")
+        if search.pruner != "none" and len(self.seeds or (0,)) > 1:
+            raise ValueError(
+                f"{SEARCH}.pruner={search.pruner}: a trial is stopped by one curve, and each has "
+                f"{len(self.seeds or ())} seeds; name one seed, or pruner=none"
+            )
+        needs = {"gap": ("compare",), "bytes": ("compare", "federated")}
+        wrong = [name for name in search.objectives if self.mode not in needs.get(name, (self.mode,))]
+        if wrong:
+            raise ValueError(
+                f"{SEARCH}.objectives: {wrong[0]} is not measured by {MODE_NAMES[self.mode]} trials; it needs "
+                f"{SECTION}.mode={' or '.join(MODE_NAMES[one] for one in needs[wrong[0]])}"
+            )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval that numbers are drawn from; of two integers, integers."""
+
+    low: float
+    high: float
+    log: bool
+
+
+def interval_of(key: str, values: Any) -> Interval | None:
+    """The interval of an axis; None of one that names its values.
+
+    Raises
+    ------
+    ConfigError
+    """
+    axis = _axis(key, values)
+    return None if isinstance(axis, list) or not axis.is_interval_sweep() else _interval(key, axis)
+
+
+def _interval(key: str, axis: Override) -> Interval:
+    ends: Any = axis.value()
+    low, high, log = ends.start, ends.end, "log" in ends.tags
+    if not low < high or (log and low <= 0):
+        above = " above 0" if log else ""
+        raise ConfigError(
+            f"{key}: expected interval(LOW,HIGH) with LOW below HIGH{above}, got {low} and {high}"
+        )
+    return Interval(low, high, log)
+
+
+def values_of(key: str, values: Any) -> list[str]:
+    """The values of an axis, as they are typed.
+
+    Raises
+    ------
+    ConfigError
+        It is an interval, or cannot be read.
+    """
+    return _values(key, _axis(key, values))
 
 
 def read_plan(values: Mapping[str, Any]) -> Plan:
@@ -89,6 +162,15 @@ def read_plan(values: Mapping[str, Any]) -> Plan:
         Names everything that is wrong.
     """
     return check_settings(Plan, values, section=SECTION)
+
+
+def absolute(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which files and folders have their whole path."""
+    names = {f"{section}.{name}" for section, name in PATHS}
+    return {
+        key: str(Path(value).expanduser().absolute()) if key in names and isinstance(value, str) else value
+        for key, value in settings.items()
+    }
 
 
 def add_overrides(plan: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -207,19 +289,11 @@ def _values(key: str, axis: Axis) -> list[str]:
 def _draw(key: str, axis: Axis, chance: random.Random) -> str:
     if isinstance(axis, list) or not axis.is_interval_sweep():
         return chance.choice(_values(key, axis))
-    ends: Any = axis.value()
-    low, high = ends.start, ends.end
-    if not low < high or ("log" in ends.tags and low <= 0):
-        above = " above 0" if "log" in ends.tags else ""
-        raise ConfigError(
-            f"{key}: expected interval(LOW,HIGH) with LOW below HIGH{above}, got {low} and {high}"
-        )
+    ends = _interval(key, axis)
+    low, high = ends.low, ends.high
     if isinstance(low, int) and isinstance(high, int):
         return str(chance.randint(low, high))
-    if "log" in ends.tags:
-        drawn = math.exp(chance.uniform(math.log(low), math.log(high)))
-    else:
-        drawn = chance.uniform(low, high)
+    drawn = math.exp(chance.uniform(math.log(low), math.log(high))) if ends.log else chance.uniform(low, high)
     return f"{drawn:.{_DIGITS}g}"
 
 

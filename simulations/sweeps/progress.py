@@ -53,6 +53,7 @@ class Progress:
     seconds: float
     seconds_left: float | None
     best: Best | None
+    pruned: int = 0
     finished: int | None = None
     error: str | None = None
 

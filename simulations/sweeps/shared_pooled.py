@@ -37,14 +37,14 @@ class SharedPooled:
         except Timeout:
             return None
         try:
-            return self._found(digest) or self._trained(cfg, digest, train=train)
+            return self._found(digest, tested=cfg.trainer.test) or self._trained(cfg, digest, train=train)
         finally:
             lock.release()
 
-    def _found(self, digest: str) -> int | None:
-        """A completed twin whose predictions are on this machine."""
+    def _found(self, digest: str, *, tested: bool) -> int | None:
+        """A completed twin whose predictions, if it has any, are on this machine."""
         known = [run for run in self._runs(digest) if run.status == "completed"]
-        here = (run.id for run in known if (self._home.run_dir(run.id) / OUTPUTS_FILE).is_file())
+        here = (run.id for run in known if not tested or (self._home.run_dir(run.id) / OUTPUTS_FILE).is_file())
         return next(here, None)
 
     def _trained(self, cfg: Config, digest: str, *, train: Callable[[Config, RunRow | None], int]) -> int:

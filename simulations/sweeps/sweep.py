@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from shared.config.config import Config
 from shared.config.stored import read_snapshot
 from shared.runtime.counts import count_of
 from shared.runtime.errors import ConfigError, TrackingError
@@ -21,15 +22,18 @@ from shared.tracking.trials import NewTrial
 from simulations.sweeps.cells import Cell, cells_of_sweep
 from simulations.sweeps.cluster import connect, need_dask, open_cluster, share_out
 from simulations.sweeps.coordinator import Coordinator, OnProgress
-from simulations.sweeps.plan import Plan, cells_of
+from simulations.sweeps.objectives import Objectives, find_metric
+from simulations.sweeps.plan import Plan, absolute, cells_of, read_plan
 from simulations.sweeps.progress import Progress
 from simulations.sweeps.reuse import RowKeys, find_reusable
-from simulations.sweeps.terminal import SweepBoard, print_plan
-from simulations.sweeps.trials import check_parts, common, expand, fix_trials
+from simulations.sweeps.search import Search, need_optuna
+from simulations.sweeps.space import Space
+from simulations.sweeps.terminal import SweepBoard, print_plan, print_search
+from simulations.sweeps.trials import check_corners, check_parts, common, expand, fix_trials
 from simulations.sweeps.worker import stop_trials
 
 _CELLS_S = 3.0
-PLAN, CELLS = "sweep", "cells"  # in the summary of a sweep's run
+PLAN, CELLS, SEARCH = "sweep", "cells", "search"  # in the summary of a sweep's run
 
 
 def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None, reuse: bool = False) -> int:
@@ -53,6 +57,8 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None,
     ConfigError
         Names everything that is wrong with any trial; nothing is stored.
     """
+    if plan.search is not None:
+        return _plan_search(plan, store=store, home=home, name=name, reuse=reuse)
     trials, keys = check_plan(plan, home=home)
     if reuse:
         trials = find_reusable(trials, mode=plan.mode, keys=keys, store=store)
@@ -75,10 +81,75 @@ def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
         Names everything that is wrong with any trial.
     """
     need_dask()
-    trials = fix_trials(expand(plan), mode=plan.mode, home=home)
-    print_plan(plan, cells_of(plan), trials=len(trials))
+    if plan.search is not None:
+        need_optuna()
+        trials = check_corners(plan, Space(plan).corners())
+        print_search(plan)
+    else:
+        trials = expand(plan)
+        print_plan(plan, cells_of(plan), trials=len(trials))
+    trials = fix_trials(trials, mode=plan.mode, home=home)
     configs = [read_snapshot(trial.config) for trial in trials]
     return trials, check_parts(configs, mode=plan.mode, home=home)
+
+
+def _plan_search(plan: Plan, *, store: Store, home: Home, name: str | None, reuse: bool) -> int:
+    """See `plan_sweep`; the first trials are asked for."""
+    if reuse:
+        raise ConfigError(
+            "--reuse has no effect on a search: its trials leave the test set alone; leave it out"
+        )
+    plan = plan.model_copy(update={"settings": absolute(plan.settings)})  # it may be resumed in another folder
+    corners, _ = check_plan(plan, home=home)
+    digests = {trial.config["data"].get("digest") for trial in corners}
+    if len(digests) == 1 and (digest := digests.pop()) is not None:  # all trials have the rows of one query
+        plan = plan.model_copy(update={"settings": {**plan.settings, "data.digest": digest}})
+    objectives = _objectives(plan, read_snapshot(corners[0].config), home=home)
+    assert plan.search is not None
+    total = plan.search.trials * len(plan.seeds or (0,))
+    sweep_id = store.trials.create(
+        [],
+        name=name or f"search of {count_of(total, 'trial')}",
+        description=str(plan.settings.get("description", "")),
+        config=common([trial.config for trial in corners]),
+        summary={
+            PLAN: {**plan.model_dump(mode="json"), "trials": total},
+            SEARCH: {"objectives": list(objectives.names), "key": objectives.key, "mode": objectives.mode},
+        },
+        seed=corners[0].seed,
+    )
+    Search(plan, objectives=objectives, sweep_id=sweep_id, store=store).ask()
+    return sweep_id
+
+
+def _objectives(plan: Plan, cfg: Config, *, home: Home) -> Objectives:
+    from shared.tasks.task import learner_of
+
+    assert plan.search is not None
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=home.cache)
+    if not len(data.indices("val")):
+        raise ConfigError("a search compares trials by validation rows, and there are none (data.val_fraction)")
+    key, mode = find_metric(cfg, spec=learner.spec(data.schema), given=plan.search.metric)
+    return Objectives(plan.search.objectives, key, mode)
+
+
+def stored_search(run: RunRow, *, store: Store) -> Search | None:
+    """The search of a stored sweep, with all that its trials have reached by now; None of a sweep without one.
+
+    Raises
+    ------
+    ConfigError
+        Optuna is not installed.
+    """
+    found = run.summary.get(SEARCH)
+    if found is None:
+        return None
+    plan = read_plan(
+        {name: run.summary[PLAN].get(name) for name in Plan.model_fields if name in run.summary[PLAN]}
+    )
+    objectives = Objectives(tuple(found["objectives"]), found["key"], found["mode"])
+    return Search(plan, objectives=objectives, sweep_id=run.id, store=store)
 
 
 def resume_sweep(
@@ -120,12 +191,16 @@ def resume_sweep(
         raise ConfigError(f"--workers has no effect on the workers of {scheduler}; leave one of them out")
     run = store.runs.get(sweep_id)
     _check_resumable(run)
-    store.trials.reopen(sweep_id)
+    store.trials.reopen(sweep_id, failed=SEARCH not in run.summary)
+    search = stored_search(run, store=store)
+    if search is not None and not search.asked:
+        search.ask()
     trials = store.trials.of_sweep(sweep_id)
     snapshots = store.trials.configs(sweep_id)
     configs = [read_snapshot(snapshot) for snapshot in snapshots.values()]
     left = [trial for trial in trials if trial.status == "waiting"]
-    share = share_out(configs, trials=len(left), workers=workers)
+    to_come = search.to_come if search is not None else 0
+    share = share_out(configs, trials=len(left) + to_come, workers=workers)
     # A file is no database of several machines: where it is one, they see this home too.
     workers_home = str(home.root) if scheduler is None or store.kind == "sqlite" else None
     cfg = configs[0].replace("tracking", home=str(home.root), database_url=home.database_url, run_id=sweep_id)
@@ -140,12 +215,12 @@ def resume_sweep(
         snapshot=run.config,
     ):
         try:
-            if left:  # all may be reused
+            if left or search is not None:  # all may be reused
                 with open_cluster(share) if scheduler is None else connect(scheduler) as client:
                     if scheduler is not None:  # trials of a coordinator that was killed may still train there
                         client.run(stop_trials, sweep_id)
                     where = share.describe() if scheduler is None else _there(client, scheduler)
-                    print_share(where, len(left), len(trials))
+                    print_share(where, len(left) + to_come, len(trials) + to_come)
                     with SweepBoard(store) as board:
                         coordinator = Coordinator(
                             sweep_id,
@@ -158,13 +233,16 @@ def resume_sweep(
                             home=home,
                             on_progress=[board.show, _keep_cells(store, sweep_id), *on_progress],
                         )
-                        coordinator.run(client, trials)
+                        coordinator.run(client, trials, search=search)
+                        if search is not None and (winner := search.test_winner()):
+                            coordinator.run(client, winner)  # the test set is opened, once
         finally:  # every process of the sweep is gone
             store.runs.settle(home.journals)
             store.trials.reopen(sweep_id, failed=False)
-            write_summary(store, sweep_id, home=home)
+            cells = write_summary(store, sweep_id, home=home)
         failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
-        if failed:
+        untested = search is not None and not any(one.is_winner and one.seeds for one in cells)
+        if failed and (search is None or untested):  # of a search, some settings may fail
             first = f"trial {failed[0].number}: {(failed[0].error or '').partition(chr(10))[0]}"
             text = f"{len(failed)} of {count_of(len(trials), 'trial')} failed, such as {first}"
             store.runs.finish(sweep_id, "failed", error=text)
@@ -198,6 +276,9 @@ def cells_csv(records: Sequence[dict[str, Any]]) -> str:
             "trials",
             "completed",
             "failed",
+            "pruned",
+            "is_winner",
+            *(sought := list(dict.fromkeys(name for one in records for name in one["sought"]))),
             "seeds",
             "runs",
             *(f"{p}_{e}" for p in parts for e in ends),
@@ -206,7 +287,8 @@ def cells_csv(records: Sequence[dict[str, Any]]) -> str:
     for one in records:
         numbers = [(one.get(part) or {}).get(end) for part in parts for end in ends]
         lists = [" ".join(map(str, one[name])) for name in ("seeds", "runs")]
-        counts = [one["trials"], len(one["seeds"]), one["failed"]]
+        counts = [one["trials"], len(one["seeds"]), one["failed"], one["pruned"], int(one["is_winner"])]
+        counts += [one["sought"].get(name) for name in sought]
         writer.writerow([" ".join(one["settings"]), one["metric"], *counts, *lists, *numbers])
     return text.getvalue()
 

@@ -20,7 +20,7 @@ from shared.tracking.rows import MODE_NAMES
 from shared.tracking.show import plain, table
 from shared.tracking.store import Store
 from simulations.sweeps.cells import CONFIDENCE, NUMBERS, Cell, text_of
-from simulations.sweeps.plan import Plan
+from simulations.sweeps.plan import Plan, value_text
 from simulations.sweeps.progress import Progress, named
 
 _FEW = 12  # cells of a plan, or trials under way, that are listed
@@ -73,7 +73,7 @@ class SweepBoard:
             self._console.print(plain(line), soft_wrap=True)
 
     def _board(self, progress: Progress) -> Group:
-        over = progress.done + progress.failed
+        over = progress.done + progress.failed + progress.pruned
         head = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=progress.total, completed=over, width=_BAR)
         head.add_row(Text(f"sweep {progress.sweep_id}", "bold"), bar, Text(f"{over}/{progress.total}"))
@@ -93,6 +93,31 @@ class SweepBoard:
                 )
             )
         return Group(*lines)
+
+
+def print_search(plan: Plan) -> None:
+    """Print what a search will try, on standard error."""
+    search = plan.search
+    assert search is not None
+    seeds = len(plan.seeds or (0,))
+    say = Console(stderr=not in_notebook()).print
+    pruned = "" if search.pruner == "none" else f", pruned by {search.pruner}"
+    of_seeds = f" x {count_of(seeds, 'seed')}" if seeds > 1 else ""
+    say(
+        plain(
+            f"a search of {count_of(search.trials, 'choice')} of settings{of_seeds} ({MODE_NAMES[plan.mode]}), "
+            f"proposed by {search.sampler}{pruned}, for {', '.join(search.objectives)} on validation rows; the "
+            "winner is trained once more, and tested"
+        ),
+        soft_wrap=True,
+    )
+    if plan.settings:
+        say(
+            plain("all have  " + " ".join(f"{key}={value}" for key, value in plan.settings.items())),
+            soft_wrap=True,
+        )
+    for key, values in plan.grid.items():
+        say(plain(f"      {key}={value_text(values)}"), soft_wrap=True)
 
 
 def print_plan(plan: Plan, cells: Sequence[Sequence[str]], *, trials: int) -> None:
@@ -127,19 +152,27 @@ def cells_table(cells: Sequence[Cell], *, sweep_id: int) -> Table:
     what = f"{titles[0]} on the test rows" if len(titles) == 1 else "test rows"
     over = f", mean over the seeds, {100 * CONFIDENCE:g} % CI" if seeds else ""
     failed = any(cell.failed for cell in cells)
-    head = ["settings", *(["metric"] if several else []), "seeds", *names, *(["failed"] if failed else [])]
-    shown = table(*head, title=f"sweep {sweep_id}: {what}{over}", light=True)
+    sought = list(next((cell.sought for cell in cells if cell.sought), ()))
+    pruned = any(cell.pruned for cell in cells)
+    head = ["settings", *(["metric"] if several else []), "seeds", *sought, *names]
+    head += [*(["failed"] if failed else []), *(["pruned"] if pruned else [])]
+    title = f"sweep {sweep_id}: {what}{over}"
+    if sought:
+        title = f"sweep {sweep_id}: a search on validation rows; the last line, its winner: {what}{over}"
+    shown = table(*head, title=title, light=True)
     first = shown.columns[0]
     first.justify = "left"
     first.min_width = min(_WIDE, max((len(" ".join(cell.settings)) for cell in cells), default=0))
     for cell in cells:
         metric = [plain(cell.label)] if several else []
         counts = [str(cell.failed or "")] if failed else []
+        counts += [str(cell.pruned or "")] if pruned else []
         done, all_ = len(cell.seeds), cell.trials
         shown.add_row(
-            plain(" ".join(cell.settings) or "(as they are)"),
+            plain(("winner: " if cell.is_winner else "") + (" ".join(cell.settings) or "(as they are)")),
             *metric,
             str(all_) if done == all_ else f"{done} of {all_}",
+            *(format_value(cell.sought[name]) if name in cell.sought else "" for name in sought),
             *(text_of(cell, name) for name in names),
             *counts,
         )
@@ -149,6 +182,6 @@ def cells_table(cells: Sequence[Cell], *, sweep_id: int) -> Table:
 def _counted(progress: Progress) -> str:
     left = progress.seconds_left
     remains = "" if not left else f", about {duration(left)} left"
-    words = ("done", "running", "failed", "waiting")
+    words = ("done", "running", "failed", "waiting", *(("pruned",) if progress.pruned else ()))
     counts = ", ".join(f"{getattr(progress, word)} {word}" for word in words)
     return f"{counts}   {duration(progress.seconds)}{remains}"

@@ -107,7 +107,8 @@ def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, 
         elif run.status != "completed":
             resume(run_id, store=store, home=home, alone=True, pooled_twins=pooled_twins)
     except KeyboardInterrupt:
-        store.trials.finish(order.sweep_id, order.number, "waiting")
+        if store.trials.get(order.sweep_id, order.number).status != "pruned":
+            store.trials.finish(order.sweep_id, order.number, "waiting")
         raise
     except Exception as problem:  # a bug, or code of the user's own: the other trials can do without it
         status, error = "failed", f"{type(problem).__name__}: {problem}"

@@ -36,8 +36,17 @@ _NO_EFFECT = {
     "centralized": UNUSED["fedtwin centralized"],
     "federated": UNUSED["fedtwin simulate"],
 }
-_ELSEWHERE = ("tracking", "resume", "compare.seeds", "federation.workers", "trainer.progress", "hydra")
+_ELSEWHERE = (
+    "trainer.test",
+    "tracking",
+    "resume",
+    "compare.seeds",
+    "federation.workers",
+    "trainer.progress",
+    "hydra",
+)
 _REASONS = {
+    "trainer.test": "trials are tested, but for those of a search, whose winner alone is",
     "tracking": "the runs of a sweep are kept together: set FEDTWIN_HOME, or FEDTWIN_DATABASE_URL",
     "resume": "a trial begins anew, and goes on by itself: fedtwin resume SWEEP",
     "compare.seeds": "a trial has one seed: name the seeds of the sweep (seed=1,2,3)",
@@ -56,7 +65,14 @@ def expand(plan: Plan) -> list[NewTrial]:
     ConfigError
         Names everything that is wrong with any trial.
     """
-    cells, found = cells_of(plan), {}
+    cells = cells_of(plan)
+    found = _all_checked(plan, cells)
+    seeds = plan.seeds or (None,)
+    return [_trial(plan.mode, cell, found[cell], seed=seed) for seed in seeds for cell in cells]
+
+
+def _all_checked(plan: Plan, cells: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Config]:
+    found = {}
     problems: dict[str, list[tuple[str, ...]]] = {}
     session = HydraSession()
     with waiting(f"checking the settings of {len(cells)} cells", show=len(cells) > 1):
@@ -69,8 +85,53 @@ def expand(plan: Plan) -> list[NewTrial]:
     if problems:
         texts = [f"{_where(where, len(cells))}{text}" for text, where in problems.items()]
         raise ConfigError(f"no trial was begun, as settings are not valid:\n{bullet_list(texts)}")
+    return found
+
+
+class Proposer:
+    """Composes and checks the trials that a search asks for, one choice of settings at a time."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._session = plan, HydraSession()
+
+    def trials(self, cell: tuple[str, ...], *, tested: bool = False) -> list[NewTrial]:
+        """A trial for each seed.
+
+        Parameters
+        ----------
+        tested : bool
+            Whether the test set is opened: for the winner of the search alone.
+
+        Raises
+        ------
+        ConfigError
+            The settings are not valid together.
+        """
+        cfg = _checked(self._plan, cell, session=self._session).replace("trainer", test=tested)
+        seeds = self._plan.seeds or (None,)
+        return [_trial(self._plan.mode, cell, cfg, seed=seed) for seed in seeds]
+
+    def stand_in(self, cell: tuple[str, ...]) -> NewTrial:
+        """A trial of settings that are not valid together: it has those of all, and cannot be trained."""
+        cfg = compose(settle(overrides_of(self._plan.settings)), session=self._session)
+        return NewTrial(
+            settings=cell, seed=(self._plan.seeds or (cfg.seed,))[0], config=cfg.snapshot(), digest=""
+        )
+
+
+def check_corners(plan: Plan, cells: Sequence[tuple[str, ...]]) -> list[NewTrial]:
+    """The trials that a search could ask for at the ends of its intervals and of each choice, to be checked.
+
+    Raises
+    ------
+    ConfigError
+        Names everything that is wrong with any choice.
+    """
+    found = _all_checked(plan, cells)
     seeds = plan.seeds or (None,)
-    return [_trial(plan.mode, cell, found[cell], seed=seed) for seed in seeds for cell in cells]
+    return [
+        _trial(plan.mode, cell, found[cell].replace("trainer", test=False), seed=seeds[0]) for cell in cells
+    ]
 
 
 def fix_trials(trials: Sequence[NewTrial], *, mode: Mode, home: Home) -> list[NewTrial]:

@@ -51,10 +51,10 @@ def run_trial(order: Order) -> Outcome:
     return outcome
 
 
-def stop_trials(sweep_id: int) -> None:
-    """Ask the trials of a sweep that this worker trains to stop; each keeps what it has trained."""
-    for (sweep, _), process in list(_running.items()):
-        if sweep == sweep_id:
+def stop_trials(sweep_id: int, number: int | None = None) -> None:
+    """Ask trials of a sweep that this worker trains to stop, all or one; each keeps what it has trained."""
+    for (sweep, trial), process in list(_running.items()):
+        if sweep == sweep_id and number in (None, trial):
             process.terminate()
 
 

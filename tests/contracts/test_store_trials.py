@@ -35,7 +35,8 @@ def test_trials_are_stored_with_their_sweep(store, sweep):
         (3, ["strategy=fedavg"], 2, "waiting", None),
     ]
     assert store.trials.configs(sweep)[3] == {**CONFIG, "seed": 2}
-    assert store.trials.counts([sweep]) == {sweep: {"waiting": 4, "running": 0, "completed": 0, "failed": 0}}
+    none = dict.fromkeys(("running", "completed", "failed", "pruned"), 0)
+    assert store.trials.counts([sweep]) == {sweep: {"waiting": 4, **none}}
 
 
 def test_a_trial_has_one_run_however_often_it_is_begun(store, sweep):
@@ -69,6 +70,18 @@ def test_trials_go_with_their_sweep_and_outlive_their_runs(store, sweep):
         store.runs.finish(one, "stopped")
     assert store.runs.delete(sweep, with_children=True) == [sweep, run_id]
     assert store.trials.of_sweep(sweep) == []
+
+
+def test_a_search_adds_trials_that_keep_what_it_was_told(store, sweep):
+    new = NewTrial(["lr=0.1"], 3, {**CONFIG, "seed": 3}, "d")
+    (added,) = store.trials.add(sweep, [new], search={"asked": 0})
+    assert (added.number, added.status, added.search) == (5, "waiting", {"asked": 0})
+    assert store.trials.config(sweep, 5)["seed"] == 3
+    store.trials.set_search(sweep, 5, {"asked": 0, "values": [0.5]})
+    store.trials.finish(sweep, 5, "pruned")
+    store.trials.reopen(sweep)
+    assert (store.trials.get(sweep, 5).status, store.trials.get(sweep, 1).search) == ("pruned", None)
+    assert store.trials.get(sweep, 5).search == {"asked": 0, "values": [0.5]}
 
 
 def test_what_there_is_not(store, sweep):

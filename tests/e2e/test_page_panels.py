@@ -22,6 +22,7 @@ from shared.tasks.base import TaskSpec
 from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.clustering.spec import ClusteringSpec
 from shared.tasks.evaluation import begin_summary, record_test
+from shared.tasks.forecasting.spec import ForecastingSpec
 from shared.tasks.image_classification.spec import ClassificationSpec
 from shared.tasks.image_multilabel.spec import MultiLabelSpec
 from shared.tasks.image_regression.spec import RegressionSpec
@@ -39,6 +40,8 @@ RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(0, 2, ROWS)
 HAS = (RNG.random((ROWS, 3)) < 0.4).astype(np.float32)
 AGES = RNG.uniform(20, 80, (ROWS, 1)).astype(np.float32)
+STEPS = 4
+LOADS = RNG.uniform(1, 5, (ROWS, 2 * STEPS + 3)).astype(np.float32)
 CHANCE = RNG.random(ROWS).astype(np.float32)
 
 
@@ -84,6 +87,17 @@ TESTED: dict[str, tuple[str, Schema, Callable[[Schema], TaskSpec], Outputs, list
         Outputs(clusters(RNG.normal(0, 1, (ROWS, 2)) + 4 * CLASSES[:, None]), CLASSES.astype(float)),
         [Profile(), Profile()],
     ),
+    "forecast": (
+        "forecasting",
+        Schema(
+            inputs=(Column("when", "timestamp", ("1 h",)),),
+            targets=(Column("<b>load</b>", "numeric"),),
+            horizon=STEPS,
+        ),
+        partial(ForecastingSpec, window=6, loss="absolute"),
+        Outputs(LOADS[:, :STEPS] + RNG.normal(0, 0.2, (ROWS, STEPS)).astype(np.float32), LOADS),
+        [Profile(), Profile()],
+    ),
 }
 
 READ = DataSummary(
@@ -104,8 +118,8 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
 
     task, schema, make, outputs, profiles = TESTED[kind]
     settings = [f"task={task}", "federation.num_clients=2"]
-    of_table = task == "clustering"
-    cfg = compose([*settings, "data.path=table.csv"]) if of_table else make_config(*settings)
+    of_table = task in ("clustering", "forecasting")
+    cfg = compose([*settings, "data.path=table.csv", "data.target=x"]) if of_table else make_config(*settings)
     spec: TaskSpec = make(schema)
     with store_of(live) as store:
         run_id = add_run(store, cfg, "federated", {f"val/{spec.names[0]}": [0.25, 0.5]}, end=False)
@@ -137,9 +151,10 @@ def test_every_kind_of_panel_is_drawn(live: Server, visit: Open, make_config: Ca
         "label_table": look_at_labels,
         "residuals": look_at_numbers,
         "cluster_profile": look_at_clusters,
+        "forecast": look_at_forecasts,
     }
     assert set(looks) == set(TESTED)
-    assert {*looks, "cluster_map"} == set(KINDS)
+    assert {*looks, "cluster_map", "horizon"} == set(KINDS)
     for kind, look in looks.items():  # one server for all: it takes longer to start than to answer
         run_id = add_tested(live, make_config, kind)
         look(visit(f"{live.url}/runs/{run_id}"))
@@ -203,3 +218,16 @@ def look_at_clusters(seen: Visit) -> None:
     expect(evaluation).not_to_contain_text("not available")
     assert evaluation.locator("figure").count() == 0
     expect(seen.page.locator(".run-facts")).to_contain_text("Best inertia (validation)")
+
+
+def look_at_forecasts(seen: Visit) -> None:
+    assert drawn(seen, "Forecasts", ".scatterlayer .lines path") == 3 * 5  # true, forecast, floor, band
+    assert drawn(seen, "Error by step ahead", ".scatterlayer .lines path") == 3
+    rows = seen.table_of(seen.chart("Error by step ahead"))
+    assert [row[0] for row in rows] == [str(step) for step in range(1, STEPS + 1)]
+    assert "<b>load</b>" in seen.chart("Forecasts").inner_text()
+    expect(seen.chart("Predicted against true")).to_contain_text(f"{ROWS * STEPS} test steps")
+    evaluation = seen.page.locator("#evaluation")
+    expect(evaluation).to_contain_text("MAE, seasonal floor")
+    expect(evaluation).not_to_contain_text("not available")
+    assert evaluation.locator("figure").count() == 0

@@ -198,7 +198,7 @@ def _describe(
     drawn = [] if found.given is None else sorted({*splits.tolist()} - {*found.given.tolist()})
     given = found.given is not None
     # Names of columns that are missing, and an empty one, are told where there are columns.
-    unknown = groups is None and cfg.source in ("classes", "npz", "medmnist") and (drawn or not given)
+    unknown = groups is None and cfg.source in ("classes", "npz", "idx", "medmnist") and (drawn or not given)
     names = table.columns.get(source.naming.columns.filename, [])
     people = patients_in_names(names, splits.tolist()) if groups is None and names else []
     split = describe_split(given=given, drawn=drawn, by=cfg.split_by, seed=cfg.split_seed)

@@ -278,9 +278,8 @@ def blocks_of(steps: Steps, origins: Ints, cutting: Cutting) -> Blocks:
     return Blocks(when.astype(np.int64), span, noun=f"{length.replace(' ', '-')} block")
 
 
-_NOT_OF_SERIES = (
-    "the same in all inputs as a training row",
-)  # inputs such as the weather are those of many series
+# Inputs such as the weather are those of many series; the split is by time, and no patient is looked for.
+_NOT_OF_SERIES = ("the same in all inputs as a training row", "no column ")
 
 
 def _strangers(cutting: Cutting, schema: Schema) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,21 +16,25 @@ from numpy.lib import format as npy
 
 from shared.config.data import ImageDataConfig
 from shared.data.pixels.files import OneFile
-from shared.data.pixels.levels import PixelRules, rules_of
-from shared.data.pixels.limits import FREE_DECODED_BYTES, FREE_TABLE_BYTES, LEAST_DECODED_BYTES, over
-from shared.data.pixels.of_arrays import NUMBERS, type_words, write_arrays
+from shared.data.pixels.levels import PixelRules
+from shared.data.pixels.limits import FREE_TABLE_BYTES, over
+from shared.data.pixels.of_arrays import type_words, write_arrays
 from shared.data.pixels.zip_archive import BROKEN_ZIP, METHODS, check_count
+from shared.data.sources.array_headers import (
+    Header,
+    blocks_of,
+    image_problems,
+    label_problems,
+    labels_per_image,
+    size_problems,
+)
 from shared.data.sources.layout import advise
 from shared.data.sources.table import Naming, Table
 from shared.data.sources.targets import SEVERAL
 from shared.runtime.errors import DataError, bullet_list
 
 _SIDES = ("train", "val", "test")
-_MOST_LABELS = 20  # an image, if there are as many images as rows are allowed
 _SHOWN = 8  # names of arrays in an error
-_BLOCK_BYTES = 2**24  # images are streamed, and never all in memory
-
-Header = tuple[tuple[int, ...], bool, np.dtype[Any]]  # shape, Fortran order, type
 
 
 @dataclass(frozen=True)
@@ -168,74 +172,17 @@ def _layout_problems(archive: zipfile.ZipFile, cfg: ImageDataConfig) -> list[str
                 problems.append(
                     f"{key} declares {list(shape)} {type_words(dtype)}, which is more than it holds"
                 )
-    problems += _size_problems(headers, cfg, packed=sum(entry.compress_size for entry in archive.infolist()))
+    problems += size_problems(headers, cfg, packed=sum(entry.compress_size for entry in archive.infolist()))
     for side in _SIDES:
         images, labels = headers.get(f"{side}_images"), headers.get(f"{side}_labels")
-        problems += _image_problems(f"{side}_images", images) if images else []
-        problems += _label_problems(f"{side}_labels", labels) if labels else []
+        problems += image_problems(f"{side}_images", images) if images else []
+        problems += label_problems(f"{side}_labels", labels) if labels else []
         first = headers.get("train_labels")
-        if labels and first and _per_image(labels) != _per_image(first):
+        if labels and first and labels_per_image(labels) != labels_per_image(first):
             problems.append(f"{side}_labels are {list(labels[0])}, train_labels {list(first[0])}")
         if images and labels and images[0][:1] != labels[0][:1]:
             problems.append(f"{side} has images {list(images[0])} but labels {list(labels[0])}")
     return problems
-
-
-def _size_problems(headers: Mapping[str, Header], cfg: ImageDataConfig, *, packed: int) -> list[str]:
-    # What the headers declare beyond the limits, before anything is read.
-    problems, work = [], 0
-    rows = sum(shape[0] for key, (shape, _, _) in headers.items() if shape and key.endswith("_labels"))
-    if rows > cfg.max_rows:
-        problems.append(over(f"its labels declare {rows} rows", "max_rows", cfg.max_rows))
-    for key, (shape, _, dtype) in headers.items():
-        per_row = math.prod(shape[1:])
-        if key.endswith("_labels") and per_row > cfg.max_columns:
-            problems.append(over(f"{key} declares {per_row} labels an image", "max_columns", cfg.max_columns))
-        elif key.endswith("_labels") and per_row > 1 and math.prod(shape) > cfg.max_rows * _MOST_LABELS:
-            problems.append(over(f"{key} declares {math.prod(shape)} labels", "max_rows", cfg.max_rows))
-        if key.endswith("_images") and len(shape) > 2:
-            try:
-                size = rules_of(cfg).check_size(
-                    shape[2], shape[1], pixel_bytes=math.prod(shape[3:]) * dtype.itemsize
-                )
-            except ValueError as error:
-                problems.append(f"an image of {key} is too large: {error}")
-                continue
-            work += shape[0] * max(size, LEAST_DECODED_BYTES)
-    if work > max(packed * cfg.max_image_ratio, FREE_DECODED_BYTES):
-        found = (
-            f"its images declare {work} bytes ({LEAST_DECODED_BYTES} at least for each), {packed} are stored"
-        )
-        problems.append(over(found, "max_image_ratio", cfg.max_image_ratio))
-    return problems
-
-
-def _image_problems(key: str, header: Header) -> list[str]:
-    shape, fortran, dtype = header
-    problems = []
-    if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
-        problems.append(f"{key} must be [N, H, W] or [N, H, W, 3] with N above 0, got {list(shape)}")
-    if dtype.name not in NUMBERS:
-        problems.append(f"{key} must be of type {', '.join(NUMBERS)}, got {type_words(dtype)}")
-    if fortran:
-        problems.append(f"{key} must lie in C order (numpy.ascontiguousarray), got Fortran order")
-    return problems
-
-
-def _label_problems(key: str, header: Header) -> list[str]:
-    shape, _, dtype = header
-    problems = []
-    if len(shape) not in (1, 2) or 0 in shape[1:]:
-        problems.append(
-            f"{key} must be [N] or [N, 1], one label an image, or [N, labels] of 0 and 1, got {list(shape)}"
-        )
-    if dtype.kind not in "iu":
-        problems.append(f"{key} must be whole numbers, got {type_words(dtype)}")
-    return problems
-
-
-def _per_image(header: Header) -> int:
-    return math.prod(header[0][1:])
 
 
 def _read_header(handle: IO[bytes]) -> Header:
@@ -253,17 +200,7 @@ def _read(archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
 def _stream(archive: zipfile.ZipFile, key: str) -> Iterator[npt.NDArray[Any]]:
     with archive.open(f"{key}.npy") as handle:
         (total, *shape), _, dtype = _read_header(handle)
-        row_bytes = math.prod(shape) * dtype.itemsize
-        block = max(_BLOCK_BYTES // row_bytes, 1)
-        for start in range(0, total, block):
-            rows = min(block, total - start)
-            data = handle.read(rows * row_bytes)
-            if len(data) != rows * row_bytes:
-                raise ValueError(f"{key} ends before its {total} rows do")
-            block_images = np.frombuffer(data, dtype=dtype).reshape(rows, *shape)
-            yield block_images.astype(dtype.newbyteorder("="), copy=False)
-        if handle.read(1):  # reading to the end checks the CRC too
-            raise ValueError(f"{key} is longer than its {total} rows")
+        yield from blocks_of(handle, key, count=total, shape=shape, dtype=dtype)
 
 
 def _load_digits() -> Any:

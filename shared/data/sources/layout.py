@@ -17,6 +17,7 @@ from shared.data.pixels.zip_archive import (
     written_name,
 )
 from shared.data.sources.folder_names import sides_below, sides_in_names
+from shared.data.sources.idx import idx_names
 from shared.data.sources.listing import Listing, is_image, is_table, last_of, shown_names
 from shared.data.sources.masks import NO_CLASSES
 from shared.data.sources.outlook import TABLE, classes_in
@@ -63,6 +64,8 @@ def recognise(path: Path) -> tuple[str, Path]:
         return "npz", path
     if path.is_dir() and find_table(path, {name: name for name in listing.files}):
         return "folder", path
+    if path.is_dir() and idx_names(listing.directly_in("")):
+        return "idx", path
     found = list(dict.fromkeys(_ways(listing)))
     if not found:
         raise DataError(
@@ -118,6 +121,8 @@ def advise(path: Path, *, but: str = "") -> list[str]:
     if path.is_file() and any(name.endswith("_images.npy") for name in listing.files):
         return [] if but == "npz" else [f"data=npz data.path={path} reads these arrays"]
     found = find_layout(listing)
+    if found is None and path.is_dir() and idx_names(listing.directly_in("")):
+        return [] if but == "idx" else [f"data=idx data.path={path} reads the files there"]
     if found is None:
         return []
     source, place = _meant(found, path)
@@ -211,7 +216,8 @@ def _what_is_there(listing: Listing, path: Path) -> str:
         found += f", {files} whose name {why}, such as {unsafe[0]!r} (pack it anew)"
     return (
         f"{found}. It reads a {TABLE} with the columns filename,label beside a folder images/; one folder of "
-        f"images a class, also below train, val and test; a ZIP of either; an .npz in MedMNIST's layout"
+        f"images a class, also below train, val and test; a ZIP of either; an .npz in MedMNIST's "
+        f"layout; a folder of MNIST's idx files"
     )
 
 

@@ -13,6 +13,7 @@ from shared.data.pixels.levels import PixelRules
 from shared.data.pixels.limits import ReadLimits
 from shared.data.sources.arrays import DigitsSource, NpzSource, Package
 from shared.data.sources.class_folders import ClassFoldersSource
+from shared.data.sources.idx import open_idx
 from shared.data.sources.layout import advise
 from shared.data.sources.medmnist import class_names, download
 from shared.data.sources.metadata_csv import IMAGES, NAME, MetadataSource
@@ -26,6 +27,7 @@ LAYOUTS = {  # what a source reads, in words
     "folder": "a folder with metadata.csv and images/",
     "classes": "one folder of images a class",
     "npz": "arrays in MedMNIST's layout",
+    "idx": "files in MNIST's layout",
     "medmnist": "arrays in MedMNIST's layout",
 }
 
@@ -105,6 +107,8 @@ def open_source(cfg: ImageDataConfig, *, cache_dir: Path, progress: bool = False
     if cfg.source == "classes":
         tree = FolderTree(path, limits=limits) if path.is_dir() else ZipTree(path, limits)
         return ClassFoldersSource(tree, Naming(str(path)))
+    if cfg.source == "idx":
+        return open_idx(path, cfg)
     assert cfg.source in ("npz", "medmnist")
     names = None
     if cfg.source == "medmnist":  # the file's own name first, for data.dataset has a default
@@ -117,7 +121,7 @@ def _existing_path(cfg: ImageDataConfig) -> Path:
     try:
         packed = Path(cfg.path).expanduser()
         either = cfg.source == "classes" and packed.suffix.lower() != ".npz" and zipfile.is_zipfile(packed)
-        return existing_path(cfg.path, folder=cfg.source in ("folder", "classes") and not either)
+        return existing_path(cfg.path, folder=cfg.source in ("folder", "classes", "idx") and not either)
     except DataError as error:
         path = Path(cfg.path).expanduser().absolute()
         hint = advise(path) if path.exists() and os.access(path, os.R_OK) else []

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.config.model import TreesConfig
+from shared.config.table_data import TableDataConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
@@ -71,18 +72,19 @@ class TableLearner(ModuleLearner):
             No column is to be predicted.
         DataError
         """
-        if self.needs_target and self.cfg.table.target is None:
+        table = self.table
+        if self.needs_target and table.target is None:
             raise ConfigError(
                 f"task={self.cfg.task.name} needs data.target, the column that is to be predicted"
             )
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
-        cfg, origin = self.cfg.table, None
-        if cfg.source == "sql":
-            cfg, origin = table_of_query(cfg, cache=cache, keep=keep)
+        origin = None
+        if table.source == "sql":
+            table, origin = table_of_query(table, cache=cache, keep=keep)
         load = partial(
             load_table,
-            cfg,
+            table,
             read_targets=self.read_targets,
             sides=sides,
             keep=keep,
@@ -91,7 +93,7 @@ class TableLearner(ModuleLearner):
         )
         task = f"{type(self).__module__}.{type(self).__qualname__}"
         read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}
-        return read_through_cache(cfg, cache=cache, load=load, read_as=read_as)
+        return read_through_cache(table, cache=cache, load=load, read_as=read_as)
 
     def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""
@@ -104,6 +106,11 @@ class TableLearner(ModuleLearner):
             return TreeDataModule(data, **settings)
         preparation = self.preparation(data.schema, {**fit.agreed, **data.agreed})
         return TableDataModule(data, preparation=preparation, **settings)
+
+    @property
+    def table(self) -> TableDataConfig:
+        """How the file is read and split."""
+        return self.cfg.table
 
     @property
     def grows_trees(self) -> bool:

@@ -28,6 +28,7 @@ from shared.runtime.home import open_home
 from shared.tasks.base import FitContext
 from shared.tasks.task import learner_of
 from shared.training.trainer import build_trainer
+from tests.idx_files import write_idx
 from tests.images import classifier, load_images
 
 GROUPS = (
@@ -48,7 +49,7 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
 
 
-TABLES = ("table", "sql", "linear", "mlp", "trees", "kmeans")
+TABLES = ("table", "sql", "linear", "mlp", "lstm", "tcn", "trees", "kmeans")
 
 
 def images_and_networks(group):
@@ -73,11 +74,13 @@ def sources(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> dict
     with zipfile.ZipFile(root / "data.zip", "w") as archive:
         for path in sorted((root / "folder").rglob("*.*")):
             archive.write(path, path.relative_to(root / "folder"))
+    write_idx(root / "idx")
     return {
         "folder": root / "folder",
         "classes": root / "classes",
         "zip": root / "data.zip",
         "npz": two_classes,
+        "idx": root / "idx",
         "medmnist": two_classes,
     }
 
@@ -264,15 +267,22 @@ def test_the_experiment_on_a_table(tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in options("experiment") if name != "fed_heart_disease"])
-def test_experiment(name, two_classes, cache_dir):
-    cfg = compose([f"experiment={name}", f"data.path={two_classes}"])
+def test_experiment(name, two_classes, sources, cache_dir):
+    path = sources["idx"] if name.startswith("mnist") else two_classes
+    cfg = compose([f"experiment={name}", f"data.path={path}"])
     data = load_images(cfg.data, cache_dir=cache_dir)
     module = classifier(cfg, num_classes=len(data.schema.classes)).eval()
     images = ImageDataModule(data, cfg=cfg.data, seed=1).train_transform(torch.from_numpy(data.images[[0, 1]]))
     with torch.no_grad():
         assert module(images).shape == (2, len(data.schema.classes))
     assert load_algorithm(cfg.strategy).config.name == cfg.strategy.name
-    assert cfg.snapshot() != compose([f"data.path={two_classes}"]).snapshot()
+    assert cfg.snapshot() != compose([f"data={cfg.data.source}", f"data.path={path}"]).snapshot()
+
+
+def test_mcmahans_network_has_the_published_number_of_parameters():
+    cfg = compose(["experiment=mnist_mcmahan", "data.path=somewhere"])
+    network = classifier(cfg, num_classes=10).network
+    assert sum(parameter.numel() for parameter in network.parameters()) == 1_663_370
 
 
 # --- what is wrong ------------------------------------------------------------------------------------

@@ -139,6 +139,7 @@ def overrides(draw: st.DrawFn) -> str:
 @given(given_ones=st.lists(overrides(), min_size=1, max_size=3))
 @example(given_ones=["data.path=a\x00b"])
 @example(given_ones=["@name=0"])
+@example(given_ones=["sweep=0"])
 @example(given_ones=["~tracking=20000"])
 @example(given_ones=[f"~model={'9' * 5000}"])
 def test_any_overrides_are_read_or_refused(given_ones: list[str]) -> None:

@@ -7,6 +7,7 @@ import { h, replace, throttle } from "../dom.js";
 import * as format from "../format.js";
 import { heroSection } from "../hero.js";
 import { errorPanel, loadingPanel } from "../notice.js";
+import { loadPlotly } from "../plotly.js";
 import { params as currentParams } from "../router.js";
 import { Axes } from "../run/axes.js";
 import { clientsSection } from "../run/clients.js";
@@ -48,6 +49,7 @@ export function mount(root, { id, params, getJSON, openStream }) {
     const model = new RunModel({ id, fetchJSON: getJSON, openStream, frame: (draw) => requestAnimationFrame(draw) });
     shown = { destroy: () => model.close() };
     replace(root, loadingPanel(`Loading run ${id}…`));
+    loadPlotly().catch(() => {}); // while the server reads the run; charts that need it say what is wrong
     try {
       await model.load();
       if (model.closed) return;

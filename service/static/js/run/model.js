@@ -43,6 +43,7 @@ export class RunModel {
     this.rowListeners = new Set();
     this.onRound = null; // called with the number of a round, or epoch, that has ended
     this.onEnd = null; // called with the status in which the run has ended
+    this.curves = null; // promise of the snapshot
     this.stream = null;
     this.closed = false;
     this.version = 0;
@@ -57,15 +58,17 @@ export class RunModel {
     return ["completed", "failed", "stopped"].includes(this.run.status);
   }
 
-  /** Load what the run is, all but its curves. */
+  /** Load what the run is, all but its curves, which begin to load too. */
   async load() {
+    this.curves = this.fetchJSON(`/api/runs/${this.id}/series`);
+    this.curves.catch(() => {}); // told by `open`, which may never come
     const detail = await this.fetchJSON(`/api/runs/${this.id}`);
     this.#merge(detail, { newest: true });
   }
 
-  /** Load the curves, and follow the stream from where they end. */
+  /** Wait for the curves, and follow the stream from where they end. */
   async open() {
-    const snapshot = await this.fetchJSON(`/api/runs/${this.id}/series`);
+    const snapshot = await this.curves;
     if (this.closed) return;
     for (const given of snapshot.series) {
       const series = Series.from(given);
@@ -127,9 +130,11 @@ export class RunModel {
         this.#changed({ connection: true });
       },
       onMessages: (messages) => {
+        const over = this.finished; // when it was loaded, or last refreshed: then nothing is missing
         messages.forEach((message) => this.#apply(message));
         // A record may have become visible between `load` and this connection; an end leaves a summary and files.
-        if (!greeted || messages.some((message) => message.type === "training_end")) this.refresh().catch(quietly);
+        const missing = !greeted || messages.some((message) => message.type === "training_end");
+        if (missing && !over) this.refresh().catch(quietly);
         greeted = true;
       },
     });

@@ -3,12 +3,12 @@
 import { escaped, makeChart } from "../charts.js";
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { roleOf } from "../theme.js";
+import { roleOf, withAlpha } from "../theme.js";
 
 const ROW = 24; // pixels of a label
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "cross", "x", "triangle-down", "star", "pentagon", "hexagon"];
 const MOST_NAMED = 16; // clusters in a legend
-const KINDS = { label_table: labelTable, residuals, cluster_profile: clusterProfile, cluster_map: clusterMap };
+const KINDS = { label_table: labelTable, residuals, cluster_profile: clusterProfile, cluster_map: clusterMap, forecast, horizon };
 
 /** The panels of a run that are drawn here; the confusion matrix is part of the evaluation. */
 export function panelsOf(model) {
@@ -52,7 +52,7 @@ function labelTable(model, { title, data }) {
 
 function residuals(model, { title, data }) {
   const part = data.true.length < data.num_examples ? `${format.count(data.true.length)} of ` : "";
-  const said = () => `${part}${format.plural(data.num_examples, "test example")}; on the diagonal, a prediction is right.`;
+  const said = () => `${part}${format.plural(data.num_examples, `test ${data.noun ?? "example"}`)}; on the diagonal, a prediction is right.`;
   const ends = [Math.min(...data.true), Math.max(...data.true)];
   return makeChart({
     title, caption: said, summary: said, height: 360,
@@ -115,6 +115,69 @@ function clusterMap(model, { title, data }) {
     table: () => ({
       columns: ["Cluster", ...["First component", "Second component"].map((label) => ({ label, numeric: true }))],
       rows: data.x.map((value, i) => [String(data.cluster[i]), value, data.y[i]]),
+    }),
+  });
+}
+
+function forecast(model, { title, data }) {
+  const said = () => `Three of ${format.plural(data.num_examples, "test window")}, by the error of the seasonal floor: an easy, `
+    + `a usual and a hard one, in steps of ${data.step}. Band: 80 % of all test errors at that step.`;
+  const ahead = data.windows[0].true.map((_, i) => i + 1);
+  const columns = ["true", "predicted", "low", "high", "seasonal"];
+  const [low, high] = [0.06, 1.04];
+  const width = (high - low) / data.windows.length;
+  const axis = (place) => place ? String(place + 1) : "";
+  return makeChart({
+    title, caption: said, summary: said, height: 300,
+    draw: (colours) => {
+      const own = colours[roleOf(model.run.training_mode)] ?? colours.text;
+      const line = (window, place, name, look) => ({ type: "scatter", mode: "lines", x: ahead, y: window[name],
+        xaxis: `x${axis(place)}`, yaxis: `y${axis(place)}`, ...look });
+      return {
+        data: data.windows.flatMap((window, place) => [
+          line(window, place, "low", { line: { width: 0 }, showlegend: false, hoverinfo: "skip" }),
+          line(window, place, "high", { line: { width: 0 }, fill: "tonexty", fillcolor: withAlpha(own, 0.18), name: "80 % of errors",
+            showlegend: !place, hoverinfo: "skip" }),
+          line(window, place, "seasonal", { line: { color: colours.grey, dash: "dash", width: 1.5 }, name: "seasonal floor", showlegend: !place }),
+          line(window, place, "true", { line: { color: colours.text, width: 1.5 }, name: "true", showlegend: !place }),
+          line(window, place, "predicted", { line: { color: own, width: 2 }, name: "forecast", showlegend: !place }),
+        ]),
+        layout: {
+          showlegend: true, dragmode: false, hovermode: "x",
+          ...Object.fromEntries(data.windows.flatMap((window, place) => [
+            [`xaxis${axis(place)}`, { domain: [low + place * width, low + (place + 0.86) * width], anchor: `y${axis(place)}`, fixedrange: true,
+              title: `MAE ${format.number(window.mae)}, floor ${format.number(window.seasonal_mae)}` }],
+            [`yaxis${axis(place)}`, { anchor: `x${axis(place)}`, fixedrange: true, title: place ? "" : escaped(data.target) }],
+          ])),
+        },
+      };
+    },
+    table: () => ({
+      columns: [{ label: "Window", numeric: true }, { label: "Step ahead", numeric: true },
+        ...columns.map((label) => ({ label, numeric: true }))],
+      rows: data.windows.flatMap((window) => ahead.map((step, i) => [window.rank, step, ...columns.map((name) => window[name][i])])),
+    }),
+  });
+}
+
+function horizon(model, { title, data }) {
+  const said = () => "Mean absolute error of each step ahead. Seasonal floor: the same step of the last season; persistence floor: "
+    + "the last value.";
+  const ahead = data.mae.model.map((_, i) => i + 1);
+  const names = { model: "forecast", seasonal: "seasonal floor", persistence: "persistence floor" };
+  return makeChart({
+    title, caption: said, summary: said, height: 300,
+    draw: (colours) => ({
+      data: Object.entries(names).map(([key, name]) => ({ type: "scatter", mode: "lines", x: ahead, y: data.mae[key], name,
+        line: key === "model" ? { color: colours[roleOf(model.run.training_mode)] ?? colours.text, width: 2 }
+          : { color: colours.grey, width: 1.5, dash: key === "seasonal" ? "dash" : "dot" } })),
+      layout: { showlegend: true, dragmode: false, hovermode: "x",
+        xaxis: { title: `Steps of ${escaped(data.step)} ahead`, fixedrange: true },
+        yaxis: { title: `MAE of ${escaped(data.target)}`, rangemode: "tozero", fixedrange: true } },
+    }),
+    table: () => ({
+      columns: [{ label: "Step ahead", numeric: true }, ...Object.values(names).map((label) => ({ label, numeric: true }))],
+      rows: ahead.map((step, i) => [step, ...Object.keys(names).map((key) => data.mae[key][i])]),
     }),
   });
 }
