@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fedtwin.exporting import Export, export_model
     from fedtwin.models import load_model, predict
     from fedtwin.reading import data
     from fedtwin.records import Comparison, Run, load_comparison, load_run, runs
@@ -32,6 +33,7 @@ __all__ = [
     "Comparison",
     "Config",
     "DataSummary",
+    "Export",
     "FedtwinError",
     "Predictions",
     "Run",
@@ -43,6 +45,7 @@ __all__ = [
     "compare_versions",
     "configure",
     "data",
+    "export_model",
     "federate",
     "load_comparison",
     "load_model",
@@ -64,6 +67,7 @@ _MODULES = {
     "fedtwin.training": ("compare", "compare_runs", "configure", "federate", "resume", "train"),
     "fedtwin.records": ("Comparison", "Run", "load_comparison", "load_run", "runs"),
     "fedtwin.sweeps": ("Sweep", "load_sweep", "sweep"),
+    "fedtwin.exporting": ("Export", "export_model"),
     "fedtwin.models": ("load_model", "predict"),
     "fedtwin.registry": (
         *("Version", "compare_versions", "load_version"),

@@ -25,7 +25,7 @@ from fedtwin.records import load_run
 from fedtwin.registry import compared
 from shared.metrics.catalogue import naming
 from shared.metrics.difference import difference_record, difference_sentence
-from shared.runtime.errors import ConfigError, DataError, FedtwinError
+from shared.runtime.errors import ConfigError, DataError, ExportError, FedtwinError
 from shared.runtime.home import keep_private
 from shared.tasks.images.trained_model import ImageModel
 from shared.tasks.tables.trained_model import TableModel
@@ -102,9 +102,23 @@ def compare(models: Models, request: dict[str, Any]) -> dict[str, Any]:
     return {"sentence": sentence, "metrics": records}
 
 
+def export(models: Models, request: dict[str, Any]) -> dict[str, Any]:
+    """Export a run's model to a file; see `fedtwin.exporting.export_model`.
+
+    Raises
+    ------
+    FedtwinError
+    """
+    from fedtwin.exporting import export_model  # slower to import than a prediction takes
+
+    done = export_model(request["run_id"], request["path"], format=request["format"])
+    return {"format": done.format, "bytes": done.num_bytes, "difference": done.difference, "rows": done.rows}
+
+
 OPERATIONS: dict[str, Callable[[Models, dict[str, Any]], dict[str, Any]]] = {
     "predict": predict,
     "compare": compare,
+    "export": export,
 }
 
 
@@ -131,9 +145,8 @@ def main() -> None:
 
 
 def _kind(error: FedtwinError) -> str:
-    return next(
-        kind.__name__ for kind in (TooManyRows, DataError, ConfigError, FedtwinError) if isinstance(error, kind)
-    )
+    kinds = (TooManyRows, DataError, ConfigError, ExportError, FedtwinError)
+    return next(kind.__name__ for kind in kinds if isinstance(error, kind))
 
 
 def _counted(rows: Iterator[Row], most: int) -> Iterator[Row]:

@@ -10,8 +10,10 @@ from rich.console import Console
 
 from fedtwin.registry import compared, split_ref
 from shared.metrics.catalogue import label
-from shared.runtime.errors import ConfigError
+from shared.runtime.errors import ConfigError, ExportError
+from shared.runtime.export_formats import SUFFIXES, unavailable
 from shared.runtime.home import Home, open_home
+from shared.runtime.waiting import waiting
 from shared.tracking.rows import MODE_NAMES, json_ready
 from shared.tracking.show import plain, table
 from shared.tracking.store import Store
@@ -27,6 +29,8 @@ TAKES = {
     "register": ("RUN",),
     "compare": ("FIRST", "SECOND"),
     "card": ("NAME[@VERSION]",),
+    "export": ("NAME[@VERSION]",),
+    "formats": (),
 }
 _MOST = 4  # metrics of a version in a list
 
@@ -44,6 +48,8 @@ def run_command(options: Namespace) -> None:
             f"fedtwin models {options.action} takes {' and '.join(wanted) or 'nothing more'}, got "
             f"{' '.join(options.what) or 'nothing'}"
         )
+    if options.action != "export" and options.format not in ("table", "json"):
+        raise ConfigError(f"--format {options.format} is for fedtwin models export")
     home = open_home()
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)
@@ -158,6 +164,22 @@ def _card(options: Namespace, store: Store, home: Home) -> None:
     print(json.dumps(card, indent=2) if options.format == "json" else card_markdown(card))
 
 
+def _export(options: Namespace, store: Store, home: Home) -> None:
+    if options.format not in SUFFIXES or options.output is None:
+        raise ConfigError(f"fedtwin models export needs --format {{{','.join(SUFFIXES)}}} and --output FILE")
+    if why := unavailable(options.format):
+        raise ExportError(why)
+    with waiting("exporting the model, and checking the file"):
+        from fedtwin.exporting import export_model  # which imports torch
+
+        print(export_model(options.what[0], options.output, format=options.format, rows=options.rows))
+
+
+def _formats(options: Namespace, store: Store, home: Home) -> None:
+    for format in SUFFIXES:
+        print(unavailable(format) or f"{format} is available")
+
+
 ACTIONS = {
     "list": _list,
     "show": _show,
@@ -168,4 +190,6 @@ ACTIONS = {
     "register": _register,
     "compare": _compare,
     "card": _card,
+    "export": _export,
+    "formats": _formats,
 }

@@ -354,30 +354,23 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:
-    actions = [
-        "list",
-        "show",
-        "promote",
-        "rollback",
-        "remove-alias",
-        "threshold",
-        "register",
-        "compare",
-        "card",
-    ]
+    actions = ["list", "show", "promote", "rollback", "remove-alias", "threshold", "register"]
+    actions += ["compare", "card", "export", "formats"]
     models.description = (
         "Every completed run is a version of the model that has the run's name. VERSION is a number, an alias, "
         "or latest: fedtwin models promote ward-7@1.2.0; compare ward-7@production ward-7; card ward-7; "
-        "rollback ward-7; threshold ward-7 'f1>=0.8'; register 12. See docs/models.md."
+        "rollback ward-7; threshold ward-7 'f1>=0.8'; register 12; export ward-7 --format onnx --output FILE; "
+        "formats. See docs/models.md."
     )
     models.add_argument("action", nargs="?", choices=actions, default="list")
     models.add_argument("what", nargs="*", metavar="NAME[@VERSION]")
     models.add_argument("--alias", default="production", help="of promote, rollback, remove-alias (production)")
     models.add_argument("--confidence", type=share, default=0.95, help="of compare (0.95)")
     models.add_argument("--limit", type=count, default=30, help="of show: how many versions, newest first (30)")
-    models.add_argument(
-        "--format", choices=["table", "json"], default="table", help="a card's table is Markdown"
-    )
+    formats = ["table", "json", "pt2", "onnx", "safetensors", "executorch"]
+    models.add_argument("--format", choices=formats, default="table", help="a card's table is Markdown")
+    models.add_argument("--output", type=Path, metavar="FILE", help="of export")
+    models.add_argument("--rows", type=Path, metavar="FILE", help="of export: rows to check on, not the run's")
 
 
 def share(text: str) -> float:

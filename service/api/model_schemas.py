@@ -137,6 +137,41 @@ class VersionComparison(Shape):
     metrics: list[MetricDifference]
 
 
+ExportFormat = Literal["pt2", "onnx", "safetensors", "json", "executorch"]
+
+
+class ExportRequest(Shape):
+    """The format that a version shall be exported in."""
+
+    format: ExportFormat
+
+
+class ExportedModel(Shape):
+    """A file that predicts what the version does."""
+
+    model: str
+    version: str
+    run_id: int
+    format: ExportFormat
+    bytes: int
+    difference: float = Field(description="Largest, of a prediction, from the model's; 0.0001 is allowed.")
+    rows: int = Field(description="On how many rows it was checked.")
+
+
+class FormatState(Shape):
+    """Whether models can be exported in a format here."""
+
+    format: ExportFormat
+    available: bool
+    reason: str | None = Field(description="Why it is not available.")
+
+
+class FormatStates(Shape):
+    """All formats."""
+
+    formats: list[FormatState]
+
+
 class PredictionsOf(Shape):
     """What a version predicts, one object a row, as `fedtwin predict --format json` prints it."""
 

@@ -9,7 +9,7 @@ from pathlib import Path as File
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import FileResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api import model_schemas
@@ -17,9 +17,10 @@ from service.api.dependencies import HomeDep, StoreDep
 from service.api.problems import Problem, error_responses
 from service.api.writing import TrainingRoute, training_router
 from service.problem_details import AsciiJson
-from service.read.models import model_detail, model_view, version_view
+from service.read.models import export_path, model_detail, model_view, version_view
 from service.registry.model_host import HostError, ModelHost
 from shared.runtime.errors import ConfigError
+from shared.runtime.export_formats import SUFFIXES, unavailable
 from shared.tracking.model_card import card_markdown, model_card
 from shared.tracking.model_rows import BelowThreshold, NoRollback, NotRegistered, RegistryError, VersionRow
 from shared.tracking.store import Store
@@ -40,6 +41,7 @@ _HOST = {
     "TooManyRows": (422, "too_many_rows"),
     "DataError": (422, "rows"),
     "ConfigError": (422, "not_predictable"),
+    "ExportError": (422, "export"),
     "FedtwinError": (409, "model_unusable"),
     "busy": (503, "busy"),
     "timeout": (503, "timeout"),
@@ -54,6 +56,7 @@ class RowsRoute(TrainingRoute):
 
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
+formats = APIRouter(tags=["models"])
 changes = training_router("models")
 rows = training_router("models", route=RowsRoute)
 
@@ -146,6 +149,33 @@ def card(
     if format == "json":
         return AsciiJson(found)
     return PlainTextResponse(card_markdown(found), media_type="text/markdown; charset=utf-8")
+
+
+@router.get(
+    "/{name}/versions/{ref}/exports/{format}",
+    response_class=FileResponse,
+    responses={**error_responses(404), 200: {"content": {"application/octet-stream": {"example": "..."}}}},
+)
+def exported(
+    store: StoreDep, home: HomeDep, name: Name, ref: Ref, format: model_schemas.ExportFormat
+) -> FileResponse:
+    """Download a version that was exported."""
+    with answered():
+        row = store.models.resolve(name, ref)
+    path = export_path(home, row, format)
+    if not path.is_file():
+        raise Problem(404, f"version {row.version} of {name} was not exported as {format} on this machine")
+    return FileResponse(
+        path, media_type="application/octet-stream", filename=f"{row.model}-{row.version}{path.suffix}"
+    )
+
+
+@formats.get("/v1/export-formats", response_model=model_schemas.FormatStates)
+def export_formats() -> AsciiJson:
+    """Which formats models can be exported in here, and why not in others."""
+    reasons = {format: unavailable(format) for format in SUFFIXES}
+    states = [{"format": one, "available": why is None, "reason": why} for one, why in reasons.items()]
+    return AsciiJson({"formats": states})
 
 
 @changes.patch("/v1/models/{name}", response_model=model_schemas.ModelDetail, responses=error_responses(404))
@@ -251,6 +281,27 @@ def _predict(app: FastAPI, store: Store, name: str, ref: str, media: str, body: 
             asked = {"op": "predict", "run_id": row.run_id, "kind": kind, "path": str(path)}
             found = host_of(app).ask({**asked, "most_rows": MOST_ROWS})
     return AsciiJson({**_which(row), **found})
+
+
+@changes.post(
+    "/v1/models/{name}/versions/{ref}/exports",
+    status_code=201,
+    response_model=model_schemas.ExportedModel,
+    responses={**error_responses(404, 409), 201: {"description": "Written; `Location` is the file."}},
+)
+def export(
+    request: Request, store: StoreDep, home: HomeDep, name: Name, ref: Ref, wanted: model_schemas.ExportRequest
+) -> AsciiJson:
+    """Export a version, and check the file against it on real rows; one that differs is refused (`export`)."""
+    with answered():
+        row = store.models.resolve(name, ref)
+        if why := unavailable(wanted.format):
+            raise Problem(422, why, code="export")
+        path = export_path(home, row, wanted.format)
+        asked = {"op": "export", "run_id": row.run_id, "path": str(path), "format": wanted.format}
+        found = host_of(request.app).ask(asked)
+    place = f"/api/v1/models/{row.model}/versions/{row.version}/exports/{wanted.format}"
+    return AsciiJson({**_which(row), **found}, status_code=201, headers={"location": place})
 
 
 def _changed(store: Store, act: Callable[[], VersionRow]) -> AsciiJson:

@@ -26,6 +26,7 @@ def build_router() -> APIRouter:
         *(part.router for part in parts),
         jobs.changes,
         schedules.changes,
+        models.formats,
         models.changes,
         models.rows,
     ):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from shared.runtime.export_formats import SUFFIXES
+from shared.runtime.home import Home
 from shared.tracking.model_rows import ModelRow, VersionRow
 from shared.tracking.rows import MODE_NAMES, json_ready
 from shared.tracking.store import Store
@@ -32,3 +35,8 @@ def version_view(store: Store, row: VersionRow) -> dict[str, Any]:
         "mode": MODE_NAMES[run.training_mode],
         "test": json_ready(run.summary.get("test") or {}),
     }
+
+
+def export_path(home: Home, row: VersionRow, format: str) -> Path:
+    """Where a version is exported to: in the folder of its run, with which it is deleted."""
+    return home.run_dir(row.run_id) / "exports" / f"{row.version}{SUFFIXES[format]}"

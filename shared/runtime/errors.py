@@ -51,6 +51,10 @@ class WeightsError(FedtwinError):
     """A weights file cannot be loaded into the model."""
 
 
+class ExportError(FedtwinError):
+    """A model cannot be exported so, or the file does not predict what the model does."""
+
+
 class TreesError(FedtwinError):
     """A file of trees cannot be read: it is no model, of another version, or damaged."""
 

@@ -39,6 +39,8 @@ class TrainedModel(nn.Module):
     ----------
     network : nn.Module
         Takes what `prepare` gives.
+    predicted : callable
+        From what the network gives, in 32 bits, to what the metrics of the task take.
     classes : tuple of str
         Of the schema; empty where the target is no label.
     """
@@ -49,7 +51,7 @@ class TrainedModel(nn.Module):
         super().__init__()
         self.classes, self.threshold = schema.classes, threshold
         self.network = module.network
-        self._predictions, self._tell, self._batch_size = module.predictions, tell, batch_size
+        self.predicted, self._tell, self._batch_size = module.predictions, tell, batch_size
         self.eval()
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ class TrainedModel(nn.Module):
             Rows of another type or shape.
         """
         results: Tensor = self.network(self.prepare(rows))
-        return self._predictions(results.float())
+        return self.predicted(results.float())
 
     @abstractmethod
     def prepare(self, rows: Tensor) -> Tensor:

@@ -151,3 +151,24 @@ def test_versions_are_compared(client, name, folder):
     assert found["sentence"].startswith(found["metrics"][0]["label"])
     same = client.post("/rows/compare", json={"first": "latest", "second": "1.0.0"}).json()
     assert {one["verdict"] for one in same["metrics"]} == {"equal"}
+
+
+def test_an_export_is_made_and_downloaded(client, comparison, folder):
+    made = client.post("/rows/versions/latest/exports", json={"format": "safetensors"})
+    model_schemas.ExportedModel.model_validate(made.json())
+    assert (made.status_code, made.json()["difference"], made.json()["rows"]) == (201, 0.0, 24)
+    place = made.headers["location"].removeprefix("/api/v1/models")
+    assert place == "/rows/versions/1.0.0/exports/safetensors"
+    got = client.get(place)
+    assert (len(got.content), got.headers["content-disposition"]) == (
+        made.json()["bytes"],
+        'attachment; filename="rows-1.0.0.safetensors"',
+    )
+    assert client.get("/rows/versions/latest/exports/onnx").status_code == 404
+    refused = client.post("/rows/versions/latest/exports", json={"format": "json"}).json()
+    assert (refused["code"], "expected pt2, onnx" in refused["detail"]) == ("export", True)
+    refused = client.post("/rows/versions/latest/exports", json={"format": "executorch"}).json()
+    assert (refused["code"], "not available" in refused["detail"]) == ("export", True)
+    states = client.get("../export-formats").json()
+    model_schemas.FormatStates.model_validate(states)
+    assert {one["format"]: one["available"] for one in states["formats"]}["executorch"] is False

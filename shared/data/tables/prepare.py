@@ -82,6 +82,16 @@ class Preparation:
     ----------
     width : int
         Numbers that come out of a row; it depends on the schema and the settings alone.
+    numbers : list of int
+        Places of the inputs that are numbers, or 0 and 1.
+    means, centers, scales : ndarray [1 or sites, numbers], float64
+        What fills a gap; what is taken off a number; what it is divided by.
+    categories : list of (int, int)
+        Places of the categories, and how many levels each has.
+    first_level : int
+        The first level that has an input of its own.
+    indicates : bool
+        Whether further inputs say where a number is missing.
     sites : tuple of str
         By the numbers that rows are told apart with; empty unless each is scaled by its own.
     site_column : str
@@ -97,26 +107,26 @@ class Preparation:
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         self._dtype = dtype
-        self._numbers = are_numbers(columns)
-        self._indicates = cfg.missing == "indicator"
+        self.numbers = are_numbers(columns)
+        self.indicates = cfg.missing == "indicator"
         given = agreed.get(INPUTS) or agreed_inputs(columns, {})[INPUTS]
         of_sites = agreed.get(SITES) or {"column": "", "scales": {}}
         self.site_column: str = of_sites["column"] if cfg.scaling == "local" else ""
         self.sites = tuple(of_sites["scales"]) if cfg.scaling == "local" else ()
         each = [of_sites["scales"][name] for name in self.sites] or [given]
         # [1 or sites, numbers]
-        self._means = np.array([one[_CENTERS] for one in each], dtype=np.float64)
-        self._scales = np.array([one[_SCALES] for one in each], dtype=np.float64)
-        self._centers = self._means
+        self.means = np.array([one[_CENTERS] for one in each], dtype=np.float64)
+        self.scales = np.array([one[_SCALES] for one in each], dtype=np.float64)
+        self.centers = self.means
         if cfg.scaling == "none":
-            self._centers, self._scales = np.zeros_like(self._means), np.ones_like(self._means)
-        assert self._means.shape == self._scales.shape == (len(each), len(self._numbers)), (given, columns)
-        self._categories = [
+            self.centers, self.scales = np.zeros_like(self.means), np.ones_like(self.means)
+        assert self.means.shape == self.scales.shape == (len(each), len(self.numbers)), (given, columns)
+        self.categories = [
             (place, len(column.levels)) for place, column in enumerate(columns) if column.kind == "categorical"
         ]
-        self._first = 1 if cfg.drop_first_level else 0
-        width = len(self._numbers) * (2 if self._indicates else 1)
-        self.width = width + sum(max(count - self._first, 0) for _, count in self._categories)
+        self.first_level = 1 if cfg.drop_first_level else 0
+        width = len(self.numbers) * (2 if self.indicates else 1)
+        self.width = width + sum(max(count - self.first_level, 0) for _, count in self.categories)
 
     def scale_of(self, place: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """What is taken off a numeric column, and what it is divided by: [sites], or [1] if all are alike."""
@@ -140,21 +150,21 @@ class Preparation:
         ndarray [n, width], of the type that was asked for
         """
         found = np.zeros((len(inputs), self.width), dtype=self._dtype)
-        numbers = inputs[:, self._numbers]
+        numbers = inputs[:, self.numbers]
         gaps = np.isnan(numbers)
         assert (sites is None) == (not self.sites), self.sites
         own = np.zeros(len(inputs), dtype=np.int64) if sites is None else sites
-        numbers = (np.where(gaps, self._means[own], numbers) - self._centers[own]) / self._scales[own]
-        end = len(self._numbers)
+        numbers = (np.where(gaps, self.means[own], numbers) - self.centers[own]) / self.scales[own]
+        end = len(self.numbers)
         found[:, :end] = numbers
-        if self._indicates:
+        if self.indicates:
             found[:, end : 2 * end] = gaps
             end *= 2
-        for place, count in self._categories:
+        for place, count in self.categories:
             codes = inputs[:, place]
-            rows = np.flatnonzero(codes >= self._first)  # false for NaN
-            found[rows, end + codes[rows].astype(np.int64) - self._first] = 1.0
-            end += max(count - self._first, 0)
+            rows = np.flatnonzero(codes >= self.first_level)  # false for NaN
+            found[rows, end + codes[rows].astype(np.int64) - self.first_level] = 1.0
+            end += max(count - self.first_level, 0)
         return found
 
 

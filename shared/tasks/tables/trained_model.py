@@ -28,6 +28,8 @@ class TableModel(TrainedModel):
     ----------
     columns : tuple of Column
         The inputs, in their order; with ``data.scaling=local``, the site of the row behind them.
+    preparation : Preparation or None
+        Of the inputs; None for trees.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class TableModel(TrainedModel):
         column = preparation.site_column if preparation else ""
         self._site = Column(column, "categorical", preparation.sites) if preparation and column else None
         self.columns = (*schema.inputs, *((self._site,) if self._site else ()))
-        self._cfg, self._preparation = cfg, preparation
+        self._cfg, self.preparation = cfg, preparation
 
     def prepare(self, rows: Tensor) -> Tensor:
         """Scale numbers, fill gaps, and give each level an input of its own.
@@ -66,7 +68,7 @@ class TableModel(TrainedModel):
         values = rows.detach().cpu().numpy().astype(np.float64)
         self._check(values)
         inputs, sites = (values[:, :-1], values[:, -1].astype(np.int64)) if self._site else (values, None)
-        found = inputs if self._preparation is None else self._preparation(inputs, sites=sites)
+        found = inputs if self.preparation is None else self.preparation(inputs, sites=sites)
         return torch.from_numpy(found).to(rows.device)
 
     def _check(self, values: npt.NDArray[np.float64]) -> None:

@@ -60,12 +60,15 @@ def show(client: httpx.Client, job_id: int) -> dict:
 def test_every_route_that_changes_something_needs_the_token(app, client, store, home):
     submit(store)
     changing = [
-        (method.upper(), path.format(job_id=1, schedule_id=1, mode="compare", name="ward", alias="production"))
+        (
+            method.upper(),
+            path.format(job_id=1, schedule_id=1, mode="compare", name="ward", alias="production", ref="1.0.0"),
+        )
         for path, operations in app.openapi()["paths"].items()
         for method, operation in operations.items()
         if method not in ("get", "head")
     ]
-    assert len(changing) == 14
+    assert len(changing) == 15
     with serving(build_app(store, home)) as closed:
         for method, path in changing:
             for given in ("", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x"):
