@@ -55,7 +55,7 @@ def _inexact(chunk: Any) -> bool:
     if not pa.types.is_integer(chunk.type) or not len(chunk):
         return False
     ends = pc.min_max(chunk).as_py()
-    return max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > EXACT
+    return bool(max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > EXACT)
 
 
 def _array(values: Sequence[Any], *, name: str) -> Any:
