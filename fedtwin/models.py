@@ -68,6 +68,31 @@ def load_model(run: int | str | Run, *, store: Place = None) -> TrainedModel | L
     return learner.trained_model(module, schema, threshold=threshold)
 
 
+def load_trees(run: int | str | Run, *, store: Place = None) -> bytes:
+    """The trees that a run chose, as a file: see `shared.trees.libraries.export.model_file`.
+
+    Raises
+    ------
+    ConfigError
+        The run's model has no trees.
+    FedtwinError
+        As for `load_model`.
+    """
+    run = find_run(run, store=store)
+    model = load_model(run)
+    from shared.model.trees import TreeNetwork
+    from shared.runtime.errors import ConfigError
+    from shared.trees.libraries.export import model_file
+
+    network, name = getattr(model, "network", None), str(run.config["model"]["name"])
+    if not isinstance(network, TreeNetwork):
+        raise ConfigError(
+            f"run {run.id} has model.name={name}, and files are written of trees alone; "
+            "fedtwin.load_model(run) has its weights"
+        )
+    return model_file(network.model, name=name)
+
+
 def predict(run: int | str | Run | TrainedModel, rows: Any, *, store: Place = None) -> Predictions:
     """Predict with the model that a run chose.
 

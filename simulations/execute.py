@@ -13,6 +13,7 @@ from shared.tasks.checks import reject_pooled_only
 from shared.tasks.reading import fix_rows
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
+from shared.trees.libraries.installed import require_library
 from simulations.twin_settings import reject_one_sided, reject_untested
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def execute(
     KeyboardInterrupt
         Ctrl-C or SIGTERM; the run ends as stopped.
     """
+    if cfg.federation.kit is None or mode == "compare":  # else clients are elsewhere
+        require_library(cfg.model.name)
     resume = False
     if run_id is not None:
         cfg = cfg.replace("tracking", run_id=run_id)

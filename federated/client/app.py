@@ -146,6 +146,7 @@ def train(message: Message, context: Context) -> Message:
             network=network,
             received=received,
             state=kept.algorithm,
+            datamodule=datamodule,
         )
     )
     half.before_fit(module)
@@ -163,12 +164,18 @@ def train(message: Message, context: Context) -> Message:
             epochs=cfg.federation.local_epochs,
             callbacks=[*learner.callbacks(fit), collector, *remember, *half.callbacks()],
         )
-    else:  # it has been trained by answers to questions
+    else:  # it has been trained by answers to questions, or before the fit
         spec = learner.spec(rows_of(order.snapshot, context)[0].schema)
         outputs = learner.predict(module, datamodule, "train")
         buffer.add(
             [
-                MetricPoint(stage="train", name=name, value=value, epoch=1, num_examples=len(outputs))
+                MetricPoint(
+                    stage="train",
+                    name=name,
+                    value=value,
+                    epoch=cfg.federation.local_epochs,
+                    num_examples=len(outputs),
+                )
                 for name, value in spec.values(outputs).items()
             ]
         )

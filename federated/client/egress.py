@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -34,7 +34,7 @@ from federated.messages.records import (
     TrainOrder,
     error_content,
 )
-from federated.messages.wire import Layout, layout_of
+from federated.messages.wire import Layout, ModelLayout, fits, layout_of
 from federated.strategy.base import load_algorithm
 from shared.config.stored import read_snapshot
 from shared.data.profile import Profile
@@ -85,18 +85,15 @@ class Declared:
 
     Attributes
     ----------
-    records : collection of str
-        Names of records of arrays.
-    model : Layout
-        The arrays of the model, or of the answer to a question, which every array must be like.
+    records : mapping of str to Layout
+        The records of arrays, by name; every array must be like one that is listed there.
     metrics : collection of str
         Names of metrics.
     told : collection of str or None
         Names of the metrics that follow from the task's statistics; None where none may leave.
     """
 
-    records: Collection[str] = ()
-    model: Layout = field(default_factory=dict)
+    records: Mapping[str, Layout] = field(default_factory=dict)
     metrics: Collection[str] = ()
     told: Collection[str] | None = None
 
@@ -117,7 +114,7 @@ def filter_content(content: RecordDict, allowed: MayLeave, *, declared: Declared
     kept = RecordDict()
     for name, arrays in content.array_records.items():
         if name in declared.records:
-            kept[name] = _like_the_model(arrays, name=name, model=declared.model)
+            kept[name] = _as_declared(arrays, name=name, layout=declared.records[name])
     if METRICS in content.metric_records:
         kept[METRICS] = MetricRecord({NUM_EXAMPLES: content.metric_records[METRICS][NUM_EXAMPLES]})
     for name, record in content.config_records.items():
@@ -153,15 +150,16 @@ def _declared(message: Message, site: SiteFile) -> Declared:
                 "this site lets no training row out, and clusters start with rows; ask it (may_leave.rows in "
                 "site.yaml)"
             )
-        return Declared(records=(ANSWER,), model=algorithm.answers(asked))
-    wire, model = algorithm.wire, message.content.array_records[ARRAYS]
-    names = (*((ARRAYS,) if wire.returns_model else ()), *(spec.name for spec in wire.up))
-    return Declared(records=names, model=layout_of(model), metrics=wire.metrics)
+        return Declared(records={ANSWER: algorithm.answers(asked)})
+    wire, sent = algorithm.wire, message.content.array_records[ARRAYS]
+    model = ModelLayout.of(sent, trained=list(sent))  # which arrays are trained, the server checks
+    return Declared(records=wire.reply(model), metrics=wire.metrics)
 
 
-def _like_the_model(arrays: ArrayRecord, *, name: str, model: Layout) -> ArrayRecord:
-    for key, kind in layout_of(arrays).items():
-        if model.get(key) != kind:
+def _as_declared(arrays: ArrayRecord, *, name: str, layout: Layout) -> ArrayRecord:
+    for key, (shape, dtype) in layout_of(arrays).items():
+        expected, kind = layout.get(key, ((), ""))
+        if kind != dtype or not fits(shape, expected):
             raise FederationError(f"the array {key} of {name} is not like one that is expected")
     return arrays
 

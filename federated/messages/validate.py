@@ -10,10 +10,11 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 
 from federated.messages.records import METRICS, NUM_EXAMPLES, values_of
-from federated.messages.wire import Layout, ModelLayout, WireSpec
+from federated.messages.wire import Layout, ModelLayout, WireSpec, fits
 from shared.runtime.errors import ReplyRejected
 
 _HEADER_BYTES = 2**16  # NumPy's are far smaller
+_MOST_VALUES = 2**25  # of an array of any length
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,12 @@ def array_problems(arrays: ArrayRecord, layout: Layout) -> list[str]:
     return problems
 
 
-def _array_problem(array: Array, shape: tuple[int, ...], dtype: str) -> str | None:
-    if tuple(array.shape) != shape or array.dtype != dtype:
-        return f"must be {dtype} {shape}, got {array.dtype} {tuple(array.shape)}"
+def _array_problem(array: Array, expected: tuple[int | None, ...], dtype: str) -> str | None:
+    shape = tuple(array.shape)
+    if not fits(shape, expected) or array.dtype != dtype:
+        return f"must be {dtype} {expected}, got {array.dtype} {shape}"
+    if math.prod(shape) > _MOST_VALUES and shape != expected:
+        return f"has {math.prod(shape):,} values, at most {_MOST_VALUES:,} are expected"
     most_bytes = math.prod(shape) * np.dtype(dtype).itemsize + _HEADER_BYTES
     if len(array.data) > most_bytes:
         return f"has {len(array.data)} bytes, at most {most_bytes} are expected"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from flwr.app import ArrayRecord
 
 from federated.messages.records import ARRAYS
 
-ArrayType = tuple[tuple[int, ...], str]  # shape and NumPy's name of the type
+ArrayType = tuple[tuple[int | None, ...], str]  # shape (None: any length) and NumPy's name of the type
 Layout = Mapping[str, ArrayType]
 
 
@@ -48,17 +48,20 @@ class ArraySpec:
     ----------
     name : str
         Of the record.
-    like : {"model", "trained"}
-        It has an array of the same key, shape and type for each array of the model, or for each trained one.
+    like : {"model", "trained", "grown"}
+        It has an array of the same key, shape and type for each array of the model, or for each trained one; or
+        of the same key and type and any length, for a model that grows.
     """
 
     name: str
-    like: Literal["model", "trained"] = "model"
+    like: Literal["model", "trained", "grown"] = "model"
 
     def layout(self, model: ModelLayout) -> Layout:
         """Keys, shapes and types for a given model."""
         if self.like == "model":
             return model.arrays
+        if self.like == "grown":
+            return {key: ((None,) * len(shape), dtype) for key, (shape, dtype) in model.arrays.items()}
         return {key: kind for key, kind in model.arrays.items() if key in model.trained}
 
 
@@ -106,10 +109,17 @@ def layout_of(arrays: ArrayRecord) -> dict[str, ArrayType]:
     return {key: (tuple(array.shape), array.dtype) for key, array in arrays.items()}
 
 
+def fits(shape: Sequence[int | None], expected: tuple[int | None, ...]) -> bool:
+    """Whether a shape is the one that is expected."""
+    return len(shape) == len(expected) and all(
+        own is None or size == own for size, own in zip(shape, expected, strict=True)
+    )
+
+
 def size_of(records: Mapping[str, Layout]) -> int:
-    """Bytes of the values of some records of arrays, without NumPy's headers."""
+    """Bytes of the values of some records of arrays, without NumPy's headers, and what may have any length."""
     return sum(
-        math.prod(shape) * np.dtype(dtype).itemsize
+        math.prod(size or 0 for size in shape) * np.dtype(dtype).itemsize
         for layout in records.values()
         for shape, dtype in layout.values()
     )

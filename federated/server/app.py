@@ -243,6 +243,7 @@ class _Federation:
                 buffers=frozenset(name for name, _ in network.named_buffers()),
                 network=network,
                 timeout_s=cfg.federation.round_timeout_s,
+                local_epochs=cfg.federation.local_epochs,
                 total_examples=lambda round: sum(
                     roster.num_examples(client_id, stage="train", round=round) for client_id in roster.clients
                 ),

@@ -95,6 +95,8 @@ class Rounds:
             return
         stage = _stage(message_type)
         checked = self.intake.read(reply, stage=stage, round=self.round, client_id=client_id)
+        if stage == "train":
+            self.strategy.check_trained(reply.content)
         self.metrics.add(checked, stage=stage, client_id=client_id)
         self.recorder.add(checked.points)
         self._replies[stage] += 1

@@ -13,7 +13,14 @@ from federated.messages.wire import Layout, WireSpec
 from federated.strategy.client_half import AskedContext, ClientContext, ClientHalf
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
 from shared.config.config import Config as RunConfig
-from shared.config.model import KMeansConfig, TreesConfig
+from shared.config.model import (
+    OF_LIBRARIES,
+    ForestConfig,
+    IsolationForestConfig,
+    KMeansConfig,
+    PcaConfig,
+    TreesConfig,
+)
 from shared.config.problems import check_settings
 from shared.config.strategy import StrategyConfig
 from shared.runtime.components import load_component
@@ -61,14 +68,19 @@ class Algorithm:
         ------
         ConfigError
         """
-        for kind, model, own in (
-            (TreesConfig, "trees", "boosting"),
-            (KMeansConfig, "kmeans", "clusters"),
+        for kind, own, others in (
+            (TreesConfig, "boosting", ""),
+            (KMeansConfig, "clusters", ""),
+            (ForestConfig, "bagging", ""),
+            (OF_LIBRARIES, "bagging", " or cyclic"),
+            (PcaConfig, "sums", ""),
+            (IsolationForestConfig, "sums", ""),
         ):
             if isinstance(cfg.model, kind):
+                model = cfg.model.name
                 raise ConfigError(
                     f"model={model} has no weights that strategy={self.config.name} could average; it is "
-                    f"trained by strategy={own}, which model={model} chooses where no other is named"
+                    f"trained by strategy={own}{others}; model={model} chooses {own} where no other is named"
                 )
 
     def answer(self, asked: Asked, context: AskedContext) -> Arrays:

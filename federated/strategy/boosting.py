@@ -100,9 +100,10 @@ class BoostingServer(AskingServer):
             A client did not answer.
         """
         if self._grower is None:
-            model = self.network.model
+            model, settings = self.network.model, self.network.settings
+            assert settings is not None
             self._grower = ServerGrower(
-                model.features, objective=model.objective, settings=self.network.settings, resume=self._resume
+                model.features, objective=model.objective, settings=settings, resume=self._resume
             )
         grower = self._grower
         grower.grow_round(lambda question: self._ask(question, grower=grower, config=config, grid=grid))

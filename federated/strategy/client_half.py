@@ -34,6 +34,8 @@ class ClientContext:
     state : mapping of str to Tensor
         What this client kept in the last round in which the server accepted its reply; empty before that. The
         same message asked again finds the same state.
+    datamodule : LightningDataModule
+        Of the client's rows.
     """
 
     client_id: int
@@ -41,6 +43,7 @@ class ClientContext:
     network: nn.Module
     received: Mapping[str, Tensors] = field(default_factory=dict)
     state: Tensors = field(default_factory=dict)
+    datamodule: Any = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class ServerContext:
         The global model.
     timeout_s : float, optional
         How long the server waits for the replies to a message.
+    local_epochs : int
+        Of a client in a round.
     state_round : callable, optional
         The round whose state a node begins with; None: clients keep no state.
     """
@@ -64,6 +66,7 @@ class ServerContext:
     state_round: Callable[[int], int] | None = None
     network: nn.Module | None = None
     timeout_s: float | None = None
+    local_epochs: int = 1
 
 
 class ServerHalf(FedAvg):
@@ -99,19 +102,23 @@ class ServerHalf(FedAvg):
         """
         self.sent = arrays
         real_round = server_round + self.context.round_offset
-        chosen = train_sample(
-            self.nodes,
-            round=real_round,
-            seed=self.context.seed,
-            fraction=self.context.fraction_train,
-            at_least=self.context.min_train,
-        )
+        chosen = self.sampled(real_round)
         messages = super().configure_train(real_round, arrays, config, cast(Grid, _Only(grid, chosen)))
         more = self.more_records(arrays)
         for message in messages:
             for name, record in more.items():
                 message.content[name] = record
         return self._addressed(messages)
+
+    def sampled(self, round: int) -> list[int]:
+        """The nodes that train in a round, from 1."""
+        return train_sample(
+            self.nodes,
+            round=round,
+            seed=self.context.seed,
+            fraction=self.context.fraction_train,
+            at_least=self.context.min_train,
+        )
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -158,6 +165,14 @@ class ServerHalf(FedAvg):
             Nothing was asked, or something else.
         """
         raise ReplyRejected("nothing was asked")
+
+    def check_trained(self, content: RecordDict) -> None:
+        """Check what else the algorithm expects of a reply to a train message, whose arrays are as declared.
+
+        Raises
+        ------
+        ReplyRejected
+        """
 
     def more_records(self, arrays: ArrayRecord) -> Mapping[str, ArrayRecord]:
         """The declared records that train messages carry beside the global model, by name."""

@@ -101,8 +101,12 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     show = commands.add_parser("show", help="show one run: status, metrics, clients, rounds")
     for command in (listing, show):
         command.add_argument("--format", choices=["table", "json"], default="table")
-    export = commands.add_parser("export", help="write a run's metrics to a file or to standard output")
-    export.add_argument("--format", choices=["csv", "json", "parquet"], default="csv")
+    export = commands.add_parser("export", help="write a run's metrics, or its trees, to a file")
+    export.add_argument("--format", choices=["csv", "json", "parquet", "model"], default="csv")
+    export.description = (
+        "model: the trees that the run chose, as a file: XGBoost's JSON of model=xgboost, LightGBM's text of "
+        "model=lightgbm, else JSON of fedtwin's own."
+    )
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
     resume = commands.add_parser(
         "resume",

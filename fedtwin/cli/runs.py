@@ -58,6 +58,9 @@ def _show(options: Namespace, store: Store, home: Home) -> None:
 
 
 def _export(options: Namespace, store: Store, home: Home) -> None:
+    if options.format == "model":
+        _export_model(options, home)
+        return
     if options.output is None and options.format == "parquet":
         raise TrackingError("Parquet is binary: pass --output FILE")
     if options.output is not None:
@@ -66,6 +69,19 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
     exact_output()
     for part in export_parts(store, options.run, format=options.format):
         sys.stdout.write(part.decode())
+
+
+def _export_model(options: Namespace, home: Home) -> None:
+    from fedtwin.models import load_trees  # PyTorch, which no list of runs needs
+    from shared.runtime.files import replacing
+
+    content = load_trees(options.run, store=home.root)
+    if options.output is None:
+        sys.stdout.write(content.decode())
+        return
+    with replacing(options.output) as file:
+        file.write(content)
+    print(options.output)
 
 
 def _resume(options: Namespace, store: Store, home: Home) -> None:

@@ -101,6 +101,56 @@ class TreesConfig(Section):
     weights: NoFile
 
 
+class XgboostConfig(Section):
+    """Boosted trees of XGBoost, for tables."""
+
+    name: Literal["xgboost"]
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
+    growth: Literal["depthwise", "leafwise"]
+    max_depth: Annotated[int, Field(ge=1, le=16)]
+    max_leaves: Annotated[int, Field(ge=2, le=65_536)] | None
+    lambda_l1: Annotated[float, Field(ge=0.0)]
+    lambda_l2: Annotated[float, Field(ge=0.0)]
+    min_child_weight: Annotated[float, Field(ge=0.0)]
+    min_gain: Annotated[float, Field(ge=0.0)]
+    max_bins: Annotated[int, Field(ge=2, le=65_535)]
+    subsample: Annotated[float, Field(gt=0.0, le=1.0)]
+    colsample: Annotated[float, Field(gt=0.0, le=1.0)]
+    weights: NoFile
+
+
+class LightgbmConfig(Section):
+    """Boosted trees of LightGBM, for tables."""
+
+    name: Literal["lightgbm"]
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
+    max_leaves: Annotated[int, Field(ge=2, le=65_536)]
+    max_depth: Positive | None
+    lambda_l1: Annotated[float, Field(ge=0.0)]
+    lambda_l2: Annotated[float, Field(ge=0.0)]
+    min_child_weight: Annotated[float, Field(ge=0.0)]
+    min_samples_leaf: Positive
+    min_gain: Annotated[float, Field(ge=0.0)]
+    max_bins: Annotated[int, Field(ge=2, le=65_535)]
+    category_smoothing: Annotated[float, Field(ge=0.0)]
+    category_l2: Annotated[float, Field(ge=0.0)]
+    subsample: Annotated[float, Field(gt=0.0, le=1.0)]
+    colsample: Annotated[float, Field(gt=0.0, le=1.0)]
+    weights: NoFile
+
+
+class ForestConfig(Section):
+    """A random forest, for tables, whose trees scikit-learn grows."""
+
+    name: Literal["forest"]
+    max_depth: Annotated[int, Field(ge=1, le=64)] | None
+    max_leaves: Annotated[int, Field(ge=2, le=65_536)] | None
+    min_samples_leaf: Positive
+    colsample: Literal["sqrt"] | Annotated[float, Field(gt=0.0, le=1.0)]
+    bootstrap: bool
+    weights: NoFile
+
+
 class KMeansConfig(Section):
     """Centroids of clusters, for tables; how many is a setting of the task."""
 
@@ -108,11 +158,47 @@ class KMeansConfig(Section):
     weights: NoFile
 
 
+class PcaConfig(Section):
+    """Principal components, for anomalies: T-squared and Q."""
+
+    name: Literal["pca"]
+    components: Positive | Annotated[float, Field(gt=0.0, le=1.0)]
+    weights: NoFile
+
+
+class IsolationForestConfig(Section):
+    """An isolation forest, for anomalies."""
+
+    name: Literal["isolation_forest"]
+    trees: Annotated[int, Field(ge=1, le=10_000)]
+    samples: Annotated[int, Field(ge=2, le=2**14)]
+    weights: NoFile
+
+
+class AutoencoderConfig(Section):
+    """A dense autoencoder, for anomalies."""
+
+    name: Literal["autoencoder"]
+    hidden: tuple[Positive, ...]
+    code: Positive
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
 class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
 
     name: str
     weights: str | None
+
+
+_KINDS = (
+    *("cnn", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
+    *("pca", "isolation_forest", "autoencoder"),
+)
+# Models of trees that one library grows on the rows of one client.
+OF_LIBRARIES = (XgboostConfig, LightgbmConfig, ForestConfig)
+OF_TREES = (TreesConfig, *OF_LIBRARIES)
 
 
 def kind_of_model(model: Any) -> str | None:
@@ -123,7 +209,7 @@ def kind_of_model(model: Any) -> str | None:
     name = given.get("name")
     if name in get_args(ResNetName):
         return "resnet"
-    return name if name in ("cnn", "linear", "mlp", "lstm", "tcn", "trees", "kmeans") else None
+    return name if name in _KINDS else None
 
 
 ModelConfig = Annotated[
@@ -134,13 +220,19 @@ ModelConfig = Annotated[
     | Annotated[LstmConfig, Tag("lstm")]
     | Annotated[TcnConfig, Tag("tcn")]
     | Annotated[TreesConfig, Tag("trees")]
+    | Annotated[XgboostConfig, Tag("xgboost")]
+    | Annotated[LightgbmConfig, Tag("lightgbm")]
+    | Annotated[ForestConfig, Tag("forest")]
     | Annotated[KMeansConfig, Tag("kmeans")]
+    | Annotated[PcaConfig, Tag("pca")]
+    | Annotated[IsolationForestConfig, Tag("isolation_forest")]
+    | Annotated[AutoencoderConfig, Tag("autoencoder")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(
         kind_of_model,
         custom_error_type="unknown_model",
         custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", linear, mlp, lstm, tcn, trees, kmeans, or a _target_ of your own",
+        + f", {', '.join(_KINDS[1:])}, or a _target_ of your own",
     ),
 ]

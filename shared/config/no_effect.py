@@ -52,14 +52,18 @@ _WITHOUT_STEPS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
     ),
     (),
 )
+_OF_TREES: Mapping[str, tuple[str, ...]] = {
+    **_WITHOUT_STEPS,
+    "data.scaling": (),
+    "data.drop_first_level": (),
+    "data.missing": ("mean", "indicator"),
+}
 NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
-    ("model.name", "trees"): {
-        **_WITHOUT_STEPS,
-        "data.scaling": (),
-        "data.drop_first_level": (),
-        "data.missing": ("mean", "indicator"),
+    **{("model.name", name): _OF_TREES for name in ("trees", "xgboost", "lightgbm", "forest")},
+    **{
+        ("model.name", name): {**_WITHOUT_STEPS, "data.eval_batch_size": ()}
+        for name in ("kmeans", "pca", "isolation_forest")
     },
-    ("model.name", "kmeans"): {**_WITHOUT_STEPS, "data.eval_batch_size": ()},
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")

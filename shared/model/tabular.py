@@ -30,7 +30,10 @@ def build_tabular(cfg: Config, *, num_inputs: int, num_outputs: int) -> nn.Modul
     """
     model = cfg.model
     if not isinstance(model, LinearConfig | MlpConfig):
-        raise ConfigError(f"task={cfg.task.name} takes model=linear, mlp or trees, got model.name={model.name}")
+        raise ConfigError(
+            f"task={cfg.task.name} takes model=linear, mlp, trees, xgboost, lightgbm or "
+            f"forest, got model.name={model.name}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         network = tabular_layers(model, num_inputs=num_inputs, num_outputs=num_outputs)

@@ -15,7 +15,7 @@ from shared.runtime.errors import TreesError
 from shared.trees.arrays import TYPES, from_arrays, to_arrays
 from shared.trees.bins import Feature
 from shared.trees.model import TreeEnsemble
-from shared.trees.objectives import Objective
+from shared.trees.objectives import LEAST_SHARE, Logistic, Objective, Shares
 from shared.trees.settings import MAX_ROUNDS, TreeSettings
 
 
@@ -52,12 +52,17 @@ class TreeNetwork(nn.Module):
     Attributes
     ----------
     model : TreeEnsemble
+    settings : TreeSettings or None
+        How trees grow by sums; None: another library grows them.
     """
 
-    def __init__(self, features: tuple[Feature, ...], *, objective: Objective, settings: TreeSettings) -> None:
+    def __init__(
+        self, features: tuple[Feature, ...], *, objective: Objective, settings: TreeSettings | None
+    ) -> None:
         super().__init__()
         self.settings = settings
-        self.model = TreeEnsemble(features, objective, np.zeros(objective.outputs), ())
+        share = 1 / objective.classes if isinstance(objective, Shares) else 0.0
+        self.model = TreeEnsemble(features, objective, np.full(objective.outputs, share), ())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Raw scores of rows.
@@ -70,13 +75,17 @@ class TreeNetwork(nn.Module):
         Returns
         -------
         Tensor [B, outputs], float64
-            Logits; of two classes, that of the first is 0. Of numbers, the numbers.
+            Logits; of two classes, that of the first is 0. Of numbers, the numbers. Of a forest, the logarithms
+            of its shares.
         """
         return self.results(self.model.scores(inputs.detach().cpu().numpy()))
 
     def results(self, scores: np.ndarray[Any, np.dtype[np.float64]]) -> Tensor:
         """What `forward` gives, of raw scores [K, N]."""
-        if self.model.objective.name == "logistic":
+        if self.model.objective.name == Shares.name:
+            shares = self.model.objective.predictions(scores).T
+            scores = np.log(np.maximum(shares, LEAST_SHARE))
+        elif self.model.objective.name == Logistic.name:
             scores = np.concatenate([np.zeros_like(scores), scores])
         return torch.from_numpy(np.ascontiguousarray(scores.T))
 

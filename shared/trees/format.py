@@ -18,7 +18,7 @@ from shared.runtime.errors import ConfigError, TreesError
 from shared.runtime.files import replacing
 from shared.trees.bins import Feature
 from shared.trees.model import KINDS, Tree, TreeEnsemble
-from shared.trees.objectives import MAX_CLASSES, objective_of
+from shared.trees.objectives import MAX_CLASSES, Shares, Softmax, objective_of
 from shared.trees.settings import MAX_BINS, MAX_LEAVES, MAX_ROUNDS
 
 MAX_BYTES = 256 * 2**20
@@ -26,6 +26,7 @@ MAX_FEATURES = 100_000
 MAX_NODES = 2 * MAX_LEAVES - 1
 _FORMAT: Literal["fedtwin-trees"] = "fedtwin-trees"
 _VERSION: Literal[1] = 1
+_WITH_CLASSES = (Softmax.name, Shares.name)  # objectives of a file that says how many there are
 # Far beyond what training gives, and so small that sums over all trees are finite.
 LARGEST_VALUE = 1e100
 
@@ -75,7 +76,7 @@ def dumps(model: TreeEnsemble) -> bytes:
         "format": _FORMAT,
         "version": _VERSION,
         "objective": model.objective.name,
-        "classes": model.objective.outputs if model.objective.name == "softmax" else 0,
+        "classes": getattr(model.objective, "classes", 0) if model.objective.name in _WITH_CLASSES else 0,
         "features": [{"name": feature.name, "levels": feature.levels} for feature in model.features],
         "start": model.start.tolist(),
         "rounds": [[_columns(tree) for tree in trees] for trees in model.rounds],
@@ -105,7 +106,7 @@ def loads(data: bytes, *, source: str = "the model") -> TreeEnsemble:
     try:
         objective = objective_of(content.objective, content.classes)
         features = tuple(Feature(one.name, one.levels) for one in content.features)
-        if objective.name != "softmax" and content.classes:
+        if objective.name not in _WITH_CLASSES and content.classes:
             raise ValueError(f"classes: expected 0 for {objective.name}, got {content.classes}")
         if len(content.start) != objective.outputs:
             raise ValueError(f"start: expected {objective.outputs} numbers, got {len(content.start)}")

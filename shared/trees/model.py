@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,10 @@ class Tree:
         }
         return cls(levels=tuple(tuple(own) for own in levels), **arrays)
 
+    def revalued(self, value: Floats) -> Tree:
+        """The same tree with other values of its leaves, [M]."""
+        return replace(self, value=value)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tree):
             return NotImplemented
@@ -147,12 +151,12 @@ KINDS: dict[str, type[np.generic]] = {
 
 @dataclass(frozen=True, eq=False)
 class TreeEnsemble:
-    """A model of boosted trees.
+    """A model of boosted trees, or of the trees of a forest.
 
     Attributes
     ----------
     start : ndarray [K], float64
-        Raw scores before the first tree.
+        Raw scores before the first tree; of a forest, while it has no tree.
     rounds : tuple of tuple of Tree
         Of each round a tree for each raw score.
     """
@@ -186,11 +190,28 @@ class TreeEnsemble:
             raise DataError(
                 f"inputs: expected {len(self.features)} columns, got an array of shape {inputs.shape}"
             )
-        scores = np.repeat(self.start[:, None], len(inputs), axis=1)
+        scores = self.before(len(inputs))
         for first in range(0, len(inputs), BLOCK):
             span = slice(first, first + BLOCK)
             self.add_to(scores[:, span], inputs[span])
-        return scores
+        return self.told(scores)
+
+    def before(self, rows: int) -> Floats:
+        """Sums [K, N] over no tree, for `add_to`."""
+        start = np.zeros_like(self.start) if self.objective.averages else self.start
+        return np.repeat(start[:, None], rows, axis=1)
+
+    def told(self, sums: Floats) -> Floats:
+        """Raw scores, of sums over all trees: those of a forest are means."""
+        if not self.objective.averages:
+            return sums
+        if not self.rounds:
+            return np.repeat(self.start[:, None], sums.shape[1], axis=1)
+        return sums / len(self.rounds)
+
+    def extended(self, rounds: Sequence[tuple[Tree, ...]]) -> TreeEnsemble:
+        """The model with more trees."""
+        return replace(self, rounds=(*self.rounds, *rounds))
 
     def add_to(self, scores: Floats, inputs: NDArray[Any], *, since: int = 0) -> None:
         """Add what the trees say, from a round on.

@@ -18,6 +18,7 @@ from shared.runtime.errors import ConfigError, DataError
 from shared.trees.fixed_point import Floats
 
 MAX_CLASSES = 1000
+LEAST_SHARE = float(np.finfo(np.float32).eps)  # what counts in a loss where no tree names a class
 
 
 class Objective(ABC):
@@ -29,10 +30,13 @@ class Objective(ABC):
         In files.
     outputs : int
         K.
+    averages : bool
+        Whether a raw score is the mean of the trees, not their sum.
     """
 
     name: str
     outputs: int = 1
+    averages: bool = False
 
     def check(self, targets: NDArray[Any]) -> None:
         """Make sure that these are targets, [N].
@@ -216,6 +220,53 @@ class Softmax(_Classes):
         return np.asarray(softmax(scores, axis=0).T)
 
 
+class Mean(SquaredError):
+    """The number that a forest tells: the mean of its trees."""
+
+    name = "mean"
+    averages = True
+
+
+class Shares(_Classes):
+    """The shares of the classes that a forest tells, as means of its trees; of two classes that of class 1.
+
+    Raises
+    ------
+    ConfigError
+    """
+
+    name = "shares"
+    averages = True
+
+    def __init__(self, classes: int) -> None:
+        if not 2 <= classes <= MAX_CLASSES:
+            raise ConfigError(f"classes: expected 2 to {MAX_CLASSES}, got {classes}")
+        self.classes = classes
+        self.outputs = 1 if classes == 2 else classes
+
+    def columns(self, targets: Floats) -> Floats:
+        """1 for the true class, else 0; of two classes, for class 1."""
+        classes = np.arange(self.classes)[-self.outputs :, None]
+        return np.asarray(targets == classes, dtype=np.float64)
+
+    def start(self, means: Floats) -> Floats:
+        """The shares."""
+        return means
+
+    def gradients(self, scores: Floats, targets: Floats) -> tuple[Floats, Floats]:
+        """None: trees of a forest do not improve one another."""
+        raise AssertionError("a forest has no gradients")
+
+    def losses(self, scores: Floats, targets: Floats) -> Floats:
+        """The negative logarithm of the share of the true class."""
+        shares = np.take_along_axis(self.predictions(scores), targets.astype(np.int64)[:, None], axis=1)
+        return np.asarray(-np.log(np.maximum(shares[:, 0], LEAST_SHARE)))
+
+    def predictions(self, scores: Floats) -> Floats:
+        """Of each class."""
+        return np.asarray(scores.T if len(scores) > 1 else np.stack([1 - scores[0], scores[0]], axis=1))
+
+
 def objective_of(name: str, classes: int = 0) -> Objective:
     """The objective of a name.
 
@@ -225,7 +276,9 @@ def objective_of(name: str, classes: int = 0) -> Objective:
     """
     if name == Softmax.name:
         return Softmax(classes)
-    simple: dict[str, type[Objective]] = {one.name: one for one in (SquaredError, Poisson, Logistic)}
+    if name == Shares.name:
+        return Shares(classes)
+    simple: dict[str, type[Objective]] = {one.name: one for one in (SquaredError, Poisson, Logistic, Mean)}
     if name not in simple:
-        raise ConfigError(f"objective: expected one of {[*simple, Softmax.name]}, got {name!r}")
+        raise ConfigError(f"objective: expected one of {[*simple, Softmax.name, Shares.name]}, got {name!r}")
     return simple[name]()

@@ -35,11 +35,11 @@ from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from tests.profiles import labelled
 
-# Boosting and clusters train no network: their tests in tests/federated/strategy hold them to the same laws.
+# These train no network: their tests in tests/federated/strategy hold them to the same laws.
 OF_NETWORKS = sorted(
     path.stem
     for path in (CONF_DIR / "strategy").glob("*.yaml")
-    if path.stem not in ("base", "boosting", "clusters")
+    if path.stem not in ("base", "boosting", "clusters", "sums", "bagging", "cyclic")
 )
 
 

@@ -130,8 +130,8 @@ class Preparation:
 
     def scale_of(self, place: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """What is taken off a numeric column, and what it is divided by: [sites], or [1] if all are alike."""
-        number = self._numbers.index(place)
-        return self._centers[:, number], self._scales[:, number]
+        number = self.numbers.index(place)
+        return self.centers[:, number], self.scales[:, number]
 
     def __call__(
         self, inputs: npt.NDArray[np.float64], *, sites: npt.NDArray[np.int64] | None = None

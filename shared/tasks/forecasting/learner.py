@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.config.config import Config
-from shared.config.model import TreesConfig
+from shared.config.model import OF_TREES
 from shared.config.table_data import TableDataConfig
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
@@ -49,8 +49,8 @@ class ForecastingLearner(TableLearner):
         self.settings = settings
         self._steps: tuple[str, npt.NDArray[np.float32]] | None = None
         problems = _wrong(cfg.table)
-        if isinstance(cfg.model, TreesConfig):
-            problems.append("model=trees takes no windows; choose model=mlp, lstm, tcn or linear")
+        if isinstance(cfg.model, OF_TREES):
+            problems.append(f"model={cfg.model.name} takes no windows; choose model=mlp, lstm, tcn or linear")
         if problems:
             raise ConfigError("the configuration is not valid:\n" + bullet_list(problems))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.config.model import TreesConfig
+from shared.config.model import OF_TREES
 from shared.config.table_data import TableDataConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
@@ -115,7 +115,7 @@ class TableLearner(ModuleLearner):
     @property
     def grows_trees(self) -> bool:
         """Whether the model is one of trees."""
-        return isinstance(self.cfg.model, TreesConfig)
+        return isinstance(self.cfg.model, OF_TREES)
 
     def preparation(self, schema: Schema, agreed: Mapping[str, Any]) -> Preparation:
         """From a table's inputs to what the network takes."""

@@ -23,20 +23,24 @@ class RunningScores:
     def __init__(self, inputs: Floats, rows: npt.NDArray[np.int64]) -> None:
         self._inputs, self._rows = inputs, rows
         self._model: TreeEnsemble | None = None
-        self._scores: Floats = np.zeros((0, 0))
+        self._sums: Floats = np.zeros((0, 0))
 
     def of(self, model: TreeEnsemble) -> Floats:
         """The scores [K, n] by a model; quick where it is the one before with more trees."""
+        return model.told(self.sums(model))
+
+    def sums(self, model: TreeEnsemble) -> Floats:
+        """The sums over its trees [K, n], from which the scores follow; not to be written to."""
         before = self._model
         if before is None or not _continues(model, before):
-            self._scores, since = np.repeat(model.start[:, None], len(self._rows), axis=1), 0
+            self._sums, since = model.before(len(self._rows)), 0
         else:
             since = len(before.rounds)
         for first in range(0, len(self._rows), BLOCK):
             span = slice(first, first + BLOCK)
-            model.add_to(self._scores[:, span], self._inputs[self._rows[span]], since=since)
+            model.add_to(self._sums[:, span], self._inputs[self._rows[span]], since=since)
         self._model = model
-        return self._scores
+        return self._sums
 
 
 def _continues(model: TreeEnsemble, before: TreeEnsemble) -> bool:

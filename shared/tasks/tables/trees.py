@@ -1,9 +1,10 @@
-"""`TreeModule` and `TreeDataModule`: histogram trees as a Lightning module, an epoch of which is a tree."""
+"""`TreeModule` and `TreeDataModule`: models of trees as a Lightning module, an epoch of which is a tree."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,27 +13,33 @@ import torch
 from torch import Tensor, nn
 
 from shared.config.config import Config
-from shared.config.model import TreesConfig
+from shared.config.model import OF_LIBRARIES, ForestConfig, TreesConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.schema import Schema
 from shared.metrics.outputs import Outputs
+from shared.model.tree_libraries import grower_of
 from shared.model.trees import TreeNetwork, features_of, tree_settings
 from shared.runtime.errors import ConfigError, FedtwinError
+from shared.runtime.seeding import derive_seed
 from shared.tasks.base import FitContext
 from shared.tasks.checks import reject_settings
 from shared.tasks.image_classification.module import LitClassifier
 from shared.tasks.image_classification.spec import CLASS_WEIGHTS
 from shared.tasks.image_regression.module import LitRegressor
+from shared.tasks.tables.growth import LibraryGrowth, start_of
 from shared.tasks.tables.running_scores import RunningScores
 from shared.tasks.task_module import TaskModule
 from shared.trees.checkpoint import Checkpoint
 from shared.trees.client import ClientTrees
-from shared.trees.objectives import Objective
+from shared.trees.libraries.rows import TreeRows
+from shared.trees.model import TreeEnsemble
+from shared.trees.objectives import Mean, Objective, Shares
 from shared.trees.server import ServerGrower
 
 _CHECKPOINT = "trees"  # of Lightning's checkpoints
 _MOST_SEEN = 64  # stages of clients whose scores are kept
 _ALL = "all"  # the one client of a pooled training
+_MOST_GROWTHS = 16  # clients whose binned rows are kept
 
 
 class OneStep:
@@ -72,7 +79,7 @@ class TreeModule(TaskModule):
         super().__init__(*args, **settings)
         reject_settings(
             self.cfg.trainer,
-            "model=trees",
+            f"model={self.cfg.model.name}",
             gradient_clip=None,
             ema_decay=None,
             logit_adjustment=0.0,
@@ -82,16 +89,25 @@ class TreeModule(TaskModule):
         self.automatic_optimization = False
         self._pooled: tuple[ServerGrower, ClientTrees] | None = None
         self._resume: Checkpoint | None = None
+        self._growths: OrderedDict[tuple[Any, ...], LibraryGrowth] = OrderedDict()
+        self._grown: tuple[TreeEnsemble, LibraryGrowth, tuple[Any, ...]] | None = None
         self._seen: OrderedDict[tuple[Any, ...], RunningScores] = OrderedDict()
 
     def training_step(self, batch: int, batch_idx: int) -> None:  # type: ignore[override]
         """Grow a tree, and log what it makes of the training rows."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if self._pooled is None:
-            self._pooled = self._begin(datamodule)
-        server, client = self._pooled
-        server.grow_round(lambda question: {_ALL: client.answer(question)})
-        self.network.model = server.ensemble
+        if isinstance(self.cfg.model, OF_LIBRARIES):
+            model = self.network.model
+            if not model.rounds:
+                sums = self.growth(datamodule).start_sums()
+                self.network.model = replace(model, start=start_of(model.objective, *sums))
+            self.grow(datamodule, number=self.trainer.current_epoch)
+        else:
+            if self._pooled is None:
+                self._pooled = self._begin(datamodule)
+            server, client = self._pooled
+            server.grow_round(lambda question: {_ALL: client.answer(question)})
+            self.network.model = server.ensemble
         self.optimizers().step()  # type: ignore[union-attr]  # Lightning counts steps
         self._collect(datamodule, "train")
         self._log_epoch("train")
@@ -120,21 +136,65 @@ class TreeModule(TaskModule):
         TreesError, FederationError
             The checkpoint is damaged.
         """
+        if isinstance(self.cfg.model, OF_LIBRARIES):
+            return  # the model says it all
         arrays = checkpoint.get(_CHECKPOINT)
         if not isinstance(arrays, dict):
             raise ConfigError("the checkpoint lacks what its next tree would begin with; train from the start")
         self._resume = Checkpoint.from_arrays({name: tensor.numpy() for name, tensor in arrays.items()})
 
+    def grow(self, datamodule: ArrayDataModule, *, number: int, count: int = 1) -> None:
+        """Grow trees of another library on the training rows, on top of the model.
+
+        Parameters
+        ----------
+        number : int
+            Of the first of these epochs in the whole training, from 0.
+        """
+        growth = self.growth(datamodule)
+        self.network.model = growth.grow(self.network.model, number=number, count=count)
+        self._grown = self.network.model, growth, self._key(datamodule, "train")
+
+    def growth(self, datamodule: ArrayDataModule) -> LibraryGrowth:
+        """What grows trees on a client's training rows; its rows stay binned from round to round."""
+        data, rows, weights = datamodule.data, datamodule.rows["train"], self._class_weights()
+        told = None if weights is None else tuple(weights.tolist())
+        key = (*self._key(datamodule, "train"), told)
+        if key not in self._growths:
+            assert isinstance(self.cfg.model, OF_LIBRARIES)
+            targets, model = data.targets[rows].reshape(len(rows)), self.network.model
+            table = TreeRows(
+                np.asarray(data.inputs[rows]),
+                targets,
+                features=model.features,
+                objective=model.objective,
+                weights=None if weights is None else weights[targets],
+            )
+            # Of pooled training it is the seed itself, so that it grows the library's own forest.
+            client = datamodule.partition_id
+            seed = derive_seed(self.cfg.seed, client) % 2**32 if client else self.cfg.seed % 2**32
+            self._growths[key] = LibraryGrowth(
+                table, grower_of(self.cfg.model, table, seed=seed, threads=torch.get_num_threads())
+            )
+            if len(self._growths) > _MOST_GROWTHS:
+                self._growths.popitem(last=False)
+        self._growths.move_to_end(key)
+        return self._growths[key]
+
+    def _class_weights(self) -> npt.NDArray[np.float64] | None:
+        weights = self.fit_context.agreed.get(CLASS_WEIGHTS)
+        return None if weights is None else np.asarray(weights, dtype=np.float64)
+
     def client_trees(self, data: Any, rows: npt.NDArray[np.int64]) -> ClientTrees:
         """A client's half of the training, on some rows of a table."""
         model, targets = self.network.model, data.targets[rows].reshape(len(rows))
-        weights = self.fit_context.agreed.get(CLASS_WEIGHTS)
+        weights = self._class_weights()
         return ClientTrees(
             data.inputs[rows],
             targets,
             features=model.features,
             objective=model.objective,
-            weights=None if weights is None else np.asarray(weights, dtype=np.float64)[targets],
+            weights=None if weights is None else weights[targets],
         )
 
     def outputs(self, datamodule: ArrayDataModule, stage: str) -> Outputs:
@@ -148,6 +208,7 @@ class TreeModule(TaskModule):
         if resume is not None:
             client.catch_up(resume.past)
         settings = self.network.settings
+        assert settings is not None
         return ServerGrower(model.features, objective=model.objective, settings=settings, resume=resume), client
 
     def _collect(self, datamodule: ArrayDataModule, stage: str) -> None:
@@ -155,8 +216,14 @@ class TreeModule(TaskModule):
         targets = torch.from_numpy(self._targets_of(datamodule, stage))
         self._results.append((results.float(), targets, self.eval_loss(results.float(), targets)[None]))
 
+    @staticmethod
+    def _key(datamodule: ArrayDataModule, stage: str) -> tuple[Any, ...]:
+        return datamodule.data.fingerprint, datamodule.partition_id, stage, len(datamodule.rows[stage])
+
     def _results_of(self, datamodule: ArrayDataModule, stage: str) -> Tensor:
-        key = (datamodule.data.fingerprint, datamodule.partition_id, stage, len(datamodule.rows[stage]))
+        key = self._key(datamodule, stage)
+        if self._grown is not None and self._grown[0] is self.network.model and self._grown[2] == key:
+            return self.network.results(self._grown[1].scores)
         if key not in self._seen:
             self._seen[key] = RunningScores(datamodule.data.inputs, datamodule.rows[stage])
             if len(self._seen) > _MOST_SEEN:
@@ -184,16 +251,24 @@ class TreeRegressor(TreeModule, LitRegressor):
 
 
 def tree_network(cfg: Config, schema: Schema, *, objective: Objective) -> TreeNetwork:
-    """The model of `model=trees`, without a tree.
+    """The model of trees that is configured, without a tree.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of boosted trees.
 
     Raises
     ------
     ConfigError
         A category has too many levels, or a setting is out of range.
     """
-    assert isinstance(cfg.model, TreesConfig)
-    try:
-        settings = tree_settings(cfg.model, seed=cfg.seed)
-    except FedtwinError as error:
-        raise ConfigError(f"model.{error}") from None
+    settings = None
+    if isinstance(cfg.model, TreesConfig):
+        try:
+            settings = tree_settings(cfg.model, seed=cfg.seed)
+        except FedtwinError as error:
+            raise ConfigError(f"model.{error}") from None
+    if isinstance(cfg.model, ForestConfig):
+        objective = Shares(len(schema.classes)) if schema.classes else Mean()
     return TreeNetwork(features_of(schema.inputs), objective=objective, settings=settings)

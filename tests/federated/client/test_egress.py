@@ -146,7 +146,7 @@ def test_what_the_algorithm_declares_leaves_and_its_state_stays(
 
 def test_arrays_that_are_not_like_the_models_do_not_leave() -> None:
     model = ArrayRecord({"weight": array_of(np.zeros(3, dtype=np.float32))})
-    declared = Declared(records=[ARRAYS, "control"], model=layout_of(model))
+    declared = Declared(records=dict.fromkeys((ARRAYS, "control"), layout_of(model)))
 
     def filtered(**arrays: Any) -> RecordDict:
         record = ArrayRecord({key: array_of(values) for key, values in arrays.items()})

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
@@ -26,6 +25,7 @@ from simulations.engine.in_process import InProcessGrid
 from simulations.engine.process_pool import ProcessPoolGrid
 from tests.federated.client.test_egress import SITE
 from tests.federated.federation_kit import Federate, digest
+from tests.federated.strategy.tree_tables import of_table, write_table
 from tests.federated.test_laws import Killed, ShuffledGrid, dies_at_line, pooled_digest
 
 TREES = 4
@@ -34,35 +34,15 @@ Train = Callable[[Config], str]
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Numbers with gaps and ties, a category, a site, and targets of each kind."""
-    rng, size = np.random.default_rng(0), 240
-    age, pain = rng.normal(50, 12, size).round(), rng.choice(["none", "some", "much"], size)
-    signal = age / 12 + np.where(pain == "much", 2.0, 0.0) + rng.normal(0, 1, size)
-    frame = pd.DataFrame(
-        {
-            "age": np.where(rng.random(size) < 0.1, np.nan, age),
-            "pain": np.where(rng.random(size) < 0.1, None, pain),
-            "pulse": rng.normal(70, 9, size).round(2),
-            "site": rng.choice(["north", "south", "east"], size, p=[0.7, 0.25, 0.05]),
-            "sick": np.where(signal > 5.2, "yes", "no"),
-            "grade": np.digitize(signal, [4.0, 5.5]).astype(str),
-            "score": signal.round(4),
-        }
-    )
-    path = tmp_path_factory.mktemp("table") / "table.csv"
-    frame.to_csv(path, index=False)
-    return path
+    return write_table(tmp_path_factory.mktemp("table") / "table.csv")
 
 
 @pytest.fixture
 def configured(table: Path) -> Callable[..., Config]:
     def make(*overrides: str, target: str = "sick") -> Config:
-        task = "tabular_regression" if target == "score" else "tabular_classification"
-        others = {"sick", "grade", "score"} - {target}
         return compose(
             [
-                *(f"task={task}", f"data.path={table}", f"data.target={target}", "model=trees"),
-                f"data.drop=[{','.join(sorted(others))}]",
+                *(*of_table(table, target), "model=trees"),
                 *("model.max_depth=3", "model.min_samples_leaf=5", f"federation.num_rounds={TREES}"),
                 *(f"trainer.max_epochs={TREES}", "trainer.progress=false", "trainer.accelerator=cpu"),
                 *("partition=natural", "federation.num_clients=3", *overrides),
