@@ -114,9 +114,17 @@ def export_model(
     target = Path(path).expanduser().absolute()
     with tempfile.TemporaryDirectory(prefix="fedtwin-export-") as folder:
         written = Path(folder) / f"model{SUFFIXES[format]}"
-        with _quiet():
-            predict = _WRITERS[format](found, model, inputs, written)
-            got = predict(inputs)
+        try:
+            with _quiet():
+                predict = _WRITERS[format](found, model, inputs, written)
+                got = predict(inputs)
+        except FedtwinError:
+            raise
+        except Exception as error:  # exporters and runtimes raise anything, such as of operations they lack
+            first = str(error).strip().partition("\n")[0]
+            raise ExportError(
+                f"a {type(model.network).__name__} cannot be exported as {format}: {type(error).__name__}: {first}"
+            ) from error
         difference = _difference(expected, got)
         if not difference <= MOST_DIFFERENCE:
             raise ExportError(

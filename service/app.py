@@ -33,7 +33,13 @@ class Service(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Wrap Starlette's stack in `SecurityMiddleware`."""
-        return SecurityMiddleware(super().build_middleware_stack(), settings=self.state.settings)
+        store: Store = self.state.store
+        return SecurityMiddleware(
+            super().build_middleware_stack(),
+            settings=self.state.settings,
+            tokens=store.tokens,
+            audit=store.audit,
+        )
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,8 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     """
     app = Service(
         title="fedtwin",
-        description="Runs, metrics and comparisons, and training jobs: what changes these needs the server's "
-        "training token. Live updates come over the WebSockets "
+        description="Runs, metrics and comparisons, and training jobs: what changes these needs a token "
+        "of the scope `train`. Live updates come over the WebSockets "
         "`/ws/runs/{id}?after=ID` and `/ws/runs`; [JSON schema of their messages](/static/stream.schema.json).",
         version=_version(),
         lifespan=_lifespan,

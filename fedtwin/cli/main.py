@@ -32,6 +32,8 @@ COMMANDS = {
     "serve": "service.serve",
     "worker": "service.jobs.command",
     "jobs": "fedtwin.cli.jobs",
+    "token": "fedtwin.cli.access",
+    "tenant": "fedtwin.cli.access",
     "models": "fedtwin.cli.models",
     "watch": "service.terminal.watch",
 }

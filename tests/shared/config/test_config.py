@@ -49,7 +49,10 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
 
 
-TABLES = ("table", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans")
+TABLES = (
+    *("table", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
+    *("pca", "isolation_forest", "autoencoder"),
+)
 
 
 def images_and_networks(group):
