@@ -70,7 +70,7 @@ def unpacked(path: Path, folder: Path) -> Path:
 def tables(found: dict[str, list[fedtwin.Comparison]]) -> list[str]:
     """Errors by model and by who trains it, and what joining brings homes."""
     ran = {name: own for name, own in found.items() if own}
-    first = next(iter(ran.values()))[0].gap.set_index("metric")
+    first = next(iter(ran.values()))[0].gap
     floor = float(first.loc["seasonal_mae", "pooled"])
     last = float(first.loc["persistence_mae", "pooled"])
     lines = [
@@ -81,7 +81,7 @@ def tables(found: dict[str, list[fedtwin.Comparison]]) -> list[str]:
     ]
     for name, own in ran.items():
         cells = [spread([float(sites(one)[kind].mean()) for one in own]) for kind in KINDS]
-        row, noun = own[0].gap.set_index("metric").loc["mae"], own[0].run.row.summary["gap"][0]["noun"]
+        row, noun = own[0].gap.loc["mae"], own[0].run.row.summary["gap"][0]["noun"]
         gap = f"{row['gap']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}], {row['groups']} {noun}s"
         lines.append(f"| {name} | {len(own)} | {' | '.join(cells)} | {gap} |")
     lines += [
