@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from service.api.models import host_of
 from service.api.problems import install_handlers
 from service.api.router import build_router
+from service.integrations.child import FollowerProcess
 from service.jobs.worker import Worker
 from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
@@ -82,11 +83,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = asyncio.create_task(watch)
     worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
     working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
+    follower = None
+    if settings.mlflow is not None:
+        follower = FollowerProcess(["mlflow", "--tracking-uri", settings.mlflow], home=settings.home)
+        follower.start()
     try:
         async with app.state.hub:
             yield
     finally:
         ended.set()
+        if follower is not None:
+            await asyncio.to_thread(follower.close)
         if worker is not None and working is not None:
             worker.stop()
             await working

@@ -124,6 +124,8 @@ def _outside(config: Config, *, path: Path | None) -> Iterator[str]:
     data, federation = config.data, config.federation
     if data.path is not None and data.path != str(path):
         yield "data.path: set dataset"
+    if data.source == "sql":
+        yield "data=sql: a job reads no database; set dataset to a file"
     if data.source == "medmnist" and data.path is None:
         yield "data=medmnist: a job downloads nothing; set dataset to a file that is there"
     if config.model.weights is not None or config.resume is not None:
