@@ -1,13 +1,13 @@
 """The electric load of 17 homes, 24 hours ahead: networks against the same hour yesterday, by who trains them.
 
-    python -m benchmarks.electricity FILE [--seeds 5] [--models mlp lstm tcn] [--write docs/results.md]
+    python -m benchmarks.electricity FILE [--seeds 5] [--models mlp lstm tcn] [--write PAGE]
 
 The file is that of `experiment=electricity` (CityLearn Challenge 2022, also packed). Each model is trained on
 the rows of all homes (pooled), by federated averaging with a home a client, by each home alone, and by each
 home from the federated model on (fine-tuned). Mean absolute error of the last fifth of the year in kWh, of each
 home by the model that it would use, mean over the homes; median of the seeds, the smallest and the largest.
 
-``--write`` puts the tables between the two marks of a page.
+``--write`` puts the tables between the two marks of a page (`MARKS`), after each comparison.
 """
 
 from __future__ import annotations
