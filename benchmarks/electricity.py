@@ -43,6 +43,10 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=SETTINGS, default=[*SETTINGS])
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
+    if options.write is not None and not all(
+        mark in options.write.read_text(encoding="utf-8") for mark in MARKS
+    ):
+        parser.error(f"{options.write} lacks the marks {MARKS[0]} and {MARKS[1]}, between which the tables go")
     begun = time.monotonic()
     found: dict[str, list[fedtwin.Comparison]] = {name: [] for name in options.models}
     with tempfile.TemporaryDirectory() as folder:
