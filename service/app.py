@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from service.api.models import host_of
 from service.api.problems import install_handlers
 from service.api.router import build_router
+from service.integrations.child import FollowerProcess
 from service.jobs.worker import Worker
 from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
@@ -33,7 +34,13 @@ class Service(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Wrap Starlette's stack in `SecurityMiddleware`."""
-        return SecurityMiddleware(super().build_middleware_stack(), settings=self.state.settings)
+        store: Store = self.state.store
+        return SecurityMiddleware(
+            super().build_middleware_stack(),
+            settings=self.state.settings,
+            tokens=store.tokens,
+            audit=store.audit,
+        )
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,8 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
     """
     app = Service(
         title="fedtwin",
-        description="Runs, metrics and comparisons, and training jobs: what changes these needs the server's "
-        "training token. Live updates come over the WebSockets "
+        description="Runs, metrics and comparisons, and training jobs: what changes these needs a token "
+        "of the scope `train`. Live updates come over the WebSockets "
         "`/ws/runs/{id}?after=ID` and `/ws/runs`; [JSON schema of their messages](/static/stream.schema.json).",
         version=_version(),
         lifespan=_lifespan,
@@ -76,11 +83,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = asyncio.create_task(watch)
     worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
     working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
+    follower = None
+    if settings.mlflow is not None:
+        follower = FollowerProcess(["mlflow", "--tracking-uri", settings.mlflow], home=settings.home)
+        follower.start()
     try:
         async with app.state.hub:
             yield
     finally:
         ended.set()
+        if follower is not None:
+            await asyncio.to_thread(follower.close)
         if worker is not None and working is not None:
             worker.stop()
             await working

@@ -46,7 +46,17 @@ def test_a_documented_command(page, line):
         check_overrides(overrides, sweep=True)
     else:
         named = any(
-            text.startswith(("data=", "task=tabular", "task=clustering", "task=forecasting"))
+            text.startswith(
+                (
+                    "data=",
+                    "task=tabular",
+                    "task=clustering",
+                    "task=forecasting",
+                    "experiment=electricity",
+                    "task=anomaly",
+                    "experiment=skab",
+                )
+            )
             for text in overrides
         )
         cfg = compose(overrides if named else _without_path(overrides))

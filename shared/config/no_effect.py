@@ -60,7 +60,10 @@ _OF_TREES: Mapping[str, tuple[str, ...]] = {
 }
 NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
     **{("model.name", name): _OF_TREES for name in ("trees", "xgboost", "lightgbm", "forest")},
-    ("model.name", "kmeans"): {**_WITHOUT_STEPS, "data.eval_batch_size": ()},
+    **{
+        ("model.name", name): {**_WITHOUT_STEPS, "data.eval_batch_size": ()}
+        for name in ("kmeans", "pca", "isolation_forest")
+    },
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")

@@ -111,10 +111,12 @@ run = Table(
     Column("pid", Integer, nullable=False),
     Column("pid_started", sa.Double, nullable=False),
     Column("tags", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
+    Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     one_of("training_mode", TRAINING_MODES),
     one_of("status", STATUSES),
     sqlite_autoincrement=True,
 )
+Index("run_of_tenant", run.c.tenant, run.c.id)
 
 run_metrics = Table(
     "run_metrics",
