@@ -41,7 +41,10 @@ def with_start(cfg: Config, *, store: Store, home: Home) -> Config:
 def _differences(run: RunRow, cfg: Config, *, home: Home) -> list[str]:
     config = run.config
     now, then = learner_of(cfg).dataset(cache=home.cache).schema, schema_of_run(run)
-    pairs = [("task", cfg.task.name, config["task"].get("name")), ("classes", now.classes, then.classes)]
+    pairs: list[tuple[str, object, object]] = [
+        ("task", cfg.task.name, config["task"].get("name")),
+        ("classes", now.classes, then.classes),
+    ]
     pairs += [("inputs", now.inputs, then.inputs), ("targets", now.targets, then.targets)]
     for name in ("channels", "image_size"):
         pairs.append((f"data.{name}", getattr(cfg.data, name, None), config["data"].get(name)))

@@ -120,6 +120,7 @@ def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Exp
         run_name=wanted.run_name,
         mode=mode,
         folders=request.app.state.settings.data_folders,
+        session=request.app.state.session,
     )
 
 

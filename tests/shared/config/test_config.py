@@ -50,7 +50,7 @@ def options(group):
 
 
 TABLES = (
-    *("table", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
+    *("table", "sql", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
     *("pca", "isolation_forest", "autoencoder"),
 )
 
