@@ -61,6 +61,8 @@ def run_command(options: Namespace) -> None:
         train_token=train_token,
         data_folders=tuple(options.data),
         worker=options.worker,
+        mlflow=options.mlflow,
+        rate=options.rate,
         allowed_hosts=tuple(options.allow_host),
     )
     try:

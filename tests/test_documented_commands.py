@@ -52,6 +52,7 @@ def test_a_documented_command(page, line):
                     "task=tabular",
                     "task=clustering",
                     "task=forecasting",
+                    "experiment=electricity",
                     "task=anomaly",
                     "experiment=skab",
                 )

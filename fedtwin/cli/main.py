@@ -31,7 +31,10 @@ COMMANDS = {
     "tag": "fedtwin.cli.edit",
     "serve": "service.serve",
     "worker": "service.jobs.command",
+    "follow": "service.integrations.command",
     "jobs": "fedtwin.cli.jobs",
+    "token": "fedtwin.cli.access",
+    "tenant": "fedtwin.cli.access",
     "models": "fedtwin.cli.models",
     "watch": "service.terminal.watch",
 }

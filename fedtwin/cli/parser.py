@@ -152,7 +152,12 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     tag.add_argument("--remove", nargs="+", default=[], metavar="TAG")
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_worker(commands.add_parser("worker", help="run training jobs that were submitted to the server"))
+    _add_follow(
+        commands.add_parser("follow", help="send all runs to MLflow or TensorBoard as they are written")
+    )
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
+    _add_token(commands.add_parser("token", help="make, list and revoke API tokens of the server"))
+    _add_tenant(commands.add_parser("tenant", help="add and list tenants of the server; set their limits"))
     _add_models(commands.add_parser("models", help="list models; show, promote, compare, describe versions"))
     _add_watch(watch)
     return parser, tuple(commands.choices)
@@ -332,7 +337,17 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the data of submitted jobs may lie; repeatable",
     )
+    serve.add_argument(
+        "--mlflow", metavar="URI", help="also send all runs to this MLflow server, as fedtwin follow mlflow"
+    )
     serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
+    serve.add_argument(
+        "--rate",
+        type=float,
+        default=100.0,
+        metavar="REQUESTS",
+        help="of one caller, a second, for long (100; 0: no limit)",
+    )
 
 
 def _add_worker(worker: argparse.ArgumentParser) -> None:
@@ -349,12 +364,55 @@ def _add_worker(worker: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_follow(follow: argparse.ArgumentParser) -> None:
+    follow.description = (
+        "Sends runs, rows, settings, results, files and model versions, each once, also those of before. It is "
+        "outside of training: a tracker that is away slows nothing, and gets what it missed. Ctrl-C ends it; "
+        "the next call continues. See docs/integrations.md."
+    )
+    follow.add_argument("tracker", choices=["mlflow", "tensorboard"])
+    follow.add_argument(
+        "--tracking-uri", metavar="URI", help="of mlflow: its server, http://HOST:5000 (or MLFLOW_TRACKING_URI)"
+    )
+    follow.add_argument("--experiment", metavar="NAME", help="of mlflow (fedtwin)")
+    follow.add_argument("--folder", type=Path, help="of tensorboard: where event files are written")
+    follow.add_argument(
+        "--after", type=count, default=0, metavar="RUN", help="leave out this run and older ones"
+    )
+    follow.add_argument("--once", action="store_true", help="send what there is, and end")
+    follow.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
+
+
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("action", nargs="?", choices=["list", "show", "cancel", "retry"], default="list")
     jobs.add_argument("job", nargs="?", type=job_number, help="the job's id")
     jobs.add_argument("--status", choices=["queued", "running", "completed", "failed", "cancelled"])
     jobs.add_argument("--limit", type=count, default=30, help="how many, newest first (30)")
     jobs.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_token(token: argparse.ArgumentParser) -> None:
+    token.description = (
+        "Tokens for programs and people: fedtwin token create ci --scope train --expires 90d; revoke 3. A "
+        "token is printed once, to standard output; the database keeps its SHA-256. See docs/service.md."
+    )
+    token.add_argument("action", nargs="?", choices=["create", "list", "revoke"], default="list")
+    token.add_argument("what", nargs="?", metavar="NAME", help="what it is for; of revoke: its number")
+    token.add_argument("--tenant", default="default", help="whose runs and jobs it reaches (default)")
+    token.add_argument("--scope", choices=["read", "train", "admin"], default="read")
+    token.add_argument("--expires", type=age, metavar="AGE", help="such as 90d, 12h or 8w; default: never")
+    token.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_tenant(tenant: argparse.ArgumentParser) -> None:
+    tenant.description = (
+        "Tenants see nothing of each other's runs and jobs, and share the workers fairly. See docs/service.md."
+    )
+    tenant.add_argument("action", nargs="?", choices=["create", "list", "limit"], default="list")
+    tenant.add_argument("what", nargs="?", metavar="NAME")
+    tenant.add_argument("--max-running", type=count, metavar="JOBS", help="at a time; 0: no limit")
+    tenant.add_argument("--max-queued", type=count, metavar="JOBS", help="at a time; 0: no limit")
+    tenant.add_argument("--format", choices=["table", "json"], default="table")
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:

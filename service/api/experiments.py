@@ -12,7 +12,7 @@ from fastapi import Header, Request
 from service.api import job_schemas
 from service.api.dependencies import StoreDep
 from service.api.job_schemas import ExperimentRequest, JobMode
-from service.api.problems import Problem, error_responses
+from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
 from service.problem_details import AsciiJson
@@ -21,7 +21,7 @@ from shared.runtime.errors import ConfigError
 from shared.runtime.secrets import without_secrets
 from shared.tracking.cron import next_time
 from shared.tracking.job_events import KeyReused
-from shared.tracking.jobs import NewJob
+from shared.tracking.jobs import NewJob, QueueFull
 from shared.tracking.rows import json_ready
 
 router = training_router("jobs")
@@ -52,7 +52,7 @@ def validate(request: Request, wanted: ExperimentRequest, mode: JobMode = "compa
     status_code=202,
     response_model=job_schemas.JobDetail,
     responses={
-        **error_responses(409),
+        **error_responses(409, 429),
         202: {"description": "Queued; `Location` is the job's path."},
         201: {"description": "Scheduled; `Location` is the schedule's path.", "model": job_schemas.Schedule},
     },
@@ -90,6 +90,8 @@ def submit(
         job = store.jobs.submit(new)
     except KeyReused as error:
         raise Problem(409, str(error), code="idempotency_key") from None
+    except QueueFull as error:
+        raise queue_full(error) from None
     return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 
@@ -118,6 +120,7 @@ def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Exp
         run_name=wanted.run_name,
         mode=mode,
         folders=request.app.state.settings.data_folders,
+        session=request.app.state.session,
     )
 
 

@@ -54,7 +54,17 @@ def _resolve(cfg: DictConfig) -> Config:
         path = settings.get(name) if isinstance(settings, dict) else None
         if path is not None and isinstance(path, str | int) and not isinstance(path, bool):  # such as 2024
             values[section][name] = str(Path(str(path)).expanduser().absolute())
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(url := data.get("url"), str) and data.get("source") == "sql":
+        data["url"] = _of_absolute_file(url)
     return validate({str(key): value for key, value in values.items()})
+
+
+def _of_absolute_file(url: str) -> str:
+    start, _, path = url.partition(":///")
+    if not start.startswith("sqlite") or not path or path.startswith((":memory:", "file:")):
+        return url
+    return f"{start}:///{Path(path).expanduser().absolute()}"
 
 
 def compose(overrides: Sequence[str] = (), *, session: HydraSession | None = None) -> Config:

@@ -74,13 +74,15 @@ class TableFile:
     file_column: str | None = None
 
 
-def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
+def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool], origin: str | None = None) -> TableFile:
     """Open the file that is configured, or all files of a folder.
 
     Parameters
     ----------
     texts : callable
         Whether the values of a column are wanted as texts, also where the file knows them as numbers.
+    origin : str, optional
+        What messages call the table; its path by default.
 
     Raises
     ------
@@ -88,6 +90,9 @@ def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFi
         It is not there, not a table, beyond a limit, or names a column twice; or files of a folder differ in
         their columns.
     """
+    assert cfg.path is not None
+    if origin is not None:  # the rows of a query, which are kept as Parquet
+        return _parquet(Path(cfg.path), cfg, texts=texts, origin=origin)
     named = Path(cfg.path).expanduser()
     if named.is_dir():
         return _folder(named, cfg, texts=texts)
@@ -260,11 +265,13 @@ def _utf8(
         raise metadata_error(origin, [f"line {line} is not UTF-8 (save the file as CSV UTF-8)"]) from None
 
 
-def _parquet(path: Path, cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
+def _parquet(
+    path: Path, cfg: TableDataConfig, *, texts: Callable[[str], bool], origin: str | None = None
+) -> TableFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    origin = str(path)
+    origin = origin or str(path)
     try:
         file = pq.ParquetFile(path)
         names, size = list(file.schema_arrow.names), int(file.metadata.num_rows)

@@ -17,6 +17,7 @@ from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.sql.rows import table_of_query
 from shared.data.tables.entry import read_through_cache
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
@@ -78,6 +79,9 @@ class TableLearner(ModuleLearner):
             )
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
+        origin = None
+        if table.source == "sql":
+            table, origin = table_of_query(table, cache=cache, keep=keep)
         load = partial(
             load_table,
             table,
@@ -85,6 +89,7 @@ class TableLearner(ModuleLearner):
             sides=sides,
             keep=keep,
             keeps_gaps=self.grows_trees,
+            origin=origin,
         )
         task = f"{type(self).__module__}.{type(self).__qualname__}"
         read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}

@@ -105,6 +105,16 @@ def test_all_problems_are_named_together(folder):
     [
         ({"federation": "deployment"}, "neither a SuperLink"),
         ({"federation": "ray"}, ""),
+        (
+            {
+                "task": "tabular_classification",
+                "data": "sql",
+                "data.url": "env:X",
+                "data.table": "x",
+                "data.target": "y",
+            },
+            "data=sql: a job reads no database",
+        ),
         ({"data": "medmnist", "data.dataset": "pneumoniamnist"}, "downloads nothing"),
         ({"experiment": "pneumoniamnist"}, "downloads nothing"),
         ({"data": "zip", "dataset": None}, "data.path"),

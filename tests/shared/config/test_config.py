@@ -50,7 +50,7 @@ def options(group):
 
 
 TABLES = (
-    *("table", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
+    *("table", "sql", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
     *("pca", "isolation_forest", "autoencoder"),
 )
 
@@ -269,7 +269,31 @@ def test_the_experiment_on_a_table(tmp_path):
         assert module(inputs).shape == (len(labels), 2)
 
 
-@pytest.mark.parametrize("name", [name for name in options("experiment") if name != "fed_heart_disease"])
+def test_the_experiment_on_time_series(tmp_path):
+    rng, hours = np.random.default_rng(0), pd.date_range("2016-08-01", periods=24 * 28, freq="h")
+    parts = [
+        pd.DataFrame(
+            {"timestamp": hours, "home": home, "load_kwh": rng.gamma(2, 1, len(hours)), "humidity_pct": 50}
+        )
+        for home in "ab"
+    ]
+    pd.concat(parts).to_csv(tmp_path / "load.csv", index=False)
+    cfg = compose(["experiment=electricity", f"data.path={tmp_path / 'load.csv'}"])
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=tmp_path)
+    assert (data.schema.horizon, data.blocks.noun) == (24, "7-d block")
+    assert set(data.columns[cfg.partition.column]) == {"a", "b"}
+    module = learner.module(data.schema, FitContext()).eval()
+    windows, targets = next(iter(learner.datamodule(data, None, FitContext()).train_dataloader()))
+    assert windows.shape[1:] == (48 + 24, 2 + 4 + 2)  # load and humidity; hour and weekday; the scale
+    with torch.no_grad():
+        assert module(windows).shape == (len(targets), 24)
+
+
+ON_IMAGES = [name for name in options("experiment") if name not in ("fed_heart_disease", "electricity")]
+
+
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_experiment(name, two_classes, sources, cache_dir):
     path = sources["idx"] if name.startswith("mnist") else two_classes
     cfg = compose([f"experiment={name}", f"data.path={path}"])
