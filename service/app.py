@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from service.api.models import host_of
+from service.api.operations import router as operations
 from service.api.problems import install_handlers
 from service.api.router import build_router
 from service.integrations.child import FollowerProcess
@@ -23,6 +24,7 @@ from service.settings import Settings
 from service.stream.hub import Hub
 from service.stream.sockets import build_stream_router
 from service.web.assets import build_web_router, find_assets
+from shared.config.hydra_session import HydraSession
 from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
 
@@ -63,9 +65,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.store = Store(settings.database_url)
+    app.state.session = HydraSession()
     app.state.hub = Hub(app.state.store, poll_s=settings.poll_s, heartbeat_s=settings.heartbeat_s)
+    app.state.viewers = lambda: sum(app.state.hub.watched.values())
     install_handlers(app)
     app.include_router(build_router())
+    app.include_router(operations)
     app.include_router(build_stream_router())
     app.include_router(build_web_router())
     return app

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.jobs.overrides import written_overrides
 from shared.config.config import Config
+from shared.config.hydra_session import HydraSession
 from shared.config.overrides import assign
 from shared.runtime.components import is_allowed
 from shared.runtime.errors import ConfigError, DataError
@@ -53,6 +54,7 @@ def checked_experiment(
     run_name: str | None,
     mode: str,
     folders: Sequence[Path],
+    session: HydraSession | None = None,
 ) -> Experiment:
     """Compose and check the configuration of a training; nothing is run.
 
@@ -67,6 +69,8 @@ def checked_experiment(
         A path below one of the folders, or `BUILT_IN`; without it, what the settings choose.
     folders : sequence of Path
         Where the data of jobs may lie.
+    session : HydraSession, optional
+        Shared by requests: those that choose the same files share one composition.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def checked_experiment(
     if path is not None:
         overrides.insert(0, assign("data.path", str(path)))
     try:
-        config = compose(settle(overrides))
+        config = compose(settle(overrides), session=session)
         if run_name is not None:
             config = config.replace("", name=run_name)
         problems += [*_outside(config, path=path), *_unfit(config, mode=mode)]
