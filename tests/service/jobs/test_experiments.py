@@ -153,7 +153,7 @@ def test_columns_have_names_that_hydra_cannot_write(folder, settings):
     found = checked_experiment(settings, dataset="a.csv", run_name="x", mode="compare", folders=[folder])
     assert found.config.data.kinds == {"Größe (cm)": "numeric", "sex": "boolean"}
     assert any("Größe (cm)" in one for one in found.overrides)
-    with pytest.raises(InvalidExperiment, match="data.kinds"):
+    with pytest.raises(InvalidExperiment, match=r"data\.kinds"):
         checked_experiment(
             {**settings, "data.kinds.a b": "odd"},
             dataset="a.csv",
