@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Literal
 
 from shared.config.config import Config
+from shared.config.model import REGISTRY
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
 from shared.runtime.waiting import is_live, waiting
@@ -66,6 +67,10 @@ def execute(
         cfg = cfg.replace("tracking", run_id=run_id)
         resume = store.runs.get(run_id).finished
     cfg = fix_rows(cfg, cache=home.cache)
+    if not resume and (cfg.model.weights or "").startswith(REGISTRY):
+        from simulations.starting import with_start  # it reads the data
+
+        cfg = with_start(cfg, store=store, home=home)
     if mode == "centralized":
         return _train(cfg, store=store, home=home, resume=resume)
     if not resume:

@@ -12,6 +12,7 @@ from lightning import LightningModule
 from federated.client.site import may_run
 from federated.client.state import ClientState
 from federated.kit.site_data import own_data
+from federated.messages.question_log import QuestionLog
 from federated.messages.records import TrainOrder
 from federated.strategy.base import Algorithm, keeps_state, load_algorithm
 from shared.config.config import Config
@@ -130,6 +131,19 @@ def state_for(order: TrainOrder, context: Context, algorithm: Algorithm) -> Clie
         return None
     client_id, _ = place_of(context)
     return ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
+
+
+def log_for(order: TrainOrder, context: Context) -> QuestionLog:
+    """Where the client keeps what it was asked.
+
+    Raises
+    ------
+    FederationError
+        The order has no key of a run.
+    """
+    client_id, _ = place_of(context)
+    state = ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
+    return QuestionLog(state.begun() / "questions")
 
 
 @lru_cache(maxsize=2)

@@ -102,10 +102,11 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     for command in (listing, show):
         command.add_argument("--format", choices=["table", "json"], default="table")
     export = commands.add_parser("export", help="write a run's metrics, or its trees, to a file")
-    export.add_argument("--format", choices=["csv", "json", "parquet", "model"], default="csv")
+    export.add_argument("--format", choices=["csv", "json", "parquet", "model", "ro-crate"], default="csv")
     export.description = (
         "model: the trees that the run chose, as a file: XGBoost's JSON of model=xgboost, LightGBM's text of "
-        "model=lightgbm, else JSON of fedtwin's own."
+        "model=lightgbm, else JSON of fedtwin's own. ro-crate: the run with its data, software, settings, "
+        "metrics and files as an RO-Crate, in a folder or a file that ends in .zip."
     )
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
     resume = commands.add_parser(

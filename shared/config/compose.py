@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.config.config import Config, validate
+from shared.config.model import REGISTRY
 from shared.config.overrides import quote_texts
 from shared.config.settings import CONF_DIR
 from shared.runtime.components import allow_component
@@ -52,7 +53,8 @@ def _resolve(cfg: DictConfig) -> Config:
     for section, name in PATHS:  # a run may go on in another folder, and Flower's processes work in others
         settings = values.get(section)
         path = settings.get(name) if isinstance(settings, dict) else None
-        if path is not None and isinstance(path, str | int) and not isinstance(path, bool):  # such as 2024
+        registered = isinstance(path, str) and name == "weights" and path.startswith(REGISTRY)
+        if path is not None and isinstance(path, str | int) and not isinstance(path, bool) and not registered:
             values[section][name] = str(Path(str(path)).expanduser().absolute())
     data = values.get("data")
     if isinstance(data, dict) and isinstance(url := data.get("url"), str) and data.get("source") == "sql":

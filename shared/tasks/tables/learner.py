@@ -22,6 +22,7 @@ from shared.data.tables.entry import read_through_cache
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
 from shared.metrics.outputs import Outputs
+from shared.model.trees import features_of
 from shared.runtime.errors import ConfigError
 from shared.tasks.base import FitContext
 from shared.tasks.module_learner import ModuleLearner
@@ -93,7 +94,10 @@ class TableLearner(ModuleLearner):
         )
         task = f"{type(self).__module__}.{type(self).__qualname__}"
         read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}
-        return read_through_cache(table, cache=cache, load=load, read_as=read_as)
+        data = read_through_cache(table, cache=cache, load=load, read_as=read_as)
+        if self.grows_trees:
+            features_of(data.schema.inputs)  # a category of too many levels is an error of the table
+        return data
 
     def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""
