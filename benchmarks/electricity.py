@@ -1,13 +1,13 @@
 """The electric load of 17 homes, 24 hours ahead: networks against the same hour yesterday, by who trains them.
 
-    python -m benchmarks.electricity FILE [--seeds 5] [--models mlp lstm tcn] [--write docs/results.md]
+    python -m benchmarks.electricity FILE [--seeds 5] [--models mlp lstm tcn] [--write PAGE]
 
 The file is that of `experiment=electricity` (CityLearn Challenge 2022, also packed). Each model is trained on
 the rows of all homes (pooled), by federated averaging with a home a client, by each home alone, and by each
 home from the federated model on (fine-tuned). Mean absolute error of the last fifth of the year in kWh, of each
 home by the model that it would use, mean over the homes; median of the seeds, the smallest and the largest.
 
-``--write`` puts the tables between the two marks of a page.
+``--write`` puts the tables between the two marks of a page (`MARKS`), after each comparison.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=SETTINGS, default=[*SETTINGS])
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
+    if options.write is not None and not all(
+        mark in options.write.read_text(encoding="utf-8") for mark in MARKS
+    ):
+        parser.error(f"{options.write} lacks the marks {MARKS[0]} and {MARKS[1]}, between which the tables go")
     begun = time.monotonic()
     found: dict[str, list[fedtwin.Comparison]] = {name: [] for name in options.models}
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +74,7 @@ def unpacked(path: Path, folder: Path) -> Path:
 def tables(found: dict[str, list[fedtwin.Comparison]]) -> list[str]:
     """Errors by model and by who trains it, and what joining brings homes."""
     ran = {name: own for name, own in found.items() if own}
-    first = next(iter(ran.values()))[0].gap.set_index("metric")
+    first = next(iter(ran.values()))[0].gap
     floor = float(first.loc["seasonal_mae", "pooled"])
     last = float(first.loc["persistence_mae", "pooled"])
     lines = [
@@ -81,7 +85,7 @@ def tables(found: dict[str, list[fedtwin.Comparison]]) -> list[str]:
     ]
     for name, own in ran.items():
         cells = [spread([float(sites(one)[kind].mean()) for one in own]) for kind in KINDS]
-        row, noun = own[0].gap.set_index("metric").loc["mae"], own[0].run.row.summary["gap"][0]["noun"]
+        row, noun = own[0].gap.loc["mae"], own[0].run.row.summary["gap"][0]["noun"]
         gap = f"{row['gap']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}], {row['groups']} {noun}s"
         lines.append(f"| {name} | {len(own)} | {' | '.join(cells)} | {gap} |")
     lines += [

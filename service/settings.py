@@ -38,6 +38,8 @@ class Settings:
         Where the data of submitted jobs may lie.
     worker : bool
         Whether the server also runs jobs, one at a time.
+    mlflow : str, optional
+        Address of an MLflow server that all runs are sent to.
     allowed_hosts : tuple of str
         Names and addresses under which the page may be opened, in addition to loopback and ``host``.
     rate : float
@@ -63,6 +65,7 @@ class Settings:
     train_token: str | None = None
     data_folders: tuple[Path, ...] = ()
     worker: bool = False
+    mlflow: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     rate: float = 100.0
     poll_s: float = 0.1

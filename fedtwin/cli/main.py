@@ -33,6 +33,7 @@ COMMANDS = {
     "tag": "fedtwin.cli.edit",
     "serve": "service.serve",
     "worker": "service.jobs.command",
+    "follow": "service.integrations.command",
     "jobs": "fedtwin.cli.jobs",
     "token": "fedtwin.cli.access",
     "tenant": "fedtwin.cli.access",

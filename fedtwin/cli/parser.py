@@ -102,10 +102,11 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     for command in (listing, show):
         command.add_argument("--format", choices=["table", "json"], default="table")
     export = commands.add_parser("export", help="write a run's metrics, or its trees, to a file")
-    export.add_argument("--format", choices=["csv", "json", "parquet", "model"], default="csv")
+    export.add_argument("--format", choices=["csv", "json", "parquet", "model", "ro-crate"], default="csv")
     export.description = (
         "model: the trees that the run chose, as a file: XGBoost's JSON of model=xgboost, LightGBM's text of "
-        "model=lightgbm, else JSON of fedtwin's own."
+        "model=lightgbm, else JSON of fedtwin's own. ro-crate: the run with its data, software, settings, "
+        "metrics and files as an RO-Crate, in a folder or a file that ends in .zip."
     )
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
     resume = commands.add_parser(
@@ -156,6 +157,9 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     tag.add_argument("--remove", nargs="+", default=[], metavar="TAG")
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_worker(commands.add_parser("worker", help="run training jobs that were submitted to the server"))
+    _add_follow(
+        commands.add_parser("follow", help="send all runs to MLflow or TensorBoard as they are written")
+    )
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
     _add_token(commands.add_parser("token", help="make, list and revoke API tokens of the server"))
     _add_tenant(commands.add_parser("tenant", help="add and list tenants of the server; set their limits"))
@@ -338,6 +342,9 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the data of submitted jobs may lie; repeatable",
     )
+    serve.add_argument(
+        "--mlflow", metavar="URI", help="also send all runs to this MLflow server, as fedtwin follow mlflow"
+    )
     serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
     serve.add_argument(
         "--rate",
@@ -360,6 +367,25 @@ def _add_worker(worker: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="after so long without a sign of life the job is another worker's (30)",
     )
+
+
+def _add_follow(follow: argparse.ArgumentParser) -> None:
+    follow.description = (
+        "Sends runs, rows, settings, results, files and model versions, each once, also those of before. It is "
+        "outside of training: a tracker that is away slows nothing, and gets what it missed. Ctrl-C ends it; "
+        "the next call continues. See docs/integrations.md."
+    )
+    follow.add_argument("tracker", choices=["mlflow", "tensorboard"])
+    follow.add_argument(
+        "--tracking-uri", metavar="URI", help="of mlflow: its server, http://HOST:5000 (or MLFLOW_TRACKING_URI)"
+    )
+    follow.add_argument("--experiment", metavar="NAME", help="of mlflow (fedtwin)")
+    follow.add_argument("--folder", type=Path, help="of tensorboard: where event files are written")
+    follow.add_argument(
+        "--after", type=count, default=0, metavar="RUN", help="leave out this run and older ones"
+    )
+    follow.add_argument("--once", action="store_true", help="send what there is, and end")
+    follow.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:

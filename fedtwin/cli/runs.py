@@ -61,6 +61,13 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
     if options.format == "model":
         _export_model(options, home)
         return
+    if options.format == "ro-crate":
+        from shared.tracking.ro_crate import write_crate
+
+        if options.output is None:
+            raise ConfigError("a crate is a folder or a ZIP: pass --output FOLDER or --output FILE.zip")
+        print(write_crate(store, options.run, home=home, path=options.output))
+        return
     if options.output is None and options.format == "parquet":
         raise TrackingError("Parquet is binary: pass --output FILE")
     if options.output is not None:

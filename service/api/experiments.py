@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,12 +18,15 @@ from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
 from service.problem_details import AsciiJson
 from service.read.jobs import job_detail, schedule_view
+from shared.config.model import REGISTRY
 from shared.runtime.errors import ConfigError
 from shared.runtime.secrets import without_secrets
 from shared.tracking.cron import next_time
 from shared.tracking.job_events import KeyReused
 from shared.tracking.jobs import NewJob, QueueFull
+from shared.tracking.model_rows import LATEST, RegistryError
 from shared.tracking.rows import json_ready
+from shared.tracking.store import Store
 
 router = training_router("jobs")
 
@@ -108,9 +112,22 @@ def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Expe
         found = _composed(request, wanted, mode)
     except InvalidExperiment as error:
         raise InvalidExperiment([*problems, *error.problems]) from None
+    if wanted.use_existing_model is not None:
+        try:
+            found = _starting_from(request.app.state.store, wanted.use_existing_model, found)
+        except (ConfigError, RegistryError) as error:
+            problems.append(f"use_existing_model: {error}")
     if problems:
         raise InvalidExperiment(problems)
     return found
+
+
+def _starting_from(store: Store, ref: str, experiment: Experiment) -> Experiment:
+    """The same training from the weights of a version, which is the one that an alias names now."""
+    name, _, version = ref.partition("@")
+    row = store.models.resolve(name, version or LATEST)
+    weights = f"{REGISTRY}{row.model}@{row.version}"
+    return replace(experiment, config=experiment.config.replace("model", weights=weights))
 
 
 def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
@@ -120,6 +137,7 @@ def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Exp
         run_name=wanted.run_name,
         mode=mode,
         folders=request.app.state.settings.data_folders,
+        session=request.app.state.session,
     )
 
 

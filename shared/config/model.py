@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from shared.config.section import TARGET, CustomSection, Positive, Section
 
+REGISTRY = "registry:"  # before NAME@VERSION or RUN, in place of a file of weights
 ResNetName = Literal["resnet18", "resnet34", "resnet50"]
 
 

@@ -116,6 +116,17 @@ def reject_unused(typed: Sequence[str], cfg: Config, *, command: str) -> None:
         raise ConfigError("settings without an effect:\n" + bullet_list(problems))
 
 
+def has_effect(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting means anything beside the others of a run.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``trainer.optimizer.lr``.
+    """
+    return _excluded(f"{name}={_found(name, settings)}", name, settings=settings) is None
+
+
 def _name_of(text: str) -> str:
     return text.lstrip("+").partition("=")[0].partition("@")[0].replace("/", ".")
 

@@ -87,7 +87,7 @@ def claim_run(
             check_not_guarded(
                 connection,
                 [run_id],
-                advice=f"training it on would change that version: begin a new run with start_from={run_id}",
+                advice=f"training it on would change it: begin a new run with model.weights=registry:{run_id}",
             )
         changes: dict[str, Any] = {"status": "running", **asdict(owner())}
         changes |= {"ended": None, "error": None, "stop_reason": None}

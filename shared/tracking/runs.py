@@ -157,6 +157,18 @@ class Runs:
         with change_run(self._database, run_id) as (connection, _):
             connection.execute(sa.update(run).where(run.c.id == run_id).values(name=name))
 
+    def describe(self, run_id: int, description: str) -> None:
+        """Replace a run's description.
+
+        Raises
+        ------
+        TrackingError
+            There is no such run.
+        """
+        self._check(run_id)
+        with change_run(self._database, run_id) as (connection, _):
+            connection.execute(sa.update(run).where(run.c.id == run_id).values(description=description))
+
     def tag(self, run_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:
         """Add tags that a run does not have yet, then remove some.
 

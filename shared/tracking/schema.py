@@ -14,6 +14,7 @@ TRAINING_MODES = ("centralized", "federated", "local", "compare", "sweep")
 STATUSES = ("pending", "running", "completed", "failed", "stopped")
 TRIAL_STATUSES = ("waiting", "running", "completed", "failed", "pruned")
 STAGES = ("train", "val", "test")
+MOST_NOTE = 10_000  # characters
 LARGEST_ID = 2**31 - 1  # of an INTEGER column of PostgreSQL
 
 

@@ -13,6 +13,7 @@ from shared.tracking.change_feed import Changes
 from shared.tracking.clients import Clients
 from shared.tracking.database import Database
 from shared.tracking.evaluations import Evaluations
+from shared.tracking.follows import Follows
 from shared.tracking.job_queue import JobQueue
 from shared.tracking.jobs import Jobs
 from shared.tracking.metrics import Metrics
@@ -45,6 +46,8 @@ class Store:
         Metrics as plain values, for charts.
     queue : JobQueue
         The jobs as workers see them.
+    follows : Follows
+        What external trackers were sent.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Store:
         self.schedules = Schedules(self._database, scope)
         self.trials = Trials(self._database)
         self.models = Models(self._database)
+        self.follows = Follows(self._database)
         self.tenants = Tenants(self._database)
         self.tokens = Tokens(self._database, scope)
         self.audit = Audit(self._database, scope)

@@ -34,7 +34,7 @@ from simulations.sweeps.search import Search, need_optuna
 from simulations.sweeps.space import Space
 from simulations.sweeps.stopping import forget
 from simulations.sweeps.terminal import SweepBoard, print_plan, print_search
-from simulations.sweeps.trials import check_corners, check_parts, common, expand
+from simulations.sweeps.trials import check_corners, check_parts, common, expand, fix_trials
 from simulations.sweeps.worker import stop_trials
 
 _CELLS_S = 3.0
@@ -116,12 +116,12 @@ def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
     need_dask()
     if plan.search is not None:
         need_optuna()
-        corners = Space(plan).corners()
-        trials = check_corners(plan, corners)
+        trials = check_corners(plan, Space(plan).corners())
         print_search(plan)
     else:
         trials = expand(plan)
         print_plan(plan, cells_of(plan), trials=len(trials))
+    trials = fix_trials(trials, mode=plan.mode, home=home)
     configs = [read_snapshot(trial.config) for trial in trials]
     return trials, check_parts(configs, mode=plan.mode, home=home)
 
@@ -136,6 +136,9 @@ def _plan_search(
         )
     plan = plan.model_copy(update={"settings": absolute(plan.settings)})  # it may be resumed in another folder
     corners, _ = check_plan(plan, home=home)
+    digests = {trial.config["data"].get("digest") for trial in corners}
+    if len(digests) == 1 and (digest := digests.pop()) is not None:  # all trials have the rows of one query
+        plan = plan.model_copy(update={"settings": {**plan.settings, "data.digest": digest}})
     objectives = _objectives(plan, read_snapshot(corners[0].config), home=home)
     assert plan.search is not None
     total = plan.search.trials * len(plan.seeds or (0,))

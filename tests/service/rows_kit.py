@@ -13,9 +13,11 @@ import httpx
 from fastapi import FastAPI
 
 from service.api import problems
+from service.api.operations import router as operations
 from service.api.router import build_router
 from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
+from shared.config.hydra_session import HydraSession
 from shared.metrics.point import MetricPoint
 from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow, RunRow
@@ -120,9 +122,12 @@ def build_app(
         rate=0,
     )
     app.state.settings = settings
+    app.state.session = HydraSession()
+    app.state.viewers = lambda: 0
     app.add_middleware(SecurityMiddleware, settings=settings, tokens=store.tokens, audit=store.audit)
     problems.install_handlers(app)
     app.include_router(build_router())
+    app.include_router(operations)
 
     @app.get("/api/fails")
     def fails() -> None:

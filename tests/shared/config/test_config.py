@@ -50,7 +50,7 @@ def options(group):
 
 
 TABLES = (
-    *("table", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
+    *("table", "sql", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
     *("pca", "isolation_forest", "autoencoder"),
 )
 
@@ -290,7 +290,7 @@ def test_the_experiment_on_time_series(tmp_path):
         assert module(windows).shape == (len(targets), 24)
 
 
-ON_IMAGES = [name for name in options("experiment") if name not in ("fed_heart_disease", "electricity")]
+ON_IMAGES = [name for name in options("experiment") if name not in ("fed_heart_disease", "electricity", "skab")]
 
 
 @pytest.mark.parametrize("name", ON_IMAGES)
@@ -304,6 +304,23 @@ def test_experiment(name, two_classes, sources, cache_dir):
         assert module(images).shape == (2, len(data.schema.classes))
     assert load_algorithm(cfg.strategy).config.name == cfg.strategy.name
     assert cfg.snapshot() != compose([f"data={cfg.data.source}", f"data.path={path}"]).snapshot()
+
+
+def test_the_preset_of_skab_takes_a_folder_of_its_experiments(tmp_path, cache_dir):
+    for kind in ("valve1", "other"):
+        (tmp_path / kind).mkdir()
+        lines = [f"2020-03-09 10:14:{row:02};0.{row};2{row % 7};{int(row > 40)};0" for row in range(60)]
+        splits = ["train" if row < 30 else "test" for row in range(60)]
+        rows = [f"{line};{split}" for line, split in zip(lines, splits, strict=True)]
+        header = "datetime;Pressure;Current;anomaly;changepoint;split"
+        (tmp_path / kind / "1.csv").write_text("\n".join([header, *rows]))
+    cfg = compose(["experiment=skab", f"data.path={tmp_path}"])
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=cache_dir)
+    assert [column.name for column in data.schema.inputs] == ["Pressure", "Current"]
+    assert set(data.columns[cfg.partition.column]) == {"other/1", "valve1/1"}
+    assert learner.module(data.schema, FitContext()).network.found["axes"].shape == (2, 2)
+    assert load_algorithm(cfg.strategy).config.name == "sums"
 
 
 def test_mcmahans_network_has_the_published_number_of_parameters():

@@ -38,6 +38,16 @@ def test_a_table_is_read_alike_in_every_form(how: str, tmp_path: Path) -> None:
     assert rows.tolist() == ([1, 2, 3] if how == "parquet" else [2, 3, 4])
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", "\ufeffsep=;\r\n", '"SEP=;"\n'], ids=["plain", "mark", "quoted"])
+def test_the_separator_that_a_spreadsheet_names_is_taken(first: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(f"{first}age,in years;num\n63;1\n41;2\n".encode())
+    cfg = table_config(tmp_path / "rows.csv", target="num")
+    names, columns, rows = read_rows(cfg)
+    assert names == ["age,in years", "num"]
+    assert (columns[0].numbers.tolist(), rows.tolist()) == ([63, 41], [3, 4])
+    assert open_table(cfg, texts=lambda name: False).notes == ["line 1 says that columns are separated by ';'"]
+
+
 def test_numbers_of_parquet_are_texts_where_these_are_wanted(tmp_path: Path) -> None:
     pd.DataFrame({"patient": [7, 8], "x": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
     cfg = table_config(tmp_path / "rows.parquet", target="x")
