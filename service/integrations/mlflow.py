@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,13 +59,10 @@ class MLflow:
         check_uri(uri)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        try:
-            from mlflow import entities, exceptions
-            from mlflow.tracking import MlflowClient
-        except ImportError as error:
-            raise ConfigError(
-                f"MLflow needs the package mlflow-skinny ({error}): pip install 'fedtwin[mlflow]'"
-            ) from None
+        check_installed()
+        from mlflow import entities, exceptions
+        from mlflow.tracking import MlflowClient
+
         self._uri, self._experiment = uri.rstrip("/"), experiment
         self._entities, self._error = entities, exceptions.MlflowException
         self._client: Any = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
@@ -215,14 +213,25 @@ def check_uri(uri: str) -> None:
         valid = False
     if not valid:
         raise ConfigError(
-            "--tracking-uri is the address of an MLflow server, such as http://127.0.0.1:5000; folders and "
+            "the address of an MLflow server is expected, such as http://127.0.0.1:5000; folders and "
             "databases are its own business: start `mlflow server` on them"
         )
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
-            "--tracking-uri has no place for credentials: set MLFLOW_TRACKING_USERNAME and "
+            "the address of an MLflow server has no place for credentials: set MLFLOW_TRACKING_USERNAME and "
             "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
+
+
+def check_installed() -> None:
+    """Make sure that MLflow's client is there, without loading it.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if find_spec("mlflow") is None:
+        raise ConfigError("MLflow needs the package mlflow-skinny: pip install 'fedtwin[mlflow]'")
 
 
 def _parameters(settings: dict[str, str]) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.jobs.overrides import written_overrides
+from service.jobs.overrides import settings_by_column, written_overrides
 from shared.config.config import Config
 from shared.config.hydra_session import HydraSession
 from shared.config.overrides import assign
@@ -26,7 +27,7 @@ class Experiment:
     Attributes
     ----------
     overrides : list of str
-        What was asked for, in Hydra's grammar.
+        What was asked for, in Hydra's grammar; settings by names that it cannot write, as JSON.
     """
 
     config: Config
@@ -79,7 +80,9 @@ def checked_experiment(
     from shared.config.compose import compose  # Hydra is slow to import
     from shared.tasks.settle import settle
 
-    overrides, problems = written_overrides(settings)
+    by_column, problems, rest = settings_by_column(settings)
+    overrides, more = written_overrides(rest)
+    problems += more
     path = None
     if dataset == BUILT_IN:
         overrides.insert(0, f"data={BUILT_IN}")
@@ -94,6 +97,8 @@ def checked_experiment(
         overrides.insert(0, assign("data.path", str(path)))
     try:
         config = compose(settle(overrides), session=session)
+        if by_column and not problems:
+            config = _with_columns(config, by_column)
         if run_name is not None:
             config = config.replace("", name=run_name)
         problems += [*_outside(config, path=path), *_unfit(config, mode=mode)]
@@ -101,7 +106,18 @@ def checked_experiment(
         raise InvalidExperiment([*problems, *_parts(str(error))]) from None
     if problems:
         raise InvalidExperiment(problems)
-    return Experiment(config, overrides)
+    written = [f"data.{name}={json.dumps(one, ensure_ascii=False)}" for name, one in by_column.items()]
+    return Experiment(config, [*overrides, *written])
+
+
+def _with_columns(config: Config, by_column: Mapping[str, Mapping[str, Any]]) -> Config:
+    changes = {}
+    for name, given in by_column.items():
+        before = getattr(config.data, name, None)
+        if before is None:
+            raise ConfigError(f"data.{name}: is a setting of tables, and the data is {config.data.source}")
+        changes[name] = {**before, **given}
+    return config.replace("data", **changes)
 
 
 def find_dataset(name: str, folders: Sequence[Path]) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ _BLOCK = 20_000  # rows at once
 _LISTED = 10  # lines of one error
 _INDEX = ("Unnamed: 0", "__index_level_0__")
 _SEPARATORS = (",", ";", "\t", "|")
+_SAYS_SEPARATOR = re.compile(rb"(?:\xef\xbb\xbf)?\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 
 Values = Sequence[str] | npt.NDArray[np.float64]
 
@@ -179,7 +181,12 @@ def _csv(path: Path, cfg: TableDataConfig, *, packed: bool) -> TableFile:
     content = _unpacked(path, most=cfg.max_table_bytes) if packed else path.read_bytes()
     notes: list[str] = []
     separator = cfg.separator
-    if separator == "auto":
+    if said := _SAYS_SEPARATOR.match(content):
+        # Of spreadsheets. An empty line in its place keeps the numbers of the others.
+        content = b"\n" + content[said.end() :]
+        separator = said[1].decode() if separator == "auto" else separator
+        notes.append(f"line 1 says that columns are separated by {said[1].decode()!r}")
+    elif separator == "auto":
         separator = _separator(content)
         if separator != ",":
             notes.append(f"columns are separated by {'tabs' if separator == chr(9) else repr(separator)}")
