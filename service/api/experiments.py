@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Header, Request
 
+from service.access import access_of
 from service.api import job_schemas
 from service.api.dependencies import StoreDep
 from service.api.job_schemas import ExperimentRequest, JobMode
@@ -27,6 +28,7 @@ from shared.tracking.jobs import NewJob, QueueFull
 from shared.tracking.model_rows import LATEST, RegistryError
 from shared.tracking.rows import json_ready
 from shared.tracking.store import Store
+from shared.tracking.tenants import DEFAULT
 
 router = training_router("jobs")
 
@@ -112,7 +114,9 @@ def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Expe
         found = _composed(request, wanted, mode)
     except InvalidExperiment as error:
         raise InvalidExperiment([*problems, *error.problems]) from None
-    if wanted.use_existing_model is not None:
+    if wanted.use_existing_model is not None and access_of(request).tenant != DEFAULT:
+        problems.append("use_existing_model: registered models are those of the default tenant")
+    elif wanted.use_existing_model is not None:
         try:
             found = _starting_from(request.app.state.store, wanted.use_existing_model, found)
         except (ConfigError, RegistryError) as error:

@@ -90,8 +90,6 @@ class Components:
         Of T-squared and Q over the training rows, the control limits.
     """
 
-    results_are = 2
-
     def __init__(self, *, width: int, keep: int | float, quantile: float) -> None:
         self.width, self.keep, self.quantile = width, keep, quantile
         self.answers: Answers = ComponentAnswers()

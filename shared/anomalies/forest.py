@@ -90,8 +90,6 @@ class Forest:
         Of the scores of the training rows, the control limit.
     """
 
-    results_are = 1
-
     def __init__(self, *, width: int, trees: int, samples: int, quantile: float, seed: int) -> None:
         self.width, self.trees, self.samples = width, trees, samples
         self.quantile, self.seed = quantile, seed

@@ -102,6 +102,14 @@ def test_nothing_of_another_tenant_is_reached_on_any_route(app, client, store):
         assert NAME not in client.get(path).text, path  # the default tenant's, which needs no token here
 
 
+def test_another_tenant_trains_no_registered_model_on(client, store):
+    for place in ("validate", "centralized"):
+        body = {"use_existing_model": "ward-7@production", "dataset": "digits"}
+        answer = client.post(f"/api/experiments/{place}", json=body, headers=bearer(store, OTHER, "train"))
+        says = "use_existing_model: registered models are those of the default tenant"
+        assert answer.json()["errors"] == [says]
+
+
 def test_two_tenants_may_use_the_same_key(store):
     job = NewJob(mode="centralized", name="mine", config={}, idempotency_key="k")
     mine = store.of(OTHER).jobs.submit(job)

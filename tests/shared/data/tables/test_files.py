@@ -130,16 +130,18 @@ def test_a_folder_of_tables_is_one_table_that_names_the_file_of_each_row(tmp_pat
     assert columns[1].numbers.tolist() == [3.5, 9.5, 1.5, 2.5]
     assert [*columns[3].levels] == ["1", "valve/2"]
     assert rows.tolist() == [1, 2, 3, 4]
+    for file in (tmp_path / "1.CSV", tmp_path / "valve" / "2.csv"):  # enough times for every side
+        file.write_text(file.read_text() + "2020-02-01;4.5;no\n2020-02-02;5.5;yes\n")
     settings = ["data.columns.time=time", "data.columns.series=file", "data.columns.site=file"]
     data = load_table(
-        table_config(tmp_path, *settings, "data.split_by=time", "data.val_fraction=0.01", target="leak"),
+        table_config(tmp_path, *settings, "data.split_by=time", "data.val_fraction=0.25", target="leak"),
         read_targets=read_classes,
         sides=("test",),
     )
     assert [column.name for column in data.schema.inputs] == ["flow"]
     assert data.time is not None
     assert data.time.names == ("1", "valve/2")
-    assert data.columns["site"].tolist() == ["1", "1", "valve/2", "valve/2"]
+    assert data.columns["site"].tolist() == ["1"] * 4 + ["valve/2"] * 4
     assert any(
         "2 files, read in the order of their names: '1.CSV', 'valve/2.csv'" in note for note in data.notes
     )
