@@ -1,6 +1,6 @@
 """Fed-Heart-Disease: logistic regression of four hospitals, pooled and federated, by hospital and scaling.
 
-    python -m benchmarks.fed_heart HEART_DISEASE.csv [--seeds 5] [--better] 2>/dev/null
+    python -m benchmarks.fed_heart HEART_DISEASE.csv [--seeds 5] [--better | --trees] 2>/dev/null
 
 The file is the UCI Heart Disease table with the columns ``dataset`` (hospital) and ``num``. The test rows are
 those of FLamby: 34 % of each hospital, by scikit-learn's `train_test_split` with the random state 43. Accuracy
@@ -12,6 +12,9 @@ validation loss on 74 of the training rows, with one seed; then all but 8 of the
 
 With ``--better``, scaling and learning rate are chosen together, by the mean validation loss over two draws of
 74 training rows, pooled and for SCAFFOLD; and rows with gaps are trained on too, where they are filled.
+
+With ``--trees``, 50 trees of each library (of a federated forest, 50 of each hospital), pooled and federated,
+with settings that were chosen beforehand.
 """
 
 from __future__ import annotations
@@ -47,6 +50,28 @@ READINGS = {
     "gaps filled": ["data.missing=indicator", "data.missing_in={chol: [0], trestbps: [0]}"],
 }
 DRAWS = 2
+TREES = 50
+_SMALL = ["model.subsample=0.8", "model.colsample=0.8"]
+OF_TREES = {
+    "trees": ["model.min_samples_leaf=5", "model.max_depth=3", "model.colsample=0.8"],
+    "xgboost": ["model.max_depth=3", *_SMALL],
+    "lightgbm": ["model.max_leaves=8", "model.min_samples_leaf=5", *_SMALL],
+    "forest": [],
+}
+AT_ONCE = ["federation.num_rounds=1", f"federation.local_epochs={TREES}"]
+ONE_BY_ONE = [f"federation.num_rounds={TREES}", "federation.local_epochs=1"]
+WAYS = {
+    "bagging": ["strategy=bagging", *ONE_BY_ONE],
+    "cyclic": ["strategy=cyclic", *ONE_BY_ONE],
+    "averaged ensembles": ["strategy=bagging", *AT_ONCE],
+    "united forests": ["strategy=bagging", *AT_ONCE],
+}
+BY_MODEL = {
+    "trees": [],  # those of pooled training, bit for bit
+    "xgboost": ["bagging", "cyclic", "averaged ensembles"],
+    "lightgbm": ["bagging", "cyclic", "averaged ensembles"],
+    "forest": ["united forests"],
+}
 SEARCH, ALL = ["data.val_fraction=0.1"], ["data.val_fraction=0.01"]
 
 
@@ -56,6 +81,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--better", action="store_true")
+    parser.add_argument("--trees", action="store_true")
     options = parser.parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +92,9 @@ def main() -> None:
         print(f"| scaling | model | {' | '.join(hospitals)} |\n|{'---|' * (2 + len(hospitals))}")
         if options.better:
             better(path, test, seeds=options.seeds, folder=folder)
-        for scaling in SCALINGS if not options.better else ():
+        if options.trees:
+            of_trees(path, test, seeds=options.seeds, folder=folder)
+        for scaling in SCALINGS if not (options.better or options.trees) else ():
             common = ["experiment=fed_heart_disease", f"data.path={path}", f"data.scaling={scaling}", *QUIET]
             seeds = [f"seed={seed}" for seed in range(options.seeds)]
             runs = [fedtwin.train([*common, *POOLED, *ALL, seed], store=folder) for seed in seeds]
@@ -103,6 +131,20 @@ def better(path: Path, test: pd.DataFrame, *, seeds: int, folder: str) -> None:
         chosen = min(losses, key=losses.__getitem__)
         runs = [train([*tried[chosen], *ALL, f"seed={seed}"]) for seed in range(seeds)]
         tell(chosen[0], f"{model}, {reading} ({chosen[1]})", [accuracies(run, test) for run in runs])
+
+
+def of_trees(path: Path, test: pd.DataFrame, *, seeds: int, folder: str) -> None:
+    """Trees of each library, which take the rows as they are."""
+    plain = [f"data.path={path}", "data.drop_first_level=false", *ALL, *QUIET]
+    length = [f"trainer.max_epochs={TREES}", "trainer.early_stopping.enabled=false"]
+    for model, ways in BY_MODEL.items():
+        # The model is named first: its file has settings of its own.
+        own = ["experiment=fed_heart_disease", f"model={model}", *plain, *OF_TREES[model]]
+        runs = [fedtwin.train([*own, *length, f"seed={seed}"], store=folder) for seed in range(seeds)]
+        tell("", f"{model}, pooled", [accuracies(run, test) for run in runs])
+        for way in ways:
+            runs = [fedtwin.federate([*own, *WAYS[way], f"seed={seed}"], store=folder) for seed in range(seeds)]
+            tell("", f"{model}, {way}", [accuracies(run, test) for run in runs])
 
 
 def best_settings(strategy: str, common: Sequence[str], *, folder: str) -> list[str]:

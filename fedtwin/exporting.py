@@ -29,6 +29,7 @@ from shared.config.stored import read_snapshot
 from shared.data.images.augment import build_transform
 from shared.data.row_keys import other_rows, row_keys
 from shared.model.centroids import CentroidNetwork
+from shared.model.fitted import FittedNetwork
 from shared.model.trees import TreeNetwork
 from shared.runtime.errors import ExportError, FedtwinError
 from shared.runtime.export_formats import SUFFIXES, unavailable
@@ -110,13 +111,22 @@ def export_model(
         kind = type(model.network).__name__
         raise ExportError(f"a {kind} cannot be exported as {format}; expected {', '.join(known)}")
     inputs = _rows_to_check(found, model, rows)
-    expected = _predictions(_Whole(model), inputs)
+    expected = _predictions(model, inputs)
     target = Path(path).expanduser().absolute()
     with tempfile.TemporaryDirectory(prefix="fedtwin-export-") as folder:
         written = Path(folder) / f"model{SUFFIXES[format]}"
-        with _quiet():
-            predict = _WRITERS[format](found, model, inputs, written)
-            got = predict(inputs)
+        try:
+            with _quiet():
+                predict = _WRITERS[format](found, model, inputs, written)
+                got = predict(inputs)
+        except FedtwinError:
+            raise
+        except Exception as error:  # exporters and runtimes raise anything, such as of operations they lack
+            first = str(error).strip().partition("\n")[0]
+            raise ExportError(
+                f"a {type(model.network).__name__} cannot be exported as {format}: "
+                f"{type(error).__name__}: {first}"
+            ) from error
         difference = _difference(expected, got)
         if not difference <= MOST_DIFFERENCE:
             raise ExportError(
@@ -133,6 +143,8 @@ def formats_of(model: TrainedModel) -> tuple[str, ...]:
     """The formats that a model can be exported as, where their packages are installed."""
     if isinstance(model.network, TreeNetwork | CentroidNetwork):
         return ("json",)
+    if isinstance(model.network, FittedNetwork):
+        return ("safetensors",)
     return ("pt2", "onnx", "safetensors", "executorch")
 
 
@@ -317,7 +329,7 @@ def _anew(run: Run, take: Callable[[Any], Any]) -> Predict:
     module = learner.module(schema, FitContext(agreed=summary.get("agreed") or {}))
     take(learner.network(module))
     model = learner.trained_model(module, schema, threshold=summary.get("threshold", 0.5))
-    return lambda given: _predictions(_Whole(model), given)
+    return lambda given: _predictions(model, given)
 
 
 def _about(run: Run, model: TrainedModel) -> dict[str, Any]:

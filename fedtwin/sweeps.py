@@ -142,7 +142,7 @@ def sweep(
     plan = read_plan(add_overrides(values, typed))
     home = find_home(store)
     with open_store(home) as opened:
-        sweep_id = plan_sweep(plan, store=opened, home=home, name=name, reuse=reuse)
+        sweep_id = plan_sweep(plan, store=opened, home=home, name=name, reuse=reuse, workers=workers)
         told = [] if on_progress is None else [on_progress]
         resume_sweep(sweep_id, store=opened, home=home, workers=workers, scheduler=scheduler, on_progress=told)
     return load_sweep(sweep_id, store=store)

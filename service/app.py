@@ -14,14 +14,17 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from service.api.models import host_of
+from service.api.operations import router as operations
 from service.api.problems import install_handlers
 from service.api.router import build_router
+from service.integrations.child import FollowerProcess
 from service.jobs.worker import Worker
 from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
 from service.stream.hub import Hub
 from service.stream.sockets import build_stream_router
 from service.web.assets import build_web_router, find_assets
+from shared.config.hydra_session import HydraSession
 from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
 
@@ -33,7 +36,13 @@ class Service(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Wrap Starlette's stack in `SecurityMiddleware`."""
-        return SecurityMiddleware(super().build_middleware_stack(), settings=self.state.settings)
+        store: Store = self.state.store
+        return SecurityMiddleware(
+            super().build_middleware_stack(),
+            settings=self.state.settings,
+            tokens=store.tokens,
+            audit=store.audit,
+        )
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,8 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     """
     app = Service(
         title="fedtwin",
-        description="Runs, metrics and comparisons, and training jobs: what changes these needs the server's "
-        "training token. Live updates come over the WebSockets "
+        description="Runs, metrics and comparisons, and training jobs: what changes these needs a token "
+        "of the scope `train`. Live updates come over the WebSockets "
         "`/ws/runs/{id}?after=ID` and `/ws/runs`; [JSON schema of their messages](/static/stream.schema.json).",
         version=_version(),
         lifespan=_lifespan,
@@ -56,9 +65,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.store = Store(settings.database_url)
+    app.state.session = HydraSession()
     app.state.hub = Hub(app.state.store, poll_s=settings.poll_s, heartbeat_s=settings.heartbeat_s)
+    app.state.viewers = lambda: sum(app.state.hub.watched.values())
     install_handlers(app)
     app.include_router(build_router())
+    app.include_router(operations)
     app.include_router(build_stream_router())
     app.include_router(build_web_router())
     return app
@@ -76,11 +88,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = asyncio.create_task(watch)
     worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
     working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
+    follower = None
+    if settings.mlflow is not None:
+        follower = FollowerProcess(["mlflow", "--tracking-uri", settings.mlflow], home=settings.home)
+        follower.start()
     try:
         async with app.state.hub:
             yield
     finally:
         ended.set()
+        if follower is not None:
+            await asyncio.to_thread(follower.close)
         if worker is not None and working is not None:
             worker.stop()
             await working

@@ -16,6 +16,7 @@ from contextlib import suppress
 import uvicorn
 
 from service.app import create_app
+from service.integrations.mlflow import check_installed, check_uri
 from service.settings import EVERY_ADDRESS, Settings, is_loopback, plain_host
 from service.stream.sockets import UVICORN_OPTIONS
 from service.web.http import TimedHTTP
@@ -52,6 +53,9 @@ def run_command(options: Namespace) -> None:
         if options.train_token is None
         else (options.train_token)
     )
+    if options.mlflow is not None:  # the follower is a process of its own, which would fail again and again
+        check_uri(options.mlflow)
+        check_installed()
     settings = Settings(
         database_url=home.database_url,
         home=home,
@@ -61,6 +65,8 @@ def run_command(options: Namespace) -> None:
         train_token=train_token,
         data_folders=tuple(options.data),
         worker=options.worker,
+        mlflow=options.mlflow,
+        rate=options.rate,
         allowed_hosts=tuple(options.allow_host),
     )
     try:

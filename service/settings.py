@@ -33,13 +33,17 @@ class Settings:
     token : str, optional
         Required from every client; mandatory unless the address is loopback.
     train_token : str, optional
-        Required of whoever submits or changes jobs; without it the API only reads.
+        Lets whoever has it submit and change jobs, as an API token of the scope ``train`` does.
     data_folders : tuple of Path
         Where the data of submitted jobs may lie.
     worker : bool
         Whether the server also runs jobs, one at a time.
+    mlflow : str, optional
+        Address of an MLflow server that all runs are sent to.
     allowed_hosts : tuple of str
         Names and addresses under which the page may be opened, in addition to loopback and ``host``.
+    rate : float
+        Requests a second of one caller, for long; 0: no limit.
     poll_s : float, seconds
         How often the database is polled for changes.
     heartbeat_s : float, seconds
@@ -61,7 +65,9 @@ class Settings:
     train_token: str | None = None
     data_folders: tuple[Path, ...] = ()
     worker: bool = False
+    mlflow: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    rate: float = 100.0
     poll_s: float = 0.1
     heartbeat_s: float = 5.0
     orphans_s: float = 5.0
@@ -69,6 +75,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"the port must be from 0 to 65535, got {self.port}")
+        if not 0 <= self.rate < float("inf"):
+            raise ConfigError(f"the rate must be 0 or more requests a second, got {self.rate}")
         for name in self.allowed_hosts:
             if not _HOST.fullmatch(plain_host(name)):
                 raise ConfigError(

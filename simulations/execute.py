@@ -6,10 +6,12 @@ import sys
 from typing import TYPE_CHECKING, Literal
 
 from shared.config.config import Config
+from shared.config.model import REGISTRY
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
 from shared.runtime.waiting import is_live, waiting
 from shared.tasks.checks import reject_pooled_only
+from shared.tasks.reading import fix_rows
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
 from shared.trees.libraries.installed import require_library
@@ -64,6 +66,11 @@ def execute(
     if run_id is not None:
         cfg = cfg.replace("tracking", run_id=run_id)
         resume = store.runs.get(run_id).finished
+    cfg = fix_rows(cfg, cache=home.cache)
+    if not resume and (cfg.model.weights or "").startswith(REGISTRY):
+        from simulations.starting import with_start  # it reads the data
+
+        cfg = with_start(cfg, store=store, home=home)
     if mode == "centralized":
         return _train(cfg, store=store, home=home, resume=resume)
     if not resume:

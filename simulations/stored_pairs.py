@@ -16,7 +16,10 @@ from simulations.twins import Twins
 
 _SAME = ("task", "model", "seed")  # else the gap would not be that of federation
 # Which rows there are, and what they are turned into; where the runs keep keys of their rows, those decide.
-_ROWS = ("data.source", "data.path", "data.dataset", "data.split_by", "data.split_seed", "data.classes")
+_ROWS = (
+    *("data.source", "data.path", "data.dataset", "data.digest"),
+    *("data.split_by", "data.split_seed", "data.classes"),
+)
 _FRACTIONS = ("data.val_fraction", "data.test_fraction", "data.columns")
 
 

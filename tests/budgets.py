@@ -18,7 +18,7 @@ BUDGETS = {
     "e2e": (300, 1300),
     "federated": (330, 0),
     "fedtwin": (115, 20),
-    "service": (120, 10),
+    "service": (130, 70),
     "shared": (180, 40),
     "simulations": (90, 90),
     "tests": (20, 0),

@@ -18,6 +18,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NO_SETTINGS = {"python.md: model.network"}  # an attribute in Python
 
+OF_TABLES = (
+    *("data=", "task=tabular", "task=clustering", "task=forecasting", "task=anomaly"),
+    *("experiment=electricity", "experiment=skab"),
+)  # what names the kind of its data, so that data.path needs not tell
+
 
 def commands(page):
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
@@ -45,10 +50,7 @@ def test_a_documented_command(page, line):
     elif "--multirun" in words:
         check_overrides(overrides, sweep=True)
     else:
-        named = any(
-            text.startswith(("data=", "task=tabular", "task=clustering", "task=forecasting"))
-            for text in overrides
-        )
+        named = any(text.startswith(OF_TABLES) for text in overrides)
         cfg = compose(overrides if named else _without_path(overrides))
         if (command := f"fedtwin {name}") in UNUSED:
             reject_unused(overrides, cfg, command=command)

@@ -22,6 +22,7 @@ from federated.client.work import (
     config_of,
     fit_context,
     learner_for,
+    log_for,
     name_of,
     place_of,
     rows_of,
@@ -112,7 +113,11 @@ def answer(message: Message, context: Context) -> Message:
     module, datamodule = begin_fit(order, context)
     algorithm, asked = algorithm_for(order.snapshot, context), Asked.from_message(message)
     own = AskedContext(
-        client_id=place_of(context)[0], run_key=order.run_key, module=module, datamodule=datamodule
+        client_id=place_of(context)[0],
+        run_key=order.run_key,
+        module=module,
+        datamodule=datamodule,
+        log=log_for(order, context),
     )
     return Message(answer_content(algorithm.answer(asked, own)), reply_to=message)
 

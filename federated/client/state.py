@@ -135,10 +135,15 @@ class ClientState:
         except (OSError, SafetensorError) as error:
             raise FederationError(f"this client's state cannot be read at {path}: {error}") from None
 
-    def _write(self, state: Tensors, round: int) -> None:
+    def begun(self) -> Path:
+        """The folder of this client in this run; where it is new, those of old runs are removed."""
         if not self.folder.exists():
             _remove_old(self.root)
-            self.folder.mkdir(parents=True, mode=0o700)
+            self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        return self.folder
+
+    def _write(self, state: Tensors, round: int) -> None:
+        self.begun()
         with replacing(self._path(round)) as file:
             file.write(save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}))
 

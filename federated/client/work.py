@@ -12,13 +12,16 @@ from lightning import LightningModule
 from federated.client.site import may_run
 from federated.client.state import ClientState
 from federated.kit.site_data import own_data
+from federated.messages.question_log import QuestionLog
 from federated.messages.records import TrainOrder
 from federated.strategy.base import Algorithm, keeps_state, load_algorithm
 from shared.config.config import Config
 from shared.config.stored import read_snapshot
+from shared.config.table_data import TableDataConfig
 from shared.data.dataset import SIDES, Dataset, Ints
 from shared.data.partition.partition import client_names, partition
 from shared.data.schema import Schema
+from shared.data.sql.rows import pin_rows_of_run
 from shared.runtime.errors import FederationError
 from shared.runtime.home import open_home
 from shared.tasks.base import FitContext, Learner
@@ -59,7 +62,7 @@ def rows_of(snapshot: str, context: Context) -> tuple[Dataset, Ints | None]:
     client_id, num_partitions = place_of(context)
     own_path = context.node_config.get(OWN_DATA)
     if own_path is not None:
-        return _load(snapshot, str(own_path), may_run(context)), None
+        return _own(snapshot, str(own_path), may_run(context), str(context.run_id)), None
     data, parts = _shares(snapshot, num_partitions, may_run(context))
     return data, parts[client_id]
 
@@ -130,6 +133,19 @@ def state_for(order: TrainOrder, context: Context, algorithm: Algorithm) -> Clie
     return ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
 
 
+def log_for(order: TrainOrder, context: Context) -> QuestionLog:
+    """Where the client keeps what it was asked.
+
+    Raises
+    ------
+    FederationError
+        The order has no key of a run.
+    """
+    client_id, _ = place_of(context)
+    state = ClientState(context, home=open_home().root, run_key=order.run_key, client_id=client_id)
+    return QuestionLog(state.begun() / "questions")
+
+
 @lru_cache(maxsize=2)
 def config_of(snapshot: str) -> Config:
     """The configuration that an order carries."""
@@ -153,15 +169,18 @@ def _module(snapshot: str, schema: Schema, allowed: tuple[str, ...]) -> Lightnin
 
 @lru_cache(maxsize=2)
 def _shares(snapshot: str, num_partitions: int, allowed: tuple[str, ...]) -> tuple[Dataset, list[Ints]]:
-    data = _load(snapshot, None, allowed)
+    # The process that started the run says what was read.
+    data = _learner(snapshot, allowed).dataset(cache=open_home().cache)
     return data, partition(data, cfg=config_of(snapshot).shares, num_partitions=num_partitions)
 
 
 @lru_cache(maxsize=2)
-def _load(snapshot: str, path: str | None, allowed: tuple[str, ...]) -> Dataset:
+def _own(snapshot: str, path: str, allowed: tuple[str, ...], run: str) -> Dataset:
     cache = open_home().cache
-    if path is None:  # the process that started the run says what was read
-        return _learner(snapshot, allowed).dataset(cache=cache)
-    own = learner_of(own_data(config_of(snapshot), path=path), may_run=allowed)
+    cfg = own_data(config_of(snapshot), path=path)
+    if isinstance(cfg.data, TableDataConfig) and cfg.data.source == "sql":
+        # The database is asked once for all processes of a run.
+        cfg = cfg.replace("data", digest=pin_rows_of_run(cfg.data, cache=cache, run=run))
     sides = [side for side in SIDES if side != "test"]
+    own = learner_of(cfg, may_run=allowed)
     return read_data(own, cache=cache, sides=sides)[0]  # told in the site's own log

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from federated.kit.site_file import SITE_FILE, read_site
 from shared.config.config import Config
 from shared.config.data import ImageDataConfig
+from shared.config.table_data import TableDataConfig
 from shared.data.sources.layout import recognise
 from shared.data.sources.table import PLAIN_COLUMNS
 from shared.runtime.errors import DataError
@@ -20,8 +22,10 @@ def own_data(cfg: Config, *, path: str) -> Config:
     Parameters
     ----------
     path : str
-        Of the site's data.
+        Of the site's data; of its ``site.yaml`` where that names a database.
     """
+    if isinstance(cfg.data, TableDataConfig):
+        return _own_table(cfg, Path(path))
     if not isinstance(cfg.data, ImageDataConfig):
         return cfg.replace("data", path=path)  # what it is, its own code knows
     found = source_of(Path(path).expanduser())
@@ -30,6 +34,17 @@ def own_data(cfg: Config, *, path: str) -> Config:
     source = cfg.data.source if keep else found
     columns = cfg.data.columns if source in ("zip", "folder") else PLAIN_COLUMNS  # others have none to be named
     return cfg.replace("data", path=path, source=source, columns=columns.model_dump())
+
+
+def _own_table(cfg: Config, path: Path) -> Config:
+    # Nothing that a run says of a database holds at a site: which one is asked, and what, the site decides.
+    nothing = dict.fromkeys(("path", "url", "query", "table", "digest"))
+    if path.name != SITE_FILE:
+        return cfg.replace("data", **{**nothing, "source": "table", "path": str(path), "key": ()})
+    database = read_site(path).database
+    if database is None:
+        raise DataError(f"{path}: neither data_path nor database is set; write where this site's rows are")
+    return cfg.replace("data", **{**nothing, "source": "sql", **database.model_dump()})
 
 
 def source_of(path: Path) -> str | None:

@@ -8,15 +8,34 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from federated.kit.federation_file import DataPath, MayLeave, Port, Requirements, SiteName
 from federated.kit.yaml_file import read_yaml
+from shared.config.data import Names
 from shared.config.section import Section
+from shared.config.table_data import url_problem
 from shared.runtime.errors import DeployError
 
 SITE_FILE, FACTS_FILE, KEY_FILE, CA_FILE = "site.yaml", "kit.json", "node.key", "ca.crt"
 PACKAGES = ("fedtwin", "flwr", "torch", "lightning")  # what must be alike on both sides
+
+
+class SiteDatabase(Section):
+    """Where a site's rows are if they are in a database, as ``data=sql`` names it."""
+
+    url: str
+    query: str | None = None
+    table: str | None = None
+    key: Names = ()
+
+    @model_validator(mode="after")
+    def _readable(self) -> SiteDatabase:
+        if problem := url_problem(self.url):
+            raise ValueError(f"database.url: {problem}")
+        if bool(self.query) == bool(self.table):
+            raise ValueError("database needs either a query or a table")
+        return self
 
 
 class SiteFile(Section):
@@ -27,8 +46,15 @@ class SiteFile(Section):
     partition_id: Annotated[int, Field(ge=0)]
     node_port: Port
     data_path: DataPath | None
+    database: SiteDatabase | None = None
     may_leave: MayLeave
     may_run: tuple[str, ...] = ()  # classes, modules or packages of this site's own that a run may name
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SiteFile:
+        if self.data_path is not None and self.database is not None:
+            raise ValueError("data_path and database are both set; this site's rows are in one of them")
+        return self
 
     def node_config(self, *, site_file: Path) -> str:
         """What Flower's SuperNode is told, and passes on to the ClientApp.
@@ -43,14 +69,14 @@ class SiteFile(Section):
         DeployError
             There is no data path yet, or the kit lies where Flower's settings cannot say it.
         """
-        if self.data_path is None:
+        if self.data_path is None and self.database is None:
             raise DeployError(f"{site_file}: data_path is not set; write the absolute path of this site's data")
         if '"' in str(site_file):
             raise DeployError(f"the kit lies in {site_file.parent}: move it to a path without quotes")
         # All its rows are its own: it is one partition, and its number only has to differ from the others'.
         return (
             f"partition-id={self.partition_id} num-partitions={self.partition_id + 1} "
-            f'site="{self.name}" data-path="{self.data_path}" site-file="{site_file}"'
+            f'site="{self.name}" data-path="{self.data_path or site_file}" site-file="{site_file}"'
         )
 
 

@@ -16,6 +16,9 @@ from federated.messages.wire import Layout
 from shared.runtime.errors import ReplyRejected
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+BEHIND = "behind"  # the one array of an answer of a client that must be told the past first
+BEHIND_LAYOUT: Layout = {BEHIND: ((1,), "int64")}  # the number of the last question that it knows
+_DIGEST = "digest"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +32,21 @@ class Asked:
     arrays : mapping of str to ndarray
     past : mapping of str to ndarray
         What a client must know that has kept nothing of earlier questions, as one that was started anew.
+    digest : str
+        Of the earlier questions, where a client is asked for its own log of them.
     """
 
     kind: str
     arrays: Arrays
     past: Arrays = field(default_factory=dict)
+    digest: str = ""
 
     def to_content(self, order: ConfigRecord) -> RecordDict:
         """Pack it, with what every message says of its run."""
         return RecordDict(
             {
                 CONFIG: order,
-                KIND: ConfigRecord({KIND: self.kind}),
+                KIND: ConfigRecord({KIND: self.kind, _DIGEST: self.digest}),
                 QUESTION: _packed(self.arrays),
                 PAST: _packed(self.past),
             }
@@ -50,9 +56,13 @@ class Asked:
     def from_message(cls, message: Message) -> Asked:
         """Unpack it."""
         content = message.content
-        kind = cast(str, content.config_records[KIND][KIND])
-        records = content.array_records
-        return cls(kind, unpacked_arrays(records[QUESTION]), past=unpacked_arrays(records[PAST]))
+        told, records = content.config_records[KIND], content.array_records
+        return cls(
+            cast(str, told[KIND]),
+            unpacked_arrays(records[QUESTION]),
+            past=unpacked_arrays(records[PAST]),
+            digest=cast(str, told[_DIGEST]),
+        )
 
 
 def answer_content(arrays: Arrays) -> RecordDict:
@@ -79,6 +89,11 @@ def read_answer(content: RecordDict, *, layout: Layout) -> dict[str, npt.NDArray
     if problems := array_problems(arrays, layout):
         raise ReplyRejected(f"its answer is not what was asked for: {'; '.join(problems[:10])}")
     return unpacked_arrays(arrays)
+
+
+def is_behind(content: RecordDict) -> bool:
+    """Whether a client asks to be told the past."""
+    return list(content.array_records.get(ANSWER, {})) == [BEHIND]
 
 
 def unpacked_arrays(arrays: ArrayRecord) -> dict[str, npt.NDArray[Any]]:

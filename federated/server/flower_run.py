@@ -14,6 +14,7 @@ from shared.config.stored import read_snapshot
 from shared.runtime.errors import ConfigError, FederationError
 from shared.runtime.home import Home
 from shared.runtime.secrets import without_secrets
+from shared.tasks.reading import fix_rows
 from shared.tasks.settle import settle
 from shared.tracking.store import Store
 
@@ -61,7 +62,7 @@ def settings_of(
     preset = cfg.federation.num_clients != compose().federation.num_clients
     if not preset and not any(text.lstrip("+").startswith(_CLIENTS) for text in overrides):
         cfg = cfg.replace("federation", num_clients=max(1, num_nodes()))
-    return cfg
+    return fix_rows(cfg, cache=home.cache)
 
 
 def first_line(run_id: int, home: Home) -> str:

@@ -152,7 +152,7 @@ class Rounds:
         self._silent = silent if stage == "val" else self._silent
 
     def _take_answers(self, delivery: Delivery) -> None:
-        expected = len(self.roster.clients)
+        expected = len({*delivery.sent, *delivery.absent})
         if len(delivery.replied) == expected:
             self._questions.add(delivery)
             self._answered += 1

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from pydantic import ValidationInfo, field_validator
 
-from federated.messages.questions import Arrays, Asked, read_answer
+from federated.messages.questions import Arrays, Asked, is_behind, read_answer
 from federated.messages.records import ASK
 from federated.messages.wire import Layout, WireSpec
 from federated.strategy.base import Algorithm
@@ -68,13 +69,25 @@ class Asking:
 class AskingServer(ServerHalf):
     """Changes the model by questions before it sends the train messages of a round, which carry it."""
 
-    def ask(self, asked: Asked, *, layout: Layout, config: ConfigRecord, grid: Grid) -> dict[int, Arrays]:
+    tells_past = False  # whether the open question carries the past
+
+    def ask(
+        self,
+        asked: Asked,
+        *,
+        layout: Layout,
+        config: ConfigRecord,
+        grid: Grid,
+        past: Callable[[], Arrays] | None = None,
+    ) -> dict[int, Arrays]:
         """Ask all clients.
 
         Parameters
         ----------
         layout : mapping
             The arrays of an answer.
+        past : callable, optional
+            Gives what is told to clients that have forgotten what was asked before; they are asked again.
 
         Returns
         -------
@@ -86,13 +99,25 @@ class AskingServer(ServerHalf):
         QuorumError
             A client did not answer.
         """
-        content = asked.to_content(config)
-        messages = [Message(content, dst_node_id=node, message_type=ASK) for node in self.nodes]
-        replies = grid.send_and_receive(messages, timeout=self.context.timeout_s)
+        replies = self._send(asked, self.nodes, config=config, grid=grid)
+        behind = [node for node, content in replies.items() if past and is_behind(content)]
+        if behind and past:
+            self.tells_past = True
+            try:
+                replies |= self._send(replace(asked, past=past()), behind, config=config, grid=grid)
+            finally:
+                self.tells_past = False
         return {
-            self.nodes.index(reply.metadata.src_node_id): read_answer(reply.content, layout=layout)
-            for reply in replies
+            self.nodes.index(node): read_answer(content, layout=layout) for node, content in replies.items()
         }
+
+    def _send(
+        self, asked: Asked, nodes: Sequence[int], *, config: ConfigRecord, grid: Grid
+    ) -> dict[int, RecordDict]:
+        content = asked.to_content(config)
+        messages = [Message(content, dst_node_id=node, message_type=ASK) for node in nodes]
+        replies = grid.send_and_receive(messages, timeout=self.context.timeout_s)
+        return {reply.metadata.src_node_id: reply.content for reply in replies}
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

@@ -13,7 +13,14 @@ from federated.messages.wire import Layout, WireSpec
 from federated.strategy.client_half import AskedContext, ClientContext, ClientHalf
 from federated.strategy.server_half import AveragingServer, ServerContext, ServerHalf
 from shared.config.config import Config as RunConfig
-from shared.config.model import OF_LIBRARIES, ForestConfig, KMeansConfig, TreesConfig
+from shared.config.model import (
+    OF_LIBRARIES,
+    ForestConfig,
+    IsolationForestConfig,
+    KMeansConfig,
+    PcaConfig,
+    TreesConfig,
+)
 from shared.config.problems import check_settings
 from shared.config.strategy import StrategyConfig
 from shared.runtime.components import load_component
@@ -66,6 +73,8 @@ class Algorithm:
             (KMeansConfig, "clusters", ""),
             (ForestConfig, "bagging", ""),
             (OF_LIBRARIES, "bagging", " or cyclic"),
+            (PcaConfig, "sums", ""),
+            (IsolationForestConfig, "sums", ""),
         ):
             if isinstance(cfg.model, kind):
                 model = cfg.model.name

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from federated.messages.question_log import QuestionLog
 from federated.messages.wire import WireSpec
 from shared.runtime.errors import ConfigError, FederationError
 
@@ -109,12 +110,15 @@ class AskedContext:
         Ready for a fit, with whatever weights.
     datamodule : LightningDataModule
         Of the client's rows.
+    log : QuestionLog
+        What this client was asked before, for an algorithm that adds to it.
     """
 
     client_id: int
     run_key: str
     module: L.LightningModule
     datamodule: Any
+    log: QuestionLog
 
 
 class ClientHalf:

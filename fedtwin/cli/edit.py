@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from argparse import Namespace
 
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.home import Home, open_home
+from shared.tracking.deletion import delete_files
 from shared.tracking.rows import MODE_NAMES, RunRow
 from shared.tracking.store import Store
 
@@ -68,26 +68,6 @@ def _confirm(question: str) -> None:
         raise ConfigError("nobody can be asked here: pass --yes to delete without a question")
     if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
         raise TrackingError("nothing was deleted")
-
-
-def delete_files(run_id: int, home: Home) -> None:
-    """Delete what a run, which is deleted, has written.
-
-    Raises
-    ------
-    TrackingError
-        A file cannot be deleted.
-    """
-    for path in home.files_of(run_id):
-        try:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        except OSError as error:
-            raise TrackingError(
-                f"run {run_id} is deleted, but {path} is not: {error.strerror}; remove it by hand"
-            ) from None
 
 
 def _listed(runs: list[RunRow]) -> str:

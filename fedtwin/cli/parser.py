@@ -102,10 +102,11 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     for command in (listing, show):
         command.add_argument("--format", choices=["table", "json"], default="table")
     export = commands.add_parser("export", help="write a run's metrics, or its trees, to a file")
-    export.add_argument("--format", choices=["csv", "json", "parquet", "model"], default="csv")
+    export.add_argument("--format", choices=["csv", "json", "parquet", "model", "ro-crate"], default="csv")
     export.description = (
         "model: the trees that the run chose, as a file: XGBoost's JSON of model=xgboost, LightGBM's text of "
-        "model=lightgbm, else JSON of fedtwin's own."
+        "model=lightgbm, else JSON of fedtwin's own. ro-crate: the run with its data, software, settings, "
+        "metrics and files as an RO-Crate, in a folder or a file that ends in .zip."
     )
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
     resume = commands.add_parser(
@@ -121,6 +122,10 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     predict.add_argument(
         "run", metavar="MODEL", help="a run's id, NAME (its latest version) or NAME@production"
     )
+    stop = commands.add_parser("stop", help="stop a sweep; its trials that have ended are kept")
+    report = commands.add_parser(
+        "report", help="write the report of a sweep, of what its trials reached by now"
+    )
     delete = commands.add_parser("delete", help="delete a run: its rows and its files")
     doctor = commands.add_parser("doctor", help="check database, files, caches, processes and versions")
     doctor.description = "Each problem comes with its fix. Exit status 1: something failed. Nothing is changed."
@@ -129,7 +134,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     rename = commands.add_parser("rename", help="give a run another name")
     tag = commands.add_parser("tag", help="add tags to a run, or remove some, and list them")
     watch = commands.add_parser("watch", help="follow a run in the terminal until it has ended")
-    for command in (show, export, resume, delete, rename, tag, watch):
+    for command in (show, export, resume, stop, report, delete, rename, tag, watch):
         command.add_argument("run", type=run_number, help="the run's id (see `fedtwin runs`)")
     resume.add_argument("--workers", type=count, metavar="N", help="of a sweep: trials at once")
     resume.add_argument("--scheduler", metavar="ADDRESS", help="of a sweep: a Dask scheduler that runs already")
@@ -152,7 +157,12 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     tag.add_argument("--remove", nargs="+", default=[], metavar="TAG")
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_worker(commands.add_parser("worker", help="run training jobs that were submitted to the server"))
+    _add_follow(
+        commands.add_parser("follow", help="send all runs to MLflow or TensorBoard as they are written")
+    )
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
+    _add_token(commands.add_parser("token", help="make, list and revoke API tokens of the server"))
+    _add_tenant(commands.add_parser("tenant", help="add and list tenants of the server; set their limits"))
     _add_models(commands.add_parser("models", help="list models; show, promote, compare, describe versions"))
     _add_watch(watch)
     return parser, tuple(commands.choices)
@@ -332,7 +342,17 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the data of submitted jobs may lie; repeatable",
     )
+    serve.add_argument(
+        "--mlflow", metavar="URI", help="also send all runs to this MLflow server, as fedtwin follow mlflow"
+    )
     serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
+    serve.add_argument(
+        "--rate",
+        type=float,
+        default=100.0,
+        metavar="REQUESTS",
+        help="of one caller, a second, for long (100; 0: no limit)",
+    )
 
 
 def _add_worker(worker: argparse.ArgumentParser) -> None:
@@ -349,12 +369,55 @@ def _add_worker(worker: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_follow(follow: argparse.ArgumentParser) -> None:
+    follow.description = (
+        "Sends runs, rows, settings, results, files and model versions, each once, also those of before. It is "
+        "outside of training: a tracker that is away slows nothing, and gets what it missed. Ctrl-C ends it; "
+        "the next call continues. See docs/integrations.md."
+    )
+    follow.add_argument("tracker", choices=["mlflow", "tensorboard"])
+    follow.add_argument(
+        "--tracking-uri", metavar="URI", help="of mlflow: its server, http://HOST:5000 (or MLFLOW_TRACKING_URI)"
+    )
+    follow.add_argument("--experiment", metavar="NAME", help="of mlflow (fedtwin)")
+    follow.add_argument("--folder", type=Path, help="of tensorboard: where event files are written")
+    follow.add_argument(
+        "--after", type=count, default=0, metavar="RUN", help="leave out this run and older ones"
+    )
+    follow.add_argument("--once", action="store_true", help="send what there is, and end")
+    follow.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
+
+
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("action", nargs="?", choices=["list", "show", "cancel", "retry"], default="list")
     jobs.add_argument("job", nargs="?", type=job_number, help="the job's id")
     jobs.add_argument("--status", choices=["queued", "running", "completed", "failed", "cancelled"])
     jobs.add_argument("--limit", type=count, default=30, help="how many, newest first (30)")
     jobs.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_token(token: argparse.ArgumentParser) -> None:
+    token.description = (
+        "Tokens for programs and people: fedtwin token create ci --scope train --expires 90d; revoke 3. A "
+        "token is printed once, to standard output; the database keeps its SHA-256. See docs/service.md."
+    )
+    token.add_argument("action", nargs="?", choices=["create", "list", "revoke"], default="list")
+    token.add_argument("what", nargs="?", metavar="NAME", help="what it is for; of revoke: its number")
+    token.add_argument("--tenant", default="default", help="whose runs and jobs it reaches (default)")
+    token.add_argument("--scope", choices=["read", "train", "admin"], default="read")
+    token.add_argument("--expires", type=age, metavar="AGE", help="such as 90d, 12h or 8w; default: never")
+    token.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_tenant(tenant: argparse.ArgumentParser) -> None:
+    tenant.description = (
+        "Tenants see nothing of each other's runs and jobs, and share the workers fairly. See docs/service.md."
+    )
+    tenant.add_argument("action", nargs="?", choices=["create", "list", "limit"], default="list")
+    tenant.add_argument("what", nargs="?", metavar="NAME")
+    tenant.add_argument("--max-running", type=count, metavar="JOBS", help="at a time; 0: no limit")
+    tenant.add_argument("--max-queued", type=count, metavar="JOBS", help="at a time; 0: no limit")
+    tenant.add_argument("--format", choices=["table", "json"], default="table")
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:

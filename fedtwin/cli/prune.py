@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fedtwin.cli.edit import delete_files
 from shared.data.cache import drop_entry, unused_entries
 from shared.runtime.errors import ConfigError, DiskError, TrackingError
 from shared.runtime.home import Home, open_home
+from shared.tracking.deletion import delete_files
 from shared.tracking.pruning import Candidate, Choice, candidates, compact, size_of, thin_clients
 from shared.tracking.show import plain
 from shared.tracking.store import Store

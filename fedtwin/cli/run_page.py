@@ -24,6 +24,7 @@ from shared.tracking.twins import family, positive_class, stored_report, warning
 MOST_CLASSES = 8  # columns of a confusion matrix
 BINS = 5  # of the true values
 MOST_INPUTS = 4  # that a cluster differs in
+MOST_SERIES = 20
 MOST_STEPS = 8  # rows of errors by step ahead
 _FORECASTS = ("model", "seasonal", "persistence")
 
@@ -146,6 +147,33 @@ def _cluster_map(title: str, data: Mapping[str, Any]) -> Table:
     return shown
 
 
+def _anomaly_scores(title: str, data: Mapping[str, Any]) -> Table:
+    ratio, anomaly, alarm = (np.array(data[name]) for name in ("ratio", "anomaly", "alarm"))
+    begins = np.searchsorted(data["row"], data["series"])
+    head = (
+        "series",
+        "from row",
+        "parts",
+        "with anomalies",
+        "with alarms",
+        "with both",
+        "median ratio",
+        "largest",
+    )
+    shown = table(*head, title=f"{title.lower()} (test)")
+    parts = list(zip(begins, [*begins[1:], len(ratio)], strict=True))
+    for place, (begin, end) in enumerate(parts[:MOST_SERIES]):
+        own, events, alarms = (array[begin:end] for array in (ratio, anomaly, alarm))
+        counts = (len(own), events.sum(), alarms.sum(), (events & alarms).sum())
+        where = f"{data['series'][place]:,}"
+        shown.add_row(
+            str(place), where, *(f"{count:,}" for count in counts), number(np.median(own)), number(own.max())
+        )
+    if len(parts) > MOST_SERIES:
+        shown.caption = f"{len(parts) - MOST_SERIES} more series"
+    return shown
+
+
 def _forecast(title: str, data: Mapping[str, Any]) -> Table:
     head = ("test window, by the floor's error", "MAE", "MAE, seasonal floor", "true", "predicted", "floor")
     shown = table(*head, title=f"{title.lower()} of {data['target']} (means over a window)")
@@ -174,6 +202,7 @@ DRAW: dict[Kind, Callable[[str, Mapping[str, Any]], Table]] = {
     "residuals": _residuals,
     "cluster_profile": _cluster_profile,
     "cluster_map": _cluster_map,
+    "anomaly_scores": _anomaly_scores,
     "forecast": _forecast,
     "horizon": _horizon,
 }

@@ -1,4 +1,4 @@
-"""The commands that read or resume stored runs: ``runs``, ``show``, ``export`` and ``resume``."""
+"""The commands on stored runs: ``runs``, ``show``, ``export``, ``resume``, ``stop`` and ``report``."""
 
 from __future__ import annotations
 
@@ -61,6 +61,13 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
     if options.format == "model":
         _export_model(options, home)
         return
+    if options.format == "ro-crate":
+        from shared.tracking.ro_crate import write_crate
+
+        if options.output is None:
+            raise ConfigError("a crate is a folder or a ZIP: pass --output FOLDER or --output FILE.zip")
+        print(write_crate(store, options.run, home=home, path=options.output))
+        return
     if options.output is None and options.format == "parquet":
         raise TrackingError("Parquet is binary: pass --output FILE")
     if options.output is not None:
@@ -116,4 +123,29 @@ def _print_page(store: Store, run_id: int) -> None:
     Console().print(run_page(store, run_id))
 
 
-COMMANDS = {"runs": _runs, "show": _show, "export": _export, "resume": _resume}
+def _stop(options: Namespace, store: Store, home: Home) -> None:
+    from simulations.sweeps.stopping import request_stop
+
+    run = request_stop(options.run, store=store, home=home)
+    if run.status == "completed":
+        print(f"sweep {run.id} has completed meanwhile")
+        return
+    counts = store.trials.counts([run.id])[run.id]
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    print(f"sweep {run.id} is stopped ({told}); fedtwin resume {run.id} trains what is left")
+
+
+def _report(options: Namespace, store: Store, home: Home) -> None:
+    from simulations.sweeps.report import write_sweep_report
+
+    print(write_sweep_report(store, options.run, home=home))
+
+
+COMMANDS = {
+    "runs": _runs,
+    "show": _show,
+    "export": _export,
+    "resume": _resume,
+    "stop": _stop,
+    "report": _report,
+}

@@ -36,15 +36,23 @@ def run_command(options: Namespace) -> None:
         With status 2 where a trial has failed.
     """
     plan = plan_of(options)
-    from simulations.sweeps.sweep import check_plan, plan_sweep  # what checks trials loads PyTorch
+    from simulations.sweeps.sweep import (
+        check_plan,
+        plan_sweep,
+        print_estimate,
+    )  # what checks trials loads PyTorch
 
     home = open_home()
     if options.dry_run:
-        check_plan(plan, home=home)
+        trials, _ = check_plan(plan, home=home)
+        with Store(home.database_url) as store:
+            print_estimate(trials, plan=plan, store=store, workers=options.workers)
         return
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)
-        sweep_id = plan_sweep(plan, store=store, home=home, name=options.name, reuse=options.reuse)
+        sweep_id = plan_sweep(
+            plan, store=store, home=home, name=options.name, reuse=options.reuse, workers=options.workers
+        )
         train(sweep_id, store=store, home=home, workers=options.workers, scheduler=options.scheduler)
 
 
@@ -70,7 +78,10 @@ def train(
         console = Console()
         if any(cell.seeds for cell in cells):
             console.print(cells_table(cells, sweep_id=sweep_id))
-            console.print(f"summary  {home.sweep_dir(sweep_id)}/summary.csv, summary.json", soft_wrap=True)
+            console.print(
+                f"summary  {home.sweep_dir(sweep_id)}/report.html, trials.parquet, summary.csv, summary.json",
+                soft_wrap=True,
+            )
         if store.runs.get(sweep_id).status != "completed":
             print(f"fedtwin resume {sweep_id} trains the trials that are left", file=sys.stderr)
     failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]

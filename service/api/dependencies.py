@@ -1,4 +1,4 @@
-"""FastAPI dependencies of the REST routes: the store, the home, and the run named in the path."""
+"""FastAPI dependencies of the REST routes: the store of a tenant, the home, and the run of the path."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from service.access import access_of
 from service.api.problems import Problem
 from shared.runtime.home import Home
 from shared.tracking.rows import RunRow
 from shared.tracking.schema import LARGEST_ID
-from shared.tracking.store import Store
+from shared.tracking.store import Store, TenantStore
+from shared.tracking.tenants import DEFAULT
 
 
-def _store(request: Request) -> Store:
+def _store(request: Request) -> TenantStore:
     store: Store = request.app.state.store
-    return store
+    return store.of(access_of(request).tenant)
 
 
 def _home(request: Request) -> Home:
@@ -23,7 +25,7 @@ def _home(request: Request) -> Home:
     return home
 
 
-StoreDep = Annotated[Store, Depends(_store)]
+StoreDep = Annotated[TenantStore, Depends(_store)]
 HomeDep = Annotated[Home, Depends(_home)]
 
 
@@ -31,10 +33,22 @@ def _run(store: StoreDep, run_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> 
     return get_run(store, run_id)
 
 
+def of_default_tenant(request: Request) -> None:
+    """Reject other tenants, for what has no owner of its own yet.
+
+    Raises
+    ------
+    Problem
+        403.
+    """
+    if access_of(request).tenant != DEFAULT:
+        raise Problem(403, "registered models are those of the default tenant", code="tenant")
+
+
 RunDep = Annotated[RunRow, Depends(_run)]
 
 
-def get_run(store: Store, run_id: int) -> RunRow:
+def get_run(store: TenantStore, run_id: int) -> RunRow:
     """Load a run.
 
     Raises

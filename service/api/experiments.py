@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Header, Request
 
+from service.access import access_of
 from service.api import job_schemas
 from service.api.dependencies import StoreDep
 from service.api.job_schemas import ExperimentRequest, JobMode
-from service.api.problems import Problem, error_responses
+from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
 from service.problem_details import AsciiJson
 from service.read.jobs import job_detail, schedule_view
+from shared.config.model import REGISTRY
 from shared.runtime.errors import ConfigError
 from shared.runtime.secrets import without_secrets
 from shared.tracking.cron import next_time
 from shared.tracking.job_events import KeyReused
-from shared.tracking.jobs import NewJob
+from shared.tracking.jobs import NewJob, QueueFull
+from shared.tracking.model_rows import LATEST, RegistryError
 from shared.tracking.rows import json_ready
+from shared.tracking.store import Store
+from shared.tracking.tenants import DEFAULT
 
 router = training_router("jobs")
 
@@ -52,7 +58,7 @@ def validate(request: Request, wanted: ExperimentRequest, mode: JobMode = "compa
     status_code=202,
     response_model=job_schemas.JobDetail,
     responses={
-        **error_responses(409),
+        **error_responses(409, 429),
         202: {"description": "Queued; `Location` is the job's path."},
         201: {"description": "Scheduled; `Location` is the schedule's path.", "model": job_schemas.Schedule},
     },
@@ -90,6 +96,8 @@ def submit(
         job = store.jobs.submit(new)
     except KeyReused as error:
         raise Problem(409, str(error), code="idempotency_key") from None
+    except QueueFull as error:
+        raise queue_full(error) from None
     return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 
@@ -106,9 +114,24 @@ def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Expe
         found = _composed(request, wanted, mode)
     except InvalidExperiment as error:
         raise InvalidExperiment([*problems, *error.problems]) from None
+    if wanted.use_existing_model is not None and access_of(request).tenant != DEFAULT:
+        problems.append("use_existing_model: registered models are those of the default tenant")
+    elif wanted.use_existing_model is not None:
+        try:
+            found = _starting_from(request.app.state.store, wanted.use_existing_model, found)
+        except (ConfigError, RegistryError) as error:
+            problems.append(f"use_existing_model: {error}")
     if problems:
         raise InvalidExperiment(problems)
     return found
+
+
+def _starting_from(store: Store, ref: str, experiment: Experiment) -> Experiment:
+    """The same training from the weights of a version, which is the one that an alias names now."""
+    name, _, version = ref.partition("@")
+    row = store.models.resolve(name, version or LATEST)
+    weights = f"{REGISTRY}{row.model}@{row.version}"
+    return replace(experiment, config=experiment.config.replace("model", weights=weights))
 
 
 def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
@@ -118,6 +141,7 @@ def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Exp
         run_name=wanted.run_name,
         mode=mode,
         folders=request.app.state.settings.data_folders,
+        session=request.app.state.session,
     )
 
 

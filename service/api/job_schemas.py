@@ -65,6 +65,12 @@ class ExperimentRequest(Shape):
     )
     max_retries: int = Field(default=2, ge=0, le=10, description="After failures that may pass.")
     tags: list[Tag] = Field(default=[], max_length=20)
+    use_existing_model: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="Start from the weights of a registered model: NAME (its latest version), NAME@1.2.0 or "
+        "NAME@production.",
+        examples=["ward-7@production"],
+    )
 
 
 class PriorityChange(Shape):

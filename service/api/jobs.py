@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from service.api import job_schemas
 from service.api.dependencies import HomeDep, StoreDep
-from service.api.problems import Problem, error_responses
+from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.problem_details import AsciiJson
 from service.read.jobs import job_detail, job_log, job_summaries
 from shared.tracking.job_rows import JobRow
-from shared.tracking.jobs import JobState
+from shared.tracking.jobs import JobState, QueueFull
 from shared.tracking.schema import LARGEST_ID
-from shared.tracking.store import Store
+from shared.tracking.store import TenantStore
 
 LARGEST_PLACE = 2**53
 
@@ -83,7 +83,7 @@ def cancel(store: StoreDep, row: JobDep) -> AsciiJson:
     "/jobs/{job_id}/retry",
     status_code=202,
     response_model=job_schemas.JobDetail,
-    responses=error_responses(404, 409),
+    responses=error_responses(404, 409, 429),
 )
 def retry(store: StoreDep, row: JobDep) -> AsciiJson:
     """Queue a failed or cancelled job again; its run is resumed from the last checkpoint."""
@@ -96,9 +96,11 @@ def change(store: StoreDep, row: JobDep, wanted: job_schemas.PriorityChange) -> 
     return _changed(store, lambda job_id: store.jobs.set_priority(job_id, wanted.priority), row.id, status=200)
 
 
-def _changed(store: Store, act: Callable[[int], JobRow], job_id: int, *, status: int = 202) -> AsciiJson:
+def _changed(store: TenantStore, act: Callable[[int], JobRow], job_id: int, *, status: int = 202) -> AsciiJson:
     try:
         row = act(job_id)
     except JobState as error:
         raise Problem(409, str(error), code="job_state") from None
+    except QueueFull as error:
+        raise queue_full(error) from None
     return AsciiJson(job_detail(store, row), status_code=status)

@@ -60,6 +60,11 @@ class Problem(Exception):
         self.more = more if code is None else {"code": code, **more}
 
 
+def queue_full(error: Exception) -> Problem:
+    """The answer to a tenant that has as many jobs in the queue as it may."""
+    return Problem(429, str(error), code="queue_full", headers={"retry-after": "60"})
+
+
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI ``responses`` of a route's errors."""
     content = {MEDIA_TYPE: {"schema": SCHEMA}}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
-from service.api import charts, experiments, files, jobs, models, run_files, runs, schedules
+from service.api import audit, charts, experiments, files, jobs, models, run_edits, run_files, runs, schedules
+from service.api.dependencies import of_default_tenant
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 
@@ -21,14 +22,14 @@ def build_router() -> APIRouter:
     router = APIRouter(
         prefix="/api", default_response_class=AsciiJson, responses=error_responses(422, 500, 503)
     )
-    parts = (runs, charts, files, run_files, jobs, schedules, experiments, models)
+    parts = (runs, run_edits, charts, files, run_files, jobs, schedules, experiments, audit)
     for part in (
         *(part.router for part in parts),
         jobs.changes,
         schedules.changes,
         models.formats,
-        models.changes,
-        models.rows,
     ):
         router.include_router(part)
+    for part in (models.router, models.changes, models.rows):
+        router.include_router(part, dependencies=[Depends(of_default_tenant)])
     return router

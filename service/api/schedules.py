@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from service.api import job_schemas
 from service.api.dependencies import StoreDep
-from service.api.problems import Problem, error_responses
+from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.problem_details import AsciiJson
 from service.read.jobs import job_detail, schedule_view
 from shared.tracking.job_rows import ScheduleRow
+from shared.tracking.jobs import QueueFull
 from shared.tracking.schema import LARGEST_ID
 
 router = APIRouter(tags=["jobs"])
@@ -58,11 +59,14 @@ def change(store: StoreDep, row: ScheduleDep, wanted: job_schemas.ScheduleChange
     "/schedules/{schedule_id}/run",
     status_code=202,
     response_model=job_schemas.JobDetail,
-    responses=error_responses(404),
+    responses=error_responses(404, 429),
 )
 def run_now(store: StoreDep, row: ScheduleDep) -> AsciiJson:
     """Queue a job of the schedule at once."""
-    job = store.schedules.run_now(row.id)
+    try:
+        job = store.schedules.run_now(row.id)
+    except QueueFull as error:
+        raise queue_full(error) from None
     return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 

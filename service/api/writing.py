@@ -1,8 +1,7 @@
-"""`TrainingRoute`: routes that change something; they need the training token, and read a small body only."""
+"""`TrainingRoute`: routes that change something; they need a token of a scope, and read a small body only."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,23 +10,32 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.types import Message
 
+from service.access import access_of
 from service.api.problems import Problem, error_responses
 
 MOST_BODY = 256 * 1024  # bytes
-_SCHEME = HTTPBearer(auto_error=False, scheme_name="training token", description="`FEDTWIN_TRAIN_TOKEN`")
+_SCHEME = HTTPBearer(
+    auto_error=False, scheme_name="token", description="An API token, or `FEDTWIN_TRAIN_TOKEN`"
+)
 
 
 class TrainingRoute(APIRoute):
-    """Checks the token and the size of the body before anything of the request is parsed."""
+    """Checks the token's scope and the size of the body before anything of the request is parsed.
+
+    Attributes
+    ----------
+    scope : {"read", "train", "admin"}
+    """
 
     most_body = MOST_BODY
+    scope = "train"
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the checks."""
         handler = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            _check_token(request)
+            _check_scope(request, self.scope)
             body = await _read(request, most=self.most_body)
 
             async def receive() -> Message:
@@ -36,6 +44,12 @@ class TrainingRoute(APIRoute):
             return await handler(Request(request.scope, receive))
 
         return checked
+
+
+class AdminRoute(TrainingRoute):
+    """For who may administer."""
+
+    scope = "admin"
 
 
 def training_router(tag: str, *, route: type[TrainingRoute] = TrainingRoute) -> APIRouter:
@@ -49,7 +63,7 @@ def training_router(tag: str, *, route: type[TrainingRoute] = TrainingRoute) -> 
     Returns
     -------
     APIRouter
-        Whose routes answer 401 without the token, and 403 where the server has none.
+        Whose routes answer 401 without a token, and 403 with one whose scope is too small.
     """
     return APIRouter(
         tags=[tag],
@@ -59,24 +73,28 @@ def training_router(tag: str, *, route: type[TrainingRoute] = TrainingRoute) -> 
     )
 
 
-def _check_token(request: Request) -> None:
-    wanted: str | None = request.app.state.settings.train_token
-    if wanted is None:
+def _check_scope(request: Request, scope: str) -> None:
+    access = access_of(request)
+    if access.may(scope):
+        return
+    if access.is_token or access.scope != "read":
+        raise Problem(403, f"this needs a token of the scope {scope}; yours is {access.scope}", code="scope")
+    settings = request.app.state.settings
+    if settings.train_token is None and not request.headers.get("authorization"):
         raise Problem(
             403,
-            "this server only reads; to take jobs, it is started with a training token (FEDTWIN_TRAIN_TOKEN)",
+            "this request may only read; to change something send the header Authorization: Bearer TOKEN "
+            "with an API token (`fedtwin token create --scope train`)",
             code="read_only",
         )
     # A header alone: a browser sends it for no other page, unlike a cookie.
-    kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), wanted.encode()):
-        raise Problem(
-            401,
-            "a training token is required: send the header Authorization: Bearer TOKEN with the "
-            "FEDTWIN_TRAIN_TOKEN that the server was started with",
-            code="train_token",
-            headers={"www-authenticate": "Bearer"},
-        )
+    raise Problem(
+        401,
+        "a token that may train is required: send the header Authorization: Bearer TOKEN with an API token "
+        "(`fedtwin token create --scope train`), or the FEDTWIN_TRAIN_TOKEN that the server was started with",
+        code="train_token",
+        headers={"www-authenticate": "Bearer"},
+    )
 
 
 async def _read(request: Request, *, most: int) -> bytes:

@@ -10,7 +10,7 @@ from service.read.run_config import flat
 from shared.runtime.secrets import without_secrets
 from shared.tracking.rows import RunRow
 
-_SOURCE = ("data.source", "data.path", "data.dataset")
+_SOURCE = ("data.source", "data.path", "data.dataset", "data.digest")
 _ROWS = (
     *_SOURCE,
     *("data.columns", "data.classes", "data.split_by", "data.split_seed"),

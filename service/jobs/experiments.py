@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.jobs.overrides import written_overrides
+from service.jobs.overrides import settings_by_column, written_overrides
 from shared.config.config import Config
+from shared.config.hydra_session import HydraSession
 from shared.config.overrides import assign
 from shared.runtime.components import is_allowed
 from shared.runtime.errors import ConfigError, DataError
@@ -25,7 +27,7 @@ class Experiment:
     Attributes
     ----------
     overrides : list of str
-        What was asked for, in Hydra's grammar.
+        What was asked for, in Hydra's grammar; settings by names that it cannot write, as JSON.
     """
 
     config: Config
@@ -53,6 +55,7 @@ def checked_experiment(
     run_name: str | None,
     mode: str,
     folders: Sequence[Path],
+    session: HydraSession | None = None,
 ) -> Experiment:
     """Compose and check the configuration of a training; nothing is run.
 
@@ -67,6 +70,8 @@ def checked_experiment(
         A path below one of the folders, or `BUILT_IN`; without it, what the settings choose.
     folders : sequence of Path
         Where the data of jobs may lie.
+    session : HydraSession, optional
+        Shared by requests: those that choose the same files share one composition.
 
     Raises
     ------
@@ -75,7 +80,9 @@ def checked_experiment(
     from shared.config.compose import compose  # Hydra is slow to import
     from shared.tasks.settle import settle
 
-    overrides, problems = written_overrides(settings)
+    by_column, problems, rest = settings_by_column(settings)
+    overrides, more = written_overrides(rest)
+    problems += more
     path = None
     if dataset == BUILT_IN:
         overrides.insert(0, f"data={BUILT_IN}")
@@ -89,7 +96,9 @@ def checked_experiment(
     if path is not None:
         overrides.insert(0, assign("data.path", str(path)))
     try:
-        config = compose(settle(overrides))
+        config = compose(settle(overrides), session=session)
+        if by_column and not problems:
+            config = _with_columns(config, by_column)
         if run_name is not None:
             config = config.replace("", name=run_name)
         problems += [*_outside(config, path=path), *_unfit(config, mode=mode)]
@@ -97,7 +106,18 @@ def checked_experiment(
         raise InvalidExperiment([*problems, *_parts(str(error))]) from None
     if problems:
         raise InvalidExperiment(problems)
-    return Experiment(config, overrides)
+    written = [f"data.{name}={json.dumps(one, ensure_ascii=False)}" for name, one in by_column.items()]
+    return Experiment(config, [*overrides, *written])
+
+
+def _with_columns(config: Config, by_column: Mapping[str, Mapping[str, Any]]) -> Config:
+    changes = {}
+    for name, given in by_column.items():
+        before = getattr(config.data, name, None)
+        if before is None:
+            raise ConfigError(f"data.{name}: is a setting of tables, and the data is {config.data.source}")
+        changes[name] = {**before, **given}
+    return config.replace("data", **changes)
 
 
 def find_dataset(name: str, folders: Sequence[Path]) -> Path | None:
@@ -124,6 +144,8 @@ def _outside(config: Config, *, path: Path | None) -> Iterator[str]:
     data, federation = config.data, config.federation
     if data.path is not None and data.path != str(path):
         yield "data.path: set dataset"
+    if data.source == "sql":
+        yield "data=sql: a job reads no database; set dataset to a file"
     if data.source == "medmnist" and data.path is None:
         yield "data=medmnist: a job downloads nothing; set dataset to a file that is there"
     if config.model.weights is not None or config.resume is not None:

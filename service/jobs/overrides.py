@@ -14,9 +14,11 @@ from typing import Any
 MOST_OVERRIDES = 200
 _LONGEST_TEXT, _DEEPEST = 1000, 4
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+_PLAIN = re.compile(_NAME)
 _KEY = re.compile(rf"{_NAME}(\.{_NAME})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+BY_COLUMN = ("kinds", "levels", "missing_in")  # settings of ``data`` whose names are columns
 # Settings that say where something is, or what else a process does: the server decides on these.
 SERVERS_OWN: Mapping[str, str] = {
     "tracking": "the server has its own home and database",
@@ -51,6 +53,56 @@ def written_overrides(settings: Mapping[str, Any]) -> tuple[list[str], list[str]
         if not found:
             overrides.append(f"{key}={_written(value)}")
     return overrides, problems
+
+
+def settings_by_column(
+    settings: Mapping[str, Any],
+) -> tuple[dict[str, dict[str, Any]], list[str], dict[str, Any]]:
+    """Take out settings by names of columns that Hydra's grammar cannot write, such as ``Größe (cm)``.
+
+    Parameters
+    ----------
+    settings : mapping
+        With ``{"data.kinds": {"Größe (cm)": "numeric"}}`` or ``{"data.kinds.Größe (cm)": "numeric"}``.
+
+    Returns
+    -------
+    by_column : dict
+        Values by column, by the name of the setting in ``data``.
+    problems : list of str
+    rest : dict
+        The other settings, for `written_overrides`.
+    """
+    by_column: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    rest: dict[str, Any] = {}
+    for key, value in settings.items():
+        name, found = _columns_of(key, value)
+        if name is None:
+            rest[key] = value
+            continue
+        for column, item in found.items():
+            shown = f"data.{name}.{column[:100]}"
+            problems += [*_of_column(name, column), *_of_value(shown, item)]
+        by_column[name] = {**by_column.get(name, {}), **found}
+    return by_column, problems, rest
+
+
+def _columns_of(key: str, value: Any) -> tuple[str | None, dict[str, Any]]:
+    for name in BY_COLUMN:
+        if key == f"data.{name}" and isinstance(value, dict) and not all(map(_PLAIN.fullmatch, value)):
+            return name, value
+        column = key.removeprefix(f"data.{name}.")
+        if column != key and not _KEY.fullmatch(column):
+            return name, {column: value}
+    return None, {}
+
+
+def _of_column(name: str, column: str) -> Iterator[str]:
+    if not column.strip() or len(column) > 200 or not column.isprintable():
+        yield f"data.{name}: {column[:200]!r} is no name of a column: 1 to 200 printable characters"
+    elif "${" in column or "://" in column:
+        yield f"data.{name}: {column!r}: interpolations (${{...}}) and addresses (://) cannot be set here"
 
 
 def _of_key(key: str) -> Iterator[str]:

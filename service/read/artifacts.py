@@ -20,7 +20,7 @@ def comparison_of(run: RunRow) -> int:
 
 
 def report_path(home: Home, run: RunRow) -> Path | None:
-    """The report of a run's comparison."""
+    """The report of a run's comparison, or of a sweep."""
     path = _folder(home, run) / "report.html"
     return path if path.is_file() else None
 
@@ -40,4 +40,6 @@ def figure_paths(home: Home, run: RunRow) -> dict[str, Path]:
 
 
 def _folder(home: Home, run: RunRow) -> Path:
+    if run.training_mode == "sweep":
+        return home.sweep_dir(run.id)
     return home.results / f"compare_{comparison_of(run)}"

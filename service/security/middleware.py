@@ -5,20 +5,29 @@ Host is checked against DNS rebinding, Origin against cross-site requests; `head
 
 from __future__ import annotations
 
+import logging
+import math
 import re
-import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access import Access, Gate, access_of, is_api_token
 from service.security.headers import response_headers
+from service.security.rates import Rates
 from service.security.rejections import Rejection
 from service.settings import EVERY_ADDRESS, Settings, is_loopback, plain_host
+from shared.runtime.errors import TrackingError
+from shared.tracking.audit import Audit
+from shared.tracking.tenants import DEFAULT
+from shared.tracking.tokens import Tokens
 
 _AUTHORITY = r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?"
 _HOST = re.compile(_AUTHORITY, re.IGNORECASE)
@@ -29,6 +38,10 @@ _TOKEN_HELP = (
     "a token is required: open the page once with ?token=TOKEN appended to its URL, using the token that the "
     "server was started with; programs send the header Authorization: Bearer TOKEN"
 )
+_BAD_TOKEN = "this API token is unknown, expired or revoked; `fedtwin token create` makes one"
+_READING = ("GET", "HEAD", "OPTIONS")
+_OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+_log = logging.getLogger("fedtwin")
 
 
 class Origin(NamedTuple):
@@ -45,12 +58,20 @@ class SecurityMiddleware:
     Parameters
     ----------
     settings : Settings
-        Of which the token and the allowed hosts are used.
+        Of which the tokens, the rate and the allowed hosts are used.
+    tokens : Tokens, optional
+        API tokens, in addition to those of the settings.
+    audit : Audit, optional
+        Where requests that change something are kept.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, tokens: Tokens | None = None, audit: Audit | None = None
+    ) -> None:
         self._app = app
-        self._token, self._train_token = settings.token, settings.train_token
+        self._open = settings.token is None
+        self._gate, self._audit = Gate(settings, tokens), audit
+        self._rates = Rates(settings.rate)
         named = {plain_host(name) for name in (settings.host, *settings.allowed_hosts)}
         self._hosts = named - EVERY_ADDRESS
         self._headers = response_headers()
@@ -62,9 +83,20 @@ class SecurityMiddleware:
             return
         token_in_url = _take_token(scope)
         connection = HTTPConnection(scope)
+        address = scope["client"][0] if scope.get("client") else ""
+        access = Access(DEFAULT, "read", "nobody")
+        if scope["type"] == "http" and scope["method"] not in _READING:
+            send = self._audited(send, connection, address)
+        access.put(scope)
         try:
             target = self._checked_target(connection)
-            answer = self._checked_token(connection, target, token_in_url)
+            try:
+                access, answer = await self._checked_token(connection, target, token_in_url)
+            except Rejection:
+                self._check_rate(f"rejected {address}")
+                raise
+            access.put(scope)
+            self._check_rate(access.who if access.is_token else f"{access.who} {address}")
         except Rejection as rejection:
             if scope["type"] == "websocket":
                 await rejection.close(connection, receive, self._with_headers(send))
@@ -97,32 +129,78 @@ class SecurityMiddleware:
                 raise Rejection(HTTPStatus.FORBIDDEN, "cross-origin requests are not allowed")
         return target
 
-    def _checked_token(self, connection: HTTPConnection, target: Origin, in_url: str | None) -> Response | None:
-        """None if the request is authorized, or the redirect that signs a browser in."""
-        if self._token is None:
-            return None
+    async def _checked_token(
+        self, connection: HTTPConnection, target: Origin, in_url: str | None
+    ) -> tuple[Access, Response | None]:
+        """The access of a request, and the redirect that signs a browser in."""
         cookie = f"fedtwin_{target.port}"  # cookies are shared by all ports of a host
-        if in_url is not None and _wants_page(connection) and self._is_token(in_url):
-            response = RedirectResponse(_address(connection), HTTPStatus.SEE_OTHER)
-            response.set_cookie(
-                cookie, self._token, httponly=True, samesite="strict", secure=target.scheme == "https"
-            )
-            return response
+        if in_url is not None and _wants_page(connection):
+            access = await self._ask(self._gate.of_viewer, in_url)
+            if access is not None:
+                response = RedirectResponse(_address(connection), HTTPStatus.SEE_OTHER)
+                response.set_cookie(
+                    cookie, in_url, httponly=True, samesite="strict", secure=target.scheme == "https"
+                )
+                return access, response
         kind, _, bearer = connection.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and (self._is_token(bearer.strip()) or self._may_train(bearer.strip())):
-            return None
-        if self._is_token(connection.cookies.get(cookie, "")):
-            return None
-        raise Rejection(HTTPStatus.UNAUTHORIZED, _TOKEN_HELP)
+        if kind.lower() == "bearer":
+            access = await self._ask(self._gate.of_header, bearer.strip())
+            if access is not None:
+                return access, None
+            if is_api_token(bearer.strip()):
+                raise Rejection(HTTPStatus.UNAUTHORIZED, _BAD_TOKEN, code="token")
+        access = await self._ask(self._gate.of_viewer, connection.cookies.get(cookie, ""))
+        if access is not None:
+            return access, None
+        if self._open:
+            return Access(DEFAULT, "read", "this machine"), None
+        if connection.scope["path"] in _OPEN_PATHS:
+            return Access(DEFAULT, "read", "health check"), None
+        raise Rejection(HTTPStatus.UNAUTHORIZED, _TOKEN_HELP, code="token")
 
-    def _is_token(self, given: str) -> bool:
-        assert self._token is not None
-        return secrets.compare_digest(given.encode(), self._token.encode())
+    async def _ask(self, find: Callable[[str], Access | None], given: str) -> Access | None:
+        if not is_api_token(given):
+            return find(given) if given else None
+        try:
+            return await run_in_threadpool(find, given)
+        except TrackingError:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            raise Rejection(
+                status, "the tracking database cannot be used; see the server's log", code="database"
+            ) from None
 
-    def _may_train(self, given: str) -> bool:
-        # Who may train may look; this token is taken from no URL and no cookie.
-        wanted = self._train_token
-        return wanted is not None and secrets.compare_digest(given.encode(), wanted.encode())
+    def _check_rate(self, caller: str) -> None:
+        wait_s = self._rates.wait_s(caller)
+        if wait_s:
+            raise Rejection(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too many requests; wait for as many seconds as Retry-After says",
+                code="rate",
+                headers={"retry-after": str(math.ceil(wait_s))},
+            )
+
+    def _audited(self, send: Send, connection: HTTPConnection, address: str) -> Send:
+        """Keep the request with the status of its response, before that is sent."""
+
+        async def send_audited(message: Message) -> None:
+            status = int(message.get("status", 0))
+            if (
+                self._audit is not None
+                and message["type"] == "http.response.start"
+                and status != HTTPStatus.TOO_MANY_REQUESTS
+            ):
+                access = access_of(connection)
+                path = connection.scope["path"].encode("ascii", "backslashreplace").decode()
+                asked = {"action": f"{connection.scope['method']} {path}", "who": access.who}
+                try:
+                    await run_in_threadpool(
+                        self._audit.add, access.tenant, **asked, address=address, status=status
+                    )
+                except TrackingError as error:
+                    _log.error("the audit log cannot be written: %s answered %s: %s", asked, status, error)
+            await send(message)
+
+        return send_audited
 
     def _with_headers(self, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:

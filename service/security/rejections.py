@@ -6,6 +6,7 @@ The response is an HTML page for browsers, problem details for programs, or a cl
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.requests import HTTPConnection
@@ -41,12 +42,23 @@ class Rejection(Exception):
     ----------
     detail : str
         How to correct it; lower case, no final stop.
+    code : str, optional
+        What happened, in a word that stays the same; for programs.
+    headers : mapping, optional
+        Of the response.
     """
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
-        self.status = status
-        self.detail = detail
+        self.status, self.detail = status, detail
+        self.code, self.headers = code, dict(headers or {})
 
     def response(self, connection: HTTPConnection, *, as_page: bool, again: str | None) -> Response:
         """Build the HTTP response.
@@ -60,7 +72,8 @@ class Rejection(Exception):
             for a link on our own page.
         """
         title = self.status.phrase
-        headers = {"www-authenticate": "Bearer"} if self.status == HTTPStatus.UNAUTHORIZED else {}
+        wanted = {"www-authenticate": "Bearer"} if self.status == HTTPStatus.UNAUTHORIZED else {}
+        headers = wanted | self.headers
         if as_page:
             more = _OPEN_AGAIN.format(path=html.escape(again)) if again else ""
             detail = html.escape(self.detail[0].upper() + self.detail[1:])
@@ -73,7 +86,8 @@ class Rejection(Exception):
             )
             return HTMLResponse(page, self.status, headers | {"content-security-policy": "; ".join(sources)})
         path = connection.scope["path"]
-        return problem_response(self.status, detail=self.detail, instance=path, headers=headers)
+        code = {} if self.code is None else {"code": self.code}
+        return problem_response(self.status, detail=self.detail, instance=path, headers=headers, more=code)
 
     async def close(self, connection: HTTPConnection, receive: Receive, send: Send) -> None:
         """Reject a WebSocket handshake.

@@ -16,7 +16,7 @@ from service.stream.follower import RunFollower, RunsFollower
 from service.stream.messages import Message, to_frame, to_json
 from service.stream.replay_buffer import Entry, Frame, ReplayBuffer
 from shared.runtime.errors import TrackingError
-from shared.tracking.store import Store
+from shared.tracking.store import TenantStore
 
 SHORTEST_PAUSE_S = 0.05
 PAUSE_PER_VIEWER_S = 0.0002  # a few times the time to send one frame to one viewer
@@ -60,7 +60,7 @@ class Channel(ABC):
         Set and cleared at once when there is something new.
     """
 
-    def __init__(self, store: Store, *, run_id: int | None, readers: Executor) -> None:
+    def __init__(self, store: TenantStore, *, run_id: int | None, readers: Executor) -> None:
         self.run_id = run_id
         self.buffer = ReplayBuffer()
         self.viewers = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
@@ -14,6 +15,7 @@ from service.stream.channel import Channel, RunChannel, RunsChannel
 from service.stream.replay_buffer import Frame
 from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
+from shared.tracking.tenants import Tenant
 
 READERS = 4
 
@@ -83,7 +85,7 @@ class Hub:
 
     def __init__(self, store: Store, *, poll_s: float = 0.1, heartbeat_s: float = 5.0) -> None:
         self._store, self._poll_s, self._heartbeat_s = store, poll_s, heartbeat_s
-        self._channels: dict[int | None, Channel] = {}
+        self._channels: dict[tuple[Tenant, int | None], Channel] = {}
         self._readers: ThreadPoolExecutor
         self._change_reader: ChangeReader
 
@@ -105,16 +107,21 @@ class Hub:
     @property
     def watched(self) -> dict[int | None, int]:
         """The number of viewers of each channel; None is the list of runs."""
-        return {run_id: channel.viewers for run_id, channel in self._channels.items()}
+        found: Counter[int | None] = Counter()
+        for (_, run_id), channel in self._channels.items():
+            found[run_id] += channel.viewers
+        return dict(found)
 
     @asynccontextmanager
     async def watch(
-        self, run_id: int | None, *, after: int = 0, newest: int | None = None
+        self, tenant: Tenant, run_id: int | None, *, after: int = 0, newest: int | None = None
     ) -> AsyncIterator[Viewer]:
         """Watch a run, or the list of runs.
 
         Parameters
         ----------
+        tenant : Tenant
+            Whose runs.
         run_id : int, optional
             None: the list of runs.
         after : int
@@ -128,10 +135,11 @@ class Hub:
         TrackingError
             The database cannot be used.
         """
-        channel = self._channels.get(run_id)
+        place = (tenant, run_id)
+        channel = self._channels.get(place)
         if channel is None:
             kind = RunsChannel if run_id is None else RunChannel
-            channel = self._channels[run_id] = kind(self._store, run_id=run_id, readers=self._readers)
+            channel = self._channels[place] = kind(self._store.of(tenant), run_id=run_id, readers=self._readers)
         channel.viewers += 1
         try:
             if await channel.open():
@@ -143,4 +151,4 @@ class Hub:
             channel.viewers -= 1
             if not channel.viewers:
                 self._change_reader.remove(channel)
-                del self._channels[run_id]
+                del self._channels[place]

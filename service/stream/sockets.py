@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
+from service.access import access_of
 from service.stream.channel import NoSuchRun
 from service.stream.hub import Hub, Viewer
 from service.stream.protocol import GOING_AWAY, LiveWebSocket
@@ -86,7 +87,7 @@ async def _send_all(
     websocket: WebSocket, hub: Hub, *, run_id: int | None, after: int, newest: int | None
 ) -> None:
     try:
-        async with hub.watch(run_id, after=after, newest=newest) as viewer:
+        async with hub.watch(access_of(websocket).tenant, run_id, after=after, newest=newest) as viewer:
             await _send(websocket, viewer)
         code, reason = GOING_AWAY, "the server is shutting down"
     except NoSuchRun as error:

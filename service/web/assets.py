@@ -117,6 +117,8 @@ def build_web_router() -> APIRouter:
         ("/", page),
         ("/runs/{run}", page),
         ("/compare", page),
+        ("/models", page),
+        ("/models/{model}", page),
         ("/docs", docs),
         ("/static/{name:path}", static),
     ):

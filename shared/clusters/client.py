@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from shared.clusters.distances import Floats, squared_distances
-from shared.clusters.exact import exponents_of, whole_sums
 from shared.clusters.messages import NOBODY, Arrays, Question
 from shared.clusters.races import Keys, races, row_keys
 from shared.runtime.errors import ClustersError
+from shared.sums.exact import exponents_of, whole_sums
 
 
 class ClientRows:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.clusters.distances import Floats
-from shared.clusters.exact import LEAST, MOST, Ints
 from shared.runtime.errors import ClustersError
+from shared.sums.exact import LEAST, MOST, Ints
 
 Kind = Literal["scale", "race", "row", "sums"]
 Arrays = Mapping[str, NDArray[Any]]
@@ -35,7 +35,7 @@ class Question:
     centroids : ndarray [k, d], float64
         Of a race, those that were drawn so far.
     shifts : ndarray [d], int64
-        Of sums, see `shared.clusters.exact`.
+        Of sums, see `shared.sums.exact`.
     seed : int
         Of a race.
     time : float

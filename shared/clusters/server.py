@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.clusters.distances import Floats
-from shared.clusters.exact import Ints, means_of, shifts_for
 from shared.clusters.messages import NOBODY, Arrays, Question, check_answer
 from shared.runtime.counts import count_of
 from shared.runtime.errors import ClustersError
+from shared.sums.exact import Ints, means_of, shifts_for
 
 Ask = Callable[[Question], Mapping[str, Arrays]]  # the answers of all clients, by client
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.config.config import Config, validate
+from shared.config.model import REGISTRY
 from shared.config.overrides import quote_texts
 from shared.config.settings import CONF_DIR
 from shared.runtime.components import allow_component
@@ -52,9 +53,20 @@ def _resolve(cfg: DictConfig) -> Config:
     for section, name in PATHS:  # a run may go on in another folder, and Flower's processes work in others
         settings = values.get(section)
         path = settings.get(name) if isinstance(settings, dict) else None
-        if path is not None and isinstance(path, str | int) and not isinstance(path, bool):  # such as 2024
+        registered = isinstance(path, str) and name == "weights" and path.startswith(REGISTRY)
+        if path is not None and isinstance(path, str | int) and not isinstance(path, bool) and not registered:
             values[section][name] = str(Path(str(path)).expanduser().absolute())
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(url := data.get("url"), str) and data.get("source") == "sql":
+        data["url"] = _of_absolute_file(url)
     return validate({str(key): value for key, value in values.items()})
+
+
+def _of_absolute_file(url: str) -> str:
+    start, _, path = url.partition(":///")
+    if not start.startswith("sqlite") or not path or path.startswith((":memory:", "file:")):
+        return url
+    return f"{start}:///{Path(path).expanduser().absolute()}"
 
 
 def compose(overrides: Sequence[str] = (), *, session: HydraSession | None = None) -> Config:

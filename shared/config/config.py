@@ -95,7 +95,8 @@ class Config(Section):
         if isinstance(self.data, TableDataConfig):
             return self.data
         raise ConfigError(
-            f"task={self.task.name} needs a table, got data.source={self.data.source}; choose data=table"
+            f"task={self.task.name} needs a table, got data.source={self.data.source}; choose "
+            "data=table or data=sql"
         )
 
     @property

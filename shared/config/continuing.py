@@ -11,7 +11,8 @@ from shared.config.expected import as_typed
 MAY_DIFFER = (
     *("name", "description", "resume", "compare", "tracking"),
     "model.weights",  # the initial weights, which no longer matter
-    *("data.name", "data.path", "data.decode_workers", "data.eval_batch_size"),  # the rows themselves have keys
+    # The rows themselves have keys.
+    *("data.name", "data.path", "data.url", "data.decode_workers", "data.eval_batch_size"),
     *("data.max_archive_files", "data.max_archive_bytes", "data.max_archive_ratio", "data.max_bad_share"),
     *("data.max_rows", "data.max_columns", "data.max_table_bytes", "data.max_table_ratio"),
     *("data.max_image_side", "data.max_image_bytes", "data.max_image_ratio"),

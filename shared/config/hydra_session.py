@@ -12,6 +12,7 @@ from shared.config.settings import CONF_DIR, groups
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+MOST_KEPT = 200  # compositions, of about 1 MB
 _LOCK = threading.Lock()  # GlobalHydra is one per process and not thread-safe
 
 
@@ -31,9 +32,13 @@ class HydraSession:
         from omegaconf.errors import OmegaConfBaseException
 
         values, others = _values_apart(overrides)
-        if others not in self._bases:
-            self._bases[others] = composed(others)
-        base, choices = self._bases[others]
+        found = self._bases.get(others)
+        if found is None:
+            found = composed(others)
+            if len(self._bases) >= MOST_KEPT:
+                self._bases.clear()
+            self._bases[others] = found
+        base, choices = found
         cfg = deepcopy(base)
         try:
             for key, value in values:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from shared.config.section import TARGET, CustomSection, Positive, Section
 
+REGISTRY = "registry:"  # before NAME@VERSION or RUN, in place of a file of weights
 ResNetName = Literal["resnet18", "resnet34", "resnet50"]
 
 
@@ -158,6 +159,33 @@ class KMeansConfig(Section):
     weights: NoFile
 
 
+class PcaConfig(Section):
+    """Principal components, for anomalies: T-squared and Q."""
+
+    name: Literal["pca"]
+    components: Positive | Annotated[float, Field(gt=0.0, le=1.0)]
+    weights: NoFile
+
+
+class IsolationForestConfig(Section):
+    """An isolation forest, for anomalies."""
+
+    name: Literal["isolation_forest"]
+    trees: Annotated[int, Field(ge=1, le=10_000)]
+    samples: Annotated[int, Field(ge=2, le=2**14)]
+    weights: NoFile
+
+
+class AutoencoderConfig(Section):
+    """A dense autoencoder, for anomalies."""
+
+    name: Literal["autoencoder"]
+    hidden: tuple[Positive, ...]
+    code: Positive
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
 class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
 
@@ -165,7 +193,10 @@ class CustomModelConfig(CustomSection):
     weights: str | None
 
 
-_KINDS = ("cnn", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans")
+_KINDS = (
+    *("cnn", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
+    *("pca", "isolation_forest", "autoencoder"),
+)
 # Models of trees that one library grows on the rows of one client.
 OF_LIBRARIES = (XgboostConfig, LightgbmConfig, ForestConfig)
 OF_TREES = (TreesConfig, *OF_LIBRARIES)
@@ -194,12 +225,15 @@ ModelConfig = Annotated[
     | Annotated[LightgbmConfig, Tag("lightgbm")]
     | Annotated[ForestConfig, Tag("forest")]
     | Annotated[KMeansConfig, Tag("kmeans")]
+    | Annotated[PcaConfig, Tag("pca")]
+    | Annotated[IsolationForestConfig, Tag("isolation_forest")]
+    | Annotated[AutoencoderConfig, Tag("autoencoder")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(
         kind_of_model,
         custom_error_type="unknown_model",
         custom_error_message="expected model.name=cnn, "
         + ", ".join(get_args(ResNetName))
-        + ", linear, mlp, lstm, tcn, trees, xgboost, lightgbm, forest, kmeans, or a _target_ of your own",
+        + f", {', '.join(_KINDS[1:])}, or a _target_ of your own",
     ),
 ]

@@ -60,7 +60,10 @@ _OF_TREES: Mapping[str, tuple[str, ...]] = {
 }
 NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
     **{("model.name", name): _OF_TREES for name in ("trees", "xgboost", "lightgbm", "forest")},
-    ("model.name", "kmeans"): {**_WITHOUT_STEPS, "data.eval_batch_size": ()},
+    **{
+        ("model.name", name): {**_WITHOUT_STEPS, "data.eval_batch_size": ()}
+        for name in ("kmeans", "pca", "isolation_forest")
+    },
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")
@@ -111,6 +114,17 @@ def reject_unused(typed: Sequence[str], cfg: Config, *, command: str) -> None:
             problems += _unmet(text, *only[name], settings=settings)
     if problems:
         raise ConfigError("settings without an effect:\n" + bullet_list(problems))
+
+
+def has_effect(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting means anything beside the others of a run.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``trainer.optimizer.lr``.
+    """
+    return _excluded(f"{name}={_found(name, settings)}", name, settings=settings) is None
 
 
 def _name_of(text: str) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 # Settings whose value is any text; in Hydra's grammar brackets, commas and `=` mean something else.
 _TEXTS = {
     "data.path",
+    "data.url",
+    "data.query",
+    "data.table",
     "data.positive",
     "data.target",
     "data.decimal",

@@ -121,7 +121,7 @@ def upgrade(snapshot: Mapping[str, Any]) -> dict[str, Any]:
         ):  # whose keys are the user's arguments
             section[name] = {**added, **given}
     data = upgraded.get("data")
-    if isinstance(data, Mapping) and data.get("source") not in ("custom", "rows", "table"):
+    if isinstance(data, Mapping) and data.get("source") not in ("custom", "rows", "table", "sql"):
         upgraded["data"] = {**ADDED_OF_IMAGES, **data}
     strategy = upgraded.get("strategy")
     if isinstance(strategy, Mapping) and strategy.get("name") in TARGETS:

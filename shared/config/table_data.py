@@ -1,13 +1,19 @@
-"""Settings of ``data=table``: which columns are inputs, how they are read, and what is done to them."""
+"""Settings of ``data=table`` and ``data=sql``: which columns are inputs, how they are read and prepared."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from shared.config.data import Names, SplitSection
 from shared.config.section import Positive, Section
+from shared.runtime.secrets import secrets_of
+
+ENVIRONMENT = "env:"  # what data.url begins with where an environment variable holds the URL
+_URL = re.compile(r"[A-Za-z][\w+.-]*://.*", re.DOTALL)
+_VARIABLE = re.compile(r"[A-Za-z_]\w*")
 
 ReadAs = Literal["numeric", "categorical", "boolean"]
 
@@ -27,8 +33,14 @@ class TableDataConfig(SplitSection):
     """Which table, what its columns are, how its rows are split and batched."""
 
     name: str
-    source: Literal["table"]
-    path: str
+    source: Literal["table", "sql"]
+    path: str | None
+    # Of source=sql alone; stored runs of before have no such keys.
+    url: str | None = None
+    query: str | None = None
+    table: str | None = None
+    key: Names = ()
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     target: str | None
     target_bins: tuple[float, ...] | None
     inputs: Names | None
@@ -62,6 +74,27 @@ class TableDataConfig(SplitSection):
         return edges
 
     @model_validator(mode="after")
+    def _from_somewhere(self) -> TableDataConfig:
+        if self.source == "table":
+            if self.path is None:
+                raise ValueError("data.source=table needs data.path=FILE")
+            if self.url or self.query or self.table or self.key or self.digest:
+                raise ValueError("data.url, query, table, key and digest are of data=sql")
+            return self
+        if self.path is not None:
+            raise ValueError("data.path has no effect with data=sql, whose rows are those of data.query")
+        if problem := url_problem(self.url):
+            raise ValueError(f"data.url: {problem}")
+        if (self.query is None) == (self.table is None):
+            raise ValueError(
+                "data=sql needs data.query='SELECT ...' or data.table=NAME"
+                + ("" if self.query is None else ", and not both")
+            )
+        if (self.query if self.table is None else self.table) in ("", None):
+            raise ValueError("data.query and data.table must not be empty")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> TableDataConfig:
         if self.separator != "auto" and len(self.separator) > 1:
             raise ValueError(f"data.separator must be auto or one character, got {self.separator!r}")
@@ -88,3 +121,22 @@ class TableDataConfig(SplitSection):
         if doubled := sorted(name for name, own in self.levels.items() if len(set(own)) < len(own)):
             raise ValueError(f"data.levels names a level of {', '.join(doubled)} twice")
         return self
+
+
+def url_problem(url: str | None) -> str:
+    """What is wrong with the URL of a database in settings, which are stored; empty where nothing is."""
+    if not url:
+        return "expected the URL of a database, or env:NAME for the URL in an environment variable"
+    if url.startswith(ENVIRONMENT):
+        name = url.removeprefix(ENVIRONMENT)
+        if not _VARIABLE.fullmatch(name) or secrets_of(name):
+            return "expected env:NAME with the name of an environment variable, such as env:SENSORS_URL"
+        return ""
+    if secrets_of(url):
+        return (
+            "it holds a password, and settings are stored with each run; put the URL into an environment "
+            "variable and name that, as in data.url=env:SENSORS_URL (or keep the password in ~/.pgpass)"
+        )
+    if not _URL.fullmatch(url):
+        return "expected a URL such as sqlite:///FILE or postgresql://USER@HOST/NAME, or env:NAME"
+    return ""

@@ -22,7 +22,7 @@ class Column:
     Attributes
     ----------
     levels : tuple of str
-        Of a categorical column, in the order of their numbers.
+        Of a categorical column, in the order of their numbers; of a timestamp, from one step to the next.
     """
 
     name: str
@@ -126,6 +126,11 @@ def _column_differences(own: tuple[Column, ...], its: tuple[Column, ...], *, wha
             found.append(
                 f"its {name!r} is {other.kind}, the server's {one.kind}; set data.kinds.{name}, so that all "
                 f"read it alike"
+            )
+        elif one.kind == "timestamp" and one.levels != other.levels:
+            found.append(
+                f"its {name!r} goes on by {' '.join(other.levels)}, the server's by {' '.join(one.levels)}; "
+                f"bring both to one step"
             )
         elif one.levels != other.levels:
             found.append(

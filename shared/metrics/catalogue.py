@@ -191,6 +191,41 @@ AGREEMENT = (
         description="What clusters and labels tell of each other, by the mean of their entropies.",
     ),
 )
+# Of alarms: a row is one where its score exceeds its control limit.
+ANOMALY = (
+    MetricSpec(
+        "f1", "F1", "higher", _SHARE, description="Harmonic mean of the precision and recall of alarms."
+    ),
+    MetricSpec(
+        "false_alarm_rate",
+        "false alarm rate",
+        "lower",
+        _SHARE,
+        description="Share of the normal rows that are alarms.",
+    ),
+    MetricSpec(
+        "missed_alarm_rate",
+        "missed alarm rate",
+        "lower",
+        _SHARE,
+        description="Share of the anomalies that are no alarms.",
+    ),
+    MetricSpec(
+        "auroc",
+        "AUROC",
+        "higher",
+        _SHARE,
+        description="Area under the ROC curve of the ratio of score to limit.",
+    ),
+    MetricSpec(
+        "average_precision",
+        "average precision",
+        "higher",
+        _SHARE,
+        description="Mean precision over all recalls, by the ratio of score to limit.",
+    ),
+    MetricSpec("loss", "loss", "lower", _UP, description="Mean score of the normal rows."),
+)
 SYSTEM = (
     MetricSpec(
         "lr", "learning rate", bounds=_UP, description="Of the last step of the epoch.", source="training"
@@ -221,7 +256,7 @@ _ANY_LOSS = MetricSpec(LOSS, LOSS, "lower", _UP, description="What training mini
 # One meaning a name, or one that fits all tasks that have it: the first description counts.
 _ALL = (
     *(*CLASSIFICATION[:2], *REGRESSION[:-1], _ANY_LOSS, *CLASSIFICATION[2:]),
-    *(*MULTI_LABEL, *REGRESSION, *FORECASTING, *CLUSTERING, *AGREEMENT, *SYSTEM),
+    *(*MULTI_LABEL, *REGRESSION, *FORECASTING, *CLUSTERING, *AGREEMENT, *ANOMALY, *SYSTEM),
 )
 _KNOWN = {spec.name: spec for spec in reversed(_ALL)}
 _KNOWN = {spec.name: _KNOWN[spec.name] for spec in _ALL}

@@ -63,6 +63,10 @@ class ClustersError(FedtwinError):
     """Rows cannot be put into so many clusters, or an answer to a question about them cannot be true."""
 
 
+class FittingError(FedtwinError):
+    """A model cannot be fitted to the rows, or an answer to a question about them cannot be true."""
+
+
 class DivergedError(FedtwinError):
     """The loss is not finite."""
 

@@ -9,7 +9,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-Kind = Literal["confusion", "label_table", "residuals", "cluster_profile", "cluster_map", "forecast", "horizon"]
+Kind = Literal[
+    "confusion",
+    "label_table",
+    "residuals",
+    "cluster_profile",
+    "cluster_map",
+    "anomaly_scores",
+    "forecast",
+    "horizon",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_POINTS = 500  # of a scatter plot
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shared.config.config import Config
+from shared.config.table_data import TableDataConfig
 from shared.data.dataset import SIDES, Dataset
 from shared.data.profile import count_values
 from shared.data.summary import DataSummary, tell_once
@@ -39,6 +41,28 @@ def read_data(
     if tell:
         tell_once(summary)
     return data, summary
+
+
+def fix_rows(cfg: Config, *, cache: Path) -> Config:
+    """The same settings, with the rows of a query fixed: it is run now, and not again by what follows.
+
+    Returns
+    -------
+    Config
+        With ``data.digest``, by which every process of a run and a later resume find the same rows; unchanged
+        where there is no query, or its rows are fixed.
+
+    Raises
+    ------
+    DataError
+        The query cannot be run.
+    """
+    data = cfg.data
+    if not isinstance(data, TableDataConfig) or data.source != "sql" or data.digest is not None:
+        return cfg
+    from shared.data.sql.rows import pin_rows
+
+    return cfg.replace("data", digest=pin_rows(data, cache=cache))
 
 
 def summarize(data: Dataset, spec: TaskSpec) -> DataSummary:

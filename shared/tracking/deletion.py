@@ -1,18 +1,24 @@
-"""`delete_run`: removes a run from the database, with the rules for runs that belong together."""
+"""`delete_run`, `delete_files`: remove a run from the database and the disk; runs that belong together."""
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.runtime.errors import TrackingError
+from shared.runtime.home import Home
 from shared.tracking.change_feed import announce
 from shared.tracking.database import Database
 from shared.tracking.model_guard import check_not_guarded
 from shared.tracking.rows import FINISHED
 from shared.tracking.schema import run
 from shared.tracking.transaction import lock_run
+
+
+class UndeletableRun(TrackingError):
+    """A run that cannot be deleted as it is."""
 
 
 def delete_run(database: Database, run_id: int, *, with_children: bool, force: bool = False) -> list[int]:
@@ -34,7 +40,9 @@ def delete_run(database: Database, run_id: int, *, with_children: bool, force: b
     Raises
     ------
     TrackingError
-        There is no such run, it or a run below it has not ended, or it belongs to a comparison.
+        There is no such run.
+    UndeletableRun
+        It or a run below it has not ended, or it belongs to a comparison.
     GuardedRun
     """
     with database.write() as connection:
@@ -42,12 +50,12 @@ def delete_run(database: Database, run_id: int, *, with_children: bool, force: b
         family = _family(connection, run_id)
         parent = family[0].parent_id
         if parent is not None:
-            raise TrackingError(
+            raise UndeletableRun(
                 f"run {run_id} belongs to run {parent}, which shows it; delete both with "
                 f"`fedtwin delete {parent} --with-children`"
             )
         if busy := [row for row in family if row.status not in FINISHED]:
-            raise TrackingError(f"run {busy[0].id} is still {busy[0].status}; stop it before you delete it")
+            raise UndeletableRun(f"run {busy[0].id} is still {busy[0].status}; stop it before you delete it")
         ids = [row.id for row in family] if with_children else [run_id]
         if not force:
             check_not_guarded(
@@ -57,6 +65,26 @@ def delete_run(database: Database, run_id: int, *, with_children: bool, force: b
         for deleted in ids:
             announce(connection, deleted)
     return ids
+
+
+def delete_files(run_id: int, home: Home) -> None:
+    """Delete what a run, which is deleted, has written.
+
+    Raises
+    ------
+    TrackingError
+        A file cannot be deleted.
+    """
+    for path in home.files_of(run_id):
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except OSError as error:
+            raise TrackingError(
+                f"run {run_id} is deleted, but {path} is not: {error.strerror}; remove it by hand"
+            ) from None
 
 
 def _family(connection: sa.Connection, run_id: int) -> list[Any]:

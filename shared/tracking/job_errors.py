@@ -26,6 +26,7 @@ _KINDS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (errors.WeightsError, "weights", False),
     (errors.TreesError, "trees", False),
     (errors.ClustersError, "clusters", False),
+    (errors.FittingError, "fitting", False),
     (errors.DivergedError, "diverged", False),
     (errors.DiskError, "disk", True),
     (errors.DatabaseAway, "database_away", True),

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import TrackingError
 from shared.tracking.job_rows import JobRow
 from shared.tracking.job_tables import job, job_event
+from shared.tracking.tenants import Scope, within
 
 
 class KeyReused(TrackingError):
@@ -29,34 +30,38 @@ def job_row(row: Any) -> JobRow:
     return JobRow(**row._mapping)
 
 
-def lock_job(connection: sa.Connection, job_id: int) -> Any:
+def lock_job(connection: sa.Connection, job_id: int, scope: Scope) -> Any:
     """A job's row, which no other transaction changes until this one ends.
 
     Raises
     ------
     TrackingError
-        There is no such job.
+        There is no such job in the scope.
     """
-    row = connection.execute(sa.select(job).where(job.c.id == job_id).with_for_update()).one_or_none()
+    mine = (job.c.id == job_id) & within(job.c.tenant, scope)
+    row = connection.execute(sa.select(job).where(mine).with_for_update()).one_or_none()
     if row is None:
         raise no_job(job_id)
     return row
 
 
-def lock_key(connection: sa.Connection, key: str) -> None:
-    """Let no other transaction use an idempotency key until this one ends; SQLite has one writer anyway."""
+def lock_key(connection: sa.Connection, owner: str, key: str) -> None:
+    """Let no other transaction use a tenant's key until this one ends; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
+        connection.execute(
+            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"{owner} {key}", 0)))
+        )
 
 
-def not_of(connection: sa.Connection, key: str, other: sa.Table, *, what: str) -> None:
+def not_of(connection: sa.Connection, owner: str, key: str, other: sa.Table, *, what: str) -> None:
     """Reject a key that stands for a row of another table: a job's for a schedule, or the reverse.
 
     Raises
     ------
     KeyReused
     """
-    found = connection.execute(sa.select(other.c.id).where(other.c.idempotency_key == key)).first()
+    query = sa.select(other.c.id).where(other.c.tenant == owner, other.c.idempotency_key == key)
+    found = connection.execute(query).first()
     if found is not None:
         raise KeyReused(
             f"the idempotency key of {what} {found.id} came again with another request; use a new key"

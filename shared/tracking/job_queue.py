@@ -1,7 +1,8 @@
 """`JobQueue`: how workers claim jobs, keep them with heartbeats, and end them; attempts fence older ones.
 
-A claim is one transaction: SQLite's ``BEGIN IMMEDIATE`` lets one writer in, PostgreSQL's ``FOR UPDATE SKIP
-LOCKED`` gives each worker another row. What ends an attempt is written only where it is still the present one.
+A claim is one transaction, one at a time: SQLite's ``BEGIN IMMEDIATE`` lets one writer in, in PostgreSQL an
+advisory lock does, so that the shares of tenants are counted right.
+What ends an attempt is written only where it is still the present one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.tracking.database import Database
+from shared.tracking.fair_shares import next_of_tenants
 from shared.tracking.fence import Fence, Overtaken
 from shared.tracking.job_errors import WORKER_LOST, JobFailure
 from shared.tracking.job_events import database_now, job_row, note
@@ -41,7 +43,10 @@ class JobQueue:
         self._database, self.lease_s = database, lease_s
 
     def claim(self, worker: str) -> JobRow | None:
-        """Take the next job: by priority, then age; first, what lost its worker returns to the queue.
+        """Take the next job; first, what lost its worker returns to the queue.
+
+        The tenant with the fewest running jobs comes first, then the one whose turn is longest ago; of
+        its jobs, by priority, then age. One that runs as many as it may waits.
 
         Parameters
         ----------
@@ -59,9 +64,7 @@ class JobQueue:
         with self._database.write() as connection:
             now = database_now(connection)
             self._take_back(connection, now)
-            queued = (job.c.status == "queued") & (job.c.run_after <= now)
-            order = sa.select(job).where(queued).order_by(job.c.priority, job.c.id).limit(1)
-            row = connection.execute(order.with_for_update(skip_locked=True)).one_or_none()
+            row = next_of_tenants(connection, now)
             if row is None:
                 return None
             changes = {
@@ -121,6 +124,7 @@ class JobQueue:
                 parent_id=None,
                 status="pending",
                 tags=row.tags,
+                owned_by=row.tenant,
             )
             self._update(connection, fence, run_id=run_id)
             note(connection, fence.job_id, "run", attempt=fence.attempt, detail=str(run_id))

@@ -70,6 +70,7 @@ class JobRow(Row):
     created: datetime
     started: datetime | None
     ended: datetime | None
+    tenant: str
 
     @property
     def finished(self) -> bool:
@@ -122,3 +123,4 @@ class ScheduleRow(Row):
     idempotency_key: str | None
     request_hash: str
     created: datetime
+    tenant: str

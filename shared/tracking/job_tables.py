@@ -37,14 +37,15 @@ job = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("started", UtcDateTime),
     Column("ended", UtcDateTime),
+    Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     one_of("mode", JOB_MODES),
     one_of("status", JOB_STATUSES),
     sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
     sqlite_autoincrement=True,
 )
-# As a claim reads it: what is queued, in the order in which it is begun.
-Index("job_queue", job.c.status, job.c.priority, job.c.id)
-Index("job_idempotency_key", job.c.idempotency_key, unique=True)
+# As a claim reads it: what is queued of a tenant, in the order in which it is begun.
+Index("job_queue", job.c.status, job.c.tenant, job.c.priority, job.c.id)
+Index("job_idempotency_key", job.c.tenant, job.c.idempotency_key, unique=True)
 
 job_event = Table(
     "job_event",
@@ -79,8 +80,9 @@ schedule = Table(
     Column("idempotency_key", CleanText),
     Column("request_hash", String(64), nullable=False),
     Column("created", UtcDateTime, nullable=False),
+    Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     one_of("mode", JOB_MODES),
     sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
     sqlite_autoincrement=True,
 )
-Index("schedule_idempotency_key", schedule.c.idempotency_key, unique=True)
+Index("schedule_idempotency_key", schedule.c.tenant, schedule.c.idempotency_key, unique=True)

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.runtime.errors import TrackingError
+from shared.tracking.access_tables import tenant
 from shared.tracking.database import Database
 from shared.tracking.job_events import (
     database_now,
@@ -23,10 +24,15 @@ from shared.tracking.job_events import (
 )
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobEventRow, JobRow
 from shared.tracking.job_tables import job, job_event, schedule
+from shared.tracking.tenants import Scope, owner_of, within
 
 
 class JobState(TrackingError):
     """A job is not in a state in which it can be changed so."""
+
+
+class QueueFull(TrackingError):
+    """A tenant has as many jobs in the queue as it may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +52,10 @@ class NewJob:
 
 
 class Jobs:
-    """Stores and reads training jobs; when a method that writes returns, its rows are on disk."""
+    """Stores and reads training jobs of a scope; when a method that writes returns, its rows are on disk."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, scope: Scope) -> None:
+        self._database, self._scope = database, scope
 
     def submit(self, new: NewJob) -> JobRow:
         """Queue a job; the same key with the same request gives the job that is there already.
@@ -58,21 +64,27 @@ class Jobs:
         ------
         KeyReused
             The key came before, with another request.
+        QueueFull
         """
+        owner = owner_of(self._scope)
         with self._database.write() as connection:
             if new.idempotency_key is not None:
-                lock_key(connection, new.idempotency_key)
-                not_of(connection, new.idempotency_key, schedule, what="schedule")
-                query = sa.select(job).where(job.c.idempotency_key == new.idempotency_key)
+                lock_key(connection, owner, new.idempotency_key)
+                not_of(connection, owner, new.idempotency_key, schedule, what="schedule")
+                query = sa.select(job).where(
+                    job.c.tenant == owner, job.c.idempotency_key == new.idempotency_key
+                )
                 found = connection.execute(query).one_or_none()
                 if found is not None:
                     no_two_requests(found, new.request_hash, what="job")
                     return job_row(found)
-            return insert_job(connection, new)
+            check_room(connection, owner)
+            return insert_job(connection, new, owner=owner)
 
     def find(self, job_id: int) -> JobRow | None:
         """One job, if there is such a job."""
-        rows = self._database.select(sa.select(job).where(job.c.id == job_id))
+        mine = (job.c.id == job_id) & within(job.c.tenant, self._scope)
+        rows = self._database.select(sa.select(job).where(mine))
         return job_row(rows[0]) if rows else None
 
     def get(self, job_id: int) -> JobRow:
@@ -103,7 +115,7 @@ class Jobs:
         before : int, optional
             Only jobs with a smaller id: the last one of the page before.
         """
-        query = sa.select(job).order_by(job.c.id.desc()).limit(limit)
+        query = sa.select(job).where(within(job.c.tenant, self._scope)).order_by(job.c.id.desc()).limit(limit)
         for column, value in ((job.c.status, status), (job.c.mode, mode)):
             if value is not None:
                 query = query.where(column == value)
@@ -113,11 +125,13 @@ class Jobs:
 
     def events(self, job_id: int) -> list[JobEventRow]:
         """What happened to a job, oldest first."""
-        query = sa.select(job_event).where(job_event.c.job_id == job_id).order_by(job_event.c.id)
+        of_job = sa.select(job_event).join(job, job.c.id == job_event.c.job_id)
+        mine = (job_event.c.job_id == job_id) & within(job.c.tenant, self._scope)
+        query = of_job.where(mine).order_by(job_event.c.id)
         return [JobEventRow(**row._mapping) for row in self._database.select(query)]
 
     def position(self, row: JobRow) -> int | None:
-        """Place of a job among those that may begin now, from 1; None if it waits for a time, or not at all."""
+        """Place of a job among those of its tenant that may begin now, from 1; None if it may not."""
         if row.status != "queued":
             return None
         with self._database.read() as connection:
@@ -125,7 +139,7 @@ class Jobs:
             if row.run_after > now:
                 return None
             earlier = (job.c.priority < row.priority) | ((job.c.priority == row.priority) & (job.c.id < row.id))
-            ready = (job.c.status == "queued") & (job.c.run_after <= now)
+            ready = (job.c.status == "queued") & (job.c.run_after <= now) & (job.c.tenant == row.tenant)
             query = sa.select(sa.func.count()).select_from(job).where(ready, earlier)
             return int(connection.execute(query).scalar_one()) + 1
 
@@ -140,7 +154,7 @@ class Jobs:
             It has ended in another way.
         """
         with self._database.write() as connection:
-            row = lock_job(connection, job_id)
+            row = lock_job(connection, job_id, self._scope)
             if row.status in ("completed", "failed"):
                 raise JobState(f"job {job_id} is {row.status} already; there is nothing to cancel")
             if row.status == "queued":
@@ -163,11 +177,13 @@ class Jobs:
             There is no such job.
         JobState
             It has not ended, or is completed.
+        QueueFull
         """
         with self._database.write() as connection:
-            row = lock_job(connection, job_id)
+            row = lock_job(connection, job_id, self._scope)
             if row.status not in ENDED or row.status == "completed":
                 raise JobState(f"job {job_id} is {row.status}; only a failed or cancelled job can be retried")
+            check_room(connection, row.tenant)
             changes = {
                 "status": "queued",
                 "run_after": database_now(connection),
@@ -193,7 +209,7 @@ class Jobs:
             It is not queued.
         """
         with self._database.write() as connection:
-            row = lock_job(connection, job_id)
+            row = lock_job(connection, job_id, self._scope)
             if row.status != "queued":
                 raise JobState(f"job {job_id} is {row.status}; the priority of a queued job can be changed")
             mine = job.c.id == job_id
@@ -202,7 +218,27 @@ class Jobs:
             return job_row(connection.execute(sa.select(job).where(mine)).one())
 
 
-def insert_job(connection: sa.Connection, new: NewJob, *, detail: str = "") -> JobRow:
+def check_room(connection: sa.Connection, owner: str) -> None:
+    """Reject a job of a tenant that has as many in the queue as it may.
+
+    Raises
+    ------
+    QueueFull
+    """
+    # The row is locked: two requests at once do not both take the last place.
+    most = connection.execute(
+        sa.select(tenant.c.max_queued).where(tenant.c.name == owner).with_for_update()
+    ).scalar()
+    if most is None:
+        return
+    queued = sa.select(sa.func.count()).select_from(job).where(job.c.status == "queued", job.c.tenant == owner)
+    if (found := int(connection.execute(queued).scalar_one())) >= most:
+        raise QueueFull(
+            f"{found} jobs wait already, and this tenant may have {most}; try again when one has begun"
+        )
+
+
+def insert_job(connection: sa.Connection, new: NewJob, *, owner: str, detail: str = "") -> JobRow:
     """Queue a job within a transaction; see `Jobs.submit`."""
     now = database_now(connection)
     values = {
@@ -222,6 +258,7 @@ def insert_job(connection: sa.Connection, new: NewJob, *, detail: str = "") -> J
         "idempotency_key": new.idempotency_key,
         "request_hash": new.request_hash,
         "created": now,
+        "tenant": owner,
     }
     key = connection.execute(sa.insert(job).values(values)).inserted_primary_key
     assert key is not None

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shared.tracking.model_tables import model, model_version
 from shared.tracking.quality import DEFAULT
 from shared.tracking.schema import run
+from shared.tracking.tenants import DEFAULT as TENANT
 from shared.tracking.versioning import basis_of, next_number
 
 MODES = ("centralized", "federated")  # what trains a model of its own; not clients alone, nor comparisons
@@ -40,10 +41,13 @@ def register_run(connection: sa.Connection, run_id: int) -> int | None:
     Returns
     -------
     int or None
-        The id of the version; None of a run that trains no model of its own.
+        The id of the version; None of a run that trains no model of its own, or that is of a tenant other than
+        the default one: names of models are everybody's.
     """
-    columns = (run.c.name, run.c.training_mode, run.c.config, run.c.summary)
+    columns = (run.c.tenant, run.c.name, run.c.training_mode, run.c.config, run.c.summary)
     row = connection.execute(sa.select(*columns).where(run.c.id == run_id)).one()
+    if row.tenant != TENANT.name:
+        return None
     if row.training_mode not in MODES or not {"schema", "classes"} & row.summary.keys():
         return None
     basis, now = basis_of(row), datetime.now(UTC)

@@ -20,6 +20,7 @@ from shared.tracking.recorder import Recorders
 from shared.tracking.rows import FINISHED, INTERRUPTED
 from shared.tracking.run_end import end_run
 from shared.tracking.schema import run
+from shared.tracking.tenants import DEFAULT
 from shared.tracking.transaction import change_run
 
 UNFINISHED = ("pending", "running")
@@ -30,17 +31,26 @@ def insert_run(
     *,
     config: Mapping[str, Any],
     summary: Mapping[str, Any] | None = None,
+    owned_by: str = DEFAULT.name,
     **values: Any,
 ) -> int:
     """Insert the row of a run that this process owns; see `shared.tracking.runs.Runs.create`.
+
+    Parameters
+    ----------
+    owned_by : str
+        The tenant of a run without a parent; one with a parent is of its parent's tenant.
 
     Returns
     -------
     int
         Its id.
     """
+    parent_id = values.get("parent_id")
+    parents = sa.select(run.c.tenant).where(run.c.id == parent_id).scalar_subquery()
     row = {
         "config": config,
+        "tenant": owned_by if parent_id is None else sa.func.coalesce(parents, owned_by),
         **values,
         "started": datetime.now(UTC),
         "summary": dict(summary or {}),
@@ -77,7 +87,7 @@ def claim_run(
             check_not_guarded(
                 connection,
                 [run_id],
-                advice=f"training it on would change that version: begin a new run with start_from={run_id}",
+                advice=f"training it on would change it: begin a new run with model.weights=registry:{run_id}",
             )
         changes: dict[str, Any] = {"status": "running", **asdict(owner())}
         changes |= {"ended": None, "error": None, "stop_reason": None}

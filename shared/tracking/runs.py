@@ -20,15 +20,17 @@ from shared.tracking.run_life import UNFINISHED, claim_run, close_orphans, finis
 from shared.tracking.run_progress import RunProgress, read_progress
 from shared.tracking.run_search import search_query
 from shared.tracking.schema import run
+from shared.tracking.tenants import Everyone, Scope, owner_of, within
 from shared.tracking.transaction import change_run, lock_run, no_run
 
 
 class Runs:
-    """Stores and reads runs; when a method that writes returns, its row is on disk."""
+    """Stores and reads runs of a scope; when a method that writes returns, its row is on disk."""
 
-    def __init__(self, database: Database, recorders: Recorders) -> None:
-        self._database, self._recorders = database, recorders
+    def __init__(self, database: Database, recorders: Recorders, scope: Scope) -> None:
+        self._database, self._recorders, self._scope = database, recorders, scope
         self._unwritten: Unwritten = {}
+        self._settled_by = self
 
     def create(
         self,
@@ -70,6 +72,7 @@ class Runs:
             check_fence(connection)
             return insert_run(
                 connection,
+                owned_by=owner_of(self._scope),
                 name=name,
                 training_mode=training_mode,
                 config=config,
@@ -109,9 +112,23 @@ class Runs:
         """
         self._unwritten = settle(self._database, journals=journals)
 
+    @property
+    def _owner(self) -> dict[str, str]:
+        return {} if isinstance(self._scope, Everyone) else {"tenant": self._scope.name}
+
+    def _check(self, run_id: int) -> None:
+        if not isinstance(self._scope, Everyone):
+            self.get(run_id)
+
+    def share_unwritten(self, other: Runs) -> None:
+        """Say of runs what another object's `settle` could not write, now and later."""
+        self._settled_by = other
+
     def _row(self, row: Any) -> RunRow:
-        stored = RunRow(**row._mapping)
-        return stored if stored.finished else replace(stored, **self._unwritten.get(stored.id, {}))
+        values = dict(row._mapping)
+        del values["tenant"]
+        stored = RunRow(**values)
+        return stored if stored.finished else replace(stored, **self._settled_by._unwritten.get(stored.id, {}))
 
     def update(self, run_id: int, *, summary: Mapping[str, Any]) -> None:
         """Add to a run's summary; keys that are there already are replaced.
@@ -136,8 +153,21 @@ class Runs:
         TrackingError
             There is no such run.
         """
+        self._check(run_id)
         with change_run(self._database, run_id) as (connection, _):
             connection.execute(sa.update(run).where(run.c.id == run_id).values(name=name))
+
+    def describe(self, run_id: int, description: str) -> None:
+        """Replace a run's description.
+
+        Raises
+        ------
+        TrackingError
+            There is no such run.
+        """
+        self._check(run_id)
+        with change_run(self._database, run_id) as (connection, _):
+            connection.execute(sa.update(run).where(run.c.id == run_id).values(description=description))
 
     def tag(self, run_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:
         """Add tags that a run does not have yet, then remove some.
@@ -152,6 +182,7 @@ class Runs:
         TrackingError
             There is no such run.
         """
+        self._check(run_id)
         with change_run(self._database, run_id) as (connection, _):
             before = connection.execute(sa.select(run.c.tags).where(run.c.id == run_id)).scalar_one()
             tags = [tag for tag in dict.fromkeys([*before, *add]) if tag not in remove]
@@ -160,6 +191,7 @@ class Runs:
 
     def delete(self, run_id: int, *, with_children: bool = False, force: bool = False) -> list[int]:
         """Delete a run and all its rows, but no files; see `shared.tracking.deletion.delete_run`."""
+        self._check(run_id)
         return delete_run(self._database, run_id, with_children=with_children, force=force)
 
     def get(self, run_id: int) -> RunRow:
@@ -177,7 +209,8 @@ class Runs:
 
     def find(self, run_id: int) -> RunRow | None:
         """One run, if there is such a run."""
-        rows = self._database.select(sa.select(run).where(run.c.id == run_id))
+        mine = (run.c.id == run_id) & within(run.c.tenant, self._scope)
+        rows = self._database.select(sa.select(run).where(mine))
         return self._row(rows[0]) if rows else None
 
     def search(
@@ -202,7 +235,7 @@ class Runs:
             Only runs with a smaller id: the last one of the page before.
         """
         wanted = {"status": status, "stop_reason": stop_reason}
-        as_stored = not self._unwritten
+        as_stored = not self._settled_by._unwritten
         query = search_query(
             text=text,
             before=before,
@@ -210,6 +243,7 @@ class Runs:
             is_sqlite=self._database.is_sqlite,
             training_mode=mode,
             parent_id=parent_id,
+            **self._owner,
             **(wanted if as_stored else {}),
         )
         rows = [self._row(row) for row in self._database.select(query)]

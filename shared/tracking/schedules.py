@@ -12,14 +12,15 @@ from shared.tracking.database import Database
 from shared.tracking.job_events import database_now, lock_key, no_two_requests, not_of
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobRow, ScheduleRow
 from shared.tracking.job_tables import job, schedule
-from shared.tracking.jobs import NewJob, insert_job
+from shared.tracking.jobs import NewJob, check_room, insert_job
+from shared.tracking.tenants import Scope, owner_of, within
 
 
 class Schedules:
-    """Stores and reads schedules; when a method that writes returns, its rows are on disk."""
+    """Stores and reads schedules of a scope; when a method that writes returns, its rows are on disk."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, scope: Scope) -> None:
+        self._database, self._scope = database, scope
 
     def add(self, new: NewJob, *, cron: str, time_zone: str) -> ScheduleRow:
         """Begin a schedule; the same key with the same request gives the one that is there already.
@@ -36,11 +37,14 @@ class Schedules:
         KeyReused
             The key came before, with another request.
         """
+        owner = owner_of(self._scope)
         with self._database.write() as connection:
             if new.idempotency_key is not None:
-                lock_key(connection, new.idempotency_key)
-                not_of(connection, new.idempotency_key, job, what="job")
-                query = sa.select(schedule).where(schedule.c.idempotency_key == new.idempotency_key)
+                lock_key(connection, owner, new.idempotency_key)
+                not_of(connection, owner, new.idempotency_key, job, what="job")
+                query = sa.select(schedule).where(
+                    schedule.c.tenant == owner, schedule.c.idempotency_key == new.idempotency_key
+                )
                 found = connection.execute(query).one_or_none()
                 if found is not None:
                     no_two_requests(found, new.request_hash, what="schedule")
@@ -61,6 +65,7 @@ class Schedules:
                 "idempotency_key": new.idempotency_key,
                 "request_hash": new.request_hash,
                 "created": now,
+                "tenant": owner,
             }
             key = connection.execute(sa.insert(schedule).values(values)).inserted_primary_key
             assert key is not None
@@ -68,7 +73,7 @@ class Schedules:
 
     def find(self, schedule_id: int) -> ScheduleRow | None:
         """One schedule, if there is such a schedule."""
-        rows = self._database.select(sa.select(schedule).where(schedule.c.id == schedule_id))
+        rows = self._database.select(sa.select(schedule).where(self._mine(schedule_id)))
         return ScheduleRow(**rows[0]._mapping) if rows else None
 
     def search(self, *, before: int | None = None, limit: int | None = None) -> list[ScheduleRow]:
@@ -79,7 +84,8 @@ class Schedules:
         before : int, optional
             Only those with a smaller id: the last one of the page before.
         """
-        query = sa.select(schedule).order_by(schedule.c.id.desc()).limit(limit)
+        mine = within(schedule.c.tenant, self._scope)
+        query = sa.select(schedule).where(mine).order_by(schedule.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(schedule.c.id < before)
         return [ScheduleRow(**row._mapping) for row in self._database.select(query)]
@@ -120,16 +126,19 @@ class Schedules:
         ------
         TrackingError
             There is no such schedule.
+        QueueFull
         """
         with self._database.write() as connection:
             row = self._lock(connection, schedule_id)
-            queued = insert_job(connection, _new_job(row), detail=f"schedule {row.id}, asked for")
+            check_room(connection, row.tenant)
+            detail = f"schedule {row.id}, asked for"
+            queued = insert_job(connection, _new_job(row), owner=row.tenant, detail=detail)
             mine = schedule.c.id == schedule_id
             connection.execute(sa.update(schedule).where(mine).values(last_job_id=queued.id))
             return queued
 
     def queue_due(self) -> list[int]:
-        """Queue a job of each schedule that is due; of several times that were missed, one.
+        """Queue a job of each schedule that is due, of every tenant; of several times that were missed, one.
 
         A schedule whose last job has not ended skips its time: trainings do not pile up. One whose next time
         cannot be told any more is paused.
@@ -155,13 +164,17 @@ class Schedules:
                 last = connection.execute(sa.select(job.c.status).where(job.c.id == row.last_job_id)).scalar()
                 if last is None or last in ENDED:
                     detail = f"schedule {row.id}, {row.next_at.isoformat(timespec='minutes')}"
-                    changes["last_job_id"] = insert_job(connection, _new_job(row), detail=detail).id
+                    queued_job = insert_job(connection, _new_job(row), owner=row.tenant, detail=detail)
+                    changes["last_job_id"] = queued_job.id
                     queued.append(int(changes["last_job_id"]))
                 connection.execute(sa.update(schedule).where(mine).values(changes))
         return queued
 
+    def _mine(self, schedule_id: int) -> sa.ColumnElement[bool]:
+        return (schedule.c.id == schedule_id) & within(schedule.c.tenant, self._scope)
+
     def _lock(self, connection: sa.Connection, schedule_id: int) -> Any:
-        query = sa.select(schedule).where(schedule.c.id == schedule_id).with_for_update()
+        query = sa.select(schedule).where(self._mine(schedule_id)).with_for_update()
         row = connection.execute(query).one_or_none()
         if row is None:
             raise TrackingError(f"there is no schedule {schedule_id}")

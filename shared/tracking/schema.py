@@ -14,6 +14,7 @@ TRAINING_MODES = ("centralized", "federated", "local", "compare", "sweep")
 STATUSES = ("pending", "running", "completed", "failed", "stopped")
 TRIAL_STATUSES = ("waiting", "running", "completed", "failed", "pruned")
 STAGES = ("train", "val", "test")
+MOST_NOTE = 10_000  # characters
 LARGEST_ID = 2**31 - 1  # of an INTEGER column of PostgreSQL
 
 
@@ -111,10 +112,12 @@ run = Table(
     Column("pid", Integer, nullable=False),
     Column("pid_started", sa.Double, nullable=False),
     Column("tags", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
+    Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     one_of("training_mode", TRAINING_MODES),
     one_of("status", STATUSES),
     sqlite_autoincrement=True,
 )
+Index("run_of_tenant", run.c.tenant, run.c.id)
 
 run_metrics = Table(
     "run_metrics",

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shared.config.no_effect import has_effect
 from shared.metrics.catalogue import in_order, spec_of
 from shared.runtime.tables import FittingTable
 from shared.tracking.monitor import stored_monitor
@@ -199,7 +200,7 @@ def _trials(store: Store, run: RunRow) -> str:
 
 def _settings(run: RunRow) -> RenderableType | None:
     names = HIGHLIGHTS["all"] + HIGHLIGHTS.get(run.training_mode, HIGHLIGHTS["centralized"])
-    found = [(name, _setting(run.config, name)) for name in names]
+    found = [(name, _setting(run.config, name)) for name in names if has_effect(name, run.config)]
     shown = [f"{name}={value}" for name, value in found if value is not None]
     return plain("  ".join(shown)) if shown else None
 

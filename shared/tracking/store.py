@@ -8,10 +8,12 @@ from types import TracebackType
 from typing import Literal
 
 from shared.tracking import migrations
+from shared.tracking.audit import Audit
 from shared.tracking.change_feed import Changes
 from shared.tracking.clients import Clients
 from shared.tracking.database import Database
 from shared.tracking.evaluations import Evaluations
+from shared.tracking.follows import Follows
 from shared.tracking.job_queue import JobQueue
 from shared.tracking.jobs import Jobs
 from shared.tracking.metrics import Metrics
@@ -21,14 +23,17 @@ from shared.tracking.rounds import Rounds
 from shared.tracking.runs import Runs
 from shared.tracking.schedules import Schedules
 from shared.tracking.series import Series
+from shared.tracking.tenants import EVERYONE, Scope, Tenant, Tenants
+from shared.tracking.tokens import Tokens
 from shared.tracking.trials import Trials
 
 
 class Store:
     """Runs, their metrics, rounds, evaluations and clients, training jobs, and models, in SQLite or PostgreSQL.
 
-    Opened at its first use, when the schema is brought up to date. When a method that writes returns, its rows
-    are on disk. May be shared by threads; connections are closed before a fork: no child inherits one.
+    Of all tenants: for who owns the database, and for workers; `of` gives what one tenant sees. Opened at its
+    first use, when the schema is brought up to date. When a method that writes returns, its rows are on disk.
+    May be shared by threads; connections are closed before a fork: no child inherits one.
 
     Parameters
     ----------
@@ -41,6 +46,8 @@ class Store:
         Metrics as plain values, for charts.
     queue : JobQueue
         The jobs as workers see them.
+    follows : Follows
+        What external trackers were sent.
 
     Raises
     ------
@@ -49,19 +56,26 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
-        self._recorders = Recorders(self._database)
-        self.runs = Runs(self._database, self._recorders)
+        database = Database(url)
+        self._bind(database, Recorders(database), EVERYONE)
+
+    def _bind(self, database: Database, recorders: Recorders, scope: Scope) -> None:
+        self._database, self._recorders = database, recorders
+        self.runs = Runs(self._database, self._recorders, scope)
         self.metrics = Metrics(self._database, self._recorders)
         self.series = Series(self._database)
         self.rounds = Rounds(self._database, self._recorders)
         self.clients = Clients(self._database, self._recorders)
         self.evaluations = Evaluations(self._database, self._recorders)
-        self.jobs = Jobs(self._database)
+        self.jobs = Jobs(self._database, scope)
         self.queue = JobQueue(self._database)
-        self.schedules = Schedules(self._database)
+        self.schedules = Schedules(self._database, scope)
         self.trials = Trials(self._database)
         self.models = Models(self._database)
+        self.follows = Follows(self._database)
+        self.tenants = Tenants(self._database)
+        self.tokens = Tokens(self._database, scope)
+        self.audit = Audit(self._database, scope)
 
     def __repr__(self) -> str:
         return f"Store({self._database.shown!r})"
@@ -114,6 +128,10 @@ class Store:
         """
         return self._recorders.record(run_id, started=self.runs.get(run_id).started, folder=journals)
 
+    def of(self, tenant: Tenant) -> TenantStore:
+        """The same database as one tenant sees it."""
+        return TenantStore(self, tenant)
+
     def waits(self, run_id: int) -> bool:
         """Whether what a run of this process recorded waits for the database."""
         return self._recorders.waits(run_id)
@@ -121,3 +139,19 @@ class Store:
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         self._database.close()
+
+
+class TenantStore(Store):
+    """What one tenant sees: runs, jobs and schedules of other tenants are not there.
+
+    Rows of a run (metrics, rounds, ...) are read by the number of a run: take it from `runs`.
+
+    Attributes
+    ----------
+    tenant : Tenant
+    """
+
+    def __init__(self, store: Store, tenant: Tenant) -> None:
+        self.tenant = tenant
+        self._bind(store._database, store._recorders, tenant)
+        self.runs.share_unwritten(store.runs)

@@ -16,6 +16,7 @@ _SHOWN = 5
 _NOT_SETTINGS = (
     *("name", "description", "seed", "resume", "compare", "tracking"),
     *("data.name", "data.path", "data.source", "data.dataset", "data.split_seed"),
+    *("data.url", "data.query", "data.table", "data.key", "data.digest"),
     *("data.decode_workers", "data.eval_batch_size"),
     *("data.max_archive_files", "data.max_archive_bytes", "data.max_archive_ratio", "data.max_bad_share"),
     *("data.max_rows", "data.max_columns", "data.max_table_bytes", "data.max_table_ratio"),

@@ -144,7 +144,6 @@ def write_report(path: Path, report: Report) -> Path:
 
 def render(report: Report) -> str:
     """The report as HTML, with style and figures inline; all text is escaped."""
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8") + dark_css()
     sections = [
         ("gap", "The gap", gap_html(report.rows)),
         ("sites", "What joining brings each site", _gains(report)),
@@ -157,16 +156,53 @@ def render(report: Report) -> str:
         ("settings", "Settings", _settings(report)),
         ("again", "Reproduce", f"<pre><code>{escape(report.command)}</code></pre>"),
     ]
-    shown = [(key, heading, body) for key, heading, body in sections if body]
-    links = "".join(f'<li><a href="#{key}">{escape(heading)}</a></li>' for key, heading, _ in shown)
+    chosen = headline(report.rows, metric=report.metric)
+    facts = {
+        "Test set": f"{report.num_test:,} examples, the same for all models",
+        "Seed" if len(report.seeds) == 1 else "Seeds": _ids(report.seeds),
+        **{f"Runs, {name}": _ids(ids) for name, ids in report.runs.items()},
+    }
+    return document(
+        report.title,
+        answer=summary_sentence(chosen, num_clients=report.num_clients, tested=report.tested),
+        facts=facts,
+        sections=[(key, heading, body) for key, heading, body in sections if body],
+        created=report.created,
+        warnings=report.warnings,
+    )
+
+
+def document(
+    title: str,
+    *,
+    answer: str,
+    facts: Mapping[str, str],
+    sections: Sequence[tuple[str, str, str]],
+    created: datetime,
+    warnings: Sequence[str] = (),
+) -> str:
+    """A page of its own, with its style inline and without scripts.
+
+    Parameters
+    ----------
+    answer : str
+        What it found, in a sentence.
+    facts : mapping of str to str
+        Listed at the top.
+    sections : sequence of (key, heading, body)
+        Keys are unique in the page; bodies are HTML, whose text is escaped.
+    created : datetime
+        Aware.
+    """
+    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8") + dark_css()
+    links = "".join(f'<li><a href="#{key}">{escape(heading)}</a></li>' for key, heading, _ in sections)
     bodies = "".join(
         f'<section aria-labelledby="{key}"><h2 id="{key}">{escape(heading)}</h2>'
         f'<div class="{key}">{body}</div></section>\n'
-        for key, heading, body in shown
+        for key, heading, body in sections
     )
-    created = report.created.astimezone(UTC)
-    chosen = headline(report.rows, metric=report.metric)
-    sentence = summary_sentence(chosen, num_clients=report.num_clients, tested=report.tested)
+    at = created.astimezone(UTC)
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>\n" for name, text in facts.items())
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -174,20 +210,17 @@ def render(report: Report) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
-<title>{escape(report.title)}</title>
+<title>{escape(title)}</title>
 <style>{style}</style>
 </head>
 <body>
 <header>
-<h1>{escape(report.title)}</h1>
-<p class="answer">{escape(sentence)}</p>
-{_warnings(report.warnings)}
+<h1>{escape(title)}</h1>
+<p class="answer">{escape(answer)}</p>
+{_warnings(warnings)}
 <dl>
-<dt>Created</dt><dd><time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time></dd>
-<dt>Test set</dt><dd>{report.num_test:,} examples, the same for all models</dd>
-<dt>{"Seed" if len(report.seeds) == 1 else "Seeds"}</dt><dd>{_ids(report.seeds)}</dd>
-{"".join(f"<dt>Runs, {escape(name)}</dt><dd>{_ids(ids)}</dd>" for name, ids in report.runs.items())}
-</dl>
+<dt>Created</dt><dd><time datetime="{at:%Y-%m-%dT%H:%M:%SZ}">{at:%Y-%m-%d %H:%M} UTC</time></dd>
+{listed}</dl>
 <nav aria-label="Sections"><ul>{links}</ul></nav>
 </header>
 <main>

@@ -201,12 +201,55 @@ def _cluster_map(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], wh
     return {"cluster_map": ReportFigure("Cluster map", caption, fig, table)}
 
 
+def _anomaly_scores(panels: Mapping[str, Panel], outputs: Mapping[str, Outputs], where: str) -> Figures:
+    fig = Figure(figsize=(8.6, 1.1 + 2.0 * len(panels)), layout="constrained")
+    grid = fig.subplots(len(panels), 1, squeeze=False, sharex=True).ravel()
+    for axes, (title, panel) in zip(grid, panels.items(), strict=True):
+        data = panel.data
+        row, ratio, anomaly = (np.array(data[name]) for name in ("row", "ratio", "anomaly"))
+        ends = np.append(row[1:], data["num_examples"])
+        style_axes(axes, grid="y")
+        for begin, end in spans_of(anomaly == 1):
+            axes.axvspan(row[begin], ends[end - 1], color="C1", alpha=0.25, linewidth=0)
+        for begin in data["series"][1:]:
+            axes.axvline(begin, color="grey", linewidth=0.5, linestyle=":")
+        axes.plot(row, ratio, color=colour_of(title), linewidth=0.8)
+        axes.plot(row[ratio > 1], ratio[ratio > 1], ".", color="C3", markersize=2)
+        axes.axhline(1.0, color="black", linewidth=0.8)
+        axes.set_yscale("log")
+        axes.set_ylabel("score / limit")
+        axes.set_title(plain(title), fontsize=10, color=colour_of(title), fontweight="bold")
+        axes.margins(x=0)
+    data = next(iter(panels.values())).data
+    grid[-1].set_xlabel("test row, in order of time" if data["timed"] else "test row")
+    set_title(fig, f"Score over time: {data['num_examples']:,} test rows")
+    rows: list[list[Cell]] = [
+        [title, *cells]
+        for title, panel in panels.items()
+        for cells in zip(*(panel.data[name] for name in ("row", "ratio", "anomaly", "alarm")), strict=True)
+    ]
+    table = DataTable("Score over time", ["model", "from row", "score / limit", "anomaly", "alarm"], rows)
+    behind = ", one series behind the other (dotted lines)" if len(data["series"]) > 1 else ""
+    caption = (
+        f"{where}{behind}: the largest ratio of score to control limit among consecutive rows. Shaded: "
+        "anomalies; dots above 1: alarms."
+    )
+    return {"anomaly_scores": ReportFigure("Score over time", caption, fig, table)}
+
+
+def spans_of(inside: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of true values, each from its first place to the place behind its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
+    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
+
+
 DRAW: dict[Kind, Callable[[Mapping[str, Panel], Mapping[str, Outputs], str], Figures]] = {
     "confusion": _confusion,
     "label_table": _label_table,
     "residuals": _residuals,
     "cluster_profile": _cluster_profile,
     "cluster_map": _cluster_map,
+    "anomaly_scores": _anomaly_scores,
     "forecast": forecasts,
     "horizon": by_horizon,
 }

@@ -122,7 +122,7 @@ def _cell(
     done = [
         (trial, runs[trial.run_id]) for trial in trials if trial.status == "completed" and trial.run_id in runs
     ]
-    measured = [_measured(run) for _, run in done]
+    measured = [measured_of(run) for _, run in done]
     names = [metric for metric, _, _ in measured if metric is not None]
     metric = names[0] if names else None
     same = [(title, values) for own, title, values in measured if own == metric and metric is not None]
@@ -151,7 +151,7 @@ def _sought(trials: Sequence[TrialRow]) -> list[float]:
     return [sum(column) / len(column) for column in zip(*values, strict=True)]
 
 
-def _measured(run: RunRow) -> tuple[str | None, str, dict[str, float]]:
+def measured_of(run: RunRow) -> tuple[str | None, str, dict[str, float]]:
     """The headline of a run, what it is called, and its numbers on the test rows."""
     if run.training_mode == "compare":
         record = headline_record(run)

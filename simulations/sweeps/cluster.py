@@ -156,6 +156,8 @@ def connect(address: str) -> Iterator[Client]:
     try:
         if not client.nthreads():
             raise SchedulerLost(f"the scheduler at {address} has no workers; start some: dask worker {address}")
+        if (link := client.dashboard_link) and "dashboard" in client.scheduler_info().get("services", {}):
+            print(f"Dask's dashboard: {link}")
         yield client
     finally:
         client.close(timeout=2)

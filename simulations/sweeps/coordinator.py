@@ -19,6 +19,7 @@ from simulations.sweeps.order import Order, Outcome
 from simulations.sweeps.plan import Mode
 from simulations.sweeps.progress import BestSoFar, Progress
 from simulations.sweeps.search import Search
+from simulations.sweeps.stopping import is_asked
 from simulations.sweeps.worker import run_trial, stop_trials
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Coordinator:
         Raises
         ------
         KeyboardInterrupt
-            All trials have stopped, those under way with what they have trained.
+            Ctrl-C, SIGTERM or `request_stop`: all trials have stopped, those under way with what they have
+            trained.
         """
         for trial in trials:
             if trial.status == "completed":
@@ -106,6 +108,8 @@ class Coordinator:
             refill()
             self._tell(client, left(), search=search)
             while under_way:
+                if is_asked(self._store, self.sweep_id):
+                    raise KeyboardInterrupt
                 if search is not None:
                     self._prune(client, search)
                 try:

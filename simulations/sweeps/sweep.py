@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from shared.runtime.counts import count_of
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.files import replacing
 from shared.runtime.home import Home, is_shared
+from shared.runtime.notebook import in_notebook
+from shared.runtime.waiting import waiting
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
@@ -22,21 +25,31 @@ from shared.tracking.trials import NewTrial
 from simulations.sweeps.cells import Cell, cells_of_sweep
 from simulations.sweeps.cluster import connect, need_dask, open_cluster, share_out
 from simulations.sweeps.coordinator import Coordinator, OnProgress
+from simulations.sweeps.estimate import estimate
 from simulations.sweeps.objectives import Objectives, find_metric
 from simulations.sweeps.plan import Plan, absolute, cells_of, read_plan
 from simulations.sweeps.progress import Progress
 from simulations.sweeps.reuse import RowKeys, find_reusable
 from simulations.sweeps.search import Search, need_optuna
 from simulations.sweeps.space import Space
+from simulations.sweeps.stopping import forget
 from simulations.sweeps.terminal import SweepBoard, print_plan, print_search
-from simulations.sweeps.trials import check_corners, check_parts, common, expand
+from simulations.sweeps.trials import check_corners, check_parts, common, expand, fix_trials
 from simulations.sweeps.worker import stop_trials
 
 _CELLS_S = 3.0
 PLAN, CELLS, SEARCH = "sweep", "cells", "search"  # in the summary of a sweep's run
 
 
-def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None, reuse: bool = False) -> int:
+def plan_sweep(
+    plan: Plan,
+    *,
+    store: Store,
+    home: Home,
+    name: str | None = None,
+    reuse: bool = False,
+    workers: int | None = None,
+) -> int:
     """Check every trial of a plan, print and store it; nothing is trained.
 
     Parameters
@@ -46,6 +59,8 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None,
     reuse : bool
         Take completed runs for trials that would compute the same: equal settings, but for names and where and
         how fast it is computed, and equal rows.
+    workers : int, optional
+        Trials at once, for the estimate of time.
 
     Returns
     -------
@@ -58,10 +73,12 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None,
         Names everything that is wrong with any trial; nothing is stored.
     """
     if plan.search is not None:
-        return _plan_search(plan, store=store, home=home, name=name, reuse=reuse)
+        return _plan_search(plan, store=store, home=home, name=name, reuse=reuse, workers=workers)
     trials, keys = check_plan(plan, home=home)
     if reuse:
         trials = find_reusable(trials, mode=plan.mode, keys=keys, store=store)
+    left = [trial for trial in trials if trial.run_id is None]
+    print_estimate(left, plan=plan, store=store, workers=workers)
     plain: dict[str, Any] = {**plan.model_dump(mode="json"), "trials": len(trials)}
     return store.trials.create(
         trials,
@@ -70,6 +87,22 @@ def plan_sweep(plan: Plan, *, store: Store, home: Home, name: str | None = None,
         config=common([trial.config for trial in trials]),
         summary={PLAN: plain},
     )
+
+
+def print_estimate(trials: Sequence[NewTrial], *, plan: Plan, store: Store, workers: int | None) -> None:
+    """Say how long a plan takes, on standard error, by what earlier runs took.
+
+    Parameters
+    ----------
+    trials : sequence of NewTrial
+        That are to be trained; of a search, some that may be.
+    """
+    if not trials:
+        return
+    search = plan.search
+    count = len(trials) if search is None else (search.trials + 1) * len(plan.seeds or (0,))
+    share = share_out([read_snapshot(trial.config) for trial in trials], trials=count, workers=workers)
+    print_line(estimate(trials, mode=plan.mode, store=store, count=count, workers=share.workers))
 
 
 def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
@@ -83,17 +116,19 @@ def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
     need_dask()
     if plan.search is not None:
         need_optuna()
-        corners = Space(plan).corners()
-        trials = check_corners(plan, corners)
+        trials = check_corners(plan, Space(plan).corners())
         print_search(plan)
     else:
         trials = expand(plan)
         print_plan(plan, cells_of(plan), trials=len(trials))
+    trials = fix_trials(trials, mode=plan.mode, home=home)
     configs = [read_snapshot(trial.config) for trial in trials]
     return trials, check_parts(configs, mode=plan.mode, home=home)
 
 
-def _plan_search(plan: Plan, *, store: Store, home: Home, name: str | None, reuse: bool) -> int:
+def _plan_search(
+    plan: Plan, *, store: Store, home: Home, name: str | None, reuse: bool, workers: int | None
+) -> int:
     """See `plan_sweep`; the first trials are asked for."""
     if reuse:
         raise ConfigError(
@@ -101,9 +136,13 @@ def _plan_search(plan: Plan, *, store: Store, home: Home, name: str | None, reus
         )
     plan = plan.model_copy(update={"settings": absolute(plan.settings)})  # it may be resumed in another folder
     corners, _ = check_plan(plan, home=home)
+    digests = {trial.config["data"].get("digest") for trial in corners}
+    if len(digests) == 1 and (digest := digests.pop()) is not None:  # all trials have the rows of one query
+        plan = plan.model_copy(update={"settings": {**plan.settings, "data.digest": digest}})
     objectives = _objectives(plan, read_snapshot(corners[0].config), home=home)
     assert plan.search is not None
     total = plan.search.trials * len(plan.seeds or (0,))
+    print_estimate(corners, plan=plan, store=store, workers=workers)
     sweep_id = store.trials.create(
         [],
         name=name or f"search of {count_of(total, 'trial')}",
@@ -211,6 +250,7 @@ def resume_sweep(
         resume=run.finished,
         snapshot=run.config,
     ):
+        forget(store, sweep_id)
         try:
             if left or search is not None:  # all may be reused
                 with open_cluster(share) if scheduler is None else connect(scheduler) as client:
@@ -237,6 +277,7 @@ def resume_sweep(
             store.runs.settle(home.journals)
             store.trials.reopen(sweep_id, failed=False)
             cells = write_summary(store, sweep_id, home=home)
+            write_report(store, sweep_id, home=home)
         failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
         untested = search is not None and not any(one.is_winner and one.seeds for one in cells)
         if failed and (search is None or untested):  # of a search, some settings may fail
@@ -259,6 +300,16 @@ def write_summary(store: Store, sweep_id: int, *, home: Home) -> list[Cell]:
     with replacing(folder / "summary.csv", mode=mode) as file:
         file.write(cells_csv(records).encode())
     return cells
+
+
+def write_report(store: Store, sweep_id: int, *, home: Home) -> None:
+    """Write ``report.html`` and ``trials.parquet``, where a trial is complete."""
+    if not store.trials.counts([sweep_id])[sweep_id]["completed"]:
+        return
+    from simulations.sweeps.report import write_sweep_report  # matplotlib, which nothing else here needs
+
+    with waiting("drawing the figures and writing the report", show=sys.stderr.isatty()):
+        write_sweep_report(store, sweep_id, home=home)
 
 
 def cells_csv(records: Sequence[dict[str, Any]]) -> str:
@@ -292,12 +343,13 @@ def cells_csv(records: Sequence[dict[str, Any]]) -> str:
 
 def print_share(text: str, left: int, total: int) -> None:
     """Say how many trials train at once, and how many are to be trained."""
-    import sys
-
-    from shared.runtime.notebook import in_notebook
-
     kept = "" if left == total else f"; {total - left} of {total} are completed already"
-    print(f"{text}{kept}", file=sys.stdout if in_notebook() else sys.stderr)
+    print_line(f"{text}{kept}")
+
+
+def print_line(text: str) -> None:
+    """Print a line that is no result: on standard error, but in a notebook, where that is red."""
+    print(text, file=sys.stdout if in_notebook() else sys.stderr)
 
 
 def _keep_cells(store: Store, sweep_id: int) -> OnProgress:

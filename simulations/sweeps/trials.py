@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from shared.config.compose import compose
@@ -12,6 +13,7 @@ from shared.config.config import Config
 from shared.config.continuing import within
 from shared.config.hydra_session import HydraSession
 from shared.config.no_effect import UNUSED, reject_unused
+from shared.config.stored import read_snapshot
 from shared.runtime.components import allow_component
 from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
 from shared.runtime.home import Home
@@ -130,6 +132,28 @@ def check_corners(plan: Plan, cells: Sequence[tuple[str, ...]]) -> list[NewTrial
     return [
         _trial(plan.mode, cell, found[cell].replace("trainer", test=False), seed=seeds[0]) for cell in cells
     ]
+
+
+def fix_trials(trials: Sequence[NewTrial], *, mode: Mode, home: Home) -> list[NewTrial]:
+    """The trials with the rows of their queries fixed: each query is run once for all of them.
+
+    Raises
+    ------
+    DataError
+    """
+    if all(trial.config["data"]["source"] != "sql" for trial in trials):
+        return list(trials)
+    from shared.tasks.reading import fix_rows
+
+    fixed: dict[str, dict[str, Any]] = {}
+    found = []
+    for trial in trials:
+        asked = json.dumps(trial.config["data"], sort_keys=True)
+        if asked not in fixed:
+            fixed[asked] = fix_rows(read_snapshot(trial.config), cache=home.cache).snapshot()["data"]
+        snapshot = {**trial.config, "data": fixed[asked]}
+        found.append(replace(trial, config=snapshot, digest=digest_of(mode, snapshot)))
+    return found
 
 
 def rows_named(snapshot: Mapping[str, Any]) -> str:

@@ -190,7 +190,7 @@ class TestGuard:
             store.runs.delete(third)
         with pytest.raises(GuardedRun, match=r"1\.0\.1 .*what production would be rolled back to.*--force"):
             store.runs.delete(second)
-        with pytest.raises(GuardedRun, match=f"start_from={third}"):
+        with pytest.raises(GuardedRun, match=f"model.weights=registry:{third}"):
             store.runs.claim(third, resume=True)
         kept = {one.runs[0].id: one.kept_because for one in candidates(store, _Home(), Choice())}
         assert [bool(kept[run_id]) for run_id in (first, second, third)] == [False, True, True]

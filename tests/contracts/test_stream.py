@@ -14,6 +14,7 @@ from psycopg import sql
 
 from service.stream import change_reader
 from service.stream.hub import Hub
+from shared.tracking.tenants import DEFAULT
 from tests.contracts.store_workers import new_run, point, worker
 
 WAIT_S = 60
@@ -48,7 +49,7 @@ def test_rows_that_other_processes_write(store, database_url):
         # Without the signs of a change, the next look at the database would come too late.
         async with (
             Hub(store, poll_s=0.01, heartbeat_s=WAIT_S) as hub,
-            hub.watch(run_id) as viewer,
+            hub.watch(DEFAULT, run_id) as viewer,
             aclosing(viewer.frames()) as frames,
         ):
             await anext(frames)
@@ -85,7 +86,7 @@ def test_a_database_that_is_away_for_a_moment(store, database_url, monkeypatch, 
     async def watch() -> None:
         async with (
             Hub(store, poll_s=0.01, heartbeat_s=0.05) as hub,
-            hub.watch(run_id) as viewer,
+            hub.watch(DEFAULT, run_id) as viewer,
             aclosing(viewer.frames()) as frames,
         ):
             await anext(frames)

@@ -18,6 +18,7 @@ from shared.data.summary import DataSummary
 from shared.metrics.averages import Floats
 from shared.metrics.outputs import Outputs
 from shared.runtime.home import Home
+from shared.tasks.anomaly.spec import AnomalySpec
 from shared.tasks.base import TaskSpec
 from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.clustering.spec import ClusteringSpec
@@ -43,6 +44,7 @@ AGES = RNG.uniform(20, 80, (ROWS, 1)).astype(np.float32)
 STEPS = 4
 LOADS = RNG.uniform(1, 5, (ROWS, 2 * STEPS + 3)).astype(np.float32)
 CHANCE = RNG.random(ROWS).astype(np.float32)
+RATIOS = np.exp(RNG.normal(CLASSES, 0.6))
 
 
 def clusters(rows: Floats) -> Floats:
@@ -87,6 +89,15 @@ TESTED: dict[str, tuple[str, Schema, Callable[[Schema], TaskSpec], Outputs, list
         Outputs(clusters(RNG.normal(0, 1, (ROWS, 2)) + 4 * CLASSES[:, None]), CLASSES.astype(float)),
         [Profile(), Profile()],
     ),
+    "anomaly_scores": (
+        "anomaly",
+        Schema(inputs=(Column("flow", "numeric"),), targets=(Column("leak", "boolean"),)),
+        AnomalySpec,
+        Outputs(
+            np.stack([RATIOS, RATIOS, np.arange(ROWS), np.arange(ROWS) // 40], axis=1), CLASSES.astype(float)
+        ),
+        [Profile(), Profile()],
+    ),
     "forecast": (
         "forecasting",
         Schema(
@@ -118,7 +129,7 @@ def add_tested(live: Server, make_config: Callable[..., Config], kind: str) -> i
 
     task, schema, make, outputs, profiles = TESTED[kind]
     settings = [f"task={task}", "federation.num_clients=2"]
-    of_table = task in ("clustering", "forecasting")
+    of_table = task in ("clustering", "anomaly", "forecasting")
     cfg = compose([*settings, "data.path=table.csv", "data.target=x"]) if of_table else make_config(*settings)
     spec: TaskSpec = make(schema)
     with store_of(live) as store:
@@ -151,6 +162,7 @@ def test_every_kind_of_panel_is_drawn(live: Server, visit: Open, make_config: Ca
         "label_table": look_at_labels,
         "residuals": look_at_numbers,
         "cluster_profile": look_at_clusters,
+        "anomaly_scores": look_at_scores,
         "forecast": look_at_forecasts,
     }
     assert set(looks) == set(TESTED)
@@ -218,6 +230,19 @@ def look_at_clusters(seen: Visit) -> None:
     expect(evaluation).not_to_contain_text("not available")
     assert evaluation.locator("figure").count() == 0
     expect(seen.page.locator(".run-facts")).to_contain_text("Best inertia (validation)")
+
+
+def look_at_scores(seen: Visit) -> None:
+    chart = seen.chart("Score over time")
+    assert drawn(seen, "Score over time", ".scatterlayer .js-line") == 1
+    assert drawn(seen, "Score over time", ".scatterlayer .points path") == int((RATIOS > 1).sum())
+    rows = seen.table_of(chart)
+    assert [row[2] for row in rows] == [str(place) for place in CLASSES]
+    assert f"{ROWS} test examples, in order of time, 2 series one behind the other" in chart.inner_text()
+    evaluation = seen.page.locator("#evaluation")
+    expect(evaluation).to_contain_text("missed alarm rate")
+    expect(evaluation).not_to_contain_text("not available")
+    assert evaluation.locator("figure").count() == 0
 
 
 def look_at_forecasts(seen: Visit) -> None:

@@ -39,7 +39,7 @@ from tests.profiles import labelled
 OF_NETWORKS = sorted(
     path.stem
     for path in (CONF_DIR / "strategy").glob("*.yaml")
-    if path.stem not in ("base", "boosting", "clusters", "bagging", "cyclic")
+    if path.stem not in ("base", "boosting", "clusters", "sums", "bagging", "cyclic")
 )
 
 

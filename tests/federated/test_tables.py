@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,11 @@ import pytest
 
 from centralized.train import train
 from federated.client.app import app
+from federated.kit.site_data import own_data
+from federated.kit.site_file import read_site
 from shared.config.compose import compose
 from shared.config.config import Config
+from shared.data.sql import query
 from shared.runtime.errors import FedtwinError
 from shared.runtime.home import Home
 from shared.tasks.task import learner_of
@@ -83,6 +89,58 @@ def test_the_rows_of_all_sites_in_one_file_train_to_the_same_model(
     together.to_csv(tmp_path / "all.csv", index=False)
     one = federate(cfg=config_of(tmp_path / "all.csv", "partition=natural"))
     assert one.digest() == sites.digest()
+
+
+SITE = """
+name: {name}
+server: 127.0.0.1:9443
+partition_id: {site}
+node_port: 9094
+data_path: null
+database: {{url: "sqlite:///{path}", query: "SELECT * FROM readings; -- its own", key: [number]}}
+may_leave:
+  metrics: [auroc, accuracy, loss, f1, precision, recall, average_precision, calibration_error, lr, seconds]
+  counts: [num_examples, label_counts, spans, missing, moments, num_val]
+"""
+
+
+def test_sites_whose_rows_are_in_databases_train_to_the_model_of_files(
+    run_sites: Callable[..., Run], federate: Federate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites, asked, config = run_sites(), [], {}
+    for site, name in enumerate(SITES):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "plant.db"
+        with closing(sqlite3.connect(path)) as connection:
+            rows_of(site).sample(frac=1, random_state=0).to_sql("readings", connection, index_label="number")
+        file = tmp_path / name / "site.yaml"
+        file.write_text(SITE.format(name=name, site=site, path=path))
+        node = dict(re.findall(r'([\w-]+)="?([^"\s]+)', read_site(file).node_config(site_file=file)))
+        config[site] = {key: node[key] for key in ("data-path", "site", "site-file")}
+    run_query = query.run_query
+    monkeypatch.setattr(query, "run_query", lambda cfg: asked.append(cfg.url) or run_query(cfg))
+    # What a run says of a database does not hold at a site.
+    run = federate(
+        cfg=config_of(tmp_path / "test.csv"), grid=InProcessGrid(app, num_clients=2, node_configs=config)
+    )
+    assert run.digest() == sites.digest()
+    assert sorted(asked) == [f"sqlite:///{tmp_path / name / 'plant.db'}" for name in SITES]
+
+
+def test_a_site_decides_which_database_is_asked_and_what() -> None:
+    cfg = compose(
+        [
+            *(
+                "task=tabular_classification",
+                "data=sql",
+                "data.target=sick",
+                "data.url=sqlite:////etc/plant.db",
+            ),
+            "data.query=SELECT * FROM patients",
+        ]
+    )
+    own = own_data(cfg, path="/data/rows.csv").table
+    assert (own.source, own.path, own.url, own.query) == ("table", "/data/rows.csv", None, None)
 
 
 def test_a_server_of_test_rows_cannot_scale_them_by_site(run_sites: Callable[..., Run]) -> None:

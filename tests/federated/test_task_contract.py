@@ -79,7 +79,7 @@ SETTINGS = [
 
 
 def is_table(task: str) -> bool:
-    return task.startswith("tabular") or task == "clustering"
+    return task.startswith("tabular") or task in ("clustering", "anomaly")
 
 
 def settings_of(task: str) -> list[str]:
@@ -103,6 +103,8 @@ def labels_of(task: str, levels: np.ndarray) -> list[str]:
     """What the rows of a task say, of images with a grey level."""
     if task.endswith("_classification") or task == "clustering":
         return ["bright" if level > 128 else "dark" for level in levels]
+    if task == "anomaly":
+        return [str(int(level > 200)) for level in levels]
     if task == "image_multilabel":
         names = [(level > 80, "Mass") for level in levels], [(level > 170, "Nodule") for level in levels]
         pairs = zip(*names, strict=True)
@@ -126,11 +128,13 @@ def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             return path
         if is_table(task):
             path = path.with_suffix(".csv")
-            lines = ["level,ward,smoker,noise,target"]
+            lines = ["level,ward,smoker,noise,target" + (",split" if task == "anomaly" else "")]
             for row, (level, text) in enumerate(zip(levels, labels_of(task, levels), strict=True)):
                 noise = f"{rng.normal(5e6, 3):.3f}" if row % 5 else ""
                 measured = f"{rng.normal(level, 12):.2f}"
                 lines.append(f"{measured},{'ABC'[row % 3]},{'yes' if row % 2 else 'no'},{noise},{text}")
+                if task == "anomaly":  # which leaves anomalies out of the training rows, and so moves others
+                    lines[-1] += f",{('val', 'test')[row % 2] if text == '1' or row < 30 else 'train'}"
             path.write_text("\n".join(lines))
             return path
         with zipfile.ZipFile(path, "w") as archive:
@@ -280,7 +284,7 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
     images = inputs[data.indices("test")]
     model = fedtwin.load_model(run_id, store=home.root)
     values = model(torch.from_numpy(images)).detach().numpy()
-    # Those of clusters hold the rows too, after the distances.
+    # Those of clusters hold the rows too, after the distances, and those of scores where a row stands.
     np.testing.assert_allclose(values, tested.predictions[:, : values.shape[1]], rtol=1e-5, atol=1e-6)
     if isinstance(data, SeriesData):
         return  # a file says more than its test windows; see test_forecasting.py
@@ -311,6 +315,10 @@ def test_a_stored_run_predicts_new_rows_as_it_predicted_its_test_rows(
 
 def _told(task: str, tested: Outputs, classes: tuple[str, ...]) -> pd.DataFrame:
     """The frame of the predictions that a run was tested by, second implementation."""
+    if task == "anomaly":
+        scores = pd.DataFrame(tested.predictions[:, :2], columns=["ratio", "score"])
+        scores.insert(0, "prediction", np.where(scores["ratio"] > 1, "anomaly", "normal"))
+        return scores
     if task == "clustering":
         distances = pd.DataFrame(tested.predictions[:, :CLUSTERS]).add_prefix("cluster ")
         distances.insert(0, "prediction", tested.predictions[:, :CLUSTERS].argmin(axis=1))
@@ -347,6 +355,10 @@ def _guesses(task: str, targets: np.ndarray, rng: np.random.Generator) -> Output
         )  # three numbers, gaps in them, three levels
         distances = squared_distances(rows, rows[:CLUSTERS])
         return Outputs(np.concatenate([distances, rows], axis=1), targets.astype(np.float64))
+    if task == "anomaly":
+        ratios = np.exp(rng.normal(targets, 0.7))
+        places = np.arange(len(targets), dtype=float)
+        return Outputs(np.stack([ratios, ratios / 3, places, places // 50], axis=1), targets)
     if task == "forecasting":
         return Outputs(targets[:, :3] + rng.normal(0, 2, (len(targets), 3)), targets)
     if task.endswith("_regression"):

@@ -11,7 +11,7 @@ import pytest
 
 import fedtwin
 from fedtwin.cli.main import main
-from shared.runtime.errors import TrackingError
+from shared.runtime.errors import TrackingError, WeightsError
 from shared.tracking.store import Store
 
 
@@ -167,3 +167,23 @@ def test_comparison_on_the_command_line(name, command, refused):
     assert "takes FIRST and SECOND, got nothing" in refused("models", "compare")
     assert "there is no model 'x'" in refused("models", "show", "x")
     assert "expected a run's number" in refused("models", "register", "x")
+
+
+@pytest.mark.parametrize("mode", ["train", "federate"])
+@pytest.mark.parametrize("start", ["1.0.0", "run"])
+def test_a_training_starts_from_a_version(mode, start, comparison, name, folder, settings, two_classes):
+    """Where nothing is learned, the model is the one that it started from."""
+    images = np.load(two_classes)["test_images"]
+    ref = f"{name}@1.0.0" if start == "1.0.0" else str(comparison.federated[0].id)
+    still = ["trainer.optimizer.lr=1e-12", "trainer.max_epochs=1", "federation.num_rounds=1", "name=started"]
+    run = getattr(fedtwin, mode)([*settings, *still, f"model.weights=registry:{ref}"], store=folder)
+    expected = fedtwin.predict(ref, images, store=folder).probabilities
+    assert np.allclose(fedtwin.predict(run, images).probabilities, expected, atol=1e-5)
+
+
+def test_a_start_from_another_problem_is_named(name, folder, settings):
+    start = [f"model.weights=registry:{name}", "data.image_size=4"]
+    with pytest.raises(WeightsError, match=r"of another problem .*\n  - data.image_size: 4 here, 8 there"):
+        fedtwin.train([*settings, *start], store=folder)
+    with pytest.raises(TrackingError, match="there is no model 'nobody'"):
+        fedtwin.train([*settings, "model.weights=registry:nobody"], store=folder)

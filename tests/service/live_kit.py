@@ -25,9 +25,12 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from service.security.middleware import SecurityMiddleware
+from service.settings import Settings
 from service.stream.hub import Hub
 from service.stream.sockets import UVICORN_OPTIONS, build_stream_router
 from shared.metrics.point import MetricPoint
+from shared.runtime.home import Home
 from shared.tracking.store import Store
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
@@ -157,6 +160,8 @@ def build_app(url: str, **hub_options: float) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(build_stream_router())
+    settings = Settings(database_url=url, home=Home(Path("/nowhere"), url))
+    app.add_middleware(SecurityMiddleware, settings=settings)
     return app
 
 

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
 from service.api import problems
+from service.api.operations import router as operations
 from service.api.router import build_router
+from service.security.middleware import SecurityMiddleware
+from service.settings import Settings
+from shared.config.hydra_session import HydraSession
 from shared.metrics.point import MetricPoint
 from shared.runtime.home import Home
 from shared.tracking.rows import ClientRow, RunRow
@@ -111,9 +114,20 @@ def build_app(
     """The REST API alone, with one route more that fails."""
     app = FastAPI(version="1.2.3")
     app.state.store = store
-    app.state.settings = SimpleNamespace(home=home, train_token=train_token, data_folders=data_folders)
+    settings = Settings(
+        database_url=home.database_url,
+        home=home,
+        train_token=train_token,
+        data_folders=data_folders,
+        rate=0,
+    )
+    app.state.settings = settings
+    app.state.session = HydraSession()
+    app.state.viewers = lambda: 0
+    app.add_middleware(SecurityMiddleware, settings=settings, tokens=store.tokens, audit=store.audit)
     problems.install_handlers(app)
     app.include_router(build_router())
+    app.include_router(operations)
 
     @app.get("/api/fails")
     def fails() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from federated.kit.site_data import source_of
-from federated.kit.site_file import KitFacts, SiteFile
+from federated.kit.site_file import KitFacts, SiteDatabase, SiteFile
 from shared.config.compose import compose
 from shared.config.data import ImageDataConfig
 from shared.config.overrides import assign
@@ -36,6 +37,8 @@ def check_data(site: SiteFile, facts: KitFacts, *, cache_dir: Path, decode: bool
     decode : bool
         Also read every image.
     """
+    if site.database is not None:
+        return [_database(site.database)]
     if site.data_path is None:
         return [
             Finding(
@@ -91,8 +94,25 @@ def _table(path: Path) -> Finding:
         return Finding(
             "data", "failed", str(error), "mend what is listed; docs/tables.md says what is expected"
         )
+    return Finding("data", "ok", f"a table with {_columns(names)}")
+
+
+def _database(database: SiteDatabase) -> Finding:
+    from shared.data.sql.query import names_of
+
+    try:
+        cfg = compose(["data=sql", "data.url=env:X", "data.table=x", "data.target=target"])
+        names = names_of(cfg.replace("data", **database.model_dump()).table)
+    except DataError as error:
+        return Finding(
+            "data", "failed", str(error), "mend database in site.yaml; docs/tables.md says what is expected"
+        )
+    return Finding("data", "ok", f"a query with {_columns(names)}")
+
+
+def _columns(names: Sequence[str]) -> str:
     shown = f"{', '.join(names[:30])}{' ...' if len(names) > 30 else ''}"
-    return Finding("data", "ok", f"a table with {count_of(len(names), 'column')}: {shown}")
+    return f"{count_of(len(names), 'column')}: {shown}"
 
 
 def _own_code(site: SiteFile) -> str:

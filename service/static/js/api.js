@@ -35,10 +35,23 @@ export async function getText(path, { signal } = {}) {
   return (await answer(path, { signal, accept: "text/plain, application/problem+json" })).text();
 }
 
-async function answer(path, { signal, accept }) {
+/**
+ * Change something; errors as those of `getJSON`.
+ *
+ * @param {string} path
+ * @param {{method: string, body: object|null, token: string, signal?: AbortSignal}} options `token`: that lets one train
+ * @returns {Promise<object>}
+ */
+export async function changeJSON(path, { method, body, token, signal }) {
+  const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
+  const init = { method, headers, body: body && JSON.stringify(body) };
+  return (await answer(path, { signal, accept: "application/json", init })).json();
+}
+
+async function answer(path, { signal, accept, init = {} }) {
   let response;
   try {
-    response = await fetch(path, { signal, headers: { Accept: accept }, credentials: "same-origin" });
+    response = await fetch(path, { signal, credentials: "same-origin", ...init, headers: { Accept: accept, ...init.headers } });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ApiError({ status: 0, title: "No response from the server", detail: "Is `fedtwin serve` running?" });

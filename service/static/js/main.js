@@ -15,6 +15,7 @@ const PAGES = [
   { pattern: /^\/$/, load: () => import("./pages/runs.js"), title: "Runs" },
   { pattern: /^\/runs\/(\d+)$/, load: () => import("./pages/run.js"), title: "Run" },
   { pattern: /^\/compare$/, load: () => import("./pages/compare.js"), title: "Compare" },
+  { pattern: /^\/models(?:\/([A-Za-z0-9._-]+))?$/, load: () => import("./pages/models.js"), title: "Models" },
 ];
 const THEMES = [
   ["system", "System theme", "M2 3h12v8H2zM6 13.5h4M8 11v2.5"],
@@ -62,7 +63,7 @@ async function show({ path, params }) {
     const root = h("div", { class: "page" });
     replace(main, root);
     const id = path.match(page.pattern)[1];
-    unmount = module.mount(root, { id: id === undefined ? null : Number(id), params, getJSON, openStream });
+    unmount = module.mount(root, { id: id === undefined ? null : Number(id), name: id ?? null, params, getJSON, openStream });
   } catch (error) {
     if (own !== turn) return;
     console.error(error);

@@ -212,6 +212,7 @@ def cut_series(
     )
     names = tuple(name or "all" for name in steps.names)
     taken = steps.order[origins]
+    of_site = {} if own is None else {"site": np.array(steps.names)[of_window]}  # what is scaled by itself
     return SeriesData(
         schema=schema,
         targets=ForecastTargets(
@@ -225,7 +226,7 @@ def cut_series(
         strata=Strata(of_window, names, noun="series", on_every_side=False),
         time=Timeline(steps.times[origins], of_window, names),
         blocks=blocks_of(steps, origins, cutting),
-        columns={name: values[taken] for name, values in table.columns.items()},
+        columns={name: values[taken] for name, values in table.columns.items()} | of_site,
         fingerprint=table.fingerprint,
         origin=table.origin,
         layout=f"{table.layout}; {_layout(steps, cut.sides, cutting)}",

@@ -45,6 +45,7 @@ def read_through_cache(
     DataError
         The file cannot be read, or changed while it was.
     """
+    assert cfg.path is not None
     path = Path(cfg.path).expanduser().absolute()
     files = tables_in(path) if path.is_dir() else [path]
     if not all(file.is_file() for file in files) or sum(file.stat().st_size for file in files) < _WORTH:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ _BLOCK = 20_000  # rows at once
 _LISTED = 10  # lines of one error
 _INDEX = ("Unnamed: 0", "__index_level_0__")
 _SEPARATORS = (",", ";", "\t", "|")
+_SAYS_SEPARATOR = re.compile(rb"(?:\xef\xbb\xbf)?\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 
 Values = Sequence[str] | npt.NDArray[np.float64]
 
@@ -74,13 +76,15 @@ class TableFile:
     file_column: str | None = None
 
 
-def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
+def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool], origin: str | None = None) -> TableFile:
     """Open the file that is configured, or all files of a folder.
 
     Parameters
     ----------
     texts : callable
         Whether the values of a column are wanted as texts, also where the file knows them as numbers.
+    origin : str, optional
+        What messages call the table; its path by default.
 
     Raises
     ------
@@ -88,6 +92,9 @@ def open_table(cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFi
         It is not there, not a table, beyond a limit, or names a column twice; or files of a folder differ in
         their columns.
     """
+    assert cfg.path is not None
+    if origin is not None:  # the rows of a query, which are kept as Parquet
+        return _parquet(Path(cfg.path), cfg, texts=texts, origin=origin)
     named = Path(cfg.path).expanduser()
     if named.is_dir():
         return _folder(named, cfg, texts=texts)
@@ -174,7 +181,12 @@ def _csv(path: Path, cfg: TableDataConfig, *, packed: bool) -> TableFile:
     content = _unpacked(path, most=cfg.max_table_bytes) if packed else path.read_bytes()
     notes: list[str] = []
     separator = cfg.separator
-    if separator == "auto":
+    if said := _SAYS_SEPARATOR.match(content):
+        # Of spreadsheets. An empty line in its place keeps the numbers of the others.
+        content = b"\n" + content[said.end() :]
+        separator = said[1].decode() if separator == "auto" else separator
+        notes.append(f"line 1 says that columns are separated by {said[1].decode()!r}")
+    elif separator == "auto":
         separator = _separator(content)
         if separator != ",":
             notes.append(f"columns are separated by {'tabs' if separator == chr(9) else repr(separator)}")
@@ -260,11 +272,13 @@ def _utf8(
         raise metadata_error(origin, [f"line {line} is not UTF-8 (save the file as CSV UTF-8)"]) from None
 
 
-def _parquet(path: Path, cfg: TableDataConfig, *, texts: Callable[[str], bool]) -> TableFile:
+def _parquet(
+    path: Path, cfg: TableDataConfig, *, texts: Callable[[str], bool], origin: str | None = None
+) -> TableFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    origin = str(path)
+    origin = origin or str(path)
     try:
         file = pq.ParquetFile(path)
         names, size = list(file.schema_arrow.names), int(file.metadata.num_rows)

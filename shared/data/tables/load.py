@@ -52,6 +52,7 @@ def load_table(
     sides: Sequence[str] = SIDES,
     keep: Sequence[str] = (),
     keeps_gaps: bool = False,
+    origin: str | None = None,
 ) -> TableData:
     """Read a table, check it, and split it where it comes without a split.
 
@@ -65,13 +66,15 @@ def load_table(
         Further columns that somebody needs as text, such as that of the natural partition; no inputs.
     keeps_gaps : bool
         Whether the model takes inputs that are missing.
+    origin : str, optional
+        What messages call the table; its path by default.
 
     Raises
     ------
     DataError
         Names all that is wrong.
     """
-    read = read_table(cfg, keep=keep)
+    read = read_table(cfg, keep=keep, origin=origin)
     problems: list[str] = []
     notes = [*read.file.notes]
     texts = texts_of(read)

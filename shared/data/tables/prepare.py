@@ -128,11 +128,6 @@ class Preparation:
         width = len(self.numbers) * (2 if self.indicates else 1)
         self.width = width + sum(max(count - self.first_level, 0) for _, count in self.categories)
 
-    def scale_of(self, place: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """What is taken off a numeric column, and what it is divided by: [sites], or [1] if all are alike."""
-        number = self._numbers.index(place)
-        return self._centers[:, number], self._scales[:, number]
-
     def __call__(
         self, inputs: npt.NDArray[np.float64], *, sites: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[Any]:

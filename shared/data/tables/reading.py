@@ -40,7 +40,9 @@ class ReadTable:
         return f"{self.file.noun} {self.rows[place]}"
 
 
-def read_table(cfg: TableDataConfig, *, keep: Sequence[str], alone: bool = False) -> ReadTable:
+def read_table(
+    cfg: TableDataConfig, *, keep: Sequence[str], alone: bool = False, origin: str | None = None
+) -> ReadTable:
     """Read the columns of the file that is configured.
 
     Parameters
@@ -49,13 +51,17 @@ def read_table(cfg: TableDataConfig, *, keep: Sequence[str], alone: bool = False
         Further columns whose texts are kept.
     alone : bool
         Read the inputs alone, and keep no texts.
+    origin : str, optional
+        What messages call the table; its path by default.
 
     Raises
     ------
     DataError
     """
     as_text = {*cfg.levels, *(name for name, kind in cfg.kinds.items() if kind == "categorical")}
-    file = open_table(cfg, texts=lambda name: name in as_text or _keeps_text(name, cfg, keep=keep))
+    file = open_table(
+        cfg, texts=lambda name: name in as_text or _keeps_text(name, cfg, keep=keep), origin=origin
+    )
     as_text |= {file.file_column} if file.file_column else set()
     wanted = {name for name in file.names if name not in cfg.drop} if not alone else {*(cfg.inputs or ())}
     cells = {

@@ -93,7 +93,8 @@ class Features:
             The number of each step's series, if each is scaled by its own.
         """
         own = np.zeros(len(values), dtype=np.int64) if sites is None else sites
-        center, scale = (part[own].astype(np.float32) for part in self.preparation.scale_of(0))
+        of_target = (self.preparation.centers[own, 0], self.preparation.scales[own, 0])
+        center, scale = (part.astype(np.float32) for part in of_target)
         return np.column_stack([self.preparation(values, sites=sites), calendar, center, scale])
 
 

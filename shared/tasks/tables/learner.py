@@ -17,10 +17,12 @@ from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.sql.rows import table_of_query
 from shared.data.tables.entry import read_through_cache
 from shared.data.tables.load import TableData, load_table
 from shared.data.tables.prepare import Preparation, PreparedRows
 from shared.metrics.outputs import Outputs
+from shared.model.trees import features_of
 from shared.runtime.errors import ConfigError
 from shared.tasks.base import FitContext
 from shared.tasks.module_learner import ModuleLearner
@@ -78,6 +80,9 @@ class TableLearner(ModuleLearner):
             )
         partition = self.cfg.partition
         keep = [partition.column] if partition.name == "natural" and partition.column else []
+        origin = None
+        if table.source == "sql":
+            table, origin = table_of_query(table, cache=cache, keep=keep)
         load = partial(
             load_table,
             table,
@@ -85,10 +90,14 @@ class TableLearner(ModuleLearner):
             sides=sides,
             keep=keep,
             keeps_gaps=self.grows_trees,
+            origin=origin,
         )
         task = f"{type(self).__module__}.{type(self).__qualname__}"
         read_as = {"task": task, "sides": sorted(sides), "keep": keep, "keeps_gaps": self.grows_trees}
-        return read_through_cache(table, cache=cache, load=load, read_as=read_as)
+        data = read_through_cache(table, cache=cache, load=load, read_as=read_as)
+        if self.grows_trees:
+            features_of(data.schema.inputs)  # a category of too many levels is an error of the table
+        return data
 
     def datamodule(self, data: TableData, rows: Ints | None, fit: FitContext) -> ArrayDataModule:
         """The batches of all rows, or of a client's."""

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from federated.kit.federation_file import COUNTS, read_federation_file
+from shared.metrics.anomaly import AnomalyMetrics
 from shared.metrics.catalogue import BY_CLIENTS
 from shared.metrics.classification import ClassificationMetrics
 from shared.metrics.clustering import ClusterMetrics
+from shared.metrics.forecasting import ForecastMetrics
 from shared.metrics.multilabel import MultiLabelMetrics
 from shared.metrics.regression import RegressionMetrics
 from shared.runtime.errors import DeployError
@@ -41,7 +43,9 @@ def test_a_short_plan_has_safe_defaults(tmp_path: Path) -> None:
 
 def test_the_metrics_that_may_leave_are_those_that_there_are() -> None:
     clusters = ClusterMetrics(clusters=3, width=2, labels=2)
-    judges = (ClassificationMetrics(2), MultiLabelMetrics(3), RegressionMetrics(), clusters)
+    forecasts = ForecastMetrics(horizon=2, loss="absolute")
+    plain = (ClassificationMetrics(2), MultiLabelMetrics(3), RegressionMetrics(), AnomalyMetrics())
+    judges = (*plain, clusters, forecasts)
     assert {name for judge in judges for name in judge.names} | {"lr", "seconds"} == set(BY_CLIENTS)
 
 

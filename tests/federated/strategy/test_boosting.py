@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from federated.messages.records import ANSWER, KIND, QUESTION, array_of
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.runtime.errors import ConfigError, QuorumError
-from shared.runtime.home import Home
+from shared.runtime.home import Home, open_home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from simulations.engine.process_pool import ProcessPoolGrid
@@ -136,6 +137,29 @@ def test_clients_that_remember_nothing_are_told_what_was(
 ) -> None:
     cfg = configured(target="grade")
     assert federate(cfg=cfg, client_app=forgetful()).digest() == federate(cfg=cfg).digest()
+
+
+def test_the_past_is_told_to_those_alone_that_have_lost_it(
+    configured: Callable[..., Config], federate: Federate
+) -> None:
+    """What a client was asked stays in its home; damaged or gone, it is told again, with the same trees."""
+    asked: list[int] = []
+
+    def loses(_: Asked, reply: Message) -> Message:
+        asked.append(1)
+        root = open_home().root / "client-state"  # of the clients
+        logged = sorted(root.glob("*/client-1/questions/*.safetensors"))
+        if logged and len(asked) % 2:
+            logged[-1].write_bytes(b"damaged")
+        elif len(asked) % 3:
+            shutil.rmtree(root, ignore_errors=True)
+        return reply
+
+    cfg = configured()
+    whole, lost = federate(cfg=cfg), federate(cfg=cfg, client_app=forgetful(loses))
+    assert lost.digest() == whole.digest()
+    down = [sum(run.values("bytes_down", stage="train", client_id=1).values()) for run in (whole, lost)]
+    assert down[0] < down[1]
 
 
 def dies_at_question(number: int) -> ClientApp:

@@ -82,6 +82,23 @@ def test_the_card(client, store):
     assert text.text.startswith("# ward-7 1.0.0\n")
 
 
+def test_a_job_starts_from_a_version(client, store):
+    for _ in range(2):
+        complete(store)
+    store.models.promote("ward-7", "1.0.0")
+    begun = client.post("/api/experiments/centralized", json={"use_existing_model": "ward-7@production"})
+    assert begun.status_code == 202, begun.text
+    weights = store.jobs.get(begun.json()["id"]).config["model"]["weights"]
+    assert weights == "registry:ward-7@1.0.0", "what the alias named then, wherever it moves"
+    validate = "/api/experiments/validate?mode=federated"
+    found = client.post(validate, json={"use_existing_model": "ward-7"}).json()
+    assert found["config"]["model"]["weights"] == "registry:ward-7@1.0.1"
+    found = client.post(validate, json={"use_existing_model": "nobody"}).json()
+    assert found["errors"][0].startswith("use_existing_model: there is no model 'nobody'")
+    refused = {"config_overrides": {"model.weights": "registry:ward-7"}}
+    problem(client.post("/api/experiments/compare", json=refused), 422, "model.weights", "config")
+
+
 def test_what_a_prediction_refuses_before_any_model_is_loaded(client, store):
     complete(store)
     predict = f"{MODEL}/predict"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_all_problems_are_named_together(folder):
     [
         ({"federation": "deployment"}, "neither a SuperLink"),
         ({"federation": "ray"}, ""),
+        (
+            {
+                "task": "tabular_classification",
+                "data": "sql",
+                "data.url": "env:X",
+                "data.table": "x",
+                "data.target": "y",
+            },
+            "data=sql: a job reads no database",
+        ),
         ({"data": "medmnist", "data.dataset": "pneumoniamnist"}, "downloads nothing"),
         ({"experiment": "pneumoniamnist"}, "downloads nothing"),
         ({"data": "zip", "dataset": None}, "data.path"),
@@ -127,3 +138,40 @@ def test_code_must_be_on_the_servers_list(monkeypatch):
     assert "_target_=os.getcwd: this server does not allow it" in " ".join(_outside(config, path=None))
     monkeypatch.setenv(MAY_RUN, "os.getcwd")
     assert "os.getcwd" not in " ".join(_outside(config, path=None))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"data.kinds": {"Größe (cm)": "numeric", "sex": "boolean"}},
+        {"data.kinds.Größe (cm)": "numeric", "data.kinds.sex": "boolean"},
+    ],
+)
+def test_columns_have_names_that_hydra_cannot_write(folder, settings):
+    (folder / "a.csv").write_text("Größe (cm),sex,y\n1,0,a\n")
+    settings = {"data": "table", "data.target": "y", "task": "tabular_classification", **settings}
+    found = checked_experiment(settings, dataset="a.csv", run_name="x", mode="compare", folders=[folder])
+    assert found.config.data.kinds == {"Größe (cm)": "numeric", "sex": "boolean"}
+    assert any("Größe (cm)" in one for one in found.overrides)
+    with pytest.raises(InvalidExperiment, match=r"data\.kinds"):
+        checked_experiment(
+            {**settings, "data.kinds.a b": "odd"},
+            dataset="a.csv",
+            run_name="x",
+            mode="compare",
+            folders=[folder],
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"data": "digits", "data.kinds.a b": "numeric"}, "is a setting of tables"),
+        ({"data": "table", "data.kinds": {"${oc.env:HOME}": "numeric"}}, "interpolations"),
+        ({"data": "table", "data.kinds": {"a b": "${oc.env:HOME}"}}, "interpolations"),
+        ({"data": "table", "data.kinds": {"a\nb": "numeric"}}, "no name of a column"),
+    ],
+)
+def test_names_of_columns_reach_nothing(settings, says):
+    with pytest.raises(InvalidExperiment, match=re.escape(says)):
+        checked_experiment(settings, dataset=None, run_name="x", mode="compare", folders=[])

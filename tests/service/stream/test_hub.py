@@ -16,6 +16,7 @@ from service.stream.hub import Hub
 from service.stream.replay_buffer import FRAME_CHARS, Entry, ReplayBuffer, frames
 from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
+from shared.tracking.tenants import DEFAULT, Tenant
 from tests.service.live_kit import POLL_S, WAIT_S, Message, add_round, new_run, of_type, point, row_ids, up_to
 
 Frames = AsyncGenerator[str, None]
@@ -94,7 +95,7 @@ async def take(viewer: Frames, done: Callable[[Message], bool]) -> list[Message]
 
 
 async def join(stack: AsyncExitStack, hub: Hub, run_id: int | None, *, after: int = 0) -> Frames:
-    viewer = await stack.enter_async_context(hub.watch(run_id, after=after))
+    viewer = await stack.enter_async_context(hub.watch(DEFAULT, run_id, after=after))
     return await stack.enter_async_context(aclosing(viewer.frames()))
 
 
@@ -105,7 +106,12 @@ class TestHub:
         async def watch() -> None:
             async with Hub(store, poll_s=POLL_S) as hub:
                 assert hub.watched == {}
-                async with hub.watch(one), hub.watch(one), hub.watch(other), hub.watch(None):
+                async with (
+                    hub.watch(DEFAULT, one),
+                    hub.watch(DEFAULT, one),
+                    hub.watch(DEFAULT, other),
+                    hub.watch(DEFAULT, None),
+                ):
                     assert hub.watched == {one: 2, other: 1, None: 1}
                 assert hub.watched == {}
                 async with AsyncExitStack() as stack:  # again, after all had left
@@ -176,12 +182,14 @@ class TestHub:
         asyncio.run(watch())
 
     def test_no_such_run(self, store):
-        store.runs.search()
+        there = new_run(store)
 
         async def watch() -> None:
             async with Hub(store, poll_s=POLL_S) as hub:
                 with pytest.raises(NoSuchRun, match="no run 5"):
-                    await hub.watch(5).__aenter__()
+                    await hub.watch(DEFAULT, 5).__aenter__()
+                with pytest.raises(NoSuchRun):  # it is another tenant's
+                    await hub.watch(Tenant("other"), there).__aenter__()
                 assert hub.watched == {}
 
         asyncio.run(watch())
@@ -192,7 +200,7 @@ class TestHub:
                 async with Hub(store, poll_s=POLL_S) as hub:
                     for run_id in (1, None):
                         with pytest.raises(TrackingError, match="cannot use the tracking database"):
-                            await hub.watch(run_id).__aenter__()
+                            await hub.watch(DEFAULT, run_id).__aenter__()
                     assert hub.watched == {}
 
         asyncio.run(watch())

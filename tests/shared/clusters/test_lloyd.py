@@ -11,11 +11,11 @@ from sklearn.cluster import KMeans
 
 from shared.clusters.client import ClientRows
 from shared.clusters.distances import BLOCK, squared_distances
-from shared.clusters.exact import MOST, exponents_of, shifts_for, whole_sums
 from shared.clusters.messages import Arrays, Question
 from shared.clusters.races import races, row_keys
 from shared.clusters.server import Centroids, Lloyd
 from shared.runtime.errors import ClustersError
+from shared.sums.exact import MOST, exponents_of, shifts_for, whole_sums
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

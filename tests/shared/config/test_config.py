@@ -49,7 +49,10 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
 
 
-TABLES = ("table", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans")
+TABLES = (
+    *("table", "sql", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
+    *("pca", "isolation_forest", "autoencoder"),
+)
 
 
 def images_and_networks(group):
@@ -266,7 +269,31 @@ def test_the_experiment_on_a_table(tmp_path):
         assert module(inputs).shape == (len(labels), 2)
 
 
-@pytest.mark.parametrize("name", [name for name in options("experiment") if name != "fed_heart_disease"])
+def test_the_experiment_on_time_series(tmp_path):
+    rng, hours = np.random.default_rng(0), pd.date_range("2016-08-01", periods=24 * 28, freq="h")
+    parts = [
+        pd.DataFrame(
+            {"timestamp": hours, "home": home, "load_kwh": rng.gamma(2, 1, len(hours)), "humidity_pct": 50}
+        )
+        for home in "ab"
+    ]
+    pd.concat(parts).to_csv(tmp_path / "load.csv", index=False)
+    cfg = compose(["experiment=electricity", f"data.path={tmp_path / 'load.csv'}"])
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=tmp_path)
+    assert (data.schema.horizon, data.blocks.noun) == (24, "7-d block")
+    assert set(data.columns[cfg.partition.column]) == {"a", "b"}
+    module = learner.module(data.schema, FitContext()).eval()
+    windows, targets = next(iter(learner.datamodule(data, None, FitContext()).train_dataloader()))
+    assert windows.shape[1:] == (48 + 24, 2 + 4 + 2)  # load and humidity; hour and weekday; the scale
+    with torch.no_grad():
+        assert module(windows).shape == (len(targets), 24)
+
+
+ON_IMAGES = [name for name in options("experiment") if name not in ("fed_heart_disease", "electricity", "skab")]
+
+
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_experiment(name, two_classes, sources, cache_dir):
     path = sources["idx"] if name.startswith("mnist") else two_classes
     cfg = compose([f"experiment={name}", f"data.path={path}"])
@@ -277,6 +304,23 @@ def test_experiment(name, two_classes, sources, cache_dir):
         assert module(images).shape == (2, len(data.schema.classes))
     assert load_algorithm(cfg.strategy).config.name == cfg.strategy.name
     assert cfg.snapshot() != compose([f"data={cfg.data.source}", f"data.path={path}"]).snapshot()
+
+
+def test_the_preset_of_skab_takes_a_folder_of_its_experiments(tmp_path, cache_dir):
+    for kind in ("valve1", "other"):
+        (tmp_path / kind).mkdir()
+        lines = [f"2020-03-09 10:14:{row:02};0.{row};2{row % 7};{int(row > 40)};0" for row in range(60)]
+        splits = ["train" if row < 30 else "test" for row in range(60)]
+        rows = [f"{line};{split}" for line, split in zip(lines, splits, strict=True)]
+        header = "datetime;Pressure;Current;anomaly;changepoint;split"
+        (tmp_path / kind / "1.csv").write_text("\n".join([header, *rows]))
+    cfg = compose(["experiment=skab", f"data.path={tmp_path}"])
+    learner = learner_of(cfg)
+    data = learner.dataset(cache=cache_dir)
+    assert [column.name for column in data.schema.inputs] == ["Pressure", "Current"]
+    assert set(data.columns[cfg.partition.column]) == {"other/1", "valve1/1"}
+    assert learner.module(data.schema, FitContext()).network.found["axes"].shape == (2, 2)
+    assert load_algorithm(cfg.strategy).config.name == "sums"
 
 
 def test_mcmahans_network_has_the_published_number_of_parameters():

@@ -39,3 +39,10 @@ def test_differences_are_named() -> None:
     assert TABLE.differences(replace(TABLE, inputs=(sex, age))) == [
         "its inputs come in the order 'sex', 'age', the server's are 'age', 'sex'; set data.inputs to one order"
     ]
+
+
+def test_another_length_of_step_is_named() -> None:
+    hours, quarters = (Schema(inputs=(Column("when", "timestamp", (step,)),)) for step in ("1 h", "15 min"))
+    assert hours.differences(quarters) == [
+        "its 'when' goes on by 15 min, the server's by 1 h; bring both to one step"
+    ]

@@ -9,10 +9,13 @@ import pytest
 
 from shared.metrics.headline import stored_headline
 from shared.runtime.errors import TrackingError
+from shared.tracking.trials import NewTrial
 from shared.tracking.twins import family
 from simulations.execute import execute
 from simulations.sweeps.cells import cells_of_sweep
+from simulations.sweeps.estimate import estimate
 from simulations.sweeps.plan import read_plan
+from simulations.sweeps.stopping import STOP, forget, is_asked, request_stop
 from simulations.sweeps.sweep import plan_sweep, resume_sweep
 
 SMALL = {
@@ -56,7 +59,7 @@ def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, sto
             killed.append(running[0].number)
             os.kill(run.pid, signal.SIGKILL)
         if progress.done:
-            raise KeyboardInterrupt
+            store.runs.update(sweep_id, summary={STOP: True})  # as `fedtwin stop` does
 
     with pytest.raises(KeyboardInterrupt):
         resume_sweep(sweep_id, store=store, home=home, workers=2, on_progress=[kill_and_interrupt])
@@ -99,6 +102,37 @@ def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, sto
     assert first.numbers["federated"].value == row.federated.value
     text = (home.sweep_dir(sweep_id) / "summary.csv").read_text()
     assert text.splitlines()[3].startswith("trainer.optimizer.lr=1e+30,,1,0,1,,")
+
+
+def test_a_sweep_is_stopped_from_another_process(sweep, store, home, capsys):
+    sweep_id = sweep(seeds=[1])
+    with pytest.raises(TrackingError, match=f"sweep {sweep_id} does not run: it is pending"):
+        request_stop(sweep_id, store=store, home=home)
+    store.runs.claim(sweep_id)
+    assert not is_asked(store, sweep_id)
+    with pytest.raises(TrackingError, match="has not stopped within 0 s, but was asked to"):
+        request_stop(sweep_id, store=store, home=home, timeout_s=0.1)
+    assert is_asked(store, sweep_id)  # whoever leads it looks every second
+    forget(store, sweep_id)
+    assert not is_asked(store, sweep_id)
+    assert "no earlier run of this model, data and length tells" in capsys.readouterr().err
+    other = store.runs.create(name="x", training_mode="compare", config={}, seed=1)
+    with pytest.raises(TrackingError, match=f"run {other} is no sweep"):
+        request_stop(other, store=store, home=home)
+
+
+def test_how_long_a_plan_takes_is_told_by_earlier_runs(store):
+    config = {"data": {"name": "digits"}, "model": {"name": "cnn"}, "trainer": {"max_epochs": 3}}
+    for _ in range(2):
+        store.runs.finish(
+            store.runs.create(name="x", training_mode="centralized", config=config, seed=1), "completed"
+        )
+    trial = NewTrial([], 1, config, "")
+    said = estimate([trial], mode="centralized", store=store, count=4, workers=2)
+    assert "4 trials of" in said
+    assert "2 at once" in said
+    longer = NewTrial([], 1, {**config, "trainer": {"max_epochs": 4}}, "")
+    assert estimate([longer], mode="centralized", store=store, count=4, workers=2).startswith("no earlier run")
 
 
 def test_what_cannot_be_resumed(sweep, store, home):

@@ -6,7 +6,7 @@ const WORDS = {
   csv: ["CSV", "All metric rows, for spreadsheets and pandas.read_csv"],
   json: ["JSON", "All results: config, rows, rounds, clients, evaluations"],
   parquet: ["Parquet", "All metric rows with types, for pandas, DuckDB and Spark"],
-  report: ["Report", "The comparison as one self-contained HTML file"],
+  report: ["Report", "The comparison or sweep as one self-contained HTML file"],
 };
 
 const IN_A_TAB = { target: "_blank", rel: "noopener" };

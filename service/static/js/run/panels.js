@@ -8,7 +8,8 @@ import { roleOf, withAlpha } from "../theme.js";
 const ROW = 24; // pixels of a label
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "cross", "x", "triangle-down", "star", "pentagon", "hexagon"];
 const MOST_NAMED = 16; // clusters in a legend
-const KINDS = { label_table: labelTable, residuals, cluster_profile: clusterProfile, cluster_map: clusterMap, forecast, horizon };
+const KINDS = { label_table: labelTable, residuals, cluster_profile: clusterProfile, cluster_map: clusterMap,
+  anomaly_scores: anomalyScores, forecast, horizon };
 
 /** The panels of a run that are drawn here; the confusion matrix is part of the evaluation. */
 export function panelsOf(model) {
@@ -115,6 +116,46 @@ function clusterMap(model, { title, data }) {
     table: () => ({
       columns: ["Cluster", ...["First component", "Second component"].map((label) => ({ label, numeric: true }))],
       rows: data.x.map((value, i) => [String(data.cluster[i]), value, data.y[i]]),
+    }),
+  });
+}
+
+function anomalyScores(model, { title, data }) {
+  const order = data.timed ? ", in order of time" : "";
+  const series = data.series.length > 1 ? `, ${data.series.length} series one behind the other (dotted lines)` : "";
+  const said = () => `${format.plural(data.num_examples, "test example")}${order}${series}: the largest ratio of score to control `
+    + "limit among consecutive ones. Shaded: anomalies; dots above 1: alarms.";
+  const ends = [...data.row.slice(1), data.num_examples];
+  const events = data.row.flatMap((row, i) => (data.anomaly[i] && !(data.anomaly[i - 1] && i) ? [[row, endOf(i)]] : []));
+  function endOf(i) {
+    while (data.anomaly[i + 1]) i += 1;
+    return ends[i];
+  }
+  const alarms = data.row.map((_, i) => i).filter((i) => data.alarm[i]);
+  return makeChart({
+    title, caption: said, summary: said, height: 320,
+    draw: (colours) => ({
+      data: [
+        { type: "scatter", mode: "lines", x: data.row, y: data.ratio, name: "score / limit",
+          line: { width: 1, color: colours[roleOf(model.run.training_mode)] ?? colours.text },
+          hovertemplate: "from row %{x}: %{y:.3g}<extra></extra>" },
+        { type: "scatter", mode: "markers", x: alarms.map((i) => data.row[i]), y: alarms.map((i) => data.ratio[i]), name: "alarm",
+          marker: { size: 4, color: colours.bad }, hoverinfo: "skip" },
+      ],
+      layout: { showlegend: false, dragmode: false, hovermode: "closest",
+        xaxis: { title: `Test row${order}`, fixedrange: true, showgrid: false },
+        yaxis: { title: "Score / limit", type: "log", fixedrange: true },
+        shapes: [
+          ...events.map(([x0, x1]) => ({ type: "rect", xref: "x", yref: "paper", x0, x1, y0: 0, y1: 1, layer: "below",
+            line: { width: 0 }, fillcolor: colours.grey, opacity: 0.25 })),
+          ...data.series.slice(1).map((x) => ({ type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1,
+            line: { width: 1, dash: "dot", color: colours.grey } })),
+          { type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: 1, y1: 1, line: { width: 1, color: colours.text } },
+        ] },
+    }),
+    table: () => ({
+      columns: ["From row", "Score / limit", "Anomaly", "Alarm"].map((label) => ({ label, numeric: true })),
+      rows: data.row.map((row, i) => [row, data.ratio[i], data.anomaly[i], data.alarm[i]]),
     }),
   });
 }

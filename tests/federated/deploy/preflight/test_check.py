@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -205,6 +207,27 @@ def test_a_table_is_named_with_its_columns(made: Callable[..., Deployment], tmp_
     found = look(made(sites=sites))["data"]
     assert found.state == "failed"
     assert "column 'age' appears twice" in found.found
+
+
+def test_a_query_is_named_with_its_columns(made: Callable[..., Deployment], tmp_path: Path) -> None:
+    path = tmp_path / "plant.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE readings (age REAL, sick TEXT)")
+        connection.execute("INSERT INTO readings VALUES (63, 'yes')")
+        connection.commit()
+
+    def found(table: str) -> Finding:
+        deployment = made(sites=[{"name": "ward-7"}])
+        file = deployment.site_kit("ward-7") / "site.yaml"
+        text = file.read_text()
+        assert "\ndatabase: null\n" in text
+        own = f"database: {{url: 'sqlite:///{path}', table: {table}}}"
+        file.write_text(text.replace("database: null", own))
+        return look(deployment)["data"]
+
+    assert (found("readings").state, found("readings").found) == ("ok", "a query with 2 columns: age, sick")
+    assert found("reading").state == "failed"
+    assert "has no table 'reading'" in found("reading").found
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared.config.compose import compose
+from shared.data.partition.partition import partition
 from shared.data.series.lags import lag_table
 from shared.data.series.load import Cutting, SeriesData, cut_series
 from shared.data.series.steps import step_of, step_text, time_text
 from shared.data.tables.load import load_table
-from shared.runtime.errors import DataError
+from shared.runtime.errors import DataError, PartitionError
 from shared.tasks.image_regression.data import read_numbers
 from tests.shared.data.tables.table_kit import table_config
 
@@ -159,6 +161,10 @@ def test_local_scaling_is_by_the_training_steps_of_a_series(cut: Cut) -> None:
     assert scales["a"]["centers"][0] == pytest.approx(32)
     assert scales["b"]["centers"][0] == pytest.approx(1032)
     assert data.targets[:1][0, -1] == pytest.approx(np.arange(65).std())
+    natural = compose(["partition=natural", "partition.column=home"]).shares
+    assert [len(own) for own in partition(data, cfg=natural, num_partitions=2)] == [57 + 3] * 2
+    with pytest.raises(PartitionError, match=r"data\.scaling=local scales each row by its site"):
+        partition(data, cfg=compose(["partition=iid"]).shares, num_partitions=2)
 
 
 def test_lags_are_a_table(cut: Cut) -> None:

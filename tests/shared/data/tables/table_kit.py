@@ -27,7 +27,7 @@ def table_config(path: Path, *overrides: str, target: str) -> TableDataConfig:
 def read_rows(cfg: TableDataConfig) -> tuple[list[str], list[Cells], np.ndarray[Any, Any]]:
     """Names, columns and lines of a file."""
     file = open_table(cfg, texts=lambda name: False)
-    columns = [Cells(Reading()) for _ in file.names]
+    columns = [Cells(Reading(as_text=name == file.file_column)) for name in file.names]
     rows = []
     for block in file.blocks:
         rows.append(block.rows)

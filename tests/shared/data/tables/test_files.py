@@ -38,6 +38,16 @@ def test_a_table_is_read_alike_in_every_form(how: str, tmp_path: Path) -> None:
     assert rows.tolist() == ([1, 2, 3] if how == "parquet" else [2, 3, 4])
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", "\ufeffsep=;\r\n", '"SEP=;"\n'], ids=["plain", "mark", "quoted"])
+def test_the_separator_that_a_spreadsheet_names_is_taken(first: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(f"{first}age,in years;num\n63;1\n41;2\n".encode())
+    cfg = table_config(tmp_path / "rows.csv", target="num")
+    names, columns, rows = read_rows(cfg)
+    assert names == ["age,in years", "num"]
+    assert (columns[0].numbers.tolist(), rows.tolist()) == ([63, 41], [3, 4])
+    assert open_table(cfg, texts=lambda name: False).notes == ["line 1 says that columns are separated by ';'"]
+
+
 def test_numbers_of_parquet_are_texts_where_these_are_wanted(tmp_path: Path) -> None:
     pd.DataFrame({"patient": [7, 8], "x": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
     cfg = table_config(tmp_path / "rows.parquet", target="x")
@@ -120,16 +130,18 @@ def test_a_folder_of_tables_is_one_table_that_names_the_file_of_each_row(tmp_pat
     assert columns[1].numbers.tolist() == [3.5, 9.5, 1.5, 2.5]
     assert [*columns[3].levels] == ["1", "valve/2"]
     assert rows.tolist() == [1, 2, 3, 4]
+    for file in (tmp_path / "1.CSV", tmp_path / "valve" / "2.csv"):  # enough times for every side
+        file.write_text(file.read_text() + "2020-02-01;4.5;no\n2020-02-02;5.5;yes\n")
     settings = ["data.columns.time=time", "data.columns.series=file", "data.columns.site=file"]
     data = load_table(
-        table_config(tmp_path, *settings, "data.split_by=time", "data.val_fraction=0.01", target="leak"),
+        table_config(tmp_path, *settings, "data.split_by=time", "data.val_fraction=0.25", target="leak"),
         read_targets=read_classes,
         sides=("test",),
     )
     assert [column.name for column in data.schema.inputs] == ["flow"]
     assert data.time is not None
     assert data.time.names == ("1", "valve/2")
-    assert data.columns["site"].tolist() == ["1", "1", "valve/2", "valve/2"]
+    assert data.columns["site"].tolist() == ["1"] * 4 + ["valve/2"] * 4
     assert any(
         "2 files, read in the order of their names: '1.CSV', 'valve/2.csv'" in note for note in data.notes
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 
 import fedtwin
 from centralized.train import train
+from fedtwin.cli.run_page import run_page
 from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.no_effect import reject_unused
@@ -121,6 +124,28 @@ def test_settings_without_an_effect_on_trees_are_refused(text: str, table: Path)
 
 def test_settings_that_trees_follow_are_not(table: Path) -> None:
     reject_unused(["data.missing=drop"], configured(table, "data.missing=drop"), command="fedtwin centralized")
+
+
+def test_show_names_no_optimiser_where_there_is_none(table: Path, home: Home, store: Store) -> None:
+    run_id = train(configured(table, "trainer.max_epochs=1"), store=store, home=home)
+    console = Console(width=200, file=StringIO())
+    console.print(run_page(store, run_id))
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert "model.name=trees" in shown
+    assert "optimizer" not in shown
+    assert "batch_size" not in shown
+
+
+@pytest.mark.parametrize("model", ["trees", "forest"])
+def test_a_category_of_too_many_levels_is_refused_where_it_is_read(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    rows = [f"w{number % 300},{'yes' if number % 7 else 'no'},{number % 11}" for number in range(900)]
+    path.write_text("\n".join(["ward,sick,age", *rows]))
+    own = ["task=tabular_classification", "data.target=sick", "data.max_levels=400"]
+    with pytest.raises(ConfigError, match="input 'ward': expected at most 255 levels, got 300"):
+        fedtwin.data(str(path), [*own, f"model={model}"])
+    assert fedtwin.data(str(path), [*own, "model=linear"])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.clusters.distances import Floats
-
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LEAST, MOST = -400, 400  # exponents of values: squares of larger ones overflow, smaller ones are taken for 0

@@ -1,0 +1,62 @@
+"""`request_stop`: asks the process that leads a sweep, on whatever machine, to stop it."""
+
+from __future__ import annotations
+
+import time
+
+from shared.runtime.errors import TrackingError
+from shared.runtime.home import Home
+from shared.tracking.rows import RunRow
+from shared.tracking.store import Store
+
+STOP = "stop"  # in the summary of a sweep's run: whether somebody asked that it stops
+_LOOK_S = 0.2
+
+
+def request_stop(sweep_id: int, *, store: Store, home: Home, timeout_s: float = 120.0) -> RunRow:
+    """Stop a sweep, and wait until it has: trials that have ended are kept, those under way can go on later.
+
+    Parameters
+    ----------
+    timeout_s : float, seconds
+        How long it is waited for.
+
+    Returns
+    -------
+    RunRow
+        Its run, which has ended.
+
+    Raises
+    ------
+    TrackingError
+        There is no such run, it is no sweep, it does not run, or whoever leads it does not answer.
+    """
+    run = store.runs.get(sweep_id)
+    if run.training_mode != "sweep":
+        raise TrackingError(
+            f"run {sweep_id} is no sweep; stop it by Ctrl-C in its terminal, a job by fedtwin jobs cancel"
+        )
+    if run.status != "running":
+        raise TrackingError(f"sweep {sweep_id} does not run: it is {run.status}")
+    store.runs.update(sweep_id, summary={STOP: True})
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        store.runs.settle(home.journals)  # its process may die meanwhile
+        run = store.runs.get(sweep_id)
+        if run.finished:
+            return run
+        time.sleep(_LOOK_S)
+    raise TrackingError(
+        f"sweep {sweep_id} has not stopped within {timeout_s:.0f} s, but was asked to "
+        f"(process {run.pid} on {run.host})"
+    )
+
+
+def is_asked(store: Store, sweep_id: int) -> bool:
+    """Whether somebody asked that the sweep stops."""
+    return bool(store.runs.get(sweep_id).summary.get(STOP))
+
+
+def forget(store: Store, sweep_id: int) -> None:
+    """A sweep that begins again was asked nothing."""
+    store.runs.update(sweep_id, summary={STOP: False})

@@ -1,0 +1,75 @@
+"""The contract of tenants in the queue: limits, and a fair share of the workers for each."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.runtime.errors import ConfigError, TrackingError
+from shared.tracking.jobs import QueueFull
+from shared.tracking.tenants import Tenant
+from tests.job_kit import claimed, fence, submit
+
+BIG, SMALL = Tenant("big"), Tenant("small")
+
+
+@pytest.fixture
+def tenants(store):
+    for tenant in (BIG, SMALL):
+        store.tenants.create(tenant)
+    return store
+
+
+def test_a_tenant_with_many_urgent_jobs_does_not_starve_another(tenants):
+    for _ in range(6):
+        submit(tenants.of(BIG), priority="critical")
+    for _ in range(3):
+        submit(tenants.of(SMALL), priority="low")
+    begun = [claimed(tenants) for _ in range(4)]
+    assert [job.tenant for job in begun] == ["big", "small", "big", "small"]
+    # one worker alone: in turn, though nothing runs when it looks
+    for job in begun:
+        tenants.queue.complete(fence(job))
+    turns = []
+    while (job := tenants.queue.claim("here 1")) is not None:
+        turns.append(job.tenant)
+        tenants.queue.complete(fence(job))
+    assert turns == ["big", "small", "big", "big", "big"]
+
+
+def test_limits_of_running_and_queued_jobs(tenants):
+    tenants.tenants.limit(BIG, max_running=1, max_queued=2)
+    first, second = (submit(tenants.of(BIG)) for _ in range(2))
+    with pytest.raises(QueueFull, match="2 jobs wait already, and this tenant may have 2"):
+        submit(tenants.of(BIG))
+    submit(tenants.of(SMALL))
+    running = claimed(tenants)
+    assert running.id == first
+    assert claimed(tenants).tenant == "small"
+    assert tenants.queue.claim("here 2") is None
+    tenants.queue.complete(fence(running))
+    assert claimed(tenants).id == second
+
+
+def test_runs_and_jobs_of_another_tenant_are_not_there(tenants):
+    job = submit(tenants.of(BIG))
+    run_id = tenants.queue.begin_run(fence(claimed(tenants)), config={}, seed=0, description="")
+    child = tenants.runs.create(name="c", training_mode="local", config={}, seed=0, parent_id=run_id)
+    big, small = tenants.of(BIG), tenants.of(SMALL)
+    assert [row.id for row in big.runs.search()] == [child, run_id]
+    assert small.runs.search() == small.jobs.search() == small.jobs.events(job) == []
+    assert small.runs.find(run_id) is small.jobs.find(job) is None
+    for act in (small.jobs.cancel, small.jobs.retry, small.runs.delete):
+        with pytest.raises(TrackingError, match="there is no"):
+            act(job)
+    with pytest.raises(TrackingError, match="there is no run"):
+        small.runs.rename(run_id, "x")
+
+
+def test_names_of_tenants(tenants):
+    for odd in ("", "Ward 7", "-a", "a" * 61):
+        with pytest.raises(ConfigError, match="a tenant's name"):
+            Tenant(odd)
+    with pytest.raises(TrackingError, match="already"):
+        tenants.tenants.create(BIG)
+    with pytest.raises(TrackingError, match="fedtwin tenant create nobody"):
+        tenants.tokens.create(Tenant("nobody"), name="x", scope="read", expires=None)

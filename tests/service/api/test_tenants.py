@@ -1,0 +1,181 @@
+"""Tokens of two tenants at the API: none reaches what is the other's, or does more than its scope."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from service.security.rates import Rates
+from shared.runtime.home import Home
+from shared.tracking.jobs import NewJob
+from shared.tracking.store import Store
+from shared.tracking.tenants import Tenant
+from tests.service.rows_kit import build_app, new_run
+from tests.service.server_kit import serving
+
+pytestmark = pytest.mark.attack
+
+OWNER, OTHER = Tenant("ward-7"), Tenant("ward-8")
+NAME = "tuberculosis-of-ward-7"
+# What a path names; a route with another name in it must be added here.
+PLACES = {"run_id": 1, "job_id": 1, "schedule_id": 1, "name": "tuberculosis-of-ward-7", "mode": "compare"}
+PLACES |= {"ref": "latest", "alias": "production", "format": "onnx"}
+OWNED = {"run_id", "job_id", "schedule_id"}
+BODIES = {
+    "/api/jobs/{job_id}": {"priority": "high"},
+    "/api/schedules/{schedule_id}": {"paused": True},
+    "/api/runs/{run_id}": {"name": "x"},
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Iterator[Store]:
+    """One run, job and schedule, of `OWNER`."""
+    with Store(f"sqlite:///{tmp_path_factory.mktemp('home') / 'fedtwin.db'}") as store:
+        for tenant in (OWNER, OTHER):
+            store.tenants.create(tenant)
+        new_run(store.of(OWNER), name=NAME)
+        job = NewJob(mode="centralized", name=NAME, config={}, idempotency_key="k")
+        store.of(OWNER).jobs.submit(job)
+        store.of(OWNER).schedules.add(
+            NewJob(mode="centralized", name=NAME, config={}), cron="0 0 * * *", time_zone="UTC"
+        )
+        yield store
+
+
+@pytest.fixture(scope="module")
+def app(store, tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    return build_app(store, Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}"))
+
+
+@pytest.fixture(scope="module")
+def client(app) -> Iterator[httpx.Client]:
+    with (
+        serving(app) as port,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client,
+    ):
+        yield client
+
+
+def bearer(store: Store, tenant: Tenant, scope: str, **changes) -> dict[str, str]:
+    _, secret = store.tokens.create(tenant, **{"name": "ci", "scope": scope, "expires": None, **changes})
+    return {"authorization": f"Bearer {secret}"}
+
+
+def requests_of(app) -> Iterator[tuple[str, str, set[str], dict]]:
+    """Method, address, names in the path and body of a request to each route of the API."""
+    for path, operations in sorted(app.openapi()["paths"].items()):
+        names = set(re.findall(r"\{(\w+)\}", path))
+        address = path.format(**PLACES)
+        for method, operation in operations.items():
+            query = {"runs": "1", "with": "1"}
+            asked = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+            given = "&".join(f"{name}={value}" for name, value in query.items() if name in asked)
+            yield method.upper(), f"{address}?{given}" if given else address, names, BODIES.get(path, {})
+
+
+def test_nothing_of_another_tenant_is_reached_on_any_route(app, client, store):
+    other, owner = bearer(store, OTHER, "admin"), bearer(store, OWNER, "admin")
+    seen = set()
+    for method, address, names, body in requests_of(app):
+        if address.endswith("/fails"):
+            continue
+        answer = client.request(method, address, headers=other, json=body)
+        assert NAME not in answer.text.replace(address, ""), (method, address)
+        if names & OWNED:
+            assert answer.status_code == 404, (method, address, answer.text)
+            assert re.search(r"there is no (run|job|schedule) 1$", answer.json()["detail"]), answer.text
+            seen |= names & OWNED
+        elif "/models" in address or address == "/metrics":
+            assert (answer.status_code, answer.json()["code"]) == (403, "tenant"), (method, address)
+    assert seen == OWNED
+    assert store.of(OWNER).jobs.get(1).status == "queued"
+    assert [row.id for row in store.of(OWNER).schedules.search()] == [1]
+    for path in ("/api/runs", "/api/jobs", "/api/schedules", "/api/runs/1", "/api/jobs/1", "/api/schedules/1"):
+        assert NAME in client.get(path, headers=owner).text, path
+        assert NAME not in client.get(path).text, path  # the default tenant's, which needs no token here
+
+
+def test_another_tenant_trains_no_registered_model_on(client, store):
+    for place in ("validate", "centralized"):
+        body = {"use_existing_model": "ward-7@production", "dataset": "digits"}
+        answer = client.post(f"/api/experiments/{place}", json=body, headers=bearer(store, OTHER, "train"))
+        says = "use_existing_model: registered models are those of the default tenant"
+        assert answer.json()["errors"] == [says]
+
+
+def test_two_tenants_may_use_the_same_key(store):
+    job = NewJob(mode="centralized", name="mine", config={}, idempotency_key="k")
+    mine = store.of(OTHER).jobs.submit(job)
+    assert mine.name == "mine"
+    assert store.of(OTHER).jobs.submit(job).id == mine.id
+    assert mine.id != 1
+    store.of(OTHER).jobs.cancel(mine.id)
+
+
+def test_a_token_does_no_more_than_its_scope(app, client, store):
+    reads, trains = bearer(store, OTHER, "read"), bearer(store, OTHER, "train")
+    for method, address, _, body in requests_of(app):
+        if method != "GET" or address == "/api/audit":
+            answer = client.request(method, address, headers=reads, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (403, "scope"), (method, address)
+    assert client.get("/api/audit", headers=trains).json()["code"] == "scope"
+    assert client.get("/api/runs", headers=reads).status_code == 200
+
+
+def test_a_token_ends_when_it_expires_or_is_revoked(client, store):
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    short = bearer(store, OTHER, "read", expires=soon)
+    revoked = bearer(store, OTHER, "read")
+    row = store.tokens.search()[-1]
+    for given in (short, revoked):
+        assert client.get("/api/runs", headers=given).status_code == 200
+    store.tokens.revoke(row.id)
+    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
+    for given in (short, revoked, {"authorization": "Bearer ft_" + "x" * 43}):
+        answer = client.get("/api/runs", headers=given)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_link_to_the_page_takes_a_token_that_reads_and_no_other(client, store):
+    for scope, status in (("read", 303), ("train", 200)):
+        secret = bearer(store, OTHER, scope)["authorization"].removeprefix("Bearer ")
+        page = {"accept": "text/html"}
+        answer = client.get(f"/api/runs?token={secret}", headers=page, follow_redirects=False)
+        assert answer.status_code == status
+        assert ("set-cookie" in answer.headers) == (scope == "read")
+        assert secret not in answer.headers.get("location", "")
+    client.cookies.clear()
+
+
+def test_no_token_is_in_the_database_or_the_audit_log(client, store):
+    given = bearer(store, OTHER, "train")
+    secret = given["authorization"].removeprefix("Bearer ")
+    client.delete("/api/jobs/77", headers=given)
+    client.post("/api/jobs/77/retry")
+    admin = bearer(store, OTHER, "admin")
+    entries = client.get("/api/audit", headers=admin).json()["entries"]
+    newest = entries[0]
+    assert (newest["action"], newest["status"]) == ("DELETE /api/jobs/77", 404)
+    assert re.fullmatch(r"token \d+ \(ci\)", newest["who"])
+    assert store.of(Tenant("default")).audit.search(limit=1)[0].status == 403
+    with store.database.read() as connection:
+        everything = "".join(map(str, connection.exec_driver_sql("SELECT * FROM token").all()))
+    assert secret not in everything + str(entries)
+
+
+def test_a_caller_waits_when_it_has_sent_too_much():
+    rates = Rates(2.0)
+    assert [rates.wait_s("a", now=0.0) for _ in range(20)] == [0.0] * 20
+    assert rates.wait_s("a", now=0.0) == pytest.approx(0.5)
+    assert rates.wait_s("b", now=0.0) == 0.0
+    assert rates.wait_s("a", now=0.6) == 0.0
+    assert rates.wait_s("a", now=0.6) > 0
+    assert all(Rates(0).wait_s("a") == 0 for _ in range(99))

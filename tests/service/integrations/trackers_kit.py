@@ -1,0 +1,230 @@
+"""Trackers for tests, each with a way to read back what it was sent, to lose it and to have it again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+
+import pytest
+
+from service.integrations.tracker import Tracker
+from tests.service.live_kit import free_port
+
+START_S = 180.0
+INSTALL = ("mlflow>=3.17,<3.18",)
+
+
+class EventFiles:
+    """TensorBoard's folder, read by TensorBoard's own code."""
+
+    nests_by = "folder"
+
+    def __init__(self, folder: Path) -> None:
+        from service.integrations.tensorboard import TensorBoard
+
+        self.folder = folder / "board"
+        self.tracker: Tracker = TensorBoard(self.folder)
+
+    def place(self, run_id: int) -> Path:
+        (found,) = self.folder.rglob(f"{run_id}-*")
+        return found
+
+    def values(self, run_id: int) -> list[tuple[str, int, float]]:
+        """Of all scalars in the order in which they stand in the file; with it what is read twice is seen."""
+        from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+        (file,) = self.place(run_id).glob("events.*")
+        return [
+            (value.tag, event.step, value.simple_value)
+            for event in LegacyEventFileLoader(str(file)).Load()
+            for value in event.summary.value
+            if value.HasField("simple_value")
+        ]
+
+    def is_below(self, run_id: int, parent: int) -> bool:
+        return self.place(run_id).parent == self.place(parent)
+
+    def settings(self, run_id: int) -> dict[str, object]:
+        from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+        from tensorboard.plugins.hparams import plugin_data_pb2
+
+        (file,) = self.place(run_id).glob("events.*")
+        for event in LegacyEventFileLoader(str(file)).Load():
+            for value in event.summary.value:
+                if value.tag == "_hparams_/session_start_info":
+                    data = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+                    hparams = data.session_start_info.hparams
+                    return {k: getattr(v, v.WhichOneof("kind")) for k, v in hparams.items()}
+        raise AssertionError("no settings")
+
+    @contextmanager
+    def lost(self) -> Iterator[None]:
+        """A file lies where the folder was."""
+        away = self.folder.with_name("away")
+        if self.folder.exists():
+            self.folder.rename(away)
+        self.folder.write_text("")
+        yield
+        self.folder.unlink()
+        if away.exists():
+            away.rename(self.folder)
+
+
+class MLflowServer:
+    """A real server, from an environment of its own."""
+
+    nests_by = "mlflow.parentRunId"
+
+    def __init__(self, folder: Path, program: Path) -> None:
+        from service.integrations.mlflow import MLflow
+
+        self.port, self._folder, self._program = free_port(), folder, program
+        self.uri = f"http://127.0.0.1:{free_port()}"
+        self._process = self._start()
+        self._listener = self._forward()
+        self.tracker: Tracker = MLflow(self.uri, experiment="fedtwin")
+
+    @property
+    def client(self):
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        data = self._folder / "mlflow"
+        data.mkdir(exist_ok=True)
+        command = [self._program, "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{data / 'mlflow.db'}"]
+        command += ["--artifacts-destination", str(data / "artifacts")]
+        own = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        with (data / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                command, env={**kept, **own}, stdout=log, stderr=log, start_new_session=True, cwd=data
+            )
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
+                    return process
+            except OSError:
+                assert process.poll() is None, (data / "log.txt").read_text()
+                assert time.monotonic() < deadline, (data / "log.txt").read_text()
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        self._listener.close()
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _forward(self) -> ThreadingTCPServer:
+        """What the tracker connects to: it can be lost and found in a moment, which the server cannot."""
+        target = ("127.0.0.1", self.port)
+
+        class Forward(BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.create_connection(target) as server:
+                    back = threading.Thread(target=_copy, args=(server, self.request), daemon=True)
+                    back.start()
+                    _copy(self.request, server)
+                    back.join()
+
+        return _Listener(int(self.uri.rpartition(":")[2]), Forward)
+
+    def run(self, run_id: int):
+        (experiment,) = self.client.search_experiments(filter_string="name = 'fedtwin'")
+        (found,) = self.client.search_runs([experiment.experiment_id], f"tags.`fedtwin.run` = '{run_id}'")
+        return found
+
+    def values(self, run_id: int) -> list[tuple[str, int, float]]:
+        run = self.run(run_id)
+        return [
+            (one.key, one.step, one.value)
+            for key in run.data.metrics
+            for one in self.client.get_metric_history(run.info.run_id, key)
+        ]
+
+    def is_below(self, run_id: int, parent: int) -> bool:
+        return self.run(run_id).data.tags["mlflow.parentRunId"] == self.run(parent).info.run_id
+
+    def settings(self, run_id: int) -> dict[str, object]:
+        return dict(self.run(run_id).data.params)
+
+    @contextmanager
+    def lost(self) -> Iterator[None]:
+        self._listener.close()
+        yield
+        self._listener = self._forward()
+
+
+class _Listener(ThreadingTCPServer):
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self, port: int, handler: type[BaseRequestHandler]) -> None:
+        self._connections: list[socket.socket] = []
+        super().__init__(("127.0.0.1", port), handler)
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def process_request(self, request, client_address) -> None:
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def close(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        for one in self._connections:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(65536):
+            sink.sendall(content)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="session")
+def mlflow_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``mlflow`` in an environment of its own, made once; skipped where packages cannot be installed."""
+    folder = tmp_path_factory.mktemp("mlflow-environment")
+    uv = [sys.executable, "-m", "uv"]
+    python = folder / "env" / "bin" / "python"
+    try:
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder / "env"], check=True)
+        subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, *INSTALL], check=True)
+    except subprocess.CalledProcessError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"MLflow cannot be installed: {error}")
+        pytest.skip(f"MLflow cannot be installed: {error}")
+    return python.with_name("mlflow")
+
+
+@pytest.fixture(
+    params=["tensorboard", pytest.param("mlflow", marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
+    scope="session",
+)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """Each tracker."""
+    folder = tmp_path_factory.mktemp("tracker")
+    if request.param == "tensorboard":
+        yield EventFiles(folder)
+        return
+    server = MLflowServer(folder, request.getfixturevalue("mlflow_program"))
+    try:
+        yield server
+    finally:
+        server.stop()
