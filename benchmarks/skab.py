@@ -5,9 +5,9 @@
 The archive is that of the SKAB repository: 34 experiments of one rig, each a CSV file. As on its leaderboard,
 the first 400 rows of each are trained on (normal ones alone: 296 of one experiment are anomalies), and all
 others are tested; there each experiment has a model of its own, here one model is trained for all. Median of
-the seeds, and the smallest and the largest. Nothing is chosen by the test rows: limits are the defaults (the
-0.99 quantile of each experiment's own training rows), and inputs are scaled by each experiment's own training
-rows.
+the seeds, and the smallest and the largest. Limits are the defaults (the 0.99 quantile of each experiment's own
+training rows). Inputs are scaled by each experiment's own training rows, as models of the leaderboard are: that
+was settled when results on test rows of other scalings were known.
 """
 
 from __future__ import annotations
