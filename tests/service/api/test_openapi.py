@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import APIOperation, Case
 
@@ -26,7 +26,6 @@ OPEN = {"/healthz", "/readyz"}  # what answers without a token
 THERE = {"run_id": [1, 2, 3, 4], "job_id": [1, 2], "schedule_id": [1], "mode": ["compare", "centralized"]}
 GENERATED = settings(
     max_examples=draws(3),
-    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 
@@ -76,6 +75,7 @@ def check(operation: APIOperation, session: requests.Session, *, url: str, secre
         refused = case.call(base_url=url, session=session)
         assert refused.status_code >= 400 or operation.path in OPEN, (operation.label, refused.text)
         answer = case.call(base_url=url, session=session, headers={"authorization": f"Bearer {secret}"})
-        assert answer.status_code < 500 and answer.status_code != 401, (operation.label, answer.text)
+        assert answer.status_code < 500, (operation.label, answer.text)
+        assert answer.status_code != 401, (operation.label, answer.text)
 
     send()
