@@ -112,6 +112,7 @@ def build_app(
     store: Store,
     home: Home,
     *,
+    token: str | None = None,
     train_token: str | None = None,
     data_folders: tuple[Path, ...] = (),
     **more: Any,
@@ -122,6 +123,7 @@ def build_app(
     settings = Settings(
         database_url=home.database_url,
         home=home,
+        token=token,
         train_token=train_token,
         data_folders=data_folders,
         rate=0,
