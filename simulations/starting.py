@@ -15,6 +15,8 @@ from shared.tracking.store import Store
 def with_start(cfg: Config, *, store: Store, home: Home) -> Config:
     """The configuration with the file of weights in place of ``registry:NAME@VERSION`` or ``registry:RUN``.
 
+    A run that is there already, or is part of another one, starts from a model or run of its tenant.
+
     Raises
     ------
     TrackingError
@@ -26,6 +28,10 @@ def with_start(cfg: Config, *, store: Store, home: Home) -> Config:
     if weights is None or not weights.startswith(REGISTRY):
         return cfg
     name, _, version = weights.removeprefix(REGISTRY).partition("@")
+    tracked = cfg.tracking
+    began = tracked.run_id if tracked.run_id is not None else tracked.parent_id
+    if began is not None:  # of a tenant's job: from what that tenant has
+        store = store.of(store.runs.tenant(began))
     is_run = name.isascii() and name.isdecimal() and not version
     run = store.runs.get(int(name) if is_run else store.models.resolve(name, version or "latest").run_id)
     path = weights_path(home, run)

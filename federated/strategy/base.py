@@ -16,6 +16,7 @@ from shared.config.config import Config as RunConfig
 from shared.config.model import (
     OF_LIBRARIES,
     ForestConfig,
+    GmmConfig,
     IsolationForestConfig,
     KMeansConfig,
     PcaConfig,
@@ -73,6 +74,7 @@ class Algorithm:
             (KMeansConfig, "clusters", ""),
             (ForestConfig, "bagging", ""),
             (OF_LIBRARIES, "bagging", " or cyclic"),
+            (GmmConfig, "sums", ""),
             (PcaConfig, "sums", ""),
             (IsolationForestConfig, "sums", ""),
         ):

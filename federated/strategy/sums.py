@@ -17,13 +17,18 @@ from federated.strategy.client_half import AskedContext
 from federated.strategy.server_half import ServerContext, ServerHalf
 from shared.anomalies.components import ComponentAnswers
 from shared.anomalies.forest import ForestAnswers
+from shared.clusters.mixture import ROW, MixtureAnswers
 from shared.config.config import Config as RunConfig
-from shared.config.model import IsolationForestConfig, PcaConfig
+from shared.config.model import GmmConfig, IsolationForestConfig, PcaConfig
 from shared.model.fitted import FittedNetwork
 from shared.runtime.errors import ConfigError, FittingError, ReplyRejected
 from shared.sums.questions import Answers, Question
 
-MODELS: Mapping[str, Answers] = {"pca": ComponentAnswers(), "forest": ForestAnswers()}
+MODELS: Mapping[str, Answers] = {
+    "pca": ComponentAnswers(),
+    "forest": ForestAnswers(),
+    "gmm": MixtureAnswers(),
+}
 
 
 class Sums(Asking, Algorithm):
@@ -42,12 +47,16 @@ class Sums(Asking, Algorithm):
         ------
         ConfigError
         """
-        if not isinstance(cfg.model, PcaConfig | IsolationForestConfig):
+        if not isinstance(cfg.model, PcaConfig | IsolationForestConfig | GmmConfig):
             raise ConfigError(
-                "strategy=sums fits models by sums (model=pca, isolation_forest), got "
+                "strategy=sums fits models by sums (model=pca, isolation_forest, gmm), got "
                 f"model.name={cfg.model.name}"
             )
         super().check(cfg)
+
+    def tells_rows(self, asked: Asked) -> bool:
+        """A mixture starts from k-means, whose centroids start as rows."""
+        return asked.kind == ROW
 
     def answers(self, asked: Asked) -> Layout:
         """Sums, as many as the question asks for."""

@@ -17,6 +17,7 @@ from shared.runtime.waiting import waiting
 from shared.tracking.rows import MODE_NAMES, json_ready
 from shared.tracking.show import plain, table
 from shared.tracking.store import Store
+from shared.tracking.tenants import DEFAULT
 
 # By action: what it takes besides the model.
 TAKES = {
@@ -132,7 +133,8 @@ def _register(options: Namespace, store: Store, home: Home) -> None:
     if not (run.isascii() and run.isdecimal()):
         raise ConfigError(f"expected a run's number (fedtwin runs lists them), got {run!r}")
     row = store.models.register(int(run))
-    print(f"run {run} is version {row.version} of model {row.model}")
+    whose = "" if row.tenant == DEFAULT.name else f" of tenant {row.tenant}"
+    print(f"run {run} is version {row.version} of model {row.model}{whose}")
 
 
 def _compare(options: Namespace, store: Store, home: Home) -> None:

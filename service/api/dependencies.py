@@ -34,7 +34,7 @@ def _run(store: StoreDep, run_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> 
 
 
 def of_default_tenant(request: Request) -> None:
-    """Reject other tenants, for what has no owner of its own yet.
+    """Reject other tenants, for what is about all of them.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def of_default_tenant(request: Request) -> None:
         403.
     """
     if access_of(request).tenant != DEFAULT:
-        raise Problem(403, "registered models are those of the default tenant", code="tenant")
+        raise Problem(403, "figures of the whole server are for the default tenant", code="tenant")
 
 
 RunDep = Annotated[RunRow, Depends(_run)]

@@ -10,7 +10,6 @@ from typing import Annotated
 
 from fastapi import Header, Request
 
-from service.access import access_of
 from service.api import job_schemas
 from service.api.dependencies import StoreDep
 from service.api.job_schemas import ExperimentRequest, JobMode
@@ -27,8 +26,7 @@ from shared.tracking.job_events import KeyReused
 from shared.tracking.jobs import NewJob, QueueFull
 from shared.tracking.model_rows import LATEST, RegistryError
 from shared.tracking.rows import json_ready
-from shared.tracking.store import Store
-from shared.tracking.tenants import DEFAULT
+from shared.tracking.store import TenantStore
 
 router = training_router("jobs")
 
@@ -44,10 +42,12 @@ IdempotencyKey = Annotated[
 
 
 @router.post("/experiments/validate", response_model=job_schemas.Validation)
-def validate(request: Request, wanted: ExperimentRequest, mode: JobMode = "compare") -> AsciiJson:
+def validate(
+    request: Request, store: StoreDep, wanted: ExperimentRequest, mode: JobMode = "compare"
+) -> AsciiJson:
     """Answer with everything that is wrong with a request, and with the resolved settings; nothing is run."""
     try:
-        config = _checked(request, wanted, mode).config.snapshot()
+        config = _checked(request, store, wanted, mode).config.snapshot()
     except InvalidExperiment as error:
         return AsciiJson({"valid": False, "errors": without_secrets(error.problems), "config": None})
     return AsciiJson({"valid": True, "errors": [], "config": json_ready(without_secrets(config))})
@@ -72,7 +72,7 @@ def submit(
 ) -> AsciiJson:
     """Queue a training, which a worker runs; or, with `schedule`, queue one each time."""
     try:
-        experiment = _checked(request, wanted, mode)
+        experiment = _checked(request, store, wanted, mode)
     except InvalidExperiment as error:
         problems = without_secrets(error.problems)
         raise Problem(422, "; ".join(problems), code="config", errors=problems) from None
@@ -101,7 +101,7 @@ def submit(
     return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 
-def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
+def _checked(request: Request, store: TenantStore, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
     problems = []
     if wanted.schedule is not None:
         if wanted.run_at is not None:
@@ -114,11 +114,9 @@ def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Expe
         found = _composed(request, wanted, mode)
     except InvalidExperiment as error:
         raise InvalidExperiment([*problems, *error.problems]) from None
-    if wanted.use_existing_model is not None and access_of(request).tenant != DEFAULT:
-        problems.append("use_existing_model: registered models are those of the default tenant")
-    elif wanted.use_existing_model is not None:
+    if wanted.use_existing_model is not None:
         try:
-            found = _starting_from(request.app.state.store, wanted.use_existing_model, found)
+            found = _starting_from(store, wanted.use_existing_model, found)
         except (ConfigError, RegistryError) as error:
             problems.append(f"use_existing_model: {error}")
     if problems:
@@ -126,7 +124,7 @@ def _checked(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Expe
     return found
 
 
-def _starting_from(store: Store, ref: str, experiment: Experiment) -> Experiment:
+def _starting_from(store: TenantStore, ref: str, experiment: Experiment) -> Experiment:
     """The same training from the weights of a version, which is the one that an alias names now."""
     name, _, version = ref.partition("@")
     row = store.models.resolve(name, version or LATEST)

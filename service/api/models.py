@@ -23,7 +23,7 @@ from shared.runtime.errors import ConfigError
 from shared.runtime.export_formats import SUFFIXES, unavailable
 from shared.tracking.model_card import card_markdown, model_card
 from shared.tracking.model_rows import BelowThreshold, NoRollback, NotRegistered, RegistryError, VersionRow
-from shared.tracking.store import Store
+from shared.tracking.store import TenantStore
 
 MOST_ROWS_BODY = 32 * 1024 * 1024  # bytes
 MOST_ROWS = 10_000
@@ -271,7 +271,7 @@ async def predict(
     return await run_in_threadpool(_predict, request.app, store, name, version, media, body)
 
 
-def _predict(app: FastAPI, store: Store, name: str, ref: str, media: str, body: bytes) -> AsciiJson:
+def _predict(app: FastAPI, store: TenantStore, name: str, ref: str, media: str, body: bytes) -> AsciiJson:
     kind, suffix = MEDIA[media]
     with answered():
         row = store.models.resolve(name, ref)
@@ -304,7 +304,7 @@ def export(
     return AsciiJson({**_which(row), **found}, status_code=201, headers={"location": place})
 
 
-def _changed(store: Store, act: Callable[[], VersionRow]) -> AsciiJson:
+def _changed(store: TenantStore, act: Callable[[], VersionRow]) -> AsciiJson:
     with answered():
         return AsciiJson(version_view(store, act()))
 

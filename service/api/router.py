@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from service.api import audit, charts, experiments, files, jobs, models, run_edits, run_files, runs, schedules
-from service.api.dependencies import of_default_tenant
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 
@@ -28,8 +27,9 @@ def build_router() -> APIRouter:
         jobs.changes,
         schedules.changes,
         models.formats,
+        models.router,
+        models.changes,
+        models.rows,
     ):
         router.include_router(part)
-    for part in (models.router, models.changes, models.rows):
-        router.include_router(part, dependencies=[Depends(of_default_tenant)])
     return router

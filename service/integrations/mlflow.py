@@ -23,6 +23,7 @@ from service.integrations.tracker import (
 from shared.runtime.errors import ConfigError
 from shared.tracking.model_rows import VersionRow
 from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow
+from shared.tracking.tenants import DEFAULT
 
 _STATUS = {"running": "RUNNING", "completed": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 _LONGEST_VALUE, _LONGEST_KEY, _PARAMETERS_AT_ONCE = 6000, 250, 100
@@ -147,6 +148,8 @@ class MLflow:
 
     def _register(self, version: VersionRow, run: RunRow, *, run_id: str) -> str:
         client, name = self._client, version.model
+        if version.tenant != DEFAULT.name:
+            name = f"{name} ({version.tenant})"  # no model of the default tenant has a space in its name
         try:
             client.get_registered_model(name)
         except self._error as error:

@@ -159,6 +159,15 @@ class KMeansConfig(Section):
     weights: NoFile
 
 
+class GmmConfig(Section):
+    """A Gaussian mixture, for clusters of tables; how many components is a setting of the task."""
+
+    name: Literal["gmm"]
+    covariance: Literal["diag"]
+    regularization: Annotated[float, Field(gt=0.0, le=1.0)]
+    weights: NoFile
+
+
 class PcaConfig(Section):
     """Principal components, for anomalies: T-squared and Q."""
 
@@ -195,7 +204,7 @@ class CustomModelConfig(CustomSection):
 
 _KINDS = (
     *("cnn", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
-    *("pca", "isolation_forest", "autoencoder"),
+    *("gmm", "pca", "isolation_forest", "autoencoder"),
 )
 # Models of trees that one library grows on the rows of one client.
 OF_LIBRARIES = (XgboostConfig, LightgbmConfig, ForestConfig)
@@ -225,6 +234,7 @@ ModelConfig = Annotated[
     | Annotated[LightgbmConfig, Tag("lightgbm")]
     | Annotated[ForestConfig, Tag("forest")]
     | Annotated[KMeansConfig, Tag("kmeans")]
+    | Annotated[GmmConfig, Tag("gmm")]
     | Annotated[PcaConfig, Tag("pca")]
     | Annotated[IsolationForestConfig, Tag("isolation_forest")]
     | Annotated[AutoencoderConfig, Tag("autoencoder")]

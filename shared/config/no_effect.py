@@ -62,7 +62,7 @@ NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
     **{("model.name", name): _OF_TREES for name in ("trees", "xgboost", "lightgbm", "forest")},
     **{
         ("model.name", name): {**_WITHOUT_STEPS, "data.eval_batch_size": ()}
-        for name in ("kmeans", "pca", "isolation_forest")
+        for name in ("kmeans", "gmm", "pca", "isolation_forest")
     },
 }
 # Of a training of one mode; a comparison sets early stopping itself, and says so.

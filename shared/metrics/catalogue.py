@@ -174,6 +174,24 @@ CLUSTERING = (
         description="Dispersion between the clusters by that within them, each by its degrees of freedom.",
     ),
 )
+# Of a Gaussian mixture, whose clusters are its components.
+MIXTURE = (
+    MetricSpec(
+        "log_likelihood",
+        "log-likelihood",
+        "higher",
+        (float("-inf"), float("inf")),
+        description="Mean logarithm of the density of a row, of the inputs as they are scaled.",
+    ),
+    MetricSpec(
+        "bic",
+        "BIC",
+        "lower",
+        (float("-inf"), float("inf")),
+        description="Bayesian information criterion of the rows: what they are unlikely, and parameters cost.",
+    ),
+    *CLUSTERING[1:],
+)
 # Of clusters with labels, where rows have some.
 AGREEMENT = (
     MetricSpec(

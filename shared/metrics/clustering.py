@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shared.metrics.agreement import adjusted_rand, normalised_mutual_information
 from shared.metrics.averages import Floats, defined, under_weights
-from shared.metrics.catalogue import AGREEMENT, CLUSTERING
+from shared.metrics.catalogue import AGREEMENT, CLUSTERING, MIXTURE
 from shared.metrics.outputs import Outputs
 from shared.metrics.silhouette import Silhouette, sample_of
 from shared.metrics.spec import MetricSpec
@@ -18,7 +18,8 @@ class ClusterMetrics:
     """The metrics of rows by nearest centroid.
 
     Predictions [N, k + d] are the squared distances to each centroid, then the row as the model takes it:
-    scaled, without gaps. Targets are the labels [N] by number, which only the agreement looks at.
+    scaled, without gaps. Of a mixture, negative logarithms of the joint densities stand for the distances.
+    Targets are the labels [N] by number, which only the agreement looks at.
 
     Parameters
     ----------
@@ -28,14 +29,25 @@ class ClusterMetrics:
         The largest d.
     labels : int
         How many different labels there are; 0: rows have none.
+    is_mixture : bool
+        Whether the clusters are the components of a Gaussian mixture with diagonal covariances.
     """
 
-    monitor = "val/inertia"
-    client_metric = "inertia"
-
-    def __init__(self, *, clusters: int, width: int, labels: int) -> None:
+    def __init__(self, *, clusters: int, width: int, labels: int, is_mixture: bool = False) -> None:
         self.clusters, self.width, self.labels = clusters, width, labels
-        self.metrics: tuple[MetricSpec, ...] = (*CLUSTERING, *(AGREEMENT if labels else ()))
+        self.is_mixture = is_mixture
+        own = MIXTURE if is_mixture else CLUSTERING
+        self.metrics: tuple[MetricSpec, ...] = (*own, *(AGREEMENT if labels else ()))
+
+    @property
+    def client_metric(self) -> str:
+        """The headline."""
+        return self.metrics[0].name
+
+    @property
+    def monitor(self) -> str:
+        """The headline, on the validation rows."""
+        return f"val/{self.client_metric}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,13 +69,12 @@ class ClusterMetrics:
         def measure(w: Floats) -> dict[str, Floats]:
             rows, nearest = self.rows(outputs), self.nearest(outputs)
             rows = rows - rows.mean(axis=0)  # no digits are lost on their level
-            least = outputs.predictions[:, : self.clusters].min(axis=1).astype(np.float64)
             some = sample_of(len(rows))
             is_in = np.eye(self.clusters)[nearest]
             sizes = w @ is_in
             sums = np.stack([w @ (is_in[:, [place]] * rows) for place in range(self.clusters)], axis=1)
             found = {
-                "inertia": (w @ least) / w.sum(axis=1),
+                **self._fit(w @ self._fits(outputs), w.sum(axis=1), self._parameters(outputs)),
                 "silhouette": Silhouette(rows[some], nearest[some], clusters=self.clusters).mean(w[:, some]),
                 "calinski_harabasz": _dispersion_ratio(sizes, sums, w @ np.square(rows).sum(axis=1)),
             }
@@ -82,7 +93,7 @@ class ClusterMetrics:
             "rows": Layout((1,), counts=True),
             "silhouettes": Layout((1,), counts=True),
             "pairs": Layout((max(self.labels, 1), self.clusters), counts=True),
-            "sums": Layout((3,), counts=False),
+            "sums": Layout((4,), counts=False),
             "totals": Layout((self.clusters, self.width), counts=False),
         }
 
@@ -93,7 +104,8 @@ class ClusterMetrics:
         -------
         Statistics
             ``rows``; ``silhouettes``, how many rows these are of; ``pairs``, rows by label and cluster;
-            ``sums``, of squared distances, of silhouettes among the client's own rows, and of squared values;
+            ``sums``, of squared distances to the nearest centroid or of log-likelihoods, of silhouettes among
+            the client's own rows, of squared values, and for each row of the parameters of a mixture;
             ``totals``, sums of the rows of each cluster.
         """
         rows, nearest = self.rows(outputs), self.nearest(outputs)
@@ -102,11 +114,17 @@ class ClusterMetrics:
             Silhouette(rows[some], nearest[some], clusters=self.clusters).mean(np.ones((1, len(some))))[0]
         )
         measured = 0 if np.isnan(mean) else len(some)
-        least = outputs.predictions[:, : self.clusters].min(axis=1).astype(np.float64)
         totals = np.zeros((self.clusters, self.width))
         np.add.at(totals[:, : rows.shape[1]], nearest, rows)
         pairs = np.array([own.sum(axis=0) for own in self._pairs(outputs)]).astype(np.int64)
-        sums = np.array([least.sum(), measured * mean if measured else 0.0, np.square(rows).sum()])
+        sums = np.array(
+            [
+                self._fits(outputs).sum(),
+                measured * mean if measured else 0.0,
+                np.square(rows).sum(),
+                float(len(rows) * self._parameters(outputs)),
+            ]
+        )
         counts = {name: np.array([count]) for name, count in (("rows", len(rows)), ("silhouettes", measured))}
         return Statistics({**counts, "pairs": pairs, "sums": sums, "totals": totals})
 
@@ -115,12 +133,15 @@ class ClusterMetrics:
 
         All are exact but the silhouette, which is the mean of each client's rows among its own.
         """
-        least, silhouettes, squares = statistics["sums"].tolist()
+        fit, silhouettes, squares, parameters = statistics["sums"].tolist()
         pairs = statistics["pairs"].astype(np.float64)[None]
         sizes = pairs.sum(axis=1)
         rows, measured = float(statistics["rows"][0]), float(statistics["silhouettes"][0])
         found = {
-            "inertia": least / rows,
+            **{
+                name: float(value[0])
+                for name, value in self._fit(np.array([fit]), np.array([rows]), parameters / rows).items()
+            },
             "silhouette": silhouettes / measured if measured else np.nan,
             "calinski_harabasz": float(
                 _dispersion_ratio(sizes, statistics["totals"][None], np.array([squares]))[0]
@@ -139,14 +160,16 @@ class ClusterMetrics:
         """
         statistics.check_rows(rows)
         pairs, measured = statistics["pairs"], int(statistics["silhouettes"][0])
-        least, silhouettes, squares = statistics["sums"].tolist()
+        fit, silhouettes, squares, parameters = statistics["sums"].tolist()
         slack = 1e-9 * max(1.0, squares)
         if int(pairs.sum()) != rows:
             raise ValueError(f"pairs are of {int(pairs.sum())} rows, expected {rows}")
         if not (0 <= measured <= rows and abs(silhouettes) <= measured + 1e-9):
             raise ValueError(f"the sum of {measured} silhouettes is {silhouettes:.6g}")
-        if not (least >= 0 and squares >= 0):
+        if not (squares >= 0 and (fit >= 0 or self.is_mixture)):
             raise ValueError("sums of squares are negative")
+        if not 0 <= parameters <= rows * (self.clusters * (2 * self.width + 1) if self.is_mixture else 0):
+            raise ValueError(f"a mixture has no {parameters:.6g} parameters for {rows} rows")
         sizes = np.maximum(pairs.sum(axis=0), 1)
         # Of any rows, the squared sum divided by their number is no more than the sum of squares.
         if not (np.square(statistics["totals"]).sum(axis=1) / sizes).sum() <= squares + slack:
@@ -155,6 +178,28 @@ class ClusterMetrics:
     def best_threshold(self, statistics: Statistics) -> float:
         """Not for this task."""
         raise NotImplementedError
+
+    def _fits(self, outputs: Outputs) -> Floats:
+        """Squared distance to the nearest centroid, or log-likelihood, of each row, [N]."""
+        own = outputs.predictions[:, : self.clusters].astype(np.float64)
+        least: Floats = own.min(axis=1)
+        if not self.is_mixture:
+            return least
+        likelihoods: Floats = np.log(np.exp(least[:, None] - own).sum(axis=1)) - least
+        return likelihoods
+
+    def _parameters(self, outputs: Outputs) -> int:
+        """Of a mixture: means, variances, and weights, which add up to 1."""
+        if not self.is_mixture:
+            return 0
+        width = int(outputs.predictions.shape[1]) - self.clusters
+        return 2 * self.clusters * width + self.clusters - 1
+
+    def _fit(self, fit: Floats, rows: Floats, parameters: float) -> dict[str, Floats]:
+        """What the sum [R] of `_fits` over so many rows [R] says."""
+        if not self.is_mixture:
+            return {"inertia": fit / rows}
+        return {"log_likelihood": fit / rows, "bic": parameters * np.log(rows) - 2 * fit}
 
     def _pairs(self, outputs: Outputs) -> list[Floats]:
         """For each label, whether a row has it and is in a cluster, [N, k]."""

@@ -66,6 +66,8 @@ class VersionRow(Row):
 
     Attributes
     ----------
+    tenant : str
+        Whose model it is.
     reason : str
         Why it has this number.
     aliases : tuple of str
@@ -73,6 +75,7 @@ class VersionRow(Row):
     """
 
     id: int
+    tenant: str
     model: str
     major: int
     minor: int

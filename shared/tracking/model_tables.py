@@ -21,9 +21,10 @@ model = Table(
     Column("patch", Integer, nullable=False),
     Column("basis", sa.JSON, nullable=False),
     Column("created", UtcDateTime, nullable=False),
+    Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     sqlite_autoincrement=True,
 )
-Index("model_name", model.c.name, unique=True)
+Index("model_name", model.c.tenant, model.c.name, unique=True)
 
 model_version = Table(
     "model_version",

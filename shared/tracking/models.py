@@ -25,7 +25,8 @@ from shared.tracking.model_tables import model, model_alias, model_event, model_
 from shared.tracking.quality import NO_THRESHOLD, misses, parse_threshold
 from shared.tracking.registration import register_run
 from shared.tracking.schema import run
-from shared.tracking.transaction import lock_run
+from shared.tracking.tenants import Scope, owner_of, within
+from shared.tracking.transaction import lock_run, no_run
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _NUMBER = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}")
@@ -34,10 +35,13 @@ _NEWEST = (model_version.c.major.desc(), model_version.c.minor.desc(), model_ver
 
 
 class Models:
-    """Stores and reads models and their versions; when a method that writes returns, its rows are on disk."""
+    """Stores and reads models and their versions; when a method that writes returns, its rows are on disk.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Names are those of one tenant: of all tenants' scope, the default one's. Numbers of runs are the scope's.
+    """
+
+    def __init__(self, database: Database, scope: Scope) -> None:
+        self._database, self._scope, self._tenant = database, scope, owner_of(scope)
 
     def register(self, run_id: int) -> VersionRow:
         """Register a run that completed before there was a registry; others are registered as they complete.
@@ -49,7 +53,10 @@ class Models:
         NotRegistered
             It is not completed, or trained no model of its own.
         """
+        mine = sa.select(run.c.id).where(run.c.id == run_id, within(run.c.tenant, self._scope))
         with self._database.write() as connection:
+            if connection.scalar(mine) is None:
+                raise no_run(self._database, run_id)
             row = lock_run(self._database, connection, run_id)
             there = connection.scalar(sa.select(model_version.c.id).where(model_version.c.run_id == run_id))
             if there is None and (row.status != "completed" or register_run(connection, run_id) is None):
@@ -57,7 +64,7 @@ class Models:
                     f"run {run_id} ({row.status}) cannot be registered: expected a completed pooled or "
                     "federated run, which has a model of its own"
                 )
-            found = _version(connection, model_version.c.run_id == run_id)
+            found = _version(connection, self._of_run(run_id))
         assert found is not None
         return found
 
@@ -69,7 +76,8 @@ class Models:
         after : str
             Only names behind this one: the last of the page before.
         """
-        query = sa.select(model).where(model.c.name > after).order_by(model.c.name).limit(limit)
+        mine = (model.c.tenant == self._tenant) & (model.c.name > after)
+        query = sa.select(model).where(mine).order_by(model.c.name).limit(limit)
         with self._database.read() as connection:
             return [_model_row(connection, row) for row in connection.execute(query).all()]
 
@@ -81,7 +89,7 @@ class Models:
         NotRegistered
         """
         with self._database.read() as connection:
-            return _model_row(connection, _find(connection, name))
+            return _model_row(connection, self._find(connection, name))
 
     def versions(
         self, name: str, *, before: VersionRow | None = None, limit: int | None = None
@@ -98,7 +106,7 @@ class Models:
         NotRegistered
         """
         with self._database.read() as connection:
-            row = _find(connection, name)
+            row = self._find(connection, name)
             query = _versions().where(model_version.c.model_id == row.id).order_by(*_NEWEST).limit(limit)
             if before is not None:
                 number = sa.tuple_(model_version.c.major, model_version.c.minor, model_version.c.patch)
@@ -118,7 +126,7 @@ class Models:
         NotRegistered
         """
         with self._database.read() as connection:
-            return _resolved(connection, _find(connection, name), ref)
+            return _resolved(connection, self._find(connection, name), ref)
 
     def aliases(self, name: str) -> dict[str, str]:
         """The versions that the aliases of a model name, by alias.
@@ -128,7 +136,7 @@ class Models:
         NotRegistered
         """
         with self._database.read() as connection:
-            row = _find(connection, name)
+            row = self._find(connection, name)
             named = sa.select(model_alias.c.version_id).where(model_alias.c.model_id == row.id)
             found = connection.execute(_versions().where(model_version.c.id.in_(named))).all()
             rows = _with_aliases(connection, found)
@@ -137,11 +145,13 @@ class Models:
     def of_run(self, run_id: int) -> VersionRow | None:
         """The version that a run is; None where it is none."""
         with self._database.read() as connection:
-            return _version(connection, model_version.c.run_id == run_id)
+            return _version(connection, self._of_run(run_id))
 
     def guarded(self, run_id: int) -> str | None:
         """What keeps a run from being deleted, in words; None where nothing does."""
         with self._database.read() as connection:
+            if _version(connection, self._of_run(run_id)) is None:
+                return None
             return guards(connection, [run_id]).get(run_id)
 
     def promote(self, name: str, ref: str = LATEST, *, alias: str = PRODUCTION) -> VersionRow:
@@ -159,9 +169,9 @@ class Models:
         check_alias(alias)
         with self._database.write() as connection:
             # The run first, as whoever completes or deletes it does; then it is not deleted meanwhile.
-            found = _resolved(connection, _find(connection, name), ref)
+            found = _resolved(connection, self._find(connection, name), ref)
             lock_run(self._database, connection, found.run_id)
-            row = _find(connection, name, lock=True)
+            row = self._find(connection, name, lock=True)
             now = connection.scalar(
                 sa.select(model_alias.c.version_id).where(
                     model_alias.c.model_id == row.id, model_alias.c.alias == alias
@@ -186,7 +196,7 @@ class Models:
         """
         check_alias(alias)
         with self._database.write() as connection:
-            row = _find(connection, name, lock=True)
+            row = self._find(connection, name, lock=True)
             present = _resolved(connection, row, alias)
             stack = alias_stack(events_of(connection, row.id), alias)
             before = [version_id for version_id, _ in stack if version_id != present.id]
@@ -210,7 +220,7 @@ class Models:
         """
         check_alias(alias)
         with self._database.write() as connection:
-            row = _find(connection, name, lock=True)
+            row = self._find(connection, name, lock=True)
             present = _resolved(connection, row, alias)
             here = (model_alias.c.model_id == row.id) & (model_alias.c.alias == alias)
             connection.execute(sa.delete(model_alias).where(here))
@@ -232,11 +242,11 @@ class Models:
         """
         text = ",".join(map(str, parse_threshold(threshold))) or NO_THRESHOLD
         with self._database.write() as connection:
-            row = _find(connection, name, lock=True)
+            row = self._find(connection, name, lock=True)
             if row.threshold != text:
                 connection.execute(sa.update(model).where(model.c.id == row.id).values(threshold=text))
                 _note(connection, row.id, "threshold", detail=f"{text}, before {row.threshold or 'not set'}")
-            return _model_row(connection, _find(connection, name))
+            return _model_row(connection, self._find(connection, name))
 
     def history(self, name: str) -> list[ModelEventRow]:
         """What happened to the aliases and the threshold of a model, newest first.
@@ -246,9 +256,20 @@ class Models:
         NotRegistered
         """
         with self._database.read() as connection:
-            events = events_of(connection, _find(connection, name).id)
+            events = events_of(connection, self._find(connection, name).id)
         shown = ("id", "kind", "alias", "version", "version_id", "detail", "time")
         return [ModelEventRow(**{key: getattr(one, key) for key in shown}) for one in reversed(events)]
+
+    def _find(self, connection: sa.Connection, name: str, *, lock: bool = False) -> Any:
+        here = (model.c.tenant == self._tenant) & (model.c.name == name.replace("\0", ""))
+        query = sa.select(model).where(here)
+        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise NotRegistered(f"there is no model {name[:100]!r}; `fedtwin models` lists those that are")
+        return row
+
+    def _of_run(self, run_id: int) -> sa.ColumnElement[bool]:
+        return (model_version.c.run_id == run_id) & within(model.c.tenant, self._scope)
 
 
 def check_alias(alias: str) -> None:
@@ -265,14 +286,6 @@ def check_alias(alias: str) -> None:
         )
 
 
-def _find(connection: sa.Connection, name: str, *, lock: bool = False) -> Any:
-    query = sa.select(model).where(model.c.name == name.replace("\0", ""))
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
-        raise NotRegistered(f"there is no model {name[:100]!r}; `fedtwin models` lists those that are")
-    return row
-
-
 def _model_row(connection: sa.Connection, row: Any) -> ModelRow:
     own = model_version.c.model_id == row.id
     newest = connection.execute(_versions().where(own).order_by(*_NEWEST).limit(1)).one_or_none()
@@ -283,7 +296,8 @@ def _model_row(connection: sa.Connection, row: Any) -> ModelRow:
 
 def _versions() -> sa.Select[Any]:
     columns = [model_version.c[key] for key in ("id", "major", "minor", "patch", "run_id", "reason", "created")]
-    return sa.select(*columns, model.c.name.label("model")).join(model, model.c.id == model_version.c.model_id)
+    own = (model.c.name.label("model"), model.c.tenant)
+    return sa.select(*columns, *own).join(model, model.c.id == model_version.c.model_id)
 
 
 def _with_aliases(connection: sa.Connection, rows: Any) -> list[VersionRow]:

@@ -12,7 +12,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shared.tracking.model_tables import model, model_version
 from shared.tracking.quality import DEFAULT
 from shared.tracking.schema import run
-from shared.tracking.tenants import DEFAULT as TENANT
 from shared.tracking.versioning import basis_of, next_number
 
 MODES = ("centralized", "federated")  # what trains a model of its own; not clients alone, nor comparisons
@@ -34,25 +33,23 @@ def model_name(run_name: str) -> str:
 
 
 def register_run(connection: sa.Connection, run_id: int) -> int | None:
-    """Register a run that has just completed.
+    """Register a run that has just completed, as a version of a model of its tenant.
 
     A run that was trained on and completed again gets a new number in place of the one that it had.
 
     Returns
     -------
     int or None
-        The id of the version; None of a run that trains no model of its own, or that is of a tenant other than
-        the default one: names of models are everybody's.
+        The id of the version; None of a run that trains no model of its own.
     """
     columns = (run.c.tenant, run.c.name, run.c.training_mode, run.c.config, run.c.summary)
     row = connection.execute(sa.select(*columns).where(run.c.id == run_id)).one()
-    if row.tenant != TENANT.name:
-        return None
     if row.training_mode not in MODES or not {"schema", "classes"} & row.summary.keys():
         return None
     basis, now = basis_of(row), datetime.now(UTC)
     connection.execute(sa.delete(model_version).where(model_version.c.run_id == run_id))
-    found = _model(connection, model_name(row.name), basis=basis, test=row.summary.get("test") or {}, now=now)
+    name, test = model_name(row.name), row.summary.get("test") or {}
+    found = _model(connection, name, tenant=row.tenant, basis=basis, test=test, now=now)
     if found.major == 0:
         number, reason = (1, 0, 0), "the first version"
     else:
@@ -67,10 +64,11 @@ def register_run(connection: sa.Connection, run_id: int) -> int | None:
     return int(key[0])
 
 
-def _model(connection: sa.Connection, name: str, *, basis: Any, test: Any, now: datetime) -> Any:
+def _model(connection: sa.Connection, name: str, *, tenant: str, basis: Any, test: Any, now: datetime) -> Any:
     """The row of a model, locked; made if there is none."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     new = {
+        "tenant": tenant,
         "name": name,
         "threshold": DEFAULT if "f1" in test else "",
         "major": 0,
@@ -79,5 +77,7 @@ def _model(connection: sa.Connection, name: str, *, basis: Any, test: Any, now: 
         "basis": basis,
         "created": now,
     }
-    connection.execute(dialect.insert(model).values(new).on_conflict_do_nothing(index_elements=["name"]))
-    return connection.execute(sa.select(model).where(model.c.name == name).with_for_update()).one()
+    insert = dialect.insert(model).values(new)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=["tenant", "name"]))
+    here = (model.c.tenant == tenant) & (model.c.name == name)
+    return connection.execute(sa.select(model).where(here).with_for_update()).one()

@@ -20,7 +20,7 @@ from shared.tracking.run_life import UNFINISHED, claim_run, close_orphans, finis
 from shared.tracking.run_progress import RunProgress, read_progress
 from shared.tracking.run_search import search_query
 from shared.tracking.schema import run
-from shared.tracking.tenants import Everyone, Scope, owner_of, within
+from shared.tracking.tenants import Everyone, Scope, Tenant, owner_of, within
 from shared.tracking.transaction import change_run, lock_run, no_run
 
 
@@ -206,6 +206,20 @@ class Runs:
         if found is None:
             raise no_run(self._database, run_id)
         return found
+
+    def tenant(self, run_id: int) -> Tenant:
+        """Whose a run is.
+
+        Raises
+        ------
+        TrackingError
+            There is no such run.
+        """
+        mine = (run.c.id == run_id) & within(run.c.tenant, self._scope)
+        rows = self._database.select(sa.select(run.c.tenant).where(mine))
+        if not rows:
+            raise no_run(self._database, run_id)
+        return Tenant(rows[0].tenant)
 
     def find(self, run_id: int) -> RunRow | None:
         """One run, if there is such a run."""

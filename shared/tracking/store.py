@@ -71,7 +71,7 @@ class Store:
         self.queue = JobQueue(self._database)
         self.schedules = Schedules(self._database, scope)
         self.trials = Trials(self._database)
-        self.models = Models(self._database)
+        self.models = Models(self._database, scope)
         self.follows = Follows(self._database)
         self.tenants = Tenants(self._database)
         self.tokens = Tokens(self._database, scope)
@@ -142,7 +142,7 @@ class Store:
 
 
 class TenantStore(Store):
-    """What one tenant sees: runs, jobs and schedules of other tenants are not there.
+    """What one tenant sees: runs, models, jobs and schedules of other tenants are not there.
 
     Rows of a run (metrics, rounds, ...) are read by the number of a run: take it from `runs`.
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from shared.config.compose import compose
 from shared.runtime.errors import ConfigError, TrackingError
+from shared.runtime.home import Home
 from shared.tracking.jobs import QueueFull
+from shared.tracking.model_rows import NotRegistered
 from shared.tracking.tenants import Tenant
+from simulations.starting import with_start
+from tests.contracts.test_store_models import CONFIG, SCHEMA, complete
 from tests.job_kit import claimed, fence, submit
 
 BIG, SMALL = Tenant("big"), Tenant("small")
@@ -63,6 +68,60 @@ def test_runs_and_jobs_of_another_tenant_are_not_there(tenants):
             act(job)
     with pytest.raises(TrackingError, match="there is no run"):
         small.runs.rename(run_id, "x")
+
+
+def test_models_of_another_tenant_are_not_there(tenants):
+    big, small = tenants.of(BIG), tenants.of(SMALL)
+    mine, yours = complete(big), complete(small, f1=0.9)
+    complete(big)
+    submit(big)
+    job = claimed(tenants)
+    queued = tenants.queue.begin_run(fence(job), config=CONFIG, seed=0, description="")
+    tenants.runs.update(queued, summary={"schema": SCHEMA})
+    tenants.runs.finish(queued, "completed")
+    assert tenants.models.of_run(queued).tenant == "big", "where it completes does not matter"
+    name = big.models.of_run(queued).model
+    assert [row.name for row in big.models.search()] == sorted([name, "ward-7"])
+    assert [row.name for row in small.models.search()] == ["ward-7"]
+    assert [row.run_id for row in small.models.versions("ward-7")] == [yours]
+    assert tenants.models.search() == [], "by name: those of the default tenant"
+    big.models.promote("ward-7", "1.0.0")
+    assert (big.models.aliases("ward-7"), small.models.aliases("ward-7")) == ({"production": "1.0.0"}, {})
+    assert small.models.of_run(mine) is small.models.guarded(mine) is None
+    assert (
+        big.models.guarded(mine) == tenants.models.guarded(mine) == "version 1.0.0 of model ward-7 (production)"
+    )
+    with pytest.raises(TrackingError, match=f"there is no run {mine} "):
+        small.models.register(mine)
+    assert tenants.models.register(mine).version == "1.0.0"
+    for act in (
+        lambda: small.models.get(name),
+        lambda: small.models.versions(name),
+        lambda: small.models.resolve(name),
+        lambda: small.models.aliases(name),
+        lambda: small.models.promote(name),
+        lambda: small.models.rollback(name),
+        lambda: small.models.remove_alias(name, "production"),
+        lambda: small.models.set_threshold(name, "none"),
+        lambda: small.models.history(name),
+    ):
+        with pytest.raises(NotRegistered, match="there is no model"):
+            act()
+
+
+def test_a_training_starts_from_a_model_of_its_tenant(tenants, tmp_path):
+    """Both the number of a run and the name of a model; the weights themselves are nowhere here."""
+    home = Home(root=tmp_path, database_url="")
+    mine = complete(tenants.of(BIG))
+    parent = tenants.of(BIG).runs.create(name="x", training_mode="compare", config={}, seed=0)
+    foreign = tenants.of(SMALL).runs.create(name="x", training_mode="centralized", config={}, seed=0)
+    for weights, refusal in (("ward-7", "there is no model"), (str(mine), f"there is no run {mine}")):
+        cfg = compose().replace("model", weights=f"registry:{weights}")
+        for where in ({"run_id": parent}, {"parent_id": parent}):
+            with pytest.raises(TrackingError, match=f"weights of run {mine} are not on this machine"):
+                with_start(cfg.replace("tracking", **where), store=tenants, home=home)
+        with pytest.raises(TrackingError, match=refusal):
+            with_start(cfg.replace("tracking", run_id=foreign), store=tenants, home=home)
 
 
 def test_names_of_tenants(tenants):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.clusters.mixture import Mixture
 from shared.config.config import Config
-from shared.config.model import KMeansConfig
+from shared.config.model import GmmConfig, KMeansConfig
 from shared.data.schema import Column, Schema
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.data.tables.load import TableData
@@ -18,22 +19,25 @@ from shared.data.tables.prepare import Preparation
 from shared.data.tables.reading import NO_TARGET
 from shared.metrics.outputs import Outputs
 from shared.model.centroids import CentroidNetwork
+from shared.model.fitted import FittedNetwork
 from shared.runtime.errors import ConfigError
 from shared.tasks.base import FitContext
-from shared.tasks.clustering.module import ClusterDataModule, KMeansModule
-from shared.tasks.clustering.predictions import ClusterPredictions
+from shared.tasks.clustering.module import ClusterDataModule, ClusterModule, KMeansModule, MixtureModule
+from shared.tasks.clustering.predictions import ClusterPredictions, MixturePredictions
 from shared.tasks.image_classification.data import read_classes
 from shared.tasks.tables.learner import TableLearner
 from shared.tasks.task import Task
 
 
 class ClusteringLearner(TableLearner):
-    """Trains a `KMeansModule`.
+    """Trains a `KMeansModule` or a `MixtureModule`.
 
     Parameters
     ----------
     clusters : int
         How many.
+    model : str
+        Whose measures there are.
 
     Raises
     ------
@@ -43,12 +47,17 @@ class ClusteringLearner(TableLearner):
 
     needs_target = False
 
-    def __init__(self, task: Task, cfg: Config, *, clusters: int) -> None:
+    def __init__(self, task: Task, cfg: Config, *, clusters: int, model: str) -> None:
         super().__init__(task, cfg)
         self.clusters = clusters
         data = cfg.table
-        if not isinstance(cfg.model, KMeansConfig):
-            raise ConfigError(f"task=clustering takes model=kmeans, got model.name={cfg.model.name}")
+        if not isinstance(cfg.model, KMeansConfig | GmmConfig):
+            raise ConfigError(f"task=clustering takes model=kmeans or gmm, got model.name={cfg.model.name}")
+        if model != cfg.model.name:
+            raise ConfigError(
+                f"task.model={model} names the model whose measures there are; set it to {cfg.model.name}, "
+                "as model.name"
+            )
         if data.drop_first_level:
             raise ConfigError(
                 "data.drop_first_level=true would put one level nearer to all others than these are to each "
@@ -85,19 +94,29 @@ class ClusteringLearner(TableLearner):
         """From a table's inputs to what distances take, in 64 bits."""
         return Preparation(schema.inputs, cfg=self.cfg.table, agreed=agreed, dtype=np.float64)
 
-    def module(self, schema: Schema, fit: FitContext) -> KMeansModule:
-        """A new module, without centroids."""
-        width = self.preparation(schema, {}).width
+    def module(self, schema: Schema, fit: FitContext) -> ClusterModule:
+        """A new module, without clusters."""
+        width, model = self.preparation(schema, {}).width, self.cfg.model
+        if isinstance(model, GmmConfig):
+            mixture = Mixture(
+                components=self.clusters,
+                width=width,
+                seed=self.cfg.seed,
+                regularization=model.regularization,
+            )
+            return MixtureModule(self.cfg, spec=self.spec(schema), network=FittedNetwork(mixture), fit=fit)
         network = CentroidNetwork(clusters=self.clusters, width=width)
         return KMeansModule(self.cfg, spec=self.spec(schema), network=network, fit=fit)
 
     def tell(
         self, names: tuple[str, ...], values: npt.NDArray[np.float32], *, schema: Schema, threshold: float
-    ) -> ClusterPredictions:
+    ) -> ClusterPredictions | MixturePredictions:
         """The cluster of each row."""
+        if isinstance(self.cfg.model, GmmConfig):
+            return MixturePredictions(names, values)
         return ClusterPredictions(names, values)
 
     def predict(self, module: Any, datamodule: Any, stage: str) -> Outputs:
-        """Squared distances of a stage's rows, with the rows."""
+        """What the metrics take of a stage's rows, with the rows."""
         outputs: Outputs = module.outputs(datamodule, stage)
         return outputs

@@ -21,18 +21,22 @@ class Clustering(Task):
     """Rows of a table in clusters."""
 
     class Config(Task.Config):
-        """How many clusters there are."""
+        """How many clusters there are, and of which model, whose measures they have.
+
+        A run that was stored before there was a choice is of k-means.
+        """
 
         clusters: Annotated[int, Field(ge=1, le=MOST_CLUSTERS)]
+        model: str = "kmeans"
 
     config: Config
 
     def spec(self, schema: Schema) -> ClusteringSpec:
         """What is measured, told and shown on rows of a schema."""
-        return ClusteringSpec(schema, clusters=self.config.clusters)
+        return ClusteringSpec(schema, clusters=self.config.clusters, is_mixture=self.config.model == "gmm")
 
     def learner(self, cfg: RunConfig) -> Learner:
         """What trains it."""
         from shared.tasks.clustering.learner import ClusteringLearner  # imports torch
 
-        return ClusteringLearner(self, cfg, clusters=self.config.clusters)
+        return ClusteringLearner(self, cfg, clusters=self.config.clusters, model=self.config.model)

@@ -15,6 +15,7 @@ from shared.runtime.home import Home
 from shared.tracking.jobs import NewJob
 from shared.tracking.store import Store
 from shared.tracking.tenants import Tenant
+from tests.contracts.test_store_models import complete
 from tests.service.rows_kit import build_app, new_run
 from tests.service.server_kit import serving
 
@@ -25,17 +26,23 @@ NAME = "tuberculosis-of-ward-7"
 # What a path names; a route with another name in it must be added here.
 PLACES = {"run_id": 1, "job_id": 1, "schedule_id": 1, "name": "tuberculosis-of-ward-7", "mode": "compare"}
 PLACES |= {"ref": "latest", "alias": "production", "format": "onnx"}
+OWN = ("/api/runs/1", "/api/jobs/1", "/api/schedules/1", f"/api/v1/models/{NAME}")
 OWNED = {"run_id", "job_id", "schedule_id"}
 BODIES = {
     "/api/jobs/{job_id}": {"priority": "high"},
     "/api/schedules/{schedule_id}": {"paused": True},
     "/api/runs/{run_id}": {"name": "x"},
+    "/api/v1/models/{name}": {"threshold": "none"},
+    "/api/v1/models/{name}/aliases/{alias}": {"version": "1.0.0"},
+    "/api/v1/models/{name}/compare": {"first": "1.0.0", "second": "latest"},
+    "/api/v1/models/{name}/versions/{ref}/exports": {"format": "onnx"},
+    "/api/v1/models/{name}/predict": {"rows": [{"a": 1}]},
 }
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Iterator[Store]:
-    """One run, job and schedule, of `OWNER`."""
+    """One run, job, schedule and model, of `OWNER`."""
     with Store(f"sqlite:///{tmp_path_factory.mktemp('home') / 'fedtwin.db'}") as store:
         for tenant in (OWNER, OTHER):
             store.tenants.create(tenant)
@@ -45,6 +52,8 @@ def store(tmp_path_factory) -> Iterator[Store]:
         store.of(OWNER).schedules.add(
             NewJob(mode="centralized", name=NAME, config={}), cron="0 0 * * *", time_zone="UTC"
         )
+        complete(store.of(OWNER), name=NAME)
+        store.of(OWNER).models.promote(NAME, alias="candidate")
         yield store
 
 
@@ -87,27 +96,56 @@ def test_nothing_of_another_tenant_is_reached_on_any_route(app, client, store):
         if address.endswith("/fails"):
             continue
         answer = client.request(method, address, headers=other, json=body)
+        if "/v1/models/" in address:
+            seen.add((method, address))
+            assert answer.status_code == 404, (method, address, answer.text)
+            nobody = client.request(method, address.replace(NAME, "nobody"), headers=other, json=body)
+            assert answer.text.replace(NAME, "nobody") == nobody.text, "as of a model that is nowhere"
+            assert "there is no model 'nobody'" in nobody.json()["detail"]
+            continue
         assert NAME not in answer.text.replace(address, ""), (method, address)
         if names & OWNED:
             assert answer.status_code == 404, (method, address, answer.text)
             assert re.search(r"there is no (run|job|schedule) 1$", answer.json()["detail"]), answer.text
             seen |= names & OWNED
-        elif "/models" in address or address == "/metrics":
+        elif address == "/metrics":
             assert (answer.status_code, answer.json()["code"]) == (403, "tenant"), (method, address)
-    assert seen == OWNED
+    models = {one for one in seen if isinstance(one, tuple)}
+    assert (seen - models, len(models)) == (OWNED, 12)
+    registered = store.of(OWNER).models
+    assert registered.aliases(NAME) == {"candidate": "1.0.0"}
+    assert (registered.get(NAME).threshold, len(registered.history(NAME))) == ("f1>=0.7", 1)
     assert store.of(OWNER).jobs.get(1).status == "queued"
     assert [row.id for row in store.of(OWNER).schedules.search()] == [1]
-    for path in ("/api/runs", "/api/jobs", "/api/schedules", "/api/runs/1", "/api/jobs/1", "/api/schedules/1"):
+    for path in (*(f"/api/{one}" for one in ("runs", "jobs", "schedules", "v1/models")), *OWN):
         assert NAME in client.get(path, headers=owner).text, path
-        assert NAME not in client.get(path).text, path  # the default tenant's, which needs no token here
+        unnamed = client.get(path)  # the default tenant's, which needs no token here
+        assert unnamed.status_code == 404 if path in OWN else NAME not in unnamed.text, path
 
 
-def test_another_tenant_trains_no_registered_model_on(client, store):
+def test_no_tenant_trains_the_model_of_another_one_on(client, store):
     for place in ("validate", "centralized"):
-        body = {"use_existing_model": "ward-7@production", "dataset": "digits"}
+        body = {"use_existing_model": f"{NAME}@candidate"}
         answer = client.post(f"/api/experiments/{place}", json=body, headers=bearer(store, OTHER, "train"))
-        says = "use_existing_model: registered models are those of the default tenant"
-        assert answer.json()["errors"] == [says]
+        (says,) = answer.json()["errors"]
+        assert says.startswith("use_existing_model: there is no model 'tuberculosis-of-ward-7'")
+    found = client.post("/api/experiments/validate", json=body, headers=bearer(store, OWNER, "train")).json()
+    assert found["config"]["model"]["weights"] == f"registry:{NAME}@1.0.0"
+
+
+def test_two_tenants_have_models_of_the_same_name(client, store):
+    mine, yours = bearer(store, OWNER, "train"), bearer(store, OTHER, "train")
+    for tenant, f1 in ((OWNER, 0.8), (OWNER, 0.9), (OTHER, 0.75)):
+        complete(store.of(tenant), name="shared", f1=f1)
+    model = "/api/v1/models/shared"
+    assert client.put(f"{model}/aliases/production", json={}, headers=yours).json()["test"]["f1"] == 0.75
+    for given, latest, aliases in ((mine, "1.0.1", {}), (yours, "1.0.0", {"production": "1.0.0"})):
+        detail = client.get(model, headers=given).json()
+        assert (detail["latest"], detail["aliases"], len(detail["history"])) == (latest, aliases, len(aliases))
+    assert client.get(f"{model}/versions/1.0.1", headers=yours).status_code == 404
+    assert client.patch(model, json={"threshold": "f1>=0.5"}, headers=yours).status_code == 200
+    assert store.of(OWNER).models.get("shared").threshold == "f1>=0.7"
+    assert client.get(model).status_code == 404, "the default tenant's, which needs no token here"
 
 
 def test_two_tenants_may_use_the_same_key(store):

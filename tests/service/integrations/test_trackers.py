@@ -14,6 +14,7 @@ from service.integrations.follower import Follower
 from service.integrations.tracker import TrackerAway
 from shared.runtime.errors import TrackingError
 from shared.tracking.metrics import Metrics
+from shared.tracking.tenants import Tenant
 from tests.contracts.test_store_models import complete
 from tests.service.live_kit import add_round, new_run, point, until
 
@@ -166,6 +167,7 @@ def test_files_versions_and_aliases_in_mlflow(store, home, place, follower, tmp_
     (home.run_dir(number) / "test_predictions.npz").write_bytes(b"rows of patients")
     first = complete(store, trainer__test_model="best", password="postgresql://me:hunter2@db.example/x")
     store.metrics.add(first, [point(0.5, epoch=1)])
+    other = complete(store.of(Tenant("ward-8")))
     follower.catch_up()
     second = complete(store, trainer__max_epochs=3)
     store.runs.tag(first, add=["paper"])
@@ -189,6 +191,8 @@ def test_files_versions_and_aliases_in_mlflow(store, home, place, follower, tmp_
         "1.1.0": place.run(second).info.run_id,
     }
     assert client.get_model_version_by_alias("ward-7", "production").version == versions["1.0.0"].version
+    (apart,) = client.search_model_versions("name = 'ward-7 (ward-8)'")
+    assert apart.run_id == place.run(other).info.run_id, "another tenant's model of the same name"
     store.models.promote("ward-7", "1.1.0")
     follower.catch_up()
     assert client.get_model_version_by_alias("ward-7", "production").version == versions["1.1.0"].version

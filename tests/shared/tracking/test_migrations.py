@@ -12,6 +12,8 @@ from sqlalchemy import create_engine
 
 from shared.tracking import migrations
 from shared.tracking.store import Store
+from shared.tracking.tenants import Tenant
+from tests.contracts.test_store_models import complete
 
 ROW = (
     "INSERT INTO run VALUES ({id}, 'r', '', 'federated', 'completed', '{{}}', 1, NULL, '2026-01-01', NULL, "
@@ -65,3 +67,18 @@ def test_label_counts_of_older_runs_become_profiles(tmp_path: Path) -> None:
         counts = connection.execute("SELECT label_counts FROM client ORDER BY run_id, client_id").fetchall()
     connection.close()
     assert [json.loads(text) for (text,) in counts] == [[4, 5], [], [9, 0, 0]]
+
+
+def test_models_of_before_are_the_default_tenants(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with Store(f"sqlite:///{path}") as store:
+        complete(store)
+        complete(store.of(Tenant("north")))
+        store.models.promote("ward-7")
+    step(path, "0012")
+    with Store(f"sqlite:///{path}") as store:
+        assert store.models.aliases("ward-7") == {"production": "1.0.0"}
+        assert store.of(Tenant("north")).models.search() == []
+        assert store.models.register(2).tenant == "north"
+        assert complete(store) == 3
+        assert store.models.get("ward-7").latest == "1.0.1"

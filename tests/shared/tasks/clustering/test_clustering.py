@@ -94,7 +94,7 @@ def test_a_resumed_training_is_one_without_a_break(table: Path, home: Home, stor
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=mlp"], "takes model=kmeans, got model.name=mlp"),
+        (["model=mlp"], "takes model=kmeans or gmm, got model.name=mlp"),
         (["data.drop_first_level=true"], "drop_first_level=true would put one level nearer"),
         (["data.positive=old"], "data.positive has no effect"),
         (["compare.local_only=true"], "distances are in other units"),
