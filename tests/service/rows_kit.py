@@ -109,7 +109,12 @@ def is_json(value: Any) -> bool:
 
 
 def build_app(
-    store: Store, home: Home, *, train_token: str | None = None, data_folders: tuple[Path, ...] = ()
+    store: Store,
+    home: Home,
+    *,
+    token: str | None = None,
+    train_token: str | None = None,
+    data_folders: tuple[Path, ...] = (),
 ) -> FastAPI:
     """The REST API alone, with one route more that fails."""
     app = FastAPI(version="1.2.3")
@@ -117,6 +122,7 @@ def build_app(
     settings = Settings(
         database_url=home.database_url,
         home=home,
+        token=token,
         train_token=train_token,
         data_folders=data_folders,
         rate=0,
