@@ -8,6 +8,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+BY_USER = "interrupted by the user"
+_reasons = [BY_USER]  # the last is why this process was interrupted; only its main thread writes it
+
+
+def why_interrupted() -> str:
+    """Why this process was interrupted: by its user, unless a signal of `interrupt_on` said otherwise."""
+    return _reasons[-1]
+
+
+@contextmanager
+def interrupt_on(signum: signal.Signals, *, reason: str) -> Iterator[None]:
+    """Within the block, in the main thread, a signal does what Ctrl-C does, for a reason of its own.
+
+    Parameters
+    ----------
+    reason : str
+        What `why_interrupted` says from then to the end of the block.
+    """
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        _reasons.append(reason)
+        raise KeyboardInterrupt
+
+    before, previous = len(_reasons), signal.signal(signum, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signum, previous)
+        del _reasons[before:]
+
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:

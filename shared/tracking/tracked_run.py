@@ -10,7 +10,7 @@ from typing import Any
 from shared.config.config import Config
 from shared.runtime.errors import DatabaseAway
 from shared.runtime.files import disk_error, is_of_disk
-from shared.runtime.signals import sigterm_as_interrupt
+from shared.runtime.signals import sigterm_as_interrupt, why_interrupted
 from shared.tracking.environment import begun_again, command_line
 from shared.tracking.resources import sample_resources
 from shared.tracking.rows import INTERRUPTED
@@ -91,7 +91,7 @@ def _ended(store: Store, run_id: int, *, interrupted: Callable[[BaseException], 
                 text = f"interrupted by {type(error).__name__} {error}".strip()
                 store.runs.finish(run_id, "failed", stop_reason=INTERRUPTED, error=text)
             elif isinstance(error, (KeyboardInterrupt, SystemExit)):
-                store.runs.finish(run_id, "stopped", stop_reason="interrupted by the user")
+                store.runs.finish(run_id, "stopped", stop_reason=why_interrupted())
             else:
                 store.runs.finish(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise

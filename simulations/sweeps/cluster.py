@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TRIAL_BYTES = 3 * 2**29  # memory of a worker, the process that it forks trials from, and a small trial
 _START_S = 120
 _ANSWER_S = 10
+_HTTP = "127.0.0.1:0"  # without an address, Dask serves its pages to the network, on a port that may be taken
 
 
 class SchedulerLost(FedtwinError):
@@ -94,7 +95,6 @@ def open_cluster(share: Share) -> Iterator[Client]:
         "distributed.admin.tick.limit": "1 h",
         "distributed.comm.timeouts.connect": f"{_START_S} s",
     }
-    dashboard = ":0" if find_spec("bokeh") else None
     with tempfile.TemporaryDirectory(prefix="fedtwin-sweep-") as folder, dask.config.set(settings):
         with without_main(), _without_interrupts():
             cluster = LocalCluster(
@@ -105,13 +105,14 @@ def open_cluster(share: Share) -> Iterator[Client]:
                 host="127.0.0.1",
                 protocol="tls",
                 security=True,
-                dashboard_address=dashboard,
+                dashboard_address=_HTTP,
+                worker_dashboard_address=_HTTP,
                 local_directory=folder,
                 silence_logs=logging.CRITICAL,
             )
             client = Client(cluster)
         try:
-            if dashboard:
+            if find_spec("bokeh"):
                 print(f"Dask's dashboard: {cluster.dashboard_link}")
             yield client
         finally:

@@ -20,7 +20,7 @@ from simulations.sweeps.plan import Mode
 from simulations.sweeps.progress import BestSoFar, Progress
 from simulations.sweeps.search import Search
 from simulations.sweeps.stopping import is_asked
-from simulations.sweeps.worker import run_trial, stop_trials
+from simulations.sweeps.worker import begun_trials, prune_trial, run_trial, stop_trials
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OnProgress = Callable[[Progress], None]
 _LOOK_S = 1.0
 _STOP_S = 30.0
+_STOP_LOOK_S = 0.2
 _LOST = ("FutureCancelledError", "CancelledError", "CommClosedError")
 
 
@@ -128,7 +129,7 @@ class Coordinator:
                 refill()
                 self._tell(client, left(), search=search, outcome=outcome, again=again)
         except BaseException:
-            self._stop(client, [future for _, future in under_way.values()])
+            self._stop(client, list(under_way.values()))
             raise
 
     def _order(self, trial: TrialRow) -> Order:
@@ -180,7 +181,7 @@ class Coordinator:
         """Stop trials whose first rounds are worse than those of others."""
         for row in search.to_prune():
             self._store.trials.finish(self.sweep_id, row.number, "pruned")
-            client.run(stop_trials, self.sweep_id, row.number)
+            client.run(prune_trial, self.sweep_id, row.number)
 
     def _tell(
         self,
@@ -209,24 +210,21 @@ class Coordinator:
             best=self._best.best,
             finished=None if outcome is None else outcome.number,
             error=f"{outcome.error}{' (it is tried again)' if again else ''}" if outcome and failed else None,
+            processor_seconds=self.processor_seconds,
         )
         for show in self._on_progress:
             show(progress)
 
-    def _stop(self, client: Client, futures: Sequence[Any]) -> None:
+    def _stop(self, client: Client, under_way: Sequence[tuple[TrialRow, Any]]) -> None:
         """Stop what is under way, and let what has not ended wait for a resume."""
         print("stopping the trials; those that have ended are kept", file=sys.stderr)
         with suppress(Exception):  # a cluster that is gone has nothing to stop
-            from distributed import wait
-
-            started = [future for future in futures if self._runs(client, future)]
-            client.cancel([future for future in futures if future not in started])
-            client.run(stop_trials, self.sweep_id)
-            wait(started, timeout=_STOP_S)
-
-    @staticmethod
-    def _runs(client: Client, future: Any) -> bool:
-        return any(future.key in keys for keys in client.processing().values())
+            begun = set().union(*client.run(begun_trials, self.sweep_id).values())
+            # Workers also have a trial in hand that follows the one that they train.
+            client.cancel([future for trial, future in under_way if trial.number not in begun])
+            deadline = time.monotonic() + _STOP_S
+            while any(client.run(stop_trials, self.sweep_id).values()) and time.monotonic() < deadline:
+                time.sleep(_STOP_LOOK_S)
 
 
 def _at_once(client: Client) -> int:

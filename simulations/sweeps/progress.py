@@ -42,6 +42,8 @@ class Progress:
         The number of the trial that has just ended, if this is about one.
     error : str or None
         Why it failed.
+    processor_seconds : float
+        Used by the processes of the trials that have ended by now, since the sweep was begun or resumed.
     """
 
     sweep_id: int
@@ -56,6 +58,7 @@ class Progress:
     pruned: int = 0
     finished: int | None = None
     error: str | None = None
+    processor_seconds: float = 0.0
 
 
 class BestSoFar:

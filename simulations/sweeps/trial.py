@@ -26,13 +26,14 @@ from shared.runtime.errors import (
     WeightsError,
 )
 from shared.runtime.home import Home, keep_private, open_home
-from shared.runtime.signals import sigterm_as_interrupt
+from shared.runtime.signals import interrupt_on, sigterm_as_interrupt
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from simulations.sweeps.order import Order, Outcome
 
 LOG_FILE = "trial.log"  # in the folder of its run: what the command would have printed
 _FINAL = (ConfigError, DataError, DivergedError, TreesError, WeightsError)  # the same again, however often
+PRUNE = signal.SIGUSR2  # Lightning uses SIGUSR1, for jobs of Slurm that are about to end
 _PATIENCE_S = 60.0
 
 
@@ -64,7 +65,8 @@ def _outcome(order: Order) -> Outcome:
     status, error, final = "completed", None, False
     try:
         home = Home(open_home().root, order.database_url)
-        with sigterm_as_interrupt(), Store(order.database_url) as store:
+        pruned = interrupt_on(PRUNE, reason="pruned by the search")
+        with sigterm_as_interrupt(), pruned, Store(order.database_url) as store:
             status, error, final = _train(order, store=store, home=home)
     except KeyboardInterrupt:
         status = "stopped"

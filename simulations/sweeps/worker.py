@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 
 from shared.runtime.main_module import without_main
 from simulations.sweeps.order import Order, Outcome
-from simulations.sweeps.trial import train_trial
+from simulations.sweeps.trial import PRUNE, train_trial
 
 _IMPORTS = [  # the first imports the others in the fast way
     *("simulations.compare", "federated.server.app", "federated.client.app", "simulations.resuming"),
     *("simulations.engine.worker", "simulations.sweeps.trial"),
 ]
 _running: dict[tuple[int, int], BaseProcess] = {}  # of this worker, by sweep and trial
+_asked: set[int | None] = set()  # process ids of those that were asked to stop
 
 
 def run_trial(order: Order) -> Outcome:
@@ -48,14 +50,37 @@ def run_trial(order: Order) -> Outcome:
         ours.close()
         process.join()
         del _running[order.sweep_id, order.number]
+        _asked.discard(process.pid)
     return outcome
 
 
-def stop_trials(sweep_id: int, number: int | None = None) -> None:
-    """Ask trials of a sweep that this worker trains to stop, all or one; each keeps what it has trained."""
-    for (sweep, trial), process in list(_running.items()):
-        if sweep == sweep_id and number in (None, trial):
+def begun_trials(sweep_id: int) -> list[int]:
+    """The numbers of the trials of a sweep that this worker trains now."""
+    return [number for sweep, number in list(_running) if sweep == sweep_id]
+
+
+def stop_trials(sweep_id: int) -> int:
+    """Ask the trials of a sweep that this worker trains to stop, each once; it keeps what it has trained.
+
+    Returns
+    -------
+    int
+        How many have not ended yet.
+    """
+    mine = [process for (sweep, _), process in list(_running.items()) if sweep == sweep_id]
+    for process in mine:
+        if process.pid not in _asked:  # again, it would interrupt what keeps its results
+            _asked.add(process.pid)
             process.terminate()
+    return len(mine)
+
+
+def prune_trial(sweep_id: int, number: int) -> None:
+    """Ask a trial to stop, if this worker trains it, as a search has seen enough of it."""
+    process = _running.get((sweep_id, number))
+    if process is not None and process.pid is not None:
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(process.pid, PRUNE)
 
 
 def _how(exitcode: int | None) -> str:

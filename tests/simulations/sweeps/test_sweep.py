@@ -101,7 +101,7 @@ def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, sto
     row = stored_headline(store.runs.get(trials[0].run_id).summary)
     assert first.numbers["federated"].value == row.federated.value
     text = (home.sweep_dir(sweep_id) / "summary.csv").read_text()
-    assert text.splitlines()[3].startswith("trainer.optimizer.lr=1e+30,,1,0,1,,")
+    assert text.splitlines()[3].startswith("trainer.optimizer.lr=1e+30,,1,0,1,0,0,,")
 
 
 def test_a_sweep_is_stopped_from_another_process(sweep, store, home, capsys):
