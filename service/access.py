@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -26,14 +27,19 @@ class Access:
         Each may do what the ones before it may.
     who : str
         For the audit log and the rate: which token, not what it is.
-    is_token : bool
-        Whether it is an API token's.
+    still_valid : callable or None
+        Of an API token: whether it has neither expired nor been revoked since; reads the database.
     """
 
     tenant: Tenant
     scope: str
     who: str
-    is_token: bool = False
+    still_valid: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_token(self) -> bool:
+        """Whether it is an API token's."""
+        return self.still_valid is not None
 
     def may(self, scope: str) -> bool:
         """Whether a scope is allowed."""
@@ -80,10 +86,11 @@ class Gate:
     def _of_database(self, given: str) -> Access | None:
         if self._tokens is None or not is_api_token(given):
             return None
-        row = self._tokens.check(given)
+        tokens, row = self._tokens, self._tokens.check(given)
         if row is None:
             return None
-        return Access(Tenant(row.tenant), row.scope, f"token {row.id} ({row.name})", is_token=True)
+        who = f"token {row.id} ({row.name})"
+        return Access(Tenant(row.tenant), row.scope, who, still_valid=lambda: tokens.check(given) is not None)
 
 
 def is_api_token(given: str) -> bool:

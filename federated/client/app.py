@@ -179,7 +179,7 @@ def train(message: Message, context: Context) -> Message:
                     name=name,
                     value=value,
                     epoch=cfg.federation.local_epochs,
-                    num_examples=len(outputs),
+                    num_examples=len(outputs) * cfg.federation.local_epochs,  # those before have no rows
                 )
                 for name, value in spec.values(outputs).items()
             ]

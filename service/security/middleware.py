@@ -39,8 +39,14 @@ _TOKEN_HELP = (
     "server was started with; programs send the header Authorization: Bearer TOKEN"
 )
 _BAD_TOKEN = "this API token is unknown, expired or revoked; `fedtwin token create` makes one"
+_BAD_SIGN_IN = (
+    "this API token is unknown, expired or revoked, or may do more than read: a link needs a token with the "
+    "scope read (`fedtwin token create NAME --scope read`); programs send it as Authorization: Bearer TOKEN"
+)
 _READING = ("GET", "HEAD", "OPTIONS")
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+_OVER_RATE = "fedtwin.over_rate"
+KEPT_REJECTIONS = 6  # in the audit log, of an address without a token, a minute: they must not fill the disk
 _log = logging.getLogger("fedtwin")
 
 
@@ -72,6 +78,7 @@ class SecurityMiddleware:
         self._open = settings.token is None
         self._gate, self._audit = Gate(settings, tokens), audit
         self._rates = Rates(settings.rate)
+        self._kept = Rates(KEPT_REJECTIONS / 60)
         named = {plain_host(name) for name in (settings.host, *settings.allowed_hosts)}
         self._hosts = named - EVERY_ADDRESS
         self._headers = response_headers()
@@ -98,6 +105,7 @@ class SecurityMiddleware:
             access.put(scope)
             self._check_rate(access.who if access.is_token else f"{access.who} {address}")
         except Rejection as rejection:
+            scope[_OVER_RATE] = rejection.code == "rate"
             if scope["type"] == "websocket":
                 await rejection.close(connection, receive, self._with_headers(send))
                 return
@@ -134,8 +142,12 @@ class SecurityMiddleware:
     ) -> tuple[Access, Response | None]:
         """The access of a request, and the redirect that signs a browser in."""
         cookie = f"fedtwin_{target.port}"  # cookies are shared by all ports of a host
-        if in_url is not None and _wants_page(connection):
+        if in_url is not None and (_wants_page(connection) or is_api_token(in_url)):
             access = await self._ask(self._gate.of_viewer, in_url)
+            if access is None and is_api_token(in_url):
+                raise Rejection(HTTPStatus.UNAUTHORIZED, _BAD_SIGN_IN, code="token")
+            if access is not None and not _wants_page(connection):
+                return access, None
             if access is not None:
                 response = RedirectResponse(_address(connection), HTTPStatus.SEE_OTHER)
                 response.set_cookie(
@@ -149,9 +161,13 @@ class SecurityMiddleware:
                 return access, None
             if is_api_token(bearer.strip()):
                 raise Rejection(HTTPStatus.UNAUTHORIZED, _BAD_TOKEN, code="token")
-        access = await self._ask(self._gate.of_viewer, connection.cookies.get(cookie, ""))
+        signed_in = connection.cookies.get(cookie, "")
+        access = await self._ask(self._gate.of_viewer, signed_in)
         if access is not None:
             return access, None
+        if is_api_token(signed_in):  # never another tenant's rows instead; the cookie goes
+            signed_out = {"set-cookie": f"{cookie}=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict"}
+            raise Rejection(HTTPStatus.UNAUTHORIZED, _BAD_SIGN_IN, code="token", headers=signed_out)
         if self._open:
             return Access(DEFAULT, "read", "this machine"), None
         if connection.scope["path"] in _OPEN_PATHS:
@@ -187,7 +203,8 @@ class SecurityMiddleware:
             if (
                 self._audit is not None
                 and message["type"] == "http.response.start"
-                and status != HTTPStatus.TOO_MANY_REQUESTS
+                and not connection.scope.get(_OVER_RATE)
+                and not (status == HTTPStatus.UNAUTHORIZED and self._kept.wait_s(address))
             ):
                 access = access_of(connection)
                 path = connection.scope["path"].encode("ascii", "backslashreplace").decode()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from starlette.concurrency import run_in_threadpool
 
 from service.access import access_of
+from service.security.rejections import NO_TOKEN
 from service.stream.channel import NoSuchRun
 from service.stream.hub import Hub, Viewer
 from service.stream.protocol import GOING_AWAY, LiveWebSocket
 from shared.runtime.errors import TrackingError
 
+RECHECK_S = 5.0  # how long a revoked or expired token may still read
 SEND_S = 3.5  # for one frame; a viewer that takes longer is disconnected
 NO_SUCH_RUN = 4404
 TRY_AGAIN_LATER = 1013
@@ -67,13 +71,17 @@ async def _serve(
     hub: Hub = websocket.app.state.hub
     disconnect = asyncio.create_task(_wait_for_disconnect(websocket))
     sending = asyncio.create_task(_send_all(websocket, hub, run_id=run_id, after=after, newest=newest))
+    expiry = asyncio.create_task(_wait_for_expiry(websocket))
+    tasks = (disconnect, sending, expiry)
     try:
-        await asyncio.wait((disconnect, sending), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        disconnect.cancel()
-        sending.cancel()
-        await asyncio.gather(disconnect, sending, return_exceptions=True)
-    for task in (disconnect, sending):
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not expiry.cancelled() and expiry.exception() is None:
+        await _close(websocket, NO_TOKEN, "token")
+    for task in tasks:
         if not task.cancelled():
             task.result()  # raise our own errors
 
@@ -81,6 +89,25 @@ async def _serve(
 async def _wait_for_disconnect(websocket: WebSocket) -> None:
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass  # messages from viewers are ignored
+
+
+async def _wait_for_expiry(websocket: WebSocket) -> None:
+    valid = access_of(websocket).still_valid
+    while valid is None or not await _is_over(valid):
+        await asyncio.sleep(RECHECK_S)
+
+
+async def _is_over(valid: Callable[[], bool]) -> bool:
+    try:
+        return not await run_in_threadpool(valid)
+    except TrackingError:
+        return False  # who reads the stream is told that the database is away
+
+
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    with suppress(TimeoutError, WebSocketDisconnect):
+        async with asyncio.timeout(SEND_S):
+            await websocket.close(code, reason)
 
 
 async def _send_all(
@@ -96,9 +123,7 @@ async def _send_all(
         code, reason = TRY_AGAIN_LATER, "the database cannot be reached"
     except (TimeoutError, WebSocketDisconnect):
         return  # the viewer stopped reading or has left
-    with suppress(TimeoutError, WebSocketDisconnect):
-        async with asyncio.timeout(SEND_S):
-            await websocket.close(code, reason)
+    await _close(websocket, code, reason)
 
 
 async def _send(websocket: WebSocket, viewer: Viewer) -> None:

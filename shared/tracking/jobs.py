@@ -225,17 +225,29 @@ def check_room(connection: sa.Connection, owner: str) -> None:
     ------
     QueueFull
     """
-    # The row is locked: two requests at once do not both take the last place.
+    found, most = _queued(connection, owner)
+    if most is not None and found >= most:
+        raise QueueFull(
+            f"{found} jobs wait already, and this tenant may have {most}; try again when one has begun"
+        )
+
+
+def has_room(connection: sa.Connection, owner: str) -> bool:
+    """Whether a tenant may have one more job in the queue."""
+    found, most = _queued(connection, owner)
+    return most is None or found < most
+
+
+def _queued(connection: sa.Connection, owner: str) -> tuple[int, int | None]:
+    # How many jobs of a tenant wait, and how many may. The row is locked: two requests at once do not both take
+    # the last place.
     most = connection.execute(
         sa.select(tenant.c.max_queued).where(tenant.c.name == owner).with_for_update()
     ).scalar()
     if most is None:
-        return
+        return 0, None
     queued = sa.select(sa.func.count()).select_from(job).where(job.c.status == "queued", job.c.tenant == owner)
-    if (found := int(connection.execute(queued).scalar_one())) >= most:
-        raise QueueFull(
-            f"{found} jobs wait already, and this tenant may have {most}; try again when one has begun"
-        )
+    return int(connection.execute(queued).scalar_one()), most
 
 
 def insert_job(connection: sa.Connection, new: NewJob, *, owner: str, detail: str = "") -> JobRow:

@@ -12,7 +12,7 @@ from shared.tracking.database import Database
 from shared.tracking.job_events import database_now, lock_key, no_two_requests, not_of
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobRow, ScheduleRow
 from shared.tracking.job_tables import job, schedule
-from shared.tracking.jobs import NewJob, check_room, insert_job
+from shared.tracking.jobs import NewJob, check_room, has_room, insert_job
 from shared.tracking.tenants import Scope, owner_of, within
 
 
@@ -140,8 +140,8 @@ class Schedules:
     def queue_due(self) -> list[int]:
         """Queue a job of each schedule that is due, of every tenant; of several times that were missed, one.
 
-        A schedule whose last job has not ended skips its time: trainings do not pile up. One whose next time
-        cannot be told any more is paused.
+        A schedule whose last job has not ended, or whose tenant has as many jobs in the queue as it may, skips
+        its time: trainings do not pile up. One whose next time cannot be told any more is paused.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class Schedules:
                     continue
                 changes = {"next_at": after, "last_at": row.next_at}
                 last = connection.execute(sa.select(job.c.status).where(job.c.id == row.last_job_id)).scalar()
-                if last is None or last in ENDED:
+                if (last is None or last in ENDED) and has_room(connection, row.tenant):
                     detail = f"schedule {row.id}, {row.next_at.isoformat(timespec='minutes')}"
                     queued_job = insert_job(connection, _new_job(row), owner=row.tenant, detail=detail)
                     changes["last_job_id"] = queued_job.id

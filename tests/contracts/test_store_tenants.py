@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+import sqlalchemy as sa
 
 from shared.config.compose import compose
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.home import Home
-from shared.tracking.jobs import QueueFull
+from shared.tracking.job_tables import schedule
+from shared.tracking.jobs import NewJob, QueueFull
 from shared.tracking.model_rows import NotRegistered
+from shared.tracking.store import Store
 from shared.tracking.tenants import Tenant
 from simulations.starting import with_start
 from tests.contracts.test_store_models import CONFIG, SCHEMA, complete
@@ -53,6 +58,25 @@ def test_limits_of_running_and_queued_jobs(tenants):
     assert tenants.queue.claim("here 2") is None
     tenants.queue.complete(fence(running))
     assert claimed(tenants).id == second
+
+
+def make_due(store: Store, schedule_id: int) -> None:
+    due = datetime.now(UTC) - timedelta(minutes=1)
+    with store.database.write() as connection:
+        connection.execute(sa.update(schedule).where(schedule.c.id == schedule_id).values(next_at=due))
+
+
+def test_a_schedule_queues_nothing_where_the_queue_is_full(tenants):
+    tenants.tenants.limit(SMALL, max_running=None, max_queued=1)
+    submit(tenants.of(SMALL))
+    small = tenants.of(SMALL)
+    new = NewJob(mode="centralized", name="nightly", config={})
+    schedule_id = small.schedules.add(new, cron="0 0 * * *", time_zone="UTC").id
+    make_due(tenants, schedule_id)
+    assert tenants.schedules.queue_due() == []
+    claimed(tenants)
+    make_due(tenants, schedule_id)
+    assert len(tenants.schedules.queue_due()) == 1
 
 
 def test_runs_and_jobs_of_another_tenant_are_not_there(tenants):

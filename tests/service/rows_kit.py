@@ -115,9 +115,10 @@ def build_app(
     token: str | None = None,
     train_token: str | None = None,
     data_folders: tuple[Path, ...] = (),
+    **more: Any,
 ) -> FastAPI:
     """The REST API alone, with one route more that fails."""
-    app = FastAPI(version="1.2.3")
+    app = FastAPI(version="1.2.3", **more)
     app.state.store = store
     settings = Settings(
         database_url=home.database_url,
