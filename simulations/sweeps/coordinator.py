@@ -210,6 +210,7 @@ class Coordinator:
             best=self._best.best,
             finished=None if outcome is None else outcome.number,
             error=f"{outcome.error}{' (it is tried again)' if again else ''}" if outcome and failed else None,
+            finished_pruned=outcome is not None and outcome.status == "pruned",
             processor_seconds=self.processor_seconds,
         )
         for show in self._on_progress:

@@ -42,6 +42,8 @@ class Progress:
         The number of the trial that has just ended, if this is about one.
     error : str or None
         Why it failed.
+    finished_pruned : bool
+        Whether the search stopped it.
     processor_seconds : float
         Used by the processes of the trials that have ended by now, since the sweep was begun or resumed.
     """
@@ -58,6 +60,7 @@ class Progress:
     pruned: int = 0
     finished: int | None = None
     error: str | None = None
+    finished_pruned: bool = False
     processor_seconds: float = 0.0
 
 

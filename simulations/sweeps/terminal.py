@@ -64,7 +64,8 @@ class SweepBoard:
         elif self._live is not None:
             self._live.update(self._board(progress), refresh=True)
         elif progress.finished is not None and progress.error is None:
-            self._say(f"trial {progress.finished} completed  {_counted(progress)}")
+            how = "pruned" if progress.finished_pruned else "completed"
+            self._say(f"trial {progress.finished} {how}  {_counted(progress)}")
 
     def _say(self, line: str) -> None:
         if self._notebook is not None:
