@@ -14,6 +14,7 @@ from shared.tracking.access_tables import TOKEN_SCOPES
 from shared.tracking.tenants import DEFAULT, Tenant
 from shared.tracking.tokens import PREFIX, Tokens
 
+NO_TOKEN = 4401  # closes the WebSocket of a viewer whose token is missing, or has ended
 _KEY = "fedtwin.access"
 
 

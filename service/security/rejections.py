@@ -13,10 +13,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Send
 
+from service.access import NO_TOKEN
 from service.problem_details import problem_response
 from service.security.headers import LOCKDOWN, csp_hash
 
-NO_TOKEN = 4401
 _STYLE = "body { font: 1rem/1.5 system-ui, sans-serif; max-width: 36rem; margin: 15vh auto; padding: 0 1rem }"
 _PAGE = """<!doctype html>
 <html lang="en">

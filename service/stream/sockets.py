@@ -10,8 +10,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
-from service.access import access_of
-from service.security.rejections import NO_TOKEN
+from service.access import NO_TOKEN, access_of
 from service.stream.channel import NoSuchRun
 from service.stream.hub import Hub, Viewer
 from service.stream.protocol import GOING_AWAY, LiveWebSocket

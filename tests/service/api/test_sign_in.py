@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
+from service.access import NO_TOKEN
 from service.security import middleware
-from service.security.rejections import NO_TOKEN
 from service.stream import sockets
 from service.stream.hub import Hub
 from shared.runtime.home import Home
