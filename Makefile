@@ -1,9 +1,8 @@
 # fedtwin: what one types. Everything runs in .venv, which the first target that needs it makes.
 PYTHON ?= python3
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
-# One more than there are cores: the worker with the deployments mostly waits. What slow tests start is timed by Flower's
-# own limits, which do not bear more.
-SLOW_WORKERS ?= $(shell expr $(WORKERS) + 1)
+# Slow tests mostly wait, but what they start is timed by Flower's own limits: no more of them than there are cores.
+SLOW_WORKERS ?= $(WORKERS)
 VENV := .venv
 BIN := $(VENV)/bin
 
