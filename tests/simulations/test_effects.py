@@ -56,7 +56,9 @@ POOLED = {
     "trainer.test_model=last": ("trainer.monitor=val/auroc", "trainer.mode=min"),
     "trainer.threshold=0.9": (),
     "trainer.precision=bf16-true": (),
+    "trainer.test=false": (),
     "model.hidden=9": (),
+    "model.kernel=5": (),
     "model.widths=[3,4]": (),
     "model.dropout=0.5": (),
     "model.norm=batch": (),
@@ -68,6 +70,7 @@ POOLED = {
     "data.augment.rotate=20": (),
 }
 IN_FEDERATION = {
+    "trainer.test=false": (),
     "federation.num_clients=2": (),
     "federation.num_rounds=3": (),
     "federation.local_epochs=2": (),
@@ -138,7 +141,7 @@ def result(tmp_path_factory, two_classes, cache_dir):
             )
             clients = [(row.client_id, row.num_examples, row.profile) for row in store.clients.of_run(run_id)]
             summary = store.runs.get(run_id).summary
-            return values, clients, summary["test"], summary[f"test_{'epoch' if clients == [] else 'round'}"]
+            return values, clients, summary.get("test"), summary.get(f"test_{'round' if clients else 'epoch'}")
 
     return run
 
