@@ -14,13 +14,13 @@ import pytest
 BUDGETS = {
     "benchmarks": (20, 0),
     "centralized": (30, 15),
-    "contracts": (62, 0),
-    "e2e": (300, 1300),
+    "contracts": (100, 10),
+    "e2e": (360, 1300),
     "federated": (330, 0),
     "fedtwin": (115, 20),
-    "service": (130, 70),
-    "shared": (180, 40),
-    "simulations": (90, 90),
+    "service": (280, 70),
+    "shared": (280, 45),
+    "simulations": (170, 90),
     "tests": (20, 0),
 }
 
