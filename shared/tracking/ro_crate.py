@@ -124,7 +124,7 @@ def _software(crate: ROCrate, packages: dict[str, str], *, commit: str | None) -
     needs = [
         _entity(
             crate,
-            f"https://pypi.org/project/{name}/{version}/",
+            f"pkg:pypi/{name}@{version}",
             "SoftwareApplication",
             name=name,
             softwareVersion=version,

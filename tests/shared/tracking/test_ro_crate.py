@@ -66,7 +66,7 @@ def test_what_is_in_it(home, run_id, tmp_path):
     assert action["startTime"] <= action["endTime"]
     software = found[action["instrument"]["@id"]]
     assert software["softwareVersion"] == "0.1.0 (commit abc)"
-    assert software["softwareRequirements"] == [{"@id": "https://pypi.org/project/torch/2.6/"}]
+    assert software["softwareRequirements"] == [{"@id": "pkg:pypi/torch@2.6"}]
     objects = [found[one["@id"]] for one in action["object"]]
     assert (objects[0]["@type"], objects[0]["name"]) == ("Dataset", "xrays.zip")
     assert {one["name"]: one["value"] for one in objects[1:]}["trainer.lr"] == "0.5"
