@@ -1,22 +1,23 @@
-"""`Asking`, `AskingServer`: what algorithms share whose server asks all clients for sums."""
+"""`Asking`, `AskingServer`, `FittingServer`: what algorithms share whose server asks all clients for sums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from pydantic import ValidationInfo, field_validator
 
 from federated.messages.questions import Arrays, Asked, is_behind, read_answer
-from federated.messages.records import ASK
+from federated.messages.records import ASK, arrays_from_state, state_of
 from federated.messages.wire import Layout, WireSpec
 from federated.strategy.base import Algorithm
-from federated.strategy.server_half import ServerHalf
+from federated.strategy.server_half import ServerContext, ServerHalf
 from shared.config.config import Config as RunConfig
-from shared.runtime.errors import ConfigError
+from shared.runtime.errors import ClustersError, ConfigError, FittingError, ReplyRejected
 
 
 class Asking:
@@ -127,3 +128,69 @@ class AskingServer(ServerHalf):
         if not answers:
             return None, None
         return self.sent, self.train_metrics_aggr_fn(answers, self.weighted_by_key)
+
+
+class FittingServer(AskingServer):
+    """Takes one step of a fit before it sends the train messages of a round, which carry the new model.
+
+    It keeps nothing between rounds that does not follow from the global model and the clients' rows.
+    """
+
+    def __init__(self, context: ServerContext, **kwargs: Any) -> None:
+        super().__init__(context, **kwargs)
+        self._question: Any = None  # the one that is open
+
+    @abstractmethod
+    def fit(self, ask: Callable[[Any], Mapping[str, Arrays]]) -> None:
+        """Take a step with the network, by the answers of all clients to questions."""
+
+    @abstractmethod
+    def asked(self, question: Any) -> tuple[Asked, Layout]:
+        """A question as it is sent, and the arrays of its answer."""
+
+    @abstractmethod
+    def check(self, question: Any, answer: Arrays) -> None:
+        """Check that an answer could be true.
+
+        Raises
+        ------
+        ClustersError, FittingError
+        """
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Fit by questions, then let all clients say what the model makes of their rows.
+
+        Raises
+        ------
+        QuorumError
+            A client did not answer.
+        ClustersError, FittingError
+            The rows allow no model, or an answer cannot be true.
+        """
+        network = self.context.network
+        assert network is not None
+        network.load_state_dict(state_of(arrays))
+        self.fit(lambda question: self._ask(question, config=config, grid=grid))
+        fitted = arrays_from_state(network.state_dict())
+        return super().configure_train(server_round, fitted, config, grid)
+
+    def check_answer(self, content: RecordDict) -> None:
+        """Check that an answer is what was asked for, and could be true.
+
+        Raises
+        ------
+        ReplyRejected
+        """
+        _, layout = self.asked(self._question)
+        try:
+            self.check(self._question, read_answer(content, layout=layout))
+        except (ClustersError, FittingError) as error:
+            raise ReplyRejected(str(error)) from None
+
+    def _ask(self, question: Any, *, config: ConfigRecord, grid: Grid) -> Mapping[str, Arrays]:
+        self._question = question
+        asked, layout = self.asked(question)
+        answers = self.ask(asked, layout=layout, config=config, grid=grid)
+        return {f"client {place}": arrays for place, arrays in answers.items()}

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
-from flwr.serverapp import Grid
-
-from federated.messages.questions import Arrays, Asked, read_answer
-from federated.messages.records import arrays_from_state, state_of
+from federated.messages.questions import Arrays, Asked
 from federated.messages.wire import Layout
-from federated.strategy.asking import Asking, AskingServer
+from federated.strategy.asking import Asking, FittingServer
 from federated.strategy.base import Algorithm
 from federated.strategy.client_half import AskedContext
 from federated.strategy.server_half import ServerContext, ServerHalf
 from shared.clusters.client import ClientRows
 from shared.clusters.messages import Question, check_answer
-from shared.clusters.server import Lloyd
+from shared.clusters.server import Ask, Lloyd
 from shared.config.config import Config as RunConfig
 from shared.config.model import KMeansConfig
 from shared.model.centroids import CentroidNetwork
-from shared.runtime.errors import ClustersError, ConfigError, ReplyRejected
+from shared.runtime.errors import ConfigError
 
 
 class Clusters(Asking, Algorithm):
@@ -73,56 +68,28 @@ class Clusters(Asking, Algorithm):
         return ClusterServer(context)
 
 
-class ClusterServer(AskingServer):
-    """Moves the centroids before it sends the train messages of a round, which carry the new ones.
-
-    It keeps nothing between rounds that does not follow from the global model and the clients' rows.
-    """
+class ClusterServer(FittingServer):
+    """Moves the centroids; the clients then say how far their rows are from them."""
 
     def __init__(self, context: ServerContext, **kwargs: Any) -> None:
         super().__init__(context, **kwargs)
         assert isinstance(context.network, CentroidNetwork)
         self.network = context.network
         self._lloyd = Lloyd(seed=context.seed)
-        self._question: Question | None = None  # the one that is open
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Move the centroids by questions, then let all clients say how far their rows are from them.
+    def fit(self, ask: Ask) -> None:
+        """One iteration; before the first one, the start."""
+        self.network.take(self._lloyd.iterate(self.network.found, ask))
+
+    def asked(self, question: Question) -> tuple[Asked, Layout]:
+        """A question as it is sent, and the arrays of its answer."""
+        return Asked(question.kind, question.to_arrays()), question.answers()
+
+    def check(self, question: Question, answer: Arrays) -> None:
+        """Check that an answer could be true.
 
         Raises
         ------
-        QuorumError
-            A client did not answer.
         ClustersError
-            There are fewer distinct rows than clusters, or an answer cannot be true.
         """
-        self.network.load_state_dict(state_of(arrays))
-        self.network.take(
-            self._lloyd.iterate(
-                self.network.found, lambda question: self._ask(question, config=config, grid=grid)
-            )
-        )
-        moved = arrays_from_state(self.network.state_dict())
-        return super().configure_train(server_round, moved, config, grid)
-
-    def check_answer(self, content: RecordDict) -> None:
-        """Check that an answer is what was asked for, and could be true.
-
-        Raises
-        ------
-        ReplyRejected
-        """
-        question = self._question
-        assert question is not None
-        try:
-            check_answer(question, read_answer(content, layout=question.answers()))
-        except ClustersError as error:
-            raise ReplyRejected(str(error)) from None
-
-    def _ask(self, question: Question, *, config: ConfigRecord, grid: Grid) -> Mapping[str, Arrays]:
-        self._question = question
-        asked = Asked(question.kind, question.to_arrays())
-        answers = self.ask(asked, layout=question.answers(), config=config, grid=grid)
-        return {f"client {place}": arrays for place, arrays in answers.items()}
+        check_answer(question, answer)

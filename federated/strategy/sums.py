@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
-from flwr.serverapp import Grid
-
-from federated.messages.questions import Arrays, Asked, read_answer
-from federated.messages.records import arrays_from_state, state_of
+from federated.messages.questions import Arrays, Asked
 from federated.messages.wire import Layout
-from federated.strategy.asking import Asking, AskingServer
+from federated.strategy.asking import Asking, FittingServer
 from federated.strategy.base import Algorithm
 from federated.strategy.client_half import AskedContext
 from federated.strategy.server_half import ServerContext, ServerHalf
@@ -21,8 +17,8 @@ from shared.clusters.mixture import ROW, MixtureAnswers
 from shared.config.config import Config as RunConfig
 from shared.config.model import GmmConfig, IsolationForestConfig, PcaConfig
 from shared.model.fitted import FittedNetwork
-from shared.runtime.errors import ConfigError, FittingError, ReplyRejected
-from shared.sums.questions import Answers, Question
+from shared.runtime.errors import ConfigError, FittingError
+from shared.sums.questions import Answers, Ask, Question
 
 MODELS: Mapping[str, Answers] = {
     "pca": ComponentAnswers(),
@@ -73,57 +69,30 @@ class Sums(Asking, Algorithm):
         return SumsServer(context)
 
 
-class SumsServer(AskingServer):
-    """Takes one step of the fit before it sends the train messages of a round, which carry the new model.
-
-    It keeps nothing between rounds that does not follow from the global model and the clients' rows.
-    """
+class SumsServer(FittingServer):
+    """Takes one step of the fit; the clients then say what the model makes of their rows."""
 
     def __init__(self, context: ServerContext, **kwargs: Any) -> None:
         super().__init__(context, **kwargs)
         assert isinstance(context.network, FittedNetwork)
         self.network = context.network
-        self._question: Question | None = None  # the one that is open
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Fit by questions, then let all clients say what the model makes of their rows.
+    def fit(self, ask: Ask) -> None:
+        """One step."""
+        self.network.take(self.network.fitting.step(self.network.found, ask))
+
+    def asked(self, question: Question) -> tuple[Asked, Layout]:
+        """A question as it is sent, and the arrays of its answer."""
+        return Asked(question.kind, question.arrays), self.network.fitting.answers.layout(question)
+
+    def check(self, question: Question, answer: Arrays) -> None:
+        """Check that an answer could be true.
 
         Raises
         ------
-        QuorumError
-            A client did not answer.
         FittingError
-            The rows allow no model, or an answer cannot be true.
         """
-        self.network.load_state_dict(state_of(arrays))
-        step = self.network.fitting.step
-        self.network.take(
-            step(self.network.found, lambda question: self._ask(question, config=config, grid=grid))
-        )
-        return super().configure_train(server_round, arrays_from_state(self.network.state_dict()), config, grid)
-
-    def check_answer(self, content: RecordDict) -> None:
-        """Check that an answer is what was asked for, and could be true.
-
-        Raises
-        ------
-        ReplyRejected
-        """
-        question = self._question
-        assert question is not None
-        answers = self.network.fitting.answers
-        try:
-            answers.check(question, read_answer(content, layout=answers.layout(question)))
-        except FittingError as error:
-            raise ReplyRejected(str(error)) from None
-
-    def _ask(self, question: Question, *, config: ConfigRecord, grid: Grid) -> Mapping[str, Arrays]:
-        self._question = question
-        layout = self.network.fitting.answers.layout(question)
-        answers = self.ask(Asked(question.kind, question.arrays), layout=layout, config=config, grid=grid)
-        return {f"client {place}": arrays for place, arrays in answers.items()}
+        self.network.fitting.answers.check(question, answer)
 
 
 def answers_of(question: Question) -> Answers:

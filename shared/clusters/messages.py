@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.clusters.distances import Floats
-from shared.runtime.errors import ClustersError
-from shared.sums.exact import LEAST, MOST, Ints
+from shared.runtime.errors import ClustersError, FittingError
+from shared.sums.exact import Ints
+from shared.sums.scale import check_scale
 
 Kind = Literal["scale", "race", "row", "sums"]
 Arrays = Mapping[str, NDArray[Any]]
 Shapes = dict[str, tuple[tuple[int, ...], str]]  # shape and type by name
 
 NOBODY = -1.0  # the time of a race without a row
-MOST_ROWS = 2**40
 
 _NONE, _INT, _FLOAT = np.zeros(0, dtype=np.int64), "int64", "float64"
 
@@ -103,14 +103,10 @@ def check_answer(question: Question, answer: Arrays) -> None:
     ClustersError
     """
     if question.kind == "scale":
-        rows, exponents = int(answer["rows"][0]), answer["exponents"]
-        if not 0 <= rows <= MOST_ROWS:
-            raise ClustersError(f"expected 0 to {MOST_ROWS} rows, got {rows}")
-        if len(exponents) and not LEAST <= exponents.min() <= exponents.max() <= MOST:
-            raise ClustersError(
-                f"expected values of magnitudes from 2**{LEAST} to 2**{MOST}, got 2**{exponents.max()}; with "
-                "data.scaling=federated they are near 1"
-            )
+        try:
+            check_scale(answer)
+        except FittingError as error:
+            raise ClustersError(str(error)) from None
     elif question.kind == "race":
         time = float(answer["time"][0])
         if time != NOBODY and not time > 0:

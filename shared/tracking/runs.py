@@ -153,9 +153,7 @@ class Runs:
         TrackingError
             There is no such run.
         """
-        self._check(run_id)
-        with change_run(self._database, run_id) as (connection, _):
-            connection.execute(sa.update(run).where(run.c.id == run_id).values(name=name))
+        self._set(run_id, name=name)
 
     def describe(self, run_id: int, description: str) -> None:
         """Replace a run's description.
@@ -165,9 +163,12 @@ class Runs:
         TrackingError
             There is no such run.
         """
+        self._set(run_id, description=description)
+
+    def _set(self, run_id: int, **values: str) -> None:
         self._check(run_id)
         with change_run(self._database, run_id) as (connection, _):
-            connection.execute(sa.update(run).where(run.c.id == run_id).values(description=description))
+            connection.execute(sa.update(run).where(run.c.id == run_id).values(values))
 
     def tag(self, run_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:
         """Add tags that a run does not have yet, then remove some.

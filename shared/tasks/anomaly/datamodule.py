@@ -10,23 +10,13 @@ import numpy.typing as npt
 from shared.data.tables.load import TableData
 from shared.runtime.errors import DataError
 from shared.tasks.tables.learner import TableDataModule
-from shared.tasks.tables.trees import OneStep
+from shared.tasks.whole_stages import WholeStages
 
 
 class AnomalyDataModule(TableDataModule):
     """Batches of a table, beside what tells rows apart."""
 
     data: TableData
-
-    def prepared(self, stage: str) -> npt.NDArray[Any]:
-        """The rows of a stage, scaled and without gaps, [n, d].
-
-        Parameters
-        ----------
-        stage : {"train", "val", "test"}
-        """
-        found: npt.NDArray[Any] = self.inputs[self.rows[stage]]
-        return found
 
     def sites(self, stage: str) -> npt.NDArray[Any]:
         """The site of each row of a stage; without a column, all rows are of one.
@@ -56,17 +46,5 @@ class AnomalyDataModule(TableDataModule):
         return np.stack([time.times[rows], time.series[rows]], axis=1).astype(np.float64)
 
 
-class WholeDataModule(AnomalyDataModule):
+class WholeDataModule(WholeStages, AnomalyDataModule):  # type: ignore[misc]
     """The same, of which a stage is taken at once."""
-
-    def train_dataloader(self) -> OneStep:  # type: ignore[override]
-        """One step, which is an iteration over all training rows."""
-        return OneStep()
-
-    def val_dataloader(self) -> OneStep:  # type: ignore[override]
-        """One step, in which all validation rows are measured."""
-        return OneStep()
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Nothing is to be done to it."""
-        return batch

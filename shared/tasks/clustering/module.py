@@ -16,36 +16,14 @@ from shared.model.centroids import CentroidNetwork
 from shared.model.fitted import FittedNetwork
 from shared.tasks.checks import reject_settings
 from shared.tasks.tables.learner import TableDataModule
-from shared.tasks.tables.trees import OneStep
 from shared.tasks.task_module import TaskModule
+from shared.tasks.whole_stages import WholeStages
 
 _ALL = "all rows"  # the one client of a pooled training
 
 
-class ClusterDataModule(TableDataModule):
+class ClusterDataModule(WholeStages, TableDataModule):  # type: ignore[misc]
     """The rows of a table, of which a stage is taken at once."""
-
-    def prepared(self, stage: str) -> Floats:
-        """The rows of a stage, scaled and without gaps, [n, d].
-
-        Parameters
-        ----------
-        stage : {"train", "val", "test"}
-        """
-        found: Floats = self.inputs[self.rows[stage]]
-        return found
-
-    def train_dataloader(self) -> OneStep:  # type: ignore[override]
-        """One step, which is an iteration over all training rows."""
-        return OneStep()
-
-    def val_dataloader(self) -> OneStep:  # type: ignore[override]
-        """One step, in which all validation rows are measured."""
-        return OneStep()
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Nothing is to be done to it."""
-        return batch
 
 
 class ClusterModule(TaskModule):

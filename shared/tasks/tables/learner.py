@@ -52,6 +52,16 @@ class TableDataModule(ArrayDataModule):
         """What a batch of inputs is sliced out of."""
         return self._prepared
 
+    def prepared(self, stage: str) -> npt.NDArray[Any]:
+        """The rows of a stage, scaled and without gaps, [n, d].
+
+        Parameters
+        ----------
+        stage : {"train", "val", "test"}
+        """
+        found: npt.NDArray[Any] = self.inputs[self.rows[stage]]
+        return found
+
 
 class TableLearner(ModuleLearner):
     """Trains a task on tables; a subclass reads its targets and makes its module.

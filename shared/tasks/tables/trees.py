@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +28,7 @@ from shared.tasks.image_regression.module import LitRegressor
 from shared.tasks.tables.growth import LibraryGrowth, start_of
 from shared.tasks.tables.running_scores import RunningScores
 from shared.tasks.task_module import TaskModule
+from shared.tasks.whole_stages import WholeStages
 from shared.trees.checkpoint import Checkpoint
 from shared.trees.client import ClientTrees
 from shared.trees.libraries.rows import TreeRows
@@ -42,30 +42,8 @@ _ALL = "all"  # the one client of a pooled training
 _MOST_GROWTHS = 16  # clients whose binned rows are kept
 
 
-class OneStep:
-    """An epoch of one step, whose batch says nothing."""
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[int]:
-        yield 0
-
-
-class TreeDataModule(ArrayDataModule):
+class TreeDataModule(WholeStages, ArrayDataModule):  # type: ignore[misc]
     """The rows of a table as they are: trees take all of a stage at once, unscaled, and with their gaps."""
-
-    def train_dataloader(self) -> OneStep:  # type: ignore[override]
-        """One step, in which a tree grows on all training rows."""
-        return OneStep()
-
-    def val_dataloader(self) -> OneStep:  # type: ignore[override]
-        """One step, in which all validation rows are predicted."""
-        return OneStep()
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Nothing is to be done to it."""
-        return batch
 
 
 class TreeModule(TaskModule):
