@@ -38,7 +38,9 @@ def encode_rows(
 ) -> list[Message]:
     """Encode metric rows in order, with the record and evaluation of each round between them.
 
-    The record of round k precedes the rows of later rounds, so that a viewer that has a later row has it.
+    The record of round k precedes the rows of later rounds, so that a viewer that has a later row has it. Records
+    and evaluations are messages of their own: a viewer may have read rows when their evaluation was not stored yet,
+    and messages whose rows it has are skipped.
 
     Parameters
     ----------
@@ -60,9 +62,7 @@ def encode_rows(
         flush_rounds(before=math.inf if number is None else number)
         same = list(group)
         parts = [same[start : start + ROWS_PER_MESSAGE] for start in range(0, len(same), ROWS_PER_MESSAGE)]
-        messages += [_encode_rows(kind, part) for part in parts[:-1]]
-        evaluation = evaluated.pop(number, None) if kind == "server_evaluation" else None
-        messages.append(_encode_rows(kind, parts[-1], evaluation=evaluation))
+        messages += [_encode_rows(kind, part) for part in parts]
     flush_rounds(before=math.inf)
     return messages
 
@@ -149,9 +149,7 @@ def _message_key(row: MetricRow, *, federated: bool) -> tuple[Any, ...]:
     return "epoch_end", None, row.epoch, None, row.stage
 
 
-def _encode_rows(
-    kind: str, rows: Sequence[MetricRow], *, evaluation: ServerEvaluationRow | None = None
-) -> Message:
+def _encode_rows(kind: str, rows: Sequence[MetricRow]) -> Message:
     first, last = rows[0], rows[-1]
     head = {**_envelope(last.run_id, cursor=last.id), "rows": [summaries.metric_row(row) for row in rows]}
     if kind == "client_metrics":
@@ -160,8 +158,7 @@ def _encode_rows(
     if kind == "round_metrics":
         return RoundMetrics(type="round_metrics", **head, round=first.round, record=None)
     if kind == "server_evaluation":
-        known = None if evaluation is None else summaries.evaluation(evaluation)
-        return ServerEvaluation(type="server_evaluation", **head, round=first.round, evaluation=known)
+        return ServerEvaluation(type="server_evaluation", **head, round=first.round, evaluation=None)
     return EpochEnd(type="epoch_end", **head, epoch=first.epoch, stage=first.stage)
 
 

@@ -59,7 +59,7 @@ class ClientMetrics(WithRows):
 
 
 class RoundMetrics(WithRows):
-    """Metrics aggregated over the clients of a round, the record of a completed round, or both."""
+    """Metrics aggregated over the clients of a round, or the record of a completed round."""
 
     type: Literal["round_metrics"]
     round: int | None
@@ -67,7 +67,7 @@ class RoundMetrics(WithRows):
 
 
 class ServerEvaluation(WithRows):
-    """The global (or pooled) model evaluated on the held-out test rows."""
+    """The global (or pooled) model on the held-out test rows: its metric rows, or the evaluation of a round."""
 
     type: Literal["server_evaluation"]
     round: int | None = Field(description="null: the final test of a run of any mode.")

@@ -169,9 +169,10 @@ class TestRounds:
             (None, True, False, False),
         ]
 
-    def test_an_evaluation_goes_with_its_rows(self, row):
-        (found,) = told([row(round=0, stage="test")], evaluations=[evaluation(0)])
-        assert (found["type"], len(found["rows"])) == ("server_evaluation", 1)
+    def test_an_evaluation_comes_after_its_rows_in_a_message_of_its_own(self, row):
+        rows, found = told([row(round=0, stage="test")], evaluations=[evaluation(0)])
+        assert (rows["type"], len(rows["rows"]), rows["evaluation"]) == ("server_evaluation", 1, None)
+        assert (found["type"], found["rows"]) == ("server_evaluation", [])
         assert found["evaluation"]["loss"] is None
         assert found["evaluation"]["metrics"] == {"accuracy": 0.5, "auroc": None}
         assert found["evaluation"]["not_finite"] == {"loss": "nan", "auroc": "nan"}
