@@ -98,6 +98,7 @@ class Address:
         path = Path(self.url.database or "").expanduser().absolute()
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_WAIT_S)
         connection.execute("PRAGMA query_only=ON")
+        connection.set_authorizer(_only_this_file)
         return connection
 
     def without_secrets(self, text: str) -> str:
@@ -109,7 +110,7 @@ class Address:
     def _explain(self, error: sa.exc.DBAPIError) -> str:
         cause = self.without_secrets(" ".join(str(error.orig).split()))
         code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or ""
-        if code == "25006" or code.startswith("SQLITE_READONLY"):
+        if code == "25006" or code.startswith(("SQLITE_READONLY", "SQLITE_AUTH")):
             return f"{self.shown} is only read, and the query would change it ({cause}); select rows"
         if code.startswith(("42", "22", "SQLITE_ERROR")):
             return f"{self.shown} refuses the query: {cause}"
@@ -159,3 +160,8 @@ def address_of(url: str) -> Address:
         if not path.is_file():
             raise DataError(f"{where}: there is no file {path}")
     return Address(found, str(without_secrets(shown)), tuple(sorted(secrets_of(url), key=len, reverse=True)))
+
+
+def _only_this_file(action: int, *_: str | None) -> int:
+    """Whether SQLite may do this: all but open further files, which it would create where there are none."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK

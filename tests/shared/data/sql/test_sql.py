@@ -163,13 +163,16 @@ def test_a_query_that_writes_is_refused_and_changes_nothing(database: Database) 
 
 
 def test_what_the_words_of_a_query_do_not_tell_the_database_refuses(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(query, "check_statement", lambda text, **more: text)
     before = database.run("SELECT * FROM readings ORDER BY id")
     for statement in WRITING.values():
         refused(database, query=statement)
     assert database.run("SELECT * FROM readings ORDER BY id") == before
+    assert list(Path.cwd().iterdir()) == []  # SQLite creates a file that it attaches
 
 
 def test_a_function_that_writes_is_refused_by_postgresql(postgres_url: str) -> None:
