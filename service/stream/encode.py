@@ -38,9 +38,9 @@ def encode_rows(
 ) -> list[Message]:
     """Encode metric rows in order, with the record and evaluation of each round between them.
 
-    The record of round k precedes the rows of later rounds, so that a viewer that has a later row has it. Records
-    and evaluations are messages of their own: a viewer may have read rows when their evaluation was not stored yet,
-    and messages whose rows it has are skipped.
+    The record of round k precedes the rows of later rounds, so that a viewer that has a later row has it.
+    Records and evaluations are messages of their own: a viewer may have read rows before their evaluation was
+    stored, and messages whose rows it has are skipped.
 
     Parameters
     ----------
