@@ -6,12 +6,14 @@ import gzip
 import hashlib
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
+
+from service.web.preloads import with_preloads
 
 STATIC = Path(__file__).parents[1] / "static"
 # Not `mimetypes`: its result for .js depends on the machine.
@@ -25,10 +27,20 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+PLOTLY = "vendor/plotly.min.js"
 VENDOR = {
-    "vendor/plotly.min.js": ("plotly", "package_data/plotly.min.js"),
+    PLOTLY: ("plotly", "package_data/plotly.min.js"),
     "vendor/swagger-ui.js": ("fastapi_offline", "static/swagger-ui-bundle.js"),
     "vendor/swagger-ui.css": ("fastapi_offline", "static/swagger-ui.css"),
+}
+MAIN = "js/main.js"
+# By route: what its page loads beside the entry of all pages.
+PAGES: dict[str, tuple[str, ...]] = {
+    "/": ("js/pages/runs.js",),
+    "/runs/{run}": (PLOTLY, "js/pages/run.js"),
+    "/compare": ("js/pages/compare.js",),
+    "/models": ("js/pages/models.js",),
+    "/models/{model}": ("js/pages/models.js",),
 }
 _MIN_COMPRESSED_BYTES = 1024
 
@@ -91,6 +103,23 @@ class Assets:
                 return None
         return asset
 
+    def page(self, names: Sequence[str]) -> Asset:
+        """The HTML of a page, with links to the modules that it will import.
+
+        Parameters
+        ----------
+        names : sequence of str
+            What the page loads beside ``MAIN``.
+        """
+        index = self.get("index.html")
+        assert index is not None, "the installation lacks index.html"
+        body = with_preloads(index.body, self._body, of=(MAIN, *names))
+        return _asset(body, stamp=index.stamp, media_type=index.media_type)
+
+    def _body(self, name: str) -> bytes | None:
+        asset = self.get(name)
+        return None if asset is None else asset.body
+
 
 def find_assets() -> Assets:
     """Collect the files of the page and of the packages that it uses."""
@@ -105,13 +134,17 @@ def build_web_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def page(request: Request) -> Response:
-        return _answer(request, "index.html")
+        assets: Assets = request.app.state.assets
+        return _answer(request, assets.page(PAGES.get(request.scope["route"].path, ())))
 
     def docs(request: Request) -> Response:
-        return _answer(request, "docs.html")
+        return _answer(request, request.app.state.assets.get("docs.html"))
 
     def static(request: Request, name: str) -> Response:
-        return _answer(request, name)
+        asset = request.app.state.assets.get(name)
+        if asset is None:
+            raise HTTPException(404, f"there is no file {name}")
+        return _answer(request, asset)
 
     for path, handler in (
         ("/", page),
@@ -126,11 +159,7 @@ def build_web_router() -> APIRouter:
     return router
 
 
-def _answer(request: Request, name: str) -> Response:
-    assets: Assets = request.app.state.assets
-    asset = assets.get(name)
-    if asset is None:
-        raise HTTPException(404, f"there is no file {name}")
+def _answer(request: Request, asset: Asset) -> Response:
     compressed = asset.gzipped if _accepts_gzip(request.headers.get("accept-encoding", "")) else None
     etag = f'"{asset.digest}-gzip"' if compressed else f'"{asset.digest}"'
     # Revalidated on every request (304 if unchanged): after an update no browser mixes old and new files.
@@ -152,11 +181,14 @@ def _accepts_gzip(header: str) -> bool:
 
 
 def _load(path: Path, *, stamp: tuple[int, int]) -> Asset:
-    body = path.read_bytes()
+    return _asset(path.read_bytes(), stamp=stamp, media_type=TYPES[path.suffix])
+
+
+def _asset(body: bytes, *, stamp: tuple[int, int], media_type: str) -> Asset:
     compressed = gzip.compress(body, mtime=0) if len(body) >= _MIN_COMPRESSED_BYTES else body
     return Asset(
         stamp=stamp,
-        media_type=TYPES[path.suffix],
+        media_type=media_type,
         body=body,
         gzipped=compressed if len(compressed) < len(body) else None,
         digest=hashlib.sha256(body).hexdigest()[:32],
