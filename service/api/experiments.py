@@ -10,13 +10,14 @@ from typing import Annotated
 
 from fastapi import Header, Request
 
-from service.api import job_schemas
+from service.api import form_schemas, job_schemas
 from service.api.dependencies import StoreDep
 from service.api.job_schemas import ExperimentRequest, JobMode
 from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
 from service.problem_details import AsciiJson
+from service.read.experiment_form import experiment_form
 from service.read.jobs import job_detail, schedule_view
 from shared.config.model import REGISTRY
 from shared.runtime.errors import ConfigError
@@ -39,6 +40,12 @@ IdempotencyKey = Annotated[
         description="The same key with the same request is the same job, however often it is sent.",
     ),
 ]
+
+
+@router.get("/experiments/form", response_model=form_schemas.ExperimentForm)
+def form(request: Request) -> AsciiJson:
+    """What a form for a training offers: choices, the commonest settings with their ranges, and data."""
+    return AsciiJson(json_ready(experiment_form(request.app.state.settings.data_folders)))
 
 
 @router.post("/experiments/validate", response_model=job_schemas.Validation)

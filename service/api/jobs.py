@@ -39,11 +39,12 @@ def jobs(
     store: StoreDep,
     status: job_schemas.JobStatus | None = None,
     mode: job_schemas.JobMode | None = None,
+    run_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="That trained this run.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the last page.")] = None,
 ) -> AsciiJson:
     """List jobs, newest first."""
-    found = store.jobs.search(status=status, mode=mode, before=before, limit=limit + 1)
+    found = store.jobs.search(status=status, mode=mode, run_id=run_id, before=before, limit=limit + 1)
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
     return AsciiJson({"jobs": job_summaries(store, page), "next": more})

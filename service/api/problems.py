@@ -105,7 +105,10 @@ def _validation(request: Request, error: Exception) -> Response:
     known: Sequence[Any] = cast(RequestValidationError, error).errors()
     details = [f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in known]
     return problem_response(
-        HTTPStatus.UNPROCESSABLE_ENTITY, detail="; ".join(details), instance=request.url.path
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        detail="; ".join(details),
+        instance=request.url.path,
+        more={"errors": details},
     )
 
 

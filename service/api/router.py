@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api import audit, charts, experiments, files, jobs, models, run_edits, run_files, runs, schedules
+from service.api import (
+    access,
+    audit,
+    charts,
+    experiments,
+    files,
+    jobs,
+    models,
+    run_edits,
+    run_files,
+    runs,
+    schedules,
+)
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 
@@ -21,7 +33,7 @@ def build_router() -> APIRouter:
     router = APIRouter(
         prefix="/api", default_response_class=AsciiJson, responses=error_responses(422, 500, 503)
     )
-    parts = (runs, run_edits, charts, files, run_files, jobs, schedules, experiments, audit)
+    parts = (runs, run_edits, charts, files, run_files, jobs, schedules, experiments, access, audit)
     for part in (
         *(part.router for part in parts),
         jobs.changes,

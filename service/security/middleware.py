@@ -44,6 +44,9 @@ _BAD_SIGN_IN = (
     "scope read (`fedtwin token create NAME --scope read`); programs send it as Authorization: Bearer TOKEN"
 )
 _READING = ("GET", "HEAD", "OPTIONS")
+# Changes nothing, and is asked for with every key that is pressed in the form of the page.
+_VALIDATING = "/api/experiments/validate"
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _OVER_RATE = "fedtwin.over_rate"
 KEPT_REJECTIONS = 6  # in the audit log, of an address without a token, a minute: they must not fill the disk
@@ -204,6 +207,7 @@ class SecurityMiddleware:
                 self._audit is not None
                 and message["type"] == "http.response.start"
                 and not connection.scope.get(_OVER_RATE)
+                and not (connection.scope["path"] == _VALIDATING and status not in _REFUSED)
                 and not (status == HTTPStatus.UNAUTHORIZED and self._kept.wait_s(address))
             ):
                 access = access_of(connection)

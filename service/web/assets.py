@@ -152,6 +152,9 @@ def build_web_router() -> APIRouter:
         ("/compare", page),
         ("/models", page),
         ("/models/{model}", page),
+        ("/submit", page),
+        ("/jobs", page),
+        ("/jobs/{job}", page),
         ("/docs", docs),
         ("/static/{name:path}", static),
     ):

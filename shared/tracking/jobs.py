@@ -105,6 +105,7 @@ class Jobs:
         *,
         status: str | None = None,
         mode: str | None = None,
+        run_id: int | None = None,
         before: int | None = None,
         limit: int | None = None,
     ) -> list[JobRow]:
@@ -116,7 +117,7 @@ class Jobs:
             Only jobs with a smaller id: the last one of the page before.
         """
         query = sa.select(job).where(within(job.c.tenant, self._scope)).order_by(job.c.id.desc()).limit(limit)
-        for column, value in ((job.c.status, status), (job.c.mode, mode)):
+        for column, value in ((job.c.status, status), (job.c.mode, mode), (job.c.run_id, run_id)):
             if value is not None:
                 query = query.where(column == value)
         if before is not None:

@@ -1,13 +1,17 @@
 /** The REST calls of the page: JSON in, problem details (RFC 9457) out as `ApiError`. */
 
-/** What the server, or the way to it, refused; `title` and `detail` are text to show. `status` 0: no answer at all. */
+/**
+ * What the server, or the way to it, refused; `title` and `detail` are text to show. `status` 0: no answer at all.
+ * `errors`: all that is wrong with what was sent.
+ */
 export class ApiError extends Error {
-  constructor({ status, title, detail }) {
+  constructor({ status, title, detail, errors = [] }) {
     super(detail ? `${title}: ${detail}` : title);
     this.name = "ApiError";
     this.status = status;
     this.title = title;
     this.detail = detail;
+    this.errors = errors;
   }
 }
 
@@ -15,13 +19,13 @@ export class ApiError extends Error {
  * The object at `path`, which begins with `/api`.
  *
  * @param {string} path
- * @param {{signal?: AbortSignal}} [options]
+ * @param {{signal?: AbortSignal, headers?: object}} [options]
  * @returns {Promise<object>}
  * @throws {ApiError} for an answer that is not 2xx, or none. An abort by `signal` throws its own `AbortError`
  *   (`isAbort` tells).
  */
-export async function getJSON(path, { signal } = {}) {
-  const response = await answer(path, { signal, accept: "application/json" });
+export async function getJSON(path, { signal, headers } = {}) {
+  const response = await answer(path, { signal, accept: "application/json", init: { headers } });
   try {
     return await response.json();
   } catch (error) {
@@ -39,13 +43,15 @@ export async function getText(path, { signal } = {}) {
  * Change something; errors as those of `getJSON`.
  *
  * @param {string} path
- * @param {{method: string, body: object|null, token: string, signal?: AbortSignal}} options `token`: that lets one train
- * @returns {Promise<object>}
+ * @param {{method: string, body: object|null, token: string, signal?: AbortSignal, headers?: object}} options
+ *   `token`: that lets one train
+ * @returns {Promise<object|null>} null where the answer has no content
  */
-export async function changeJSON(path, { method, body, token, signal }) {
-  const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
+export async function changeJSON(path, { method, body, token, signal, headers: more = {} }) {
+  const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }), ...more };
   const init = { method, headers, body: body && JSON.stringify(body) };
-  return (await answer(path, { signal, accept: "application/json", init })).json();
+  const response = await answer(path, { signal, accept: "application/json", init });
+  return response.status === 204 ? null : response.json();
 }
 
 async function answer(path, { signal, accept, init = {} }) {
@@ -88,5 +94,6 @@ async function problem(response) {
     status: response.status,
     title,
     detail: typeof body.detail === "string" ? body.detail : response.statusText,
+    errors: Array.isArray(body.errors) ? body.errors.map(String) : [],
   });
 }

@@ -1,5 +1,6 @@
 /** The page's entry: starts the theme, the badge and the router, and mounts one page at a time. */
 
+import { loadAccess, startAccess } from "./access.js";
 import { announce, startAnnouncing } from "./announce.js";
 import { getJSON } from "./api.js";
 import { loadCatalogue } from "./catalogue.js";
@@ -16,6 +17,9 @@ const PAGES = [
   { pattern: /^\/runs\/(\d+)$/, load: () => import("./pages/run.js"), title: "Run" },
   { pattern: /^\/compare$/, load: () => import("./pages/compare.js"), title: "Compare" },
   { pattern: /^\/models(?:\/([A-Za-z0-9._-]+))?$/, load: () => import("./pages/models.js"), title: "Models" },
+  { pattern: /^\/submit$/, load: () => import("./pages/submit.js"), title: "New training" },
+  { pattern: /^\/jobs$/, load: () => import("./pages/jobs.js"), title: "Jobs" },
+  { pattern: /^\/jobs\/(\d+)$/, load: () => import("./pages/job.js"), title: "Job" },
 ];
 const THEMES = [
   ["system", "System theme", "M2 3h12v8H2zM6 13.5h4M8 11v2.5"],
@@ -58,7 +62,7 @@ async function show({ path, params }) {
     return;
   }
   try {
-    const [module] = await Promise.all([page.load(), loadCatalogue()]);
+    const [module] = await Promise.all([page.load(), loadCatalogue(), access]);
     if (own !== turn) return;
     const root = h("div", { class: "page" });
     replace(main, root);
@@ -86,11 +90,15 @@ async function about(place) {
   }
 }
 
-loadCatalogue().catch(() => {}); // `show` waits for it, and says so when it fails
+loadCatalogue().catch(() => {}); // `show` waits for both, and says so when one fails
+const access = loadAccess();
+access.catch(() => {});
 startTheme();
 startAnnouncing(document.getElementById("announcer"));
 themeSwitch(document.getElementById("theme"));
 startConnectionBadge(document.getElementById("connection"));
 startTicking();
+const drawAccess = startAccess(document.getElementById("access"), () => window.dispatchEvent(new Event("fedtwin-navigate")));
+access.then(drawAccess, () => {});
 about(document.getElementById("about"));
 startRouter(show, (path) => PAGES.some(({ pattern }) => pattern.test(path)));

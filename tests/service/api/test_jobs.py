@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.api import job_schemas
+from service.api import form_schemas, job_schemas
 from service.api.writing import MOST_BODY
 from service.jobs.attempt import LOG_FILE
 from service.problem_details import MEDIA_TYPE
@@ -16,6 +16,7 @@ from service.read.jobs import MOST_LOG
 from shared.runtime.home import Home
 from shared.tracking.job_errors import job_failure
 from shared.tracking.store import Store
+from shared.tracking.tenants import DEFAULT
 from tests.job_kit import claimed, fence, submit
 from tests.service.rows_kit import NOON, build_app, new_run, point
 from tests.service.server_kit import serving
@@ -204,6 +205,9 @@ def test_progress_is_that_of_its_run(client, store):
     store.metrics.add(run_id, [point(0.5, epoch=1, time=NOON)])
     found = show(client, 1)
     assert (found["run_id"], found["metrics"]) == (run_id, {"val/accuracy": 0.5})
+    asked = client.get(f"/api/jobs?run_id={run_id}").json()["jobs"]
+    assert [one["id"] for one in asked] == [found["id"]]
+    assert client.get(f"/api/jobs?run_id={run_id + 1}").json()["jobs"] == []
     assert found["progress"] == {"percent": 25.0, "step": "centralized: epoch 1 of 4"}
     store.queue.complete(fence(row))
     assert show(client, 1)["progress"]["percent"] == 100.0
@@ -308,3 +312,45 @@ def test_schedules_that_cannot_be_read_are_refused(client, store, schedule, says
     found = problem(client.post("/api/experiments/compare", json=body), 422, says, "config")
     assert "schedule: goes without run_at" in found["errors"]
     assert store.schedules.search() == []
+
+
+# --- what the page asks ---------------------------------------------------------------------------------------
+
+
+def test_the_form_is_for_who_may_train(client, tmp_path):
+    (tmp_path / "data" / "xrays.zip").touch()
+    found = client.get("/api/experiments/form").json()
+    form_schemas.ExperimentForm.model_validate(found)
+    assert found["datasets"] == ["xrays.zip"]
+    refused = client.get("/api/experiments/form", headers={"authorization": ""})
+    problem(refused, 401, "FEDTWIN_TRAIN_TOKEN", "train_token")
+
+
+def test_a_caller_is_told_what_it_may_do(client, store):
+    assert client.get("/api/access").json() == {
+        "scope": "train",
+        "tenant": "default",
+        "who": "training token",
+    }
+    assert client.get("/api/access", headers={"authorization": ""}).json()["scope"] == "read"
+    _, secret = store.tokens.create(DEFAULT, name="boss", scope="admin", expires=None)
+    found = client.get("/api/access", headers={"authorization": f"Bearer {secret}"}).json()
+    assert (found["scope"], found["who"]) == ("admin", "token 1 (boss)")
+
+
+def test_checks_of_a_request_are_not_in_the_audit_log(app, client, store):
+    for _ in range(2):
+        assert client.post("/api/experiments/validate", json=SMALL).status_code == 200
+    refused = client.post("/api/experiments/validate", json=SMALL, headers={"authorization": ""})
+    assert refused.status_code == 401
+    client.post("/api/experiments/compare", json=SMALL)
+    kept = [(entry.action, entry.status) for entry in store.of(DEFAULT).audit.search(limit=9)]
+    assert kept == [("POST /api/experiments/compare", 202), ("POST /api/experiments/validate", 401)]
+
+
+def test_each_wrong_field_of_a_request_is_listed(client):
+    answer = client.post("/api/experiments/validate", json={"tags": ["two words"], "max_retries": 99})
+    assert [error.partition(":")[0] for error in problem(answer, 422, "tags.0")["errors"]] == [
+        "max_retries",
+        "tags.0",
+    ]

@@ -1,18 +1,18 @@
 /** The registered models: the list, and one model with its versions, aliases, card, comparison and history. */
 
+import { change as changeIt, mayTrain } from "../access.js";
 import { announce } from "../announce.js";
-import { changeJSON, getText, isAbort } from "../api.js";
+import { getText, isAbort } from "../api.js";
 import { labelOf } from "../catalogue.js";
+import { confirmed } from "../dialog.js";
 import { h, replace, setText, uniqueId } from "../dom.js";
-import { dateTime, modeName, plural } from "../format.js";
+import { bytes, dateTime, modeName, plural } from "../format.js";
 import { commandLine, errorPanel, loadingPanel } from "../notice.js";
 import { dataTable } from "../table.js";
 
 const MOST = 200; // of the server
 const METRICS = 3; // of a version in the table; all are in its card
 const STAGES = ["production", "candidate"];
-
-let token = ""; // of training; kept in this page alone, gone when it is closed or read again
 
 /**
  * Mount the list, or one model.
@@ -58,26 +58,15 @@ async function showModel(root, { name, getJSON, signal }) {
   const card = h("section", { class: "model-part", "aria-labelledby": uniqueId("card"), hidden: true });
   const compared = h("section", { class: "model-part" });
   const historyPlace = h("section", { class: "model-part" });
-  const secret = h("input", { class: "search", type: "password", value: token, autocomplete: "off",
-    "aria-describedby": "token-words", on: { input: () => { token = secret.value.trim(); } } });
-  const access = h("details", { class: "model-part" }, h("summary", { text: "Training token" }),
-    h("form", { on: { submit: (event) => event.preventDefault() } },
-      h("label", { class: "select-box" }, h("span", { text: "Token" }), secret)),
-    h("p", { id: "token-words", class: "muted", text: "Needed to promote, roll back and compare. It stays in this page "
-      + "and is forgotten when it is closed." }));
+  const exporting = h("section", { class: "model-part" });
+  const thresholdPlace = h("div", { class: "model-part" });
 
   async function change(method, path, body, done) {
-    if (!token) {
-      access.open = true;
-      secret.focus();
-      tell("Enter the training token first.", { wrong: true });
-      return null;
-    }
     tell("Working…");
     try {
-      const answer = await changeJSON(path, { method, body, token, signal });
+      const answer = await changeIt(method, path, body, { signal });
       tell(done(answer));
-      return answer;
+      return answer ?? true;
     } catch (error) {
       if (!isAbort(error)) tell(error.message, { wrong: true });
       return null;
@@ -103,7 +92,11 @@ async function showModel(root, { name, getJSON, signal }) {
     replace(aliasesPlace, aliases(model));
     replace(versionsPlace, versionTable(model, versions));
     replace(historyPlace, history(model));
-    if (!compared.firstChild && versions.length > 1) replace(compared, comparison(versions));
+    if (mayTrain()) {
+      if (!compared.firstChild && versions.length > 1) replace(compared, comparison(versions));
+      if (!exporting.firstChild && versions.length) replace(exporting, exports(versions, formats));
+      replace(thresholdPlace, threshold(model));
+    }
     // A click must not lose the place; a button that is gone leaves it to what happened.
     if (focused) (root.querySelector(`[data-act="${CSS.escape(focused)}"]`) ?? status).focus();
   }
@@ -112,14 +105,53 @@ async function showModel(root, { name, getJSON, signal }) {
     const all = Object.entries(model.aliases);
     if (!all.length) return h("p", { class: "muted", text: "No alias names a version yet." });
     return all.map(([alias, version]) => h("div", { class: "model-alias" },
-      h("strong", { text: alias }), h("span", { text: version }),
-      button("Roll back", `rollback ${alias}`, `Roll ${alias} back to the version before ${version}`, () => move("POST",
-        `${base}/aliases/${alias}/rollback`, null, (row) => `${alias} is ${row.version} again.`))));
+      h("strong", { text: alias }), h("span", { text: version }), mayTrain() && [
+        button("Roll back", `rollback ${alias}`, `Roll ${alias} back to the version before ${version}`, () => move("POST",
+          `${base}/aliases/${alias}/rollback`, null, (row) => `${alias} is ${row.version} again.`)),
+        button("Remove", `remove ${alias}`, `Remove the alias ${alias}`, () => removeAlias(alias, version))]));
+  }
+
+  async function removeAlias(alias, version) {
+    const body = [h("p", { text: `Predictions that ask for ${name}@${alias} are refused from then on. Version ${version} stays.` })];
+    if (await confirmed({ title: `Remove the alias ${alias}?`, action: "Remove alias", body })) {
+      await move("DELETE", `${base}/aliases/${alias}`, null, () => `${alias} names no version.`);
+    }
+  }
+
+  function threshold(model) {
+    const id = "threshold";
+    const input = h("input", { class: "search", id, value: model.threshold, placeholder: "f1>=0.7,recall>=0.8", autocomplete: "off",
+      spellcheck: "false", "aria-describedby": "threshold-help" });
+    return h("form", { class: "field model-threshold", on: { submit: (event) => {
+      event.preventDefault();
+      move("PATCH", base, { threshold: input.value.trim() || "none" }, (row) => `Production needs ${row.threshold}.`);
+    } } }, h("label", { class: "field-label", for: id, text: "Production needs" }),
+    h("span", { class: "model-compare" }, input, h("button", { class: "button", type: "submit", text: "Set", dataset: { act: "threshold" } })),
+    h("p", { class: "field-help", id: "threshold-help", text: "Conditions on test metrics, joined by commas; none: every version may be promoted." }));
+  }
+
+  function exports(versions, formats) {
+    const which = h("select", { class: "select" }, versions.map((row) => h("option", { value: row.version, text: row.version })));
+    const format = h("select", { class: "select" }, formats.map((one) => h("option", { value: one.format, disabled: !one.available,
+      text: one.available ? one.format : `${one.format} (${one.reason})` })));
+    const result = h("p");
+    const go = button("Export", "export", "Export the version, and check the file against it", async () => {
+      go.disabled = true;
+      const path = `${base}/versions/${which.value}/exports`;
+      const made = await change("POST", path, { format: format.value }, (one) => `Exported: differs from the model by at most ${
+        one.difference.toExponential(1)} on ${plural(one.rows, "row")}.`);
+      go.disabled = false;
+      if (made) replace(result, h("a", { class: "button", href: `${path}/${made.format}`, download: true,
+        text: `Download ${name} ${made.version}, ${made.format}, ${bytes(made.bytes)}` }));
+    });
+    return [h("h2", { text: "Export" }), h("div", { class: "model-compare" },
+      h("label", { class: "select-box" }, h("span", { text: "Version" }), which),
+      h("label", { class: "select-box" }, h("span", { text: "Format" }), format), go), result];
   }
 
   function versionTable(model, versions) {
     const metrics = Object.keys(versions[0]?.test ?? {}).slice(0, METRICS);
-    const columns = ["Version", "Aliases", "Actions", "Run", "Training",
+    const columns = ["Version", "Aliases", mayTrain() ? "Actions" : "Card", "Run", "Training",
       ...metrics.map((one) => ({ label: `Test ${labelOf(one)}`, numeric: true })), "Registered", "Why this number"];
     const rows = versions.map((row) => [
       row.version, row.aliases.join(", ") || null, actions(row),
@@ -130,7 +162,7 @@ async function showModel(root, { name, getJSON, signal }) {
   }
 
   function actions(row) {
-    const promote = STAGES.filter((alias) => !row.aliases.includes(alias)).map((alias) => button(
+    const promote = mayTrain() && STAGES.filter((alias) => !row.aliases.includes(alias)).map((alias) => button(
       `Make ${alias}`, `${alias} ${row.version}`, `Make version ${row.version} ${alias}`,
       () => move("PUT", `${base}/aliases/${alias}`, { version: row.version }, () => `${alias} is ${row.version}.`)));
     return h("span", { class: "model-actions" }, promote,
@@ -180,10 +212,11 @@ async function showModel(root, { name, getJSON, signal }) {
       dataTable({ caption: "History", captionHidden: true, columns: ["Time", "Event", "Alias", "Version", "Detail"], rows }).element];
   }
 
+  const { formats } = mayTrain() ? await getJSON("/api/v1/export-formats", { signal }) : {};
   await draw();
   document.title = `${name} · fedtwin`;
   replace(root, h("div", { class: "page-head" }, title, about, h("a", { href: "/models", text: "All models" })),
-    aliasesPlace, status, access, versionsPlace, card, compared, historyPlace);
+    aliasesPlace, status, versionsPlace, card, thresholdPlace, compared, exporting, historyPlace);
 }
 
 function button(text, act, words, onClick) {
