@@ -41,6 +41,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/compare": ("js/pages/compare.js",),
     "/models": ("js/pages/models.js",),
     "/models/{model}": ("js/pages/models.js",),
+    "/submit": ("js/pages/submit.js",),
+    "/jobs": ("js/pages/jobs.js",),
+    "/jobs/{job}": ("js/pages/job.js",),
 }
 _MIN_COMPRESSED_BYTES = 1024
 
