@@ -67,8 +67,7 @@ class Boosting(Asking, Algorithm):
         if kept is None or not kept.is_before(question, asked.digest):
             self._kept = {own: other for own, other in self._kept.items() if own[0] == context.run_key}
             assert isinstance(context.module, TreeModule)
-            data, rows = context.datamodule.data, context.datamodule.rows["train"]
-            kept = _Kept(context.module.client_trees(data, rows))
+            kept = _Kept(context.module.client_trees(context.datamodule))
             past = unpacked_past(asked.past, after=-1) or _logged(context.log, before=question.step)
             kept.catch_up(past)
             if kept.digest != asked.digest:  # its log is not what the server has asked

@@ -65,6 +65,8 @@ NOT_WITH: Mapping[tuple[str, Any], Mapping[str, tuple[str, ...]]] = {
         for name in ("kmeans", "gmm", "pca", "isolation_forest")
     },
 }
+# Settings that have an effect all the same beside another one: series are scaled for trees too.
+EVEN_SO: Mapping[str, tuple[str, Any]] = {"data.scaling": ("task.name", "forecasting")}
 # Of a training of one mode; a comparison sets early stopping itself, and says so.
 _PATIENCE = ("trainer.early_stopping.patience", "trainer.early_stopping.min_delta")
 _STOPS = {
@@ -132,6 +134,8 @@ def _name_of(text: str) -> str:
 
 
 def _excluded(text: str, name: str, *, settings: Mapping[str, Any]) -> str | None:
+    if name in EVEN_SO and _found(EVEN_SO[name][0], settings) == EVEN_SO[name][1]:
+        return None
     for (other, value), without in NOT_WITH.items():
         if _found(other, settings) != value:
             continue

@@ -175,7 +175,8 @@ def build_forecaster(
             core = Tcn(model, features=features, known=len(known), horizon=horizon)
         else:
             raise ConfigError(
-                f"task=forecasting takes model=mlp, lstm, tcn or linear, got model.name={model.name}"
+                "task=forecasting takes model=mlp, lstm, tcn, linear, trees, xgboost or lightgbm, got "
+                f"model.name={model.name}"
             )
         network = ForecastNetwork(core, window=window, known=known)
     if cfg.model.weights:

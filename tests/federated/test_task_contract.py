@@ -43,12 +43,13 @@ from simulations.compare import measure_gap
 from simulations.report.build import Comparison, write_results
 from simulations.report.panels import DRAW
 from simulations.twins import Twins, for_seed
-from tests.federated.federation_kit import Federate
+from tests.federated.federation_kit import Federate, Run, digest
 from tests.federated.test_laws import pooled_digest
 
 TASKS = sorted(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
 OURS = [task for task in TASKS if task != "custom"]  # whose laws are in test_custom.py
 CUSTOM = "'task.metrics={loss: lower}', 'data._target_=mine.Data', 'model._target_=mine.Net'"
+LAGS = "forecasting, trees"  # trees on a table of lags, which have a module and inputs of their own
 ROWS, CLUSTERS = 120, 3
 ON_IMAGES = ["data=zip", "data.image_size=8", "data.decode_workers=1", "model.widths=[2,4]", "model.hidden=8"]
 ON_TABLES = ["data.target=target", "data.min_count=1", "data.missing=indicator"]
@@ -82,9 +83,9 @@ def is_table(task: str) -> bool:
     return task.startswith("tabular") or task in ("clustering", "anomaly")
 
 
-def settings_of(task: str) -> list[str]:
+def settings_of(task: str, model: str = "") -> list[str]:
     if task == "forecasting":
-        return [*ON_SERIES, "model.hidden=[8]"]
+        return [*ON_SERIES, *([f"model={model}", "model.max_depth=2"] if model else ["model.hidden=[8]"])]
     of_model = ["model.hidden=[8]"] if task.startswith("tabular") else []
     return [*(ON_TABLES if is_table(task) else ON_IMAGES), *of_model]
 
@@ -151,17 +152,46 @@ def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-@pytest.fixture(params=OURS)
+@pytest.fixture(params=[*OURS, LAGS])
 def cfg(request: pytest.FixtureRequest, data_of: Callable[[str], Path]) -> Config:
-    named = [f"task={request.param}", f"data.path={data_of(request.param)}"]
-    return compose([*named, *settings_of(request.param), *SETTINGS])
+    task, _, model = request.param.partition(", ")
+    return compose([f"task={task}", f"data.path={data_of(task)}", *settings_of(task, model), *SETTINGS])
+
+
+def model_digest(run: Run) -> str:
+    """SHA-256 of the model alone: that of a strategy's own state is in the same file."""
+    return digest({key: value for key, value in run.weights().items() if not key.startswith("strategy/")})
+
+
+ON_LAGS = {
+    "two clients by sums": ("trees", "boosting", 2),
+    "xgboost": ("xgboost", "bagging", 1),
+    "lightgbm": ("lightgbm", "cyclic", 1),
+}
+
+
+@pytest.mark.parametrize(("model", "strategy", "clients"), ON_LAGS.values(), ids=ON_LAGS)
+def test_trees_on_lags_are_those_of_pooled_training(
+    model: str,
+    strategy: str,
+    clients: int,
+    data_of: Callable[[str], Path],
+    federate: Federate,
+    home: Home,
+    store: Store,
+) -> None:
+    by_ward = ["partition=natural", "partition.column=ward", "data.scaling=local"] if clients > 1 else []
+    named = ["task=forecasting", f"data.path={data_of('forecasting')}", f"strategy={strategy}"]
+    own = [*settings_of("forecasting", model), *SETTINGS, f"federation.num_clients={clients}", *by_ward]
+    cfg = compose([*named, *own])
+    assert model_digest(federate(cfg=cfg)) == pooled_digest(cfg, store=store, home=home)
 
 
 def test_one_client_with_all_data_equals_pooled_training(
     cfg: Config, federate: Federate, home: Home, store: Store
 ) -> None:
     run = federate(cfg=cfg)
-    assert run.digest() == pooled_digest(cfg, store=store, home=home)
+    assert model_digest(run) == pooled_digest(cfg, store=store, home=home)
     row = run.store.runs.get(run.id)
     spec, outputs = spec_of_run(row), Outputs.load(home.run_dir(run.id) / OUTPUTS_FILE)
     assert spec.values(outputs) == pytest.approx(row.summary["test"])

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from shared.config.table_data import TableDataConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import Ints
 from shared.data.schema import Schema
-from shared.data.series.load import SeriesData, scaled_columns
+from shared.data.series.load import Cutting, SeriesData, scaled_columns
 from shared.data.series.windows import Windows
 from shared.data.tables.prepare import Preparation, are_numbers
 
@@ -131,6 +132,37 @@ def hidden_features(features: Features) -> npt.NDArray[np.bool_]:
     hidden = np.ones(features.width + 2, dtype=bool)
     hidden[[*features.known, -2, -1]] = False
     return hidden
+
+
+class FeatureWindow:
+    """What a network takes of a window of a new file.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Steps, and numbers of each.
+    sites : tuple of str
+        Series that are scaled by their own rows; empty where all are scaled alike.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, features: Features, cutting: Cutting) -> None:
+        self._features, self._back, self._hidden = features, cutting.window, hidden_features(features)
+        self.shape = cutting.window + cutting.horizon, len(self._hidden)
+        self.sites = features.preparation.sites
+
+    def __call__(
+        self,
+        values: npt.NDArray[np.float64],
+        calendar: npt.NDArray[np.float32],
+        *,
+        sites: Ints | None,
+    ) -> npt.NDArray[np.float32]:
+        """See `Features.of_steps`; what is not known ahead is 0."""
+        found = self._features.of_steps(values, calendar, sites=sites)
+        found[self._back :, self._hidden] = 0.0
+        return found
 
 
 class ForecastDataModule(ArrayDataModule):

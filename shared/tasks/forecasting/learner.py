@@ -1,30 +1,47 @@
-"""Trains forecasts of time series."""
+"""Trains forecasts of time series, by networks and by trees."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from shared.config.config import Config
-from shared.config.model import OF_TREES
 from shared.config.table_data import TableDataConfig
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
-from shared.data.series.load import Cutting, SeriesData, cut_series
+from shared.data.series.lags import LagRows
+from shared.data.series.load import Cutting, SeriesData, cut_series, scaled_columns
 from shared.data.series.windows import Windows
 from shared.data.sources.targets import TargetColumn, Targets
+from shared.data.tables.prepare import Preparation
 from shared.model.forecasting import build_forecaster
 from shared.runtime.errors import ConfigError, bullet_list
 from shared.tasks.base import FitContext
-from shared.tasks.forecasting.batches import Features, ForecastDataModule, ForecastInputs, hidden_features
+from shared.tasks.forecasting.batches import (
+    Features,
+    FeatureWindow,
+    ForecastDataModule,
+    ForecastInputs,
+    hidden_features,
+)
+from shared.tasks.forecasting.lags import (
+    UNITS,
+    LagDataModule,
+    LagNetwork,
+    LagWindow,
+    TreeForecaster,
+    lag_network,
+)
 from shared.tasks.forecasting.module import LitForecaster
 from shared.tasks.forecasting.settings import ForecastingConfig
-from shared.tasks.forecasting.trained_model import ForecastModel
+from shared.tasks.forecasting.trained_model import ForecastModel, OneWindow
 from shared.tasks.image_regression.data import read_numbers
 from shared.tasks.predictions import NumberPredictions
 from shared.tasks.tables.learner import TableLearner
@@ -32,7 +49,7 @@ from shared.tasks.task import Task
 
 
 class ForecastingLearner(TableLearner):
-    """Trains a `LitForecaster`.
+    """Trains a `LitForecaster`: of trees a `TreeForecaster`.
 
     Parameters
     ----------
@@ -48,10 +65,7 @@ class ForecastingLearner(TableLearner):
         super().__init__(task, cfg)
         self.settings = settings
         self._steps: tuple[str, npt.NDArray[np.float32]] | None = None
-        problems = _wrong(cfg.table)
-        if isinstance(cfg.model, OF_TREES):
-            problems.append(f"model={cfg.model.name} takes no windows; choose model=mlp, lstm, tcn or linear")
-        if problems:
+        if problems := _wrong(cfg.table):
             raise ConfigError("the configuration is not valid:\n" + bullet_list(problems))
 
     @property
@@ -105,21 +119,44 @@ class ForecastingLearner(TableLearner):
 
     def datamodule(  # type: ignore[override]
         self, data: SeriesData, rows: Ints | None, fit: FitContext
-    ) -> ForecastDataModule:
+    ) -> ForecastDataModule | LagDataModule:
         """The batches of all windows, or of a client's."""
         agreed = {**fit.agreed, **data.agreed}
+        settings = {
+            "batch_size": self.cfg.table.batch_size,
+            "eval_batch_size": self.cfg.table.eval_batch_size,
+            **self.settings_of(rows, fit),
+        }
+        if self.grows_trees:
+            sites = None if data.sites is None else data.sites.numbers
+            lags = self.lags(
+                data.schema, agreed, values=data.values, calendar=data.calendar, starts=data.starts, sites=sites
+            )
+            return LagDataModule(data, lags=lags, **settings)
         features = self.features(data.schema, agreed)
         windows = Windows(self._steps_of(data, features, agreed), data.starts, data.length)
         return ForecastDataModule(
             data,
             inputs=ForecastInputs(windows, self.settings.window, hidden_features(features)),
-            batch_size=self.cfg.table.batch_size,
-            eval_batch_size=self.cfg.table.eval_batch_size,
-            **self.settings_of(rows, fit),
+            **settings,
+        )
+
+    def lags(self, schema: Schema, agreed: Mapping[str, Any], **steps: Any) -> LagRows:
+        """The rows that trees see of windows.
+
+        Parameters
+        ----------
+        **steps
+            ``values``, ``calendar``, ``starts`` and ``sites`` of `LagRows`.
+        """
+        own = self.settings
+        preparation = Preparation(scaled_columns(schema), cfg=self.cfg.table, agreed=agreed)
+        return LagRows(
+            schema, window=own.window, season=own.season, known=own.known, preparation=preparation, **steps
         )
 
     def features(self, schema: Schema, agreed: Mapping[str, Any]) -> Features:
-        """What the network takes of each step."""
+        """What a network takes of each step."""
         return Features.of(
             schema,
             cfg=self.cfg.table,
@@ -130,20 +167,32 @@ class ForecastingLearner(TableLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitForecaster:
         """A new forecaster."""
-        features = self.features(schema, {})
-        network = build_forecaster(
-            self.cfg,
-            window=self.settings.window,
-            horizon=schema.horizon,
-            features=features.width,
-            known=features.known,
-        )
-        return LitForecaster(
+        own, kind = self.settings, TreeForecaster if self.grows_trees else LitForecaster
+        network: nn.Module
+        if self.grows_trees:
+            network = lag_network(
+                self.cfg,
+                schema,
+                window=own.window,
+                season=own.season,
+                calendar=2 * len(own.calendar),
+                loss=own.loss,
+            )
+        else:
+            features = self.features(schema, {})
+            network = build_forecaster(
+                self.cfg,
+                window=own.window,
+                horizon=schema.horizon,
+                features=features.width,
+                known=features.known,
+            )
+        return kind(
             self.cfg,
             spec=self.spec(schema),  # type: ignore[arg-type]  # of this task
             network=network,
             fit=fit,
-            loss=self.settings.loss,
+            loss=own.loss,
             scaling=self.cfg.table.scaling,
         )
 
@@ -157,13 +206,15 @@ class ForecastingLearner(TableLearner):
         self, module: LitForecaster, schema: Schema, *, threshold: float
     ) -> ForecastModel:
         """The model of a run, for new rows of its series or of others."""
-        return ForecastModel(
-            module,
-            cfg=self.table,
-            schema=schema,
-            cutting=self.cutting,
-            features=self.features(schema, module.fit_context.agreed),
-        )
+        agreed = module.fit_context.agreed
+        if not self.grows_trees:
+            inputs: OneWindow = FeatureWindow(self.features(schema, agreed), self.cutting)
+        else:
+            assert isinstance(module.network, LagNetwork)
+            sites = Preparation(scaled_columns(schema), cfg=self.cfg.table, agreed=agreed).sites
+            shape = self.settings.horizon, len(module.network.model.features) + UNITS
+            inputs = LagWindow(partial(self.lags, schema, agreed), shape=shape, sites=sites)
+        return ForecastModel(module, cfg=self.table, schema=schema, cutting=self.cutting, inputs=inputs)
 
     def _steps_of(
         self, data: SeriesData, features: Features, agreed: Mapping[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,31 @@ from shared.data.series.load import Cutting
 from shared.data.series.new_rows import NewSeries, read_new_series
 from shared.data.series.steps import step_of, time_text
 from shared.runtime.errors import DataError
-from shared.tasks.forecasting.batches import Features, hidden_features
 from shared.tasks.forecasting.module import LitForecaster
 from shared.tasks.predictions import NumberPredictions
 from shared.tasks.trained_model import Row, TrainedModel
 
 
+class OneWindow(Protocol):
+    """What a model takes of a window of a new file: `FeatureWindow`, `LagWindow`."""
+
+    shape: tuple[int, int]
+    sites: tuple[str, ...]
+    dtype: torch.dtype
+
+    def __call__(
+        self,
+        values: npt.NDArray[np.float64],
+        calendar: npt.NDArray[np.float32],
+        *,
+        sites: npt.NDArray[np.int64] | None,
+    ) -> npt.NDArray[Any]:
+        """Make it of what `NewSeries` holds, and the number of each step's series."""
+        ...
+
+
 class ForecastModel(TrainedModel):
-    """Windows [B, window + horizon, features] in, forecasts [B, horizon] out.
+    """Windows in, forecasts [B, horizon] out.
 
     Attributes
     ----------
@@ -40,11 +57,11 @@ class ForecastModel(TrainedModel):
         cfg: TableDataConfig,
         schema: Schema,
         cutting: Cutting,
-        features: Features,
+        inputs: OneWindow,
     ) -> None:
         super().__init__(module, schema=schema, tell=self._tell_steps, batch_size=cfg.eval_batch_size)
         self.cutting = cutting
-        self._cfg, self._schema, self._features = cfg, schema, features
+        self._cfg, self._schema, self._inputs = cfg, schema, inputs
         self._step = step_of(schema.inputs[0].levels[0])
         self._begun: dict[
             str, tuple[str, int]
@@ -55,11 +72,11 @@ class ForecastModel(TrainedModel):
 
         Parameters
         ----------
-        rows : Tensor [B, window + horizon, features], float32
+        rows : Tensor [B, window + horizon, features], float32; for trees [B, horizon, columns], float64
         """
-        expected = [self.cutting.window + self.cutting.horizon, self._features.width + 2]
-        if rows.ndim != 3 or list(rows.shape[1:]) != expected:
-            raise DataError(f"expected windows [B, {expected[0]}, {expected[1]}], got {list(rows.shape)}")
+        if rows.ndim != 3 or tuple(rows.shape[1:]) != self._inputs.shape:
+            steps, width = self._inputs.shape
+            raise DataError(f"expected windows [B, {steps}, {width}], got {list(rows.shape)}")
         return rows
 
     def read(self, rows: Any) -> Iterator[Row]:
@@ -85,24 +102,21 @@ class ForecastModel(TrainedModel):
                 found = self._read_file(str(path))
         else:
             raise DataError(f"expected a file or a data frame of series, got {type(rows).__name__}")
-        hidden = hidden_features(self._features)
         for one in found:
             first = int(one.times[self.cutting.window])
             name = f"{one.name} {time_text(first)}".strip()
             self._begun[name] = (one.name, first)
-            features = self._features.of_steps(one.values, one.calendar, sites=self._site(one))
-            features[self.cutting.window :, hidden] = 0.0
-            yield name, features
+            yield name, self._inputs(one.values, one.calendar, sites=self._site(one))
 
     def no_rows(self) -> Tensor:
         """No windows."""
-        return torch.zeros((0, self.cutting.window + self.cutting.horizon, self._features.width + 2))
+        return torch.zeros((0, *self._inputs.shape), dtype=self._inputs.dtype)
 
     def _read_file(self, path: str) -> list[NewSeries]:
         return read_new_series(self._cfg, self._schema, self.cutting, path=path)
 
     def _site(self, one: NewSeries) -> npt.NDArray[np.int64] | None:
-        sites = self._features.preparation.sites
+        sites = self._inputs.sites
         if not sites:
             return None
         if one.name not in sites:

@@ -152,6 +152,7 @@ class TableLearner(ModuleLearner):
     def predict(self, module: TaskModule, datamodule: ArrayDataModule, stage: str) -> Outputs:
         """Evaluate a module on a stage; trees look at what has grown since the last time."""
         if isinstance(module, TreeModule):
+            assert isinstance(datamodule, TreeDataModule)
             return module.outputs(datamodule, stage)
         return super().predict(module, datamodule, stage)
 

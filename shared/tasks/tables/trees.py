@@ -35,15 +35,33 @@ from shared.trees.libraries.rows import TreeRows
 from shared.trees.model import TreeEnsemble
 from shared.trees.objectives import Mean, Objective, Shares
 from shared.trees.server import ServerGrower
+from shared.trees.settings import TreeSettings
+
+Floats = npt.NDArray[np.float64]
 
 _CHECKPOINT = "trees"  # of Lightning's checkpoints
 _MOST_SEEN = 64  # stages of clients whose scores are kept
 _ALL = "all"  # the one client of a pooled training
-_MOST_GROWTHS = 16  # clients whose binned rows are kept
+_MOST_GROWTHS = 32  # clients whose binned rows are kept
 
 
 class TreeDataModule(WholeStages, ArrayDataModule):  # type: ignore[misc]
     """The rows of a table as they are: trees take all of a stage at once, unscaled, and with their gaps."""
+
+    def tree_inputs(self, stage: str) -> tuple[Any, npt.NDArray[np.int64]]:
+        """What the rows of a stage are taken of, [N, columns], and which they are, [n].
+
+        Parameters
+        ----------
+        stage : {"train", "val", "test"}
+        """
+        return self.data.inputs, self.rows[stage]
+
+    def tree_targets(self, stage: str) -> npt.NDArray[Any]:
+        """What trees predict of these rows, [n]."""
+        rows = self.rows[stage]
+        found: npt.NDArray[Any] = self.data.targets[rows].reshape(len(rows))
+        return found
 
 
 class TreeModule(TaskModule):
@@ -121,7 +139,7 @@ class TreeModule(TaskModule):
             raise ConfigError("the checkpoint lacks what its next tree would begin with; train from the start")
         self._resume = Checkpoint.from_arrays({name: tensor.numpy() for name, tensor in arrays.items()})
 
-    def grow(self, datamodule: ArrayDataModule, *, number: int, count: int = 1) -> None:
+    def grow(self, datamodule: TreeDataModule, *, number: int, count: int = 1) -> None:
         """Grow trees of another library on the training rows, on top of the model.
 
         Parameters
@@ -133,16 +151,17 @@ class TreeModule(TaskModule):
         self.network.model = growth.grow(self.network.model, number=number, count=count)
         self._grown = self.network.model, growth, self._key(datamodule, "train")
 
-    def growth(self, datamodule: ArrayDataModule) -> LibraryGrowth:
+    def growth(self, datamodule: TreeDataModule) -> LibraryGrowth:
         """What grows trees on a client's training rows; its rows stay binned from round to round."""
-        data, rows, weights = datamodule.data, datamodule.rows["train"], self._class_weights()
+        weights = self._class_weights()
         told = None if weights is None else tuple(weights.tolist())
         key = (*self._key(datamodule, "train"), told)
         if key not in self._growths:
             assert isinstance(self.cfg.model, OF_LIBRARIES)
-            targets, model = data.targets[rows].reshape(len(rows)), self.network.model
+            (inputs, rows), targets = datamodule.tree_inputs("train"), datamodule.tree_targets("train")
+            model = self.network.model
             table = TreeRows(
-                np.asarray(data.inputs[rows]),
+                np.asarray(inputs[rows]),
                 targets,
                 features=model.features,
                 objective=model.objective,
@@ -163,33 +182,37 @@ class TreeModule(TaskModule):
         weights = self.fit_context.agreed.get(CLASS_WEIGHTS)
         return None if weights is None else np.asarray(weights, dtype=np.float64)
 
-    def client_trees(self, data: Any, rows: npt.NDArray[np.int64]) -> ClientTrees:
-        """A client's half of the training, on some rows of a table."""
-        model, targets = self.network.model, data.targets[rows].reshape(len(rows))
-        weights = self._class_weights()
+    def client_trees(self, datamodule: TreeDataModule) -> ClientTrees:
+        """A client's half of the training, on its training rows."""
+        (inputs, rows), targets = datamodule.tree_inputs("train"), datamodule.tree_targets("train")
+        model, weights = self.network.model, self._class_weights()
         return ClientTrees(
-            data.inputs[rows],
+            inputs[rows],
             targets,
             features=model.features,
             objective=model.objective,
             weights=None if weights is None else weights[targets],
         )
 
-    def outputs(self, datamodule: ArrayDataModule, stage: str) -> Outputs:
+    def results_of(self, scores: Floats, datamodule: TreeDataModule, stage: str) -> Tensor:
+        """What the network gives for the rows of a stage, of raw scores [K, n]."""
+        return self.network.results(scores)
+
+    def outputs(self, datamodule: TreeDataModule, stage: str) -> Outputs:
         """Predict the rows of a stage; of a model that has grown, only the new trees are looked at."""
         results = self._results_of(datamodule, stage)
         return Outputs(self.predictions(results.float()).numpy(), self._targets_of(datamodule, stage))
 
-    def _begin(self, datamodule: ArrayDataModule) -> tuple[ServerGrower, ClientTrees]:
+    def _begin(self, datamodule: TreeDataModule) -> tuple[ServerGrower, ClientTrees]:
         model, resume = self.network.model, self._resume
-        client = self.client_trees(datamodule.data, datamodule.rows["train"])
+        client = self.client_trees(datamodule)
         if resume is not None:
             client.catch_up(resume.past)
         settings = self.network.settings
         assert settings is not None
         return ServerGrower(model.features, objective=model.objective, settings=settings, resume=resume), client
 
-    def _collect(self, datamodule: ArrayDataModule, stage: str) -> None:
+    def _collect(self, datamodule: TreeDataModule, stage: str) -> None:
         results = self._results_of(datamodule, stage)
         targets = torch.from_numpy(self._targets_of(datamodule, stage))
         self._results.append((results.float(), targets, self.eval_loss(results.float(), targets)[None]))
@@ -198,16 +221,16 @@ class TreeModule(TaskModule):
     def _key(datamodule: ArrayDataModule, stage: str) -> tuple[Any, ...]:
         return datamodule.data.fingerprint, datamodule.partition_id, stage, len(datamodule.rows[stage])
 
-    def _results_of(self, datamodule: ArrayDataModule, stage: str) -> Tensor:
+    def _results_of(self, datamodule: TreeDataModule, stage: str) -> Tensor:
         key = self._key(datamodule, stage)
         if self._grown is not None and self._grown[0] is self.network.model and self._grown[2] == key:
-            return self.network.results(self._grown[1].scores)
+            return self.results_of(self._grown[1].scores, datamodule, stage)
         if key not in self._seen:
-            self._seen[key] = RunningScores(datamodule.data.inputs, datamodule.rows[stage])
+            self._seen[key] = RunningScores(*datamodule.tree_inputs(stage))
             if len(self._seen) > _MOST_SEEN:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(key)
-        return self.network.results(self._seen[key].of(self.network.model))
+        return self.results_of(self._seen[key].of(self.network.model), datamodule, stage)
 
     @staticmethod
     def _targets_of(datamodule: ArrayDataModule, stage: str) -> npt.NDArray[Any]:
@@ -241,12 +264,22 @@ def tree_network(cfg: Config, schema: Schema, *, objective: Objective) -> TreeNe
     ConfigError
         A category has too many levels, or a setting is out of range.
     """
-    settings = None
-    if isinstance(cfg.model, TreesConfig):
-        try:
-            settings = tree_settings(cfg.model, seed=cfg.seed)
-        except FedtwinError as error:
-            raise ConfigError(f"model.{error}") from None
     if isinstance(cfg.model, ForestConfig):
         objective = Shares(len(schema.classes)) if schema.classes else Mean()
-    return TreeNetwork(features_of(schema.inputs), objective=objective, settings=settings)
+    return TreeNetwork(features_of(schema.inputs), objective=objective, settings=growing(cfg))
+
+
+def growing(cfg: Config) -> TreeSettings | None:
+    """How trees grow by sums; None: another library grows them.
+
+    Raises
+    ------
+    ConfigError
+        A setting is out of range.
+    """
+    if not isinstance(cfg.model, TreesConfig):
+        return None
+    try:
+        return tree_settings(cfg.model, seed=cfg.seed)
+    except FedtwinError as error:
+        raise ConfigError(f"model.{error}") from None

@@ -13,7 +13,12 @@ from shared.trees.libraries.nodes import NodeLists
 from shared.trees.libraries.rows import TreeRows
 from shared.trees.model import Tree
 
-OBJECTIVES = {"logistic": "binary", "softmax": "multiclass", "squared_error": "regression"}
+OBJECTIVES = {
+    "logistic": "binary",
+    "softmax": "multiclass",
+    "squared_error": "regression",
+    "absolute_error": "regression_l1",
+}
 _CATEGORY, _DEFAULT_LEFT, _NAN = 1, 2, 2 << 2  # bits of a decision
 _WORD = 32  # bits
 

@@ -15,7 +15,12 @@ from shared.trees.libraries.installed import require_library
 from shared.trees.libraries.rows import FURTHEST, TreeRows, in_32_bits, up_to
 from shared.trees.model import Tree
 
-OBJECTIVES = {"logistic": "binary:logistic", "softmax": "multi:softprob", "squared_error": "reg:squarederror"}
+OBJECTIVES = {
+    "logistic": "binary:logistic",
+    "softmax": "multi:softprob",
+    "squared_error": "reg:squarederror",
+    "absolute_error": "reg:absoluteerror",
+}
 
 
 class XgboostGrower:

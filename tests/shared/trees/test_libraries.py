@@ -27,12 +27,20 @@ from shared.trees.libraries.rows import TreeRows, in_32_bits, up_to
 from shared.trees.libraries.xgboost import OBJECTIVES as OF_XGBOOST
 from shared.trees.libraries.xgboost import XgboostGrower
 from shared.trees.model import TreeEnsemble
-from shared.trees.objectives import Logistic, Mean, Objective, Shares, Softmax, SquaredError
+from shared.trees.objectives import (
+    AbsoluteError,
+    Logistic,
+    Mean,
+    Objective,
+    Shares,
+    Softmax,
+    SquaredError,
+)
 from tests.fuzzing import draws
 
 FEATURES = (Feature("age, in years"), Feature("pain", 9), Feature("rate"), Feature("ward", 40))
 CATEGORIES, TREES = [1, 3], 5
-BOOSTED = [Logistic(), Softmax(3), SquaredError()]
+BOOSTED = [Logistic(), Softmax(3), SquaredError(), AbsoluteError()]
 OF_FOREST = [Shares(2), Shares(3), Mean()]
 
 

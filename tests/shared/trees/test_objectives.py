@@ -47,9 +47,20 @@ def test_the_start_is_the_best_constant(name: str) -> None:
     assert loss(start) == pytest.approx(found.fun, abs=1e-8)
 
 
+def test_parabolas_are_above_the_absolute_error() -> None:
+    objective, scores = objective_of("absolute_error"), np.array([[-3.0, -0.01, 0.0, 0.2, 1.5]])
+    targets, step = np.zeros(5), 1e-6
+    gradients, curvatures = objective.gradients(scores, targets)
+    up, here, down = (objective.losses(scores + move, targets) for move in (step, 0, -step))
+    assert np.allclose(gradients[0], (up - down) / (2 * step), atol=1e-6)
+    for move in np.linspace(-4, 4, 41):
+        parabola = here + move * gradients[0] + move**2 * curvatures[0] / 2
+        assert (parabola >= objective.losses(scores + move, targets) - 1e-12).all()
+
+
 def test_what_has_no_model_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected one of"):
-        objective_of("absolute_error")
+        objective_of("quantile")
     with pytest.raises(ConfigError, match="classes: expected 2 to 1000, got 1"):
         objective_of("softmax", 1)
     with pytest.raises(DataError, match="expected 0 or more for poisson, got -1"):

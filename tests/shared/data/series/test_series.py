@@ -12,10 +12,11 @@ import pytest
 
 from shared.config.compose import compose
 from shared.data.partition.partition import partition
-from shared.data.series.lags import lag_table
+from shared.data.series.lags import LagRows, lag_columns
 from shared.data.series.load import Cutting, SeriesData, cut_series
 from shared.data.series.steps import step_of, step_text, time_text
 from shared.data.tables.load import load_table
+from shared.data.tables.prepare import Preparation
 from shared.runtime.errors import DataError, PartitionError
 from shared.tasks.image_regression.data import read_numbers
 from tests.shared.data.tables.table_kit import table_config
@@ -167,19 +168,37 @@ def test_local_scaling_is_by_the_training_steps_of_a_series(cut: Cut) -> None:
         partition(data, cfg=compose(["partition=iid"]).shares, num_partitions=2)
 
 
+SCALES = {"inputs": {"centers": [66.0, 20.0], "scales": [2.0, 1.0]}}
+
+
 def test_lags_are_a_table(cut: Cut) -> None:
     data = cut(TWO)
-    rows = data.indices("test")[:2]
-    table = lag_table(data, rows, known=())
-    names = [column.name for column in table.columns]
+    windows = data.indices("test")[:2]
+    columns = lag_columns(data.schema, window=6, season=4, calendar=data.calendar.shape[1])
+    names = [column.name for column in columns]
     assert names[:3] == ["steps ahead", "load -6", "load -5"]
+    assert names[6:8] == ["load -1", "load 1 season before"]
     assert names[-1] == "warmth"
-    np.testing.assert_array_equal(table.targets, data.targets[rows][:, :3].reshape(-1))
-    np.testing.assert_array_equal(table.inputs[:3, 0], [1, 2, 3])
-    np.testing.assert_array_equal(table.inputs[:3, 6], [85, 85, 85])  # the last value
-    np.testing.assert_array_equal(table.inputs[:3, -1], [20 + 85 % 7] * 3)
-    ahead = lag_table(data, rows, known=("warmth",))
-    np.testing.assert_array_equal(ahead.inputs[:3, -1], [20 + step % 7 for step in (86, 87, 88)])
+
+    def lags(known: tuple[str, ...], scaling: str = "none") -> LagRows:
+        cfg = table_config(Path("x.csv"), f"data.scaling={scaling}", target="load")
+        scaled = Preparation(data.columns_of_values, cfg=cfg, agreed=SCALES)
+        steps = {"values": data.values, "calendar": data.calendar, "starts": data.starts, "sites": None}
+        return LagRows(data.schema, window=6, season=4, known=known, preparation=scaled, **steps)
+
+    table = lags(())
+    rows = table.of_windows(windows)
+    assert (len(table), len(rows)) == (3 * len(data), 6)
+    np.testing.assert_array_equal(table.targets(rows), data.targets[windows][:, :3].reshape(-1))
+    np.testing.assert_array_equal(table[rows][:3, 0], [1, 2, 3])
+    np.testing.assert_array_equal(table[rows][:3, 6], [85, 85, 85])  # the last value
+    np.testing.assert_array_equal(table[rows][:3, 7], [82, 83, 84])  # the same step of the last season
+    np.testing.assert_array_equal(table[rows][:3, -1], [20 + 85 % 7] * 3)
+    np.testing.assert_array_equal(lags(("warmth",))[rows][:3, -1], [20 + step % 7 for step in (86, 87, 88)])
+    scaled = lags((), "federated")
+    np.testing.assert_array_equal(scaled[rows][:3, 7], [8, 8.5, 9])
+    np.testing.assert_array_equal(scaled.targets(rows)[:3], [10, 10.5, 11])
+    np.testing.assert_array_equal(scaled.units(windows), [[66, 2]] * 2)
 
 
 def zoned(lines: list[Line]) -> list[Line]:

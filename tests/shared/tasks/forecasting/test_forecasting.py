@@ -13,6 +13,7 @@ import fedtwin
 from centralized.train import train
 from shared.config.compose import compose
 from shared.config.config import Config
+from shared.config.no_effect import reject_unused
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.runtime.errors import ConfigError, DataError
 from shared.runtime.home import Home
@@ -86,11 +87,19 @@ def test_networks_see_the_past_and_what_is_known_ahead(
         torch.testing.assert_close((network(moved) - 100) / 2, (forecasts - center) / scale)
 
 
-@pytest.mark.parametrize("scaling", ["federated", "local"])
+ON_LAGS = ["model=trees", "model.max_depth=2", "model.min_samples_leaf=2"]
+MODELS = {
+    "federated": ("federated", ["model.hidden=[8]"]),
+    "local": ("local", ["model.hidden=[8]"]),
+    "trees, local": ("local", ON_LAGS),
+}
+
+
+@pytest.mark.parametrize(("scaling", "of_model"), MODELS.values(), ids=MODELS)
 def test_a_trained_model_forecasts_from_the_last_rows_of_a_file(
-    scaling: str, frame: pd.DataFrame, tmp_path: Path, home: Home, store: Store
+    scaling: str, of_model: list[str], frame: pd.DataFrame, tmp_path: Path, home: Home, store: Store
 ) -> None:
-    settings = ["task.known=[warmth]", f"data.scaling={scaling}", "model.hidden=[8]"]
+    settings = ["task.known=[warmth]", f"data.scaling={scaling}", *of_model]
     cfg = configured(written(frame, tmp_path), *settings)
     run = train(cfg, store=store, home=home)
     tested = Outputs.load(home.run_dir(run) / OUTPUTS_FILE)
@@ -131,12 +140,25 @@ def test_a_trained_model_forecasts_from_the_last_rows_of_a_file(
         assert any(name.startswith("west ") for name in fedtwin.predict(model, stranger).names)
 
 
+def test_series_are_scaled_for_trees_too(frame: pd.DataFrame, tmp_path: Path) -> None:
+    cfg = configured(written(frame, tmp_path), "model=trees", "data.scaling=local")
+    reject_unused(["data.scaling=local"], cfg, command="fedtwin centralized")
+    with pytest.raises(ConfigError, match=r"data\.batch_size=8 has no effect"):
+        reject_unused(["data.batch_size=8"], cfg, command="fedtwin centralized")
+
+
 REFUSED = {
     "no time": (["data.columns.time=null"], "needs data.columns.time"),
     "at random": (["data.split_by=random"], "data.split_by=random would train on what follows the test"),
     "classes": (["data.positive=a"], "data.positive has no effect on task=forecasting"),
-    "trees": (["model=trees"], "model=trees takes no windows"),
-    "images": (["model=cnn"], "takes model=mlp, lstm, tcn or linear, got model.name=cnn"),
+    "a forest": (
+        ["model=forest"],
+        "takes boosted trees (model=trees, xgboost or lightgbm), got model.name=forest",
+    ),
+    "images": (
+        ["model=cnn"],
+        "takes model=mlp, lstm, tcn, linear, trees, xgboost or lightgbm, got model.name=cnn",
+    ),
     "season": (["task.season=9"], "task.season=9 must not exceed task.window=8"),
     "block": (["task.block=3"], "task.block=3 must not be below task.horizon=4"),
     "twice": (["task.calendar=[hour,hour]"], "names a feature twice"),
