@@ -24,6 +24,8 @@ from service.settings import Settings
 from service.stream.hub import Hub
 from service.stream.sockets import build_stream_router
 from service.web.assets import build_web_router, find_assets
+from service.webhooks.address import Allowed
+from service.webhooks.sender import Sender
 from shared.config.hydra_session import HydraSession
 from shared.runtime.errors import TrackingError
 from shared.tracking.store import Store
@@ -66,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.store = Store(settings.database_url)
     app.state.session = HydraSession()
+    app.state.sender = Sender(app.state.store, allowed=Allowed(settings.allowed_webhooks), say=_log.warning)
     app.state.hub = Hub(app.state.store, poll_s=settings.poll_s, heartbeat_s=settings.heartbeat_s)
     app.state.viewers = lambda: sum(app.state.hub.watched.values())
     install_handlers(app)
@@ -88,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = asyncio.create_task(watch)
     worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
     working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
+    app.state.sender.start()
     follower = None
     if settings.mlflow is not None:
         follower = FollowerProcess(["mlflow", "--tracking-uri", settings.mlflow], home=settings.home)
@@ -102,6 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if worker is not None and working is not None:
             worker.stop()
             await working
+        await asyncio.to_thread(app.state.sender.close)
         await watching
         host_of(app).close()
         store.close()

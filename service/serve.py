@@ -68,6 +68,7 @@ def run_command(options: Namespace) -> None:
         mlflow=options.mlflow,
         rate=options.rate,
         allowed_hosts=tuple(options.allow_host),
+        allowed_webhooks=tuple(options.allow_webhook),
     )
     try:
         with sigterm_as_interrupt():

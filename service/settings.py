@@ -42,6 +42,8 @@ class Settings:
         Address of an MLflow server that all runs are sent to.
     allowed_hosts : tuple of str
         Names and addresses under which the page may be opened, in addition to loopback and ``host``.
+    allowed_webhooks : tuple of str
+        Names, addresses and networks that webhooks may reach besides public addresses by https.
     rate : float
         Requests a second of one caller, for long; 0: no limit.
     poll_s : float, seconds
@@ -67,6 +69,7 @@ class Settings:
     worker: bool = False
     mlflow: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    allowed_webhooks: tuple[str, ...] = ()
     rate: float = 100.0
     poll_s: float = 0.1
     heartbeat_s: float = 5.0

@@ -16,7 +16,10 @@ from shared.config.settings import all_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NO_SETTINGS = {"python.md: model.network"}  # an attribute in Python
+NO_SETTINGS = {
+    "python.md: model.network",  # an attribute in Python
+    *(f"integrations.md: model.{name}" for name in ("registered", "promoted", "rolled_back")),  # events
+}
 
 OF_TABLES = (
     *("data=", "task=tabular", "task=clustering", "task=forecasting", "task=anomaly"),

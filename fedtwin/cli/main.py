@@ -38,6 +38,7 @@ COMMANDS = {
     "token": "fedtwin.cli.access",
     "tenant": "fedtwin.cli.access",
     "models": "fedtwin.cli.models",
+    "webhooks": "fedtwin.cli.webhooks",
     "watch": "service.terminal.watch",
 }
 

@@ -163,6 +163,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
     _add_token(commands.add_parser("token", help="make, list and revoke API tokens of the server"))
     _add_tenant(commands.add_parser("tenant", help="add and list tenants of the server; set their limits"))
+    _add_webhooks(commands.add_parser("webhooks", help="who is told of jobs and models; what was sent"))
     _add_models(commands.add_parser("models", help="list models; show, promote, compare, describe versions"))
     _add_watch(watch)
     return parser, tuple(commands.choices)
@@ -329,6 +330,13 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a name under which browsers may open it",
     )
+    serve.add_argument(
+        "--allow-webhook",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name, address or network that webhooks may reach though private or without TLS; repeatable",
+    )
     serve.add_argument("--open", action="store_true", help="show the page in a browser")
     serve.add_argument(
         "--train-token",
@@ -418,6 +426,26 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
     tenant.add_argument("--max-running", type=count, metavar="JOBS", help="at a time; 0: no limit")
     tenant.add_argument("--max-queued", type=count, metavar="JOBS", help="at a time; 0: no limit")
     tenant.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_webhooks(webhooks: argparse.ArgumentParser) -> None:
+    webhooks.description = (
+        "A webhook is an address that the server sends events of jobs and models to, signed: fedtwin webhooks "
+        "create https://hooks.example/x --event job.completed; deliveries 3; resend 3 17; delete 3. The secret "
+        "of a new one is printed once, to standard output. fedtwin serve sends. See docs/integrations.md."
+    )
+    actions = ["list", "create", "delete", "deliveries", "resend"]
+    webhooks.add_argument("action", nargs="?", choices=actions, default="list")
+    webhooks.add_argument("what", nargs="*", metavar="URL or NUMBER")
+    webhooks.add_argument(
+        "--event", action="append", default=[], metavar="EVENT", help="of create; repeatable (all events)"
+    )
+    webhooks.add_argument("--tenant", default="default", help="of create: whose events (default)")
+    webhooks.add_argument(
+        "--status", choices=["waiting", "delivered", "failed"], help="of deliveries: only these"
+    )
+    webhooks.add_argument("--limit", type=count, default=30, help="of deliveries: how many, newest first (30)")
+    webhooks.add_argument("--format", choices=["table", "json"], default="table")
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from service.api import (
     run_files,
     runs,
     schedules,
+    webhooks,
 )
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
@@ -33,7 +34,7 @@ def build_router() -> APIRouter:
     router = APIRouter(
         prefix="/api", default_response_class=AsciiJson, responses=error_responses(422, 500, 503)
     )
-    parts = (runs, run_edits, charts, files, run_files, jobs, schedules, experiments, access, audit)
+    parts = (runs, run_edits, charts, files, run_files, jobs, schedules, experiments, access, audit, webhooks)
     for part in (
         *(part.router for part in parts),
         jobs.changes,

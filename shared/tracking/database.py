@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,14 @@ class Database:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return str(without_secrets(text))
+
+
+def database_now(connection: sa.Connection) -> datetime:
+    """The time by which leases are measured: the database's, for all machines; of SQLite, this machine's."""
+    if connection.dialect.name == "postgresql":
+        found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return found.astimezone(UTC)
+    return datetime.now(UTC)
 
 
 def _close_before_fork(database: Database) -> None:

@@ -1,28 +1,30 @@
-"""What `jobs`, `schedules` and `job_queue` share: the database's time, locks, keys, and a job's events."""
+"""What `jobs`, `schedules` and `job_queue` share: locks, keys, and a job's events."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.runtime.errors import TrackingError
+from shared.tracking.database import database_now
 from shared.tracking.job_rows import JobRow
 from shared.tracking.job_tables import job, job_event
 from shared.tracking.tenants import Scope, within
+from shared.tracking.webhook_events import tell_job
+
+# What webhooks are told, by the kind of what happened.
+TOLD = {
+    **dict.fromkeys(("submitted", "retried", "retry", "released"), "job.queued"),
+    "claimed": "job.started",
+    "completed": "job.completed",
+    "failed": "job.failed",
+    "cancelled": "job.cancelled",
+}
 
 
 class KeyReused(TrackingError):
     """An idempotency key came with another request than the first time."""
-
-
-def database_now(connection: sa.Connection) -> datetime:
-    """The time by which leases are measured: the database's, for all machines; of SQLite, this machine's."""
-    if connection.dialect.name == "postgresql":
-        found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return found.astimezone(UTC)
-    return datetime.now(UTC)
 
 
 def job_row(row: Any) -> JobRow:
@@ -88,7 +90,7 @@ def no_two_requests(found: Any, request_hash: str, *, what: str) -> None:
 
 
 def note(connection: sa.Connection, job_id: int, kind: str, *, attempt: int, detail: str = "") -> None:
-    """Keep that something happened to a job."""
+    """Keep that something happened to a job, once the job is as it is then; webhooks are told of it."""
     values = {
         "job_id": job_id,
         "time": database_now(connection),
@@ -97,6 +99,8 @@ def note(connection: sa.Connection, job_id: int, kind: str, *, attempt: int, det
         "detail": detail,
     }
     connection.execute(sa.insert(job_event).values(values))
+    if kind in TOLD:
+        tell_job(connection, job_id, TOLD[kind])
 
 
 def no_job(job_id: int) -> TrackingError:

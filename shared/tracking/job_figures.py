@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from shared.tracking.database import Database
-from shared.tracking.job_events import database_now
+from shared.tracking.database import Database, database_now
 from shared.tracking.job_rows import ENDED, PRIORITIES
 from shared.tracking.job_tables import job
 from shared.tracking.schema import run_metrics

@@ -14,14 +14,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.tracking.database import Database
+from shared.tracking.database import Database, database_now
 from shared.tracking.fair_shares import next_of_tenants
 from shared.tracking.fence import Fence, Overtaken
 from shared.tracking.job_errors import WORKER_LOST, JobFailure
-from shared.tracking.job_events import database_now, job_row, note
+from shared.tracking.job_events import job_row, note
 from shared.tracking.job_rows import JobRow
 from shared.tracking.job_tables import job
 from shared.tracking.run_life import insert_run
+from shared.tracking.webhook_events import tell_job
 
 LEASE_S = 30.0
 MOST_LOST = 10  # a job with which so many workers vanished may be what kills them
@@ -194,6 +195,7 @@ class JobQueue:
                 self._end(connection, fence, "failed", detail=WORKER_LOST)
             else:
                 self._queue(connection, fence, lost=lost)
+                tell_job(connection, row.id, "job.queued")
 
     def _queue(self, connection: sa.Connection, fence: Fence, **changes: Any) -> None:
         self._update(connection, fence, status="queued", worker=None, lease_until=None, **changes)

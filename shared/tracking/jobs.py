@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from shared.runtime.errors import TrackingError
 from shared.tracking.access_tables import tenant
-from shared.tracking.database import Database
+from shared.tracking.database import Database, database_now
 from shared.tracking.job_events import (
-    database_now,
     job_row,
     lock_job,
     lock_key,
@@ -160,13 +159,14 @@ class Jobs:
                 raise JobState(f"job {job_id} is {row.status} already; there is nothing to cancel")
             if row.status == "queued":
                 changes = {"status": "cancelled", "ended": database_now(connection), "cancel_requested": True}
-                note(connection, job_id, "cancelled", attempt=row.attempt, detail="before it began")
+                kind, detail = "cancelled", "before it began"
             elif row.status == "running" and not row.cancel_requested:
                 changes = {"cancel_requested": True}
-                note(connection, job_id, "cancel_requested", attempt=row.attempt)
+                kind, detail = "cancel_requested", ""
             else:
                 return job_row(row)
             connection.execute(sa.update(job).where(job.c.id == job_id).values(changes))
+            note(connection, job_id, kind, attempt=row.attempt, detail=detail)
             return job_row(connection.execute(sa.select(job).where(job.c.id == job_id)).one())
 
     def retry(self, job_id: int) -> JobRow:

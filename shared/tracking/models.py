@@ -27,6 +27,7 @@ from shared.tracking.registration import register_run
 from shared.tracking.schema import run
 from shared.tracking.tenants import Scope, owner_of, within
 from shared.tracking.transaction import lock_run, no_run
+from shared.tracking.webhook_events import tell_model
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _NUMBER = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}")
@@ -388,3 +389,5 @@ def _note(
             time=datetime.now(UTC),
         )
     )
+    if version is not None:
+        tell_model(connection, version.id, f"model.{kind}", alias=alias)

@@ -13,6 +13,7 @@ from shared.tracking.model_tables import model, model_version
 from shared.tracking.quality import DEFAULT
 from shared.tracking.schema import run
 from shared.tracking.versioning import basis_of, next_number
+from shared.tracking.webhook_events import tell_model
 
 MODES = ("centralized", "federated")  # what trains a model of its own; not clients alone, nor comparisons
 _LONGEST = 100
@@ -61,6 +62,7 @@ def register_run(connection: sa.Connection, run_id: int) -> int | None:
         sa.insert(model_version).values(model_id=found.id, run_id=run_id, reason=reason, created=now, **given)
     ).inserted_primary_key
     assert key is not None
+    tell_model(connection, key[0], "model.registered")
     return int(key[0])
 
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.tracking.cron import next_time
-from shared.tracking.database import Database
-from shared.tracking.job_events import database_now, lock_key, no_two_requests, not_of
+from shared.tracking.database import Database, database_now
+from shared.tracking.job_events import lock_key, no_two_requests, not_of
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobRow, ScheduleRow
 from shared.tracking.job_tables import job, schedule
 from shared.tracking.jobs import NewJob, check_room, has_room, insert_job

@@ -26,6 +26,7 @@ from shared.tracking.series import Series
 from shared.tracking.tenants import EVERYONE, Scope, Tenant, Tenants
 from shared.tracking.tokens import Tokens
 from shared.tracking.trials import Trials
+from shared.tracking.webhooks import Outbox, Webhooks
 
 
 class Store:
@@ -48,6 +49,8 @@ class Store:
         The jobs as workers see them.
     follows : Follows
         What external trackers were sent.
+    outbox : Outbox
+        Messages of webhooks that are to be sent.
 
     Raises
     ------
@@ -76,6 +79,8 @@ class Store:
         self.tenants = Tenants(self._database)
         self.tokens = Tokens(self._database, scope)
         self.audit = Audit(self._database, scope)
+        self.webhooks = Webhooks(self._database, scope)
+        self.outbox = Outbox(self._database)
 
     def __repr__(self) -> str:
         return f"Store({self._database.shown!r})"

@@ -62,6 +62,7 @@ def test_every_route_that_changes_something_needs_the_token(app, client, store, 
     submit(store)
     places = {"mode": "compare", "name": "ward", "alias": "production", "ref": "1.0.0"}
     places |= {"run_id": new_run(store).id, "job_id": 1, "schedule_id": 1}
+    places |= {"webhook_id": 1, "delivery_id": 1}
     changing = [
         (
             method.upper(),
@@ -71,7 +72,7 @@ def test_every_route_that_changes_something_needs_the_token(app, client, store, 
         for method, operation in operations.items()
         if method not in ("get", "head")
     ]
-    assert len(changing) == 2 + 15
+    assert len(changing) == 2 + 18
     with serving(build_app(store, home)) as closed:
         for method, path in changing:
             for given in ("", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x"):

@@ -25,9 +25,10 @@ OWNER, OTHER = Tenant("ward-7"), Tenant("ward-8")
 NAME = "tuberculosis-of-ward-7"
 # What a path names; a route with another name in it must be added here.
 PLACES = {"run_id": 1, "job_id": 1, "schedule_id": 1, "name": "tuberculosis-of-ward-7", "mode": "compare"}
+PLACES |= {"webhook_id": 1, "delivery_id": 1}
 PLACES |= {"ref": "latest", "alias": "production", "format": "onnx"}
 OWN = ("/api/runs/1", "/api/jobs/1", "/api/schedules/1", f"/api/v1/models/{NAME}")
-OWNED = {"run_id", "job_id", "schedule_id"}
+OWNED = {"run_id", "job_id", "schedule_id", "webhook_id"}
 BODIES = {
     "/api/jobs/{job_id}": {"priority": "high"},
     "/api/schedules/{schedule_id}": {"paused": True},
@@ -47,6 +48,7 @@ def store(tmp_path_factory) -> Iterator[Store]:
         for tenant in (OWNER, OTHER):
             store.tenants.create(tenant)
         new_run(store.of(OWNER), name=NAME)
+        store.of(OWNER).webhooks.create(f"https://{NAME}.example/")
         job = NewJob(mode="centralized", name=NAME, config={}, idempotency_key="k")
         store.of(OWNER).jobs.submit(job)
         store.of(OWNER).schedules.add(
@@ -106,7 +108,7 @@ def test_nothing_of_another_tenant_is_reached_on_any_route(app, client, store):
         assert NAME not in answer.text.replace(address, ""), (method, address)
         if names & OWNED:
             assert answer.status_code == 404, (method, address, answer.text)
-            assert re.search(r"there is no (run|job|schedule) 1$", answer.json()["detail"]), answer.text
+            assert re.search(r"there is no (run|job|schedule|webhook) 1$", answer.json()["detail"]), answer.text
             seen |= names & OWNED
         elif address == "/metrics":
             assert (answer.status_code, answer.json()["code"]) == (403, "tenant"), (method, address)
