@@ -21,6 +21,7 @@ from shared.tasks.chosen_model import ChosenModel
 from shared.tasks.evaluation import begin_summary, record_test
 from shared.tasks.reading import DATA
 from shared.tasks.selection import Choice, Monitor
+from shared.tasks.trained_model import kept_of
 from shared.tracking.export import write_results
 from shared.tracking.monitor import resumed_monitor
 from shared.tracking.store import Store
@@ -126,6 +127,8 @@ def _test(
         statistics = work.spec.statistics(learner.predict(module, datamodule, "val"))
         threshold = work.spec.best_threshold(statistics)
     outputs = learner.predict(module, datamodule, "test")
+    if kept := kept_of(learner, module, datamodule):
+        store.runs.update(run_id, summary={"agreed": {**work.context.agreed, **kept}})
     record_test(
         store,
         run_id,

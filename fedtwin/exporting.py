@@ -35,6 +35,7 @@ from shared.runtime.errors import ExportError, FedtwinError
 from shared.runtime.export_formats import SUFFIXES, unavailable
 from shared.runtime.files import replacing
 from shared.runtime.secrets import without_secrets
+from shared.tasks.anomaly.trained_model import SiteLimitsModel
 from shared.tasks.base import FitContext
 from shared.tasks.images.trained_model import ImageModel
 from shared.tasks.tables.trained_model import TableModel
@@ -143,7 +144,7 @@ def formats_of(model: TrainedModel) -> tuple[str, ...]:
     """The formats that a model can be exported as, where their packages are installed."""
     if isinstance(model.network, TreeNetwork | CentroidNetwork):
         return ("json",)
-    if isinstance(model.network, FittedNetwork):
+    if isinstance(model.network, FittedNetwork) or isinstance(model, SiteLimitsModel):
         return ("safetensors",)
     return ("pt2", "onnx", "safetensors", "executorch")
 

@@ -44,6 +44,7 @@ from shared.tasks.evaluation import begin_summary, record_test
 from shared.tasks.reading import DATA, read_data
 from shared.tasks.selection import Monitor, fallback
 from shared.tasks.task import learner_of
+from shared.tasks.trained_model import kept_of
 from shared.tracking.export import write_results
 from shared.tracking.monitor import resumed_monitor
 from shared.tracking.rows import ClientRow
@@ -313,10 +314,13 @@ class _Federation:
         """Test the chosen global model on the server's held-out rows, and record it."""
         best = self.cfg.trainer.test_model == "best"
         state, progress, _ = load_checkpoint(self.checkpoints.best if best else self.checkpoints.last)
+        outputs, evaluation = self.evaluation.predict(state), self.evaluation
+        if kept := kept_of(evaluation.learner, evaluation.module, evaluation.datamodule):
+            self.store.runs.update(self.run_id, summary={"agreed": {**self.agreed, **self.of_rows, **kept}})
         record_test(
             self.store,
             self.run_id,
-            self.evaluation.predict(state),
+            outputs,
             spec=self.evaluation.spec,
             tested=ChosenModel(
                 "round",

@@ -136,6 +136,28 @@ class PredictingLearner(Learner, Protocol):
         ...
 
 
+@runtime_checkable
+class KeepingLearner(Learner, Protocol):
+    """A learner whose stored models need more than their weights and what was agreed on before training."""
+
+    def kept(self, module: Any, datamodule: Any) -> dict[str, Any]:
+        """What is stored with a tested model, in JSON's types: part of what later fits and models agree on.
+
+        Parameters
+        ----------
+        module : LightningModule
+            With the weights that are tested.
+        datamodule : LightningDataModule
+            Of all rows.
+        """
+        ...
+
+
+def kept_of(learner: Learner, module: Any, datamodule: Any) -> dict[str, Any]:
+    """What a learner keeps of a tested model beside its weights."""
+    return learner.kept(module, datamodule) if isinstance(learner, KeepingLearner) else {}
+
+
 def _batches(rows: Iterable[Row], *, size: int) -> Iterator[list[Row]]:
     rest = iter(rows)
     while batch := list(islice(rest, size)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from shared.tasks.anomaly.datamodule import AnomalyDataModule, WholeDataModule
 from shared.tasks.anomaly.module import AutoencoderModule, FittedModule, LimitedModule
 from shared.tasks.anomaly.predictions import AnomalyPredictions
 from shared.tasks.anomaly.settings import AnomalySettings
+from shared.tasks.anomaly.trained_model import LIMITS, SiteLimitsModel
 from shared.tasks.base import FitContext
 from shared.tasks.tables.learner import TableLearner
 from shared.tasks.tables.trained_model import TableModel
@@ -130,17 +132,35 @@ class AnomalyLearner(TableLearner):
         """Which rows are alarms."""
         return AnomalyPredictions(names, values)
 
+    def kept(self, module: LimitedModule, datamodule: AnomalyDataModule) -> dict[str, Any]:
+        """The limits of sites, which are no part of the network."""
+        if self.settings.limits == "common":
+            return {}
+        limits = {site: own.tolist() for site, own in module.site_limits(datamodule).items()}
+        return {LIMITS: {"column": self.cfg.table.columns.site, "sites": limits}}
+
     def trained_model(self, module: TaskModule, schema: Schema, *, threshold: float) -> TableModel:
-        """The model of a run, for rows from anywhere.
+        """The model of a run, for rows from anywhere; with limits of sites, for rows of these.
 
         Raises
         ------
         ConfigError
-            Its limits are those of the sites it was trained at.
+            Limits of sites were not stored, as the run was not tested.
         """
-        if self.settings.limits == "site":
+        if self.settings.limits == "common":
+            return super().trained_model(module, schema, threshold=threshold)
+        assert isinstance(module, LimitedModule)
+        if LIMITS not in module.fit_context.agreed:
             raise ConfigError(
-                "a model holds the common control limit, and this run was judged by those of its sites "
-                "(task.limits=site), which stay there; train with task.limits=common to predict new rows"
+                "this run was judged by limits of its sites (task.limits=site), which are stored when a run is "
+                "tested, and its are not (trainer.test=false, or an earlier version): train it again"
             )
-        return super().trained_model(module, schema, threshold=threshold)
+        return SiteLimitsModel(
+            module,
+            cfg=self.cfg.table,
+            schema=schema,
+            preparation=self.preparation(schema, module.fit_context.agreed),
+            tell=partial(self.tell, schema=schema, threshold=threshold),
+            threshold=threshold,
+            limits=module.fit_context.agreed[LIMITS],
+        )

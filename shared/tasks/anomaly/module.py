@@ -63,19 +63,27 @@ class LimitedModule(TaskModule):
         """The limits that the model holds, [S]."""
         raise NotImplementedError
 
+    def site_limits(self, datamodule: AnomalyDataModule) -> dict[str, Floats]:
+        """The limits [S] of each site whose training rows are here, from these."""
+        trained, at = self.results_of(datamodule, "train"), datamodule.sites("train")
+        return {str(site): quantiles(trained[at == site], self.settings.quantile) for site in np.unique(at)}
+
     def _limits_by_site(self, datamodule: AnomalyDataModule, stage: str, results: Floats) -> Floats:
-        """The limits of each row's site, [n, S], from the site's training rows that are here."""
+        """The limits of each row's site, [n, S]."""
         found, sites = np.empty_like(results), datamodule.sites(stage)
-        trained = self.results_of(datamodule, "train") if len(results) else results
-        at = datamodule.sites("train")
+        limits = self.site_limits(datamodule) if len(results) else {}
         for site in np.unique(sites):
-            found[sites == site] = quantiles(trained[at == site], self.settings.quantile)
+            found[sites == site] = limits[str(site)]
         return found
 
     def predictions(self, results: Tensor) -> Tensor:
         """Ratio to the common limit, and score, [B, 2]."""
+        return self.judged(results, self.common_limits())
+
+    def judged(self, results: Tensor, limits: Floats) -> Tensor:
+        """Ratio to some limits [S] or [B, S], and score, [B, 2]."""
         values = results.detach().cpu().numpy().astype(np.float64)
-        ratio = ratios(values, self.common_limits(), margin=self.settings.margin)
+        ratio = ratios(values, limits, margin=self.settings.margin)
         return torch.from_numpy(np.stack([ratio, values[:, -1]], axis=1))
 
     def train_loss(self, results: Tensor, targets: Tensor) -> Tensor:

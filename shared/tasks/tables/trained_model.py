@@ -27,7 +27,7 @@ class TableModel(TrainedModel):
     Attributes
     ----------
     columns : tuple of Column
-        The inputs, in their order; with ``data.scaling=local``, the site of the row behind them.
+        The inputs, in their order; behind them the site of the row, where it is needed.
     preparation : Preparation or None
         Of the inputs; None for trees.
     """
@@ -41,10 +41,12 @@ class TableModel(TrainedModel):
         preparation: Preparation | None,
         tell: Tell,
         threshold: float,
+        site: Column | None = None,
     ) -> None:
         super().__init__(module, schema=schema, tell=tell, threshold=threshold, batch_size=cfg.eval_batch_size)
-        column = preparation.site_column if preparation else ""
-        self._site = Column(column, "categorical", preparation.sites) if preparation and column else None
+        if preparation and preparation.site_column:  # each row is scaled by its site
+            site = Column(preparation.site_column, "categorical", preparation.sites)
+        self._site = site
         self.columns = (*schema.inputs, *((self._site,) if self._site else ()))
         self._cfg, self.preparation = cfg, preparation
 
@@ -68,7 +70,9 @@ class TableModel(TrainedModel):
         values = rows.detach().cpu().numpy().astype(np.float64)
         self._check(values)
         inputs, sites = (values[:, :-1], values[:, -1].astype(np.int64)) if self._site else (values, None)
-        found = inputs if self.preparation is None else self.preparation(inputs, sites=sites)
+        if self.preparation is None:
+            return torch.from_numpy(inputs).to(rows.device)
+        found = self.preparation(inputs, sites=sites if self.preparation.sites else None)
         return torch.from_numpy(found).to(rows.device)
 
     def _check(self, values: npt.NDArray[np.float64]) -> None:

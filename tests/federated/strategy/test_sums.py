@@ -144,8 +144,10 @@ def test_one_client_trains_the_pooled_autoencoder_with_its_limit(
     histogram = by_site.weights()["histogram"]
     assert float(histogram.sum()) == pytest.approx(1.0)
     assert by_site.row.summary["test"]["auroc"] > 0.6
-    with pytest.raises(ConfigError, match=r"task\.limits=site"):
-        fedtwin.load_model(by_site.id, store=home.root)
+    frame = pd.read_csv(three.table.path)
+    told = fedtwin.predict(by_site.id, frame[frame["split"] == "test"], store=home.root).frame()
+    tested = Outputs.load(home.run_dir(by_site.id) / OUTPUTS_FILE).predictions
+    np.testing.assert_allclose(told[["ratio", "score"]], tested[:, :2], rtol=1e-5)
 
 
 def test_a_client_that_lies_is_named(configured: Callable[..., Config], federate: Federate) -> None:

@@ -105,6 +105,22 @@ def test_limits_by_site_are_quantiles_of_its_own_training_rows(table: Path, home
         limits = 1.5 * np.quantile(trained[own], 0.9, axis=0, method="inverted_cdf")
         np.testing.assert_allclose(found[here], (tested[here] / limits).max(axis=1))
 
+    model = fedtwin.load_model(run_id, store=home.root)
+    frame = pd.read_csv(table)
+    told = fedtwin.predict(model, frame[frame["split"] == "test"]).frame()
+    np.testing.assert_allclose(told["ratio"], found, rtol=1e-5)
+    with pytest.raises(
+        DataError, match=r"'west'[\s\S]*a row needs 'machine', one of east, north, south"
+    ) as caught:
+        fedtwin.predict(model, frame.replace({"machine": {"north": "west"}}))
+    assert "task.limits=common" in str(caught.value)
+
+
+def test_an_untested_run_has_no_limits_of_sites(table: Path, home: Home, store: Store) -> None:
+    run_id = train(configured(table, "task.limits=site", "trainer.test=false"), store=store, home=home)
+    with pytest.raises(ConfigError, match="stored when a run is tested"):
+        fedtwin.load_model(run_id, store=home.root)
+
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
