@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[Progress], None]
 _LOOK_S = 1.0
+_COUNT_S = 10.0  # workers of another scheduler come and go
 _STOP_S = 30.0
 _STOP_LOOK_S = 0.2
 _LOST = ("FutureCancelledError", "CancelledError", "CommClosedError")
@@ -64,6 +65,7 @@ class Coordinator:
         self._best = BestSoFar(store)
         self._began = time.monotonic()
         self._took: list[float] = []  # seconds of the trials that ended here
+        self._at_once, self._count_at = 1, 0.0
         self.processor_seconds = 0.0
 
     def run(self, client: Client, trials: Sequence[TrialRow], *, search: Search | None = None) -> None:
@@ -89,7 +91,7 @@ class Coordinator:
         under_way: dict[str, tuple[TrialRow, Any]] = {}
 
         def refill() -> None:
-            while search is not None and len(under_way) < _at_once(client) and (rows := search.ask()):
+            while search is not None and len(under_way) < self._count(client) and (rows := search.ask()):
                 for row in rows:
                     submit(row)
 
@@ -193,7 +195,7 @@ class Coordinator:
         again: bool = False,
     ) -> None:
         counts = self._store.trials.counts([self.sweep_id])[self.sweep_id]
-        at_once = _at_once(client) if not self._took or left else 1
+        at_once = self._count(client) if not self._took or left else 1
         pace = sum(self._took) / len(self._took) / at_once if self._took else None
         failed = outcome is not None and outcome.status not in ("completed", "pruned")
         to_come = 0 if search is None else search.to_come
@@ -216,6 +218,14 @@ class Coordinator:
         for show in self._on_progress:
             show(progress)
 
+    def _count(self, client: Client) -> int:
+        """How many trials train at the same time."""
+        if time.monotonic() >= self._count_at:
+            threads: dict[str, int] = client.nthreads()
+            self._at_once = max(1, sum(threads.values()))
+            self._count_at = time.monotonic() + _COUNT_S
+        return self._at_once
+
     def _stop(self, client: Client, under_way: Sequence[tuple[TrialRow, Any]]) -> None:
         """Stop what is under way, and let what has not ended wait for a resume."""
         print("stopping the trials; those that have ended are kept", file=sys.stderr)
@@ -226,9 +236,3 @@ class Coordinator:
             deadline = time.monotonic() + _STOP_S
             while any(client.run(stop_trials, self.sweep_id).values()) and time.monotonic() < deadline:
                 time.sleep(_STOP_LOOK_S)
-
-
-def _at_once(client: Client) -> int:
-    """How many trials train at the same time."""
-    threads: dict[str, int] = client.nthreads()
-    return max(1, sum(threads.values()))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from simulations.sweeps.plan import Mode
+if TYPE_CHECKING:
+    from simulations.sweeps.plan import Mode
+
+PRUNE = signal.SIGUSR2  # asks the process of a trial to stop; Lightning uses SIGUSR1, for jobs of Slurm
 
 
 @dataclass(frozen=True)

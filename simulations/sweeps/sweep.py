@@ -37,7 +37,7 @@ from simulations.sweeps.terminal import SweepBoard, print_plan, print_search
 from simulations.sweeps.trials import check_corners, check_parts, common, expand, fix_trials
 from simulations.sweeps.worker import stop_trials
 
-_CELLS_S = 3.0
+_CELLS_S = 10.0
 PLAN, CELLS, SEARCH = "sweep", "cells", "search"  # in the summary of a sweep's run
 
 
@@ -362,7 +362,7 @@ def _keep_cells(store: Store, sweep_id: int) -> OnProgress:
             began = time.monotonic()
             records = [cell.as_dict() for cell in cells_of_sweep(store, sweep_id)]
             store.runs.update(sweep_id, summary={CELLS: records})
-            due = time.monotonic() + max(_CELLS_S, 50 * (time.monotonic() - began))
+            due = time.monotonic() + max(_CELLS_S, 200 * (time.monotonic() - began))
 
     return keep
 

@@ -29,11 +29,10 @@ from shared.runtime.home import Home, keep_private, open_home
 from shared.runtime.signals import interrupt_on, sigterm_as_interrupt
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
-from simulations.sweeps.order import Order, Outcome
+from simulations.sweeps.order import PRUNE, Order, Outcome
 
 LOG_FILE = "trial.log"  # in the folder of its run: what the command would have printed
 _FINAL = (ConfigError, DataError, DivergedError, TreesError, WeightsError)  # the same again, however often
-PRUNE = signal.SIGUSR2  # Lightning uses SIGUSR1, for jobs of Slurm that are about to end
 _PATIENCE_S = 60.0
 
 

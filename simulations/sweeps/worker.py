@@ -1,24 +1,22 @@
 """`run_trial`: what a Dask worker does: it starts a process for a trial, and waits for its outcome.
 
 A trial has a process of its own, so that it begins like a command of its own, with the same results, and
-nothing of it is left when it ends. The process is forked from one that has imported what trials need.
+nothing of it is left when it ends. The process is forked from one that has imported what trials need; the
+worker itself imports none of that.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from shared.runtime.main_module import without_main
-from simulations.sweeps.order import Order, Outcome
-from simulations.sweeps.trial import PRUNE, train_trial
+from simulations.sweeps.order import PRUNE, Order, Outcome
 
-_IMPORTS = [  # the first imports the others in the fast way
-    *("simulations.compare", "federated.server.app", "federated.client.app", "simulations.resuming"),
-    *("simulations.engine.worker", "simulations.sweeps.trial"),
-]
 _running: dict[tuple[int, int], BaseProcess] = {}  # of this worker, by sweep and trial
 _asked: set[int | None] = set()  # process ids of those that were asked to stop
 
@@ -32,11 +30,11 @@ def run_trial(order: Order) -> Outcome:
         The trial's row in the store says the same, unless its process died.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_IMPORTS)
+    context.set_forkserver_preload(["simulations.sweeps.preloaded"])
     ours, theirs = context.Pipe(duplex=False)
     # A daemon, which Dask's workers are, may start no processes.
     vars(multiprocessing.current_process())["_config"]["daemon"] = False
-    process = context.Process(target=train_trial, args=(theirs, order, dict(os.environ)), daemon=True)
+    process = context.Process(target=_train, args=(theirs, order, dict(os.environ)), daemon=True)
     with without_main():
         process.start()
     theirs.close()
@@ -81,6 +79,12 @@ def prune_trial(sweep_id: int, number: int) -> None:
     if process is not None and process.pid is not None:
         with suppress(ProcessLookupError):  # it has ended meanwhile
             os.kill(process.pid, PRUNE)
+
+
+def _train(connection: Connection, order: Order, environment: Mapping[str, str]) -> None:
+    from simulations.sweeps.trial import train_trial
+
+    train_trial(connection, order, environment)
 
 
 def _how(exitcode: int | None) -> str:

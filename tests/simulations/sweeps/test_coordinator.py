@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask
 import pytest
 
 from simulations.sweeps import worker
@@ -32,6 +33,11 @@ def test_what_a_worker_has_in_hand_does_not_begin_when_a_sweep_is_stopped(store,
     )
     numbers = (1, 2, 3)
     with open_cluster(Share(workers=1, threads=1)) as client:
+        client.run(worker.begun_trials, 1)
+        (modules,) = client.run(eval, "set(__import__('sys').modules)").values()
+        assert not {"sqlalchemy", "torch"} & modules  # its trials' processes alone need them
+        (profiled,) = client.run(dask.config.get, "distributed.worker.profile.enabled").values()
+        assert not profiled
         futures = [client.submit(hold, number, folder, pure=False) for number in numbers]
         deadline = time.monotonic() + 60
         while not list(folder.iterdir()):
