@@ -45,7 +45,7 @@ def _delete(options: Namespace, store: Store, home: Home) -> None:
     deleted = store.runs.delete(run.id, with_children=options.with_children, force=options.force)
     # The rows first: files that are left behind are found by nobody, as ids are never used again.
     for run_id in deleted:
-        delete_files(run_id, home)
+        delete_files(run_id, home, jobs=store.jobs.of_run(run_id))
     print(f"deleted {', '.join(map(str, deleted))}")
 
 

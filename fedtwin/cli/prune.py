@@ -73,7 +73,7 @@ def _prune(store: Store, home: Home, chosen: Sequence[Candidate], *, thin: bool,
             continue
         # The rows first: files that are left behind by a kill here are found by `--leftovers`.
         for run_id in store.runs.delete(one.runs[0].id, with_children=True):
-            delete_files(run_id, home)
+            delete_files(run_id, home, jobs=store.jobs.of_run(run_id))
         rows += one.rows
     files = 0 if thin else sum(one.num_bytes for one in going)
     if not yes:
@@ -128,14 +128,27 @@ def _cached(home: Home, *, older_than: timedelta, yes: bool) -> None:
 
 
 def leftovers(store: Store, home: Home) -> list[Path]:
-    """Files in the home of runs that the database does not have."""
+    """Files in the home of runs that the database does not have, and logs of jobs that trained such a run."""
     known = {run.id for run in store.runs.search()}
     found = [
         *(home.root / "runs").glob("*"),
         *home.results.glob("compare_*"),
         *home.results.glob("metrics_*.*"),
     ]
-    return sorted(path for path in found if (number := _run_of(path)) is not None and number not in known)
+    runs = [path for path in found if (number := _run_of(path)) is not None and number not in known]
+    logs = [path for path in (home.root / "jobs").glob("*") if _is_left_log(path, store)]
+    return sorted([*runs, *logs])
+
+
+def _is_left_log(path: Path, store: Store) -> bool:
+    number = _run_of(path)
+    if number is None or not path.is_dir():
+        return False
+    row = store.jobs.find(number)
+    if row is None:
+        return True
+    gone = row.finished and row.run_id is None
+    return gone and any(event.kind == "run" for event in store.jobs.events(number))
 
 
 def _run_of(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""The REST routes of training jobs: list, show and log, and for who may train: cancel, retry, priority."""
+"""The REST routes of training jobs: list and show, and for who may train: cancel, retry, priority."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 
 from service.api import job_schemas
-from service.api.dependencies import HomeDep, StoreDep
+from service.api.dependencies import StoreDep
 from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.problem_details import AsciiJson
-from service.read.jobs import job_detail, job_log, job_summaries
+from service.read.jobs import job_detail, job_summaries
 from shared.tracking.job_rows import JobRow
 from shared.tracking.jobs import JobState, QueueFull
 from shared.tracking.schema import LARGEST_ID
 from shared.tracking.store import TenantStore
-
-LARGEST_PLACE = 2**53
 
 router = APIRouter(tags=["jobs"])
 changes = training_router("jobs")
@@ -54,19 +52,6 @@ def jobs(
 def job(store: StoreDep, row: JobDep) -> AsciiJson:
     """One job: state, place in the queue, progress, newest metrics, error, and what happened to it."""
     return AsciiJson(job_detail(store, row))
-
-
-@router.get("/jobs/{job_id}/log", response_model=job_schemas.JobLog, responses=error_responses(404))
-def log(
-    home: HomeDep,
-    row: JobDep,
-    after: Annotated[int, Query(ge=0, le=LARGEST_PLACE, description="`cursor` of the last answer.")] = 0,
-) -> AsciiJson:
-    """What the training of a job printed, whole lines, at most 64 kB at a time."""
-    found = job_log(home, row, after=after)
-    if found is None:
-        raise Problem(404, f"job {row.id} has no log on this machine: it has not begun, or runs elsewhere")
-    return AsciiJson(found)
 
 
 @changes.delete(

@@ -10,6 +10,7 @@ from service.api import (
     charts,
     experiments,
     files,
+    job_logs,
     jobs,
     models,
     run_edits,
@@ -34,7 +35,8 @@ def build_router() -> APIRouter:
     router = APIRouter(
         prefix="/api", default_response_class=AsciiJson, responses=error_responses(422, 500, 503)
     )
-    parts = (runs, run_edits, charts, files, run_files, jobs, schedules, experiments, access, audit, webhooks)
+    of_runs, of_jobs = (runs, run_edits, charts, files, run_files), (jobs, job_logs, schedules, experiments)
+    parts = (*of_runs, *of_jobs, access, audit, webhooks)
     for part in (
         *(part.router for part in parts),
         jobs.changes,

@@ -64,7 +64,7 @@ def delete(
         raise Problem(409, str(error).partition(";")[0], code="run_busy") from None
     for run_id in deleted:
         try:
-            delete_files(run_id, home)
+            delete_files(run_id, home, jobs=store.jobs.of_run(run_id))
         except TrackingError:
             detail = f"run {run_id} is deleted, but not all its files; `fedtwin prune` finds them"
             raise Problem(500, detail, code="files") from None

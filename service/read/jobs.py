@@ -65,8 +65,13 @@ def schedule_view(row: ScheduleRow) -> dict[str, Any]:
     return {**without_secrets(values), "priority": PRIORITIES[row.priority]}
 
 
-def job_log(home: Home, row: JobRow, *, after: int) -> dict[str, Any] | None:
+def job_log(home: Home, row: JobRow, *, after: int, most_lines: int | None = None) -> dict[str, Any] | None:
     """Whole lines of a job's log behind a byte; None where there is no log on this machine.
+
+    Parameters
+    ----------
+    most_lines : int, optional
+        At most so many.
 
     Returns
     -------
@@ -85,8 +90,11 @@ def job_log(home: Home, row: JobRow, *, after: int) -> dict[str, Any] | None:
     if (not whole and len(content) == MOST_LOG) or (at_end and row.finished):
         whole, rest = content, b""  # a line longer than an answer; or the last one
     cursor = start + len(content) - len(rest)
-    text = whole.decode("utf-8", "replace").removesuffix("\n")
-    lines = [str(without_secrets(line)) for line in text.split("\n")] if whole else []
+    parts = whole.removesuffix(b"\n").split(b"\n") if cursor > start else []
+    if most_lines is not None and len(parts) > most_lines:
+        parts = parts[:most_lines]
+        cursor = start + sum(len(part) + 1 for part in parts)
+    lines = [str(without_secrets(part.decode("utf-8", "replace"))) for part in parts]
     return {"lines": lines, "cursor": cursor, "ended": row.finished and cursor >= size}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,15 +68,21 @@ def delete_run(database: Database, run_id: int, *, with_children: bool, force: b
     return ids
 
 
-def delete_files(run_id: int, home: Home) -> None:
+def delete_files(run_id: int, home: Home, *, jobs: Sequence[int]) -> None:
     """Delete what a run, which is deleted, has written.
+
+    Parameters
+    ----------
+    jobs : sequence of int
+        Those that trained it, see `Jobs.of_run`: their logs go too.
 
     Raises
     ------
     TrackingError
         A file cannot be deleted.
     """
-    for path in home.files_of(run_id):
+    logs = [path for job_id in jobs if (path := home.job_dir(job_id)).exists()]
+    for path in [*home.files_of(run_id), *logs]:
         try:
             if path.is_dir():
                 shutil.rmtree(path)

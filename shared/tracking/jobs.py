@@ -130,6 +130,13 @@ class Jobs:
         query = of_job.where(mine).order_by(job_event.c.id)
         return [JobEventRow(**row._mapping) for row in self._database.select(query)]
 
+    def of_run(self, run_id: int) -> list[int]:
+        """Jobs that trained a run, also one that is deleted, and that no worker has now."""
+        trained = (job_event.c.kind == "run") & (job_event.c.detail == str(run_id))
+        query = sa.select(job.c.id).join(job_event, job_event.c.job_id == job.c.id).where(trained)
+        query = query.where(job.c.status != "running", within(job.c.tenant, self._scope)).order_by(job.c.id)
+        return [row.id for row in self._database.select(query)]
+
     def position(self, row: JobRow) -> int | None:
         """Place of a job among those of its tenant that may begin now, from 1; None if it may not."""
         if row.status != "queued":

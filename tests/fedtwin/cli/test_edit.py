@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.job_kit import claimed, fence, submit
+
 MODES = {"compare": None, "centralized": 1, "federated": 1}
 
 
@@ -111,3 +113,20 @@ def test_a_tag_is_one_word(fedtwin, store, twins, tag):
 def test_there_is_no_such_run(fedtwin, home, command):
     code, _, err = fedtwin(*command)
     assert (code, "there is no run 7" in err) == (2, True)
+
+
+def test_the_log_of_a_job_goes_with_its_run(fedtwin, store, home):
+    for number in (1, 2):
+        submit(store)
+        row = claimed(store)
+        run_id = store.queue.begin_run(fence(row), config={}, seed=1, description="")
+        store.runs.finish(run_id, "completed")
+        store.queue.complete(fence(row))
+        home.job_dir(number).mkdir(parents=True)
+    assert store.jobs.of_run(1) == [1]
+    assert fedtwin("delete", "1", "--yes")[0] == 0
+    assert [path.name for path in (home.root / "jobs").iterdir()] == ["2"]
+    store.runs.delete(2)  # and then killed
+    assert store.jobs.of_run(2) == [2]
+    assert str(home.job_dir(2)) in fedtwin("prune", "--leftovers", "--yes")[1]
+    assert list((home.root / "jobs").iterdir()) == []
