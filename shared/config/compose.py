@@ -79,7 +79,7 @@ def compose(overrides: Sequence[str] = (), *, session: HydraSession | None = Non
     overrides : sequence of str
         In Hydra's override grammar; paths and names as they are, see `quote_texts`.
     session : HydraSession, optional
-        Shared by many calls, which are then much faster.
+        What its calls share, which are then much faster; by default, all calls of this process share one.
 
     Raises
     ------
@@ -89,13 +89,13 @@ def compose(overrides: Sequence[str] = (), *, session: HydraSession | None = Non
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from shared.config.hydra_session import composed
+    from shared.config.hydra_session import OF_PROCESS
     from shared.config.mistakes import check_overrides, explain
 
     overrides = quote_texts(overrides)
     check_overrides(overrides)
     try:
-        cfg, _ = composed(overrides) if session is None else session.composed(overrides)
+        cfg, _ = (session or OF_PROCESS).composed(overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, overrides) from None
     return _resolve(cfg)

@@ -20,11 +20,12 @@ class HydraSession:
     """Composes ``conf/`` many times: overrides that choose the same files share one composition.
 
     Values are set in a copy of it, as Hydra sets them itself; whatever else an override does (``+``, ``~``, a
-    group) takes part in the composition.
+    group) takes part in the composition. A file that is changed is read again.
     """
 
     def __init__(self) -> None:
         self._bases: dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]] = {}
+        self._changed = 0
 
     def composed(self, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
         """See `composed`."""
@@ -32,6 +33,11 @@ class HydraSession:
         from omegaconf.errors import OmegaConfBaseException
 
         values, others = _values_apart(overrides)
+        if any("hydra" in text.partition("=")[0] for text in others):
+            return composed(overrides)  # such as folders of others' files
+        changed = _last_change()
+        if changed != self._changed:
+            self._bases, self._changed = {}, changed
         found = self._bases.get(others)
         if found is None:
             found = composed(others)
@@ -46,6 +52,16 @@ class HydraSession:
         except OmegaConfBaseException:
             return composed(overrides)  # Hydra's own error, or what it makes of it
         return cfg, dict(choices)
+
+
+OF_PROCESS = HydraSession()
+
+
+def _last_change() -> int:
+    """When a file of ``conf/`` was changed, added or removed, in nanoseconds."""
+    folders = [CONF_DIR, *(path for path in CONF_DIR.iterdir() if path.is_dir())]
+    files = (path for folder in folders for path in folder.glob("*.yaml"))
+    return max(path.stat().st_mtime_ns for path in (*folders, *files))
 
 
 def composed(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 
+from shared.config import hydra_session
 from shared.config.compose import compose
-from shared.config.hydra_session import HydraSession
+from shared.config.hydra_session import HydraSession, composed
 from shared.runtime.errors import ConfigError
+
+
+class Alone(HydraSession):
+    """Shares nothing."""
+
+    def composed(self, overrides):
+        return composed(overrides)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +37,7 @@ def session() -> HydraSession:
     ],
 )
 def test_it_composes_what_composing_alone_does(overrides, session):
-    assert compose(overrides, session=session) == compose(overrides)
+    assert compose(overrides, session=session) == compose(overrides, session=Alone())
 
 
 @pytest.mark.parametrize(
@@ -35,7 +46,28 @@ def test_it_composes_what_composing_alone_does(overrides, session):
 )
 def test_its_errors_are_the_same(overrides, session):
     with pytest.raises(ConfigError) as alone:
-        compose(overrides)
+        compose(overrides, session=Alone())
     with pytest.raises(ConfigError) as shared:
         compose(overrides, session=session)
     assert str(shared.value) == str(alone.value)
+
+
+def test_a_file_that_is_changed_is_read_again(tmp_path, monkeypatch, session):
+    folder = tmp_path / "conf"
+    shutil.copytree(hydra_session.CONF_DIR, folder)
+    monkeypatch.setattr(hydra_session, "CONF_DIR", folder)
+    before, _ = session.composed([])
+    file = folder / "config.yaml"
+    file.write_text(file.read_text().replace(f"\nseed: {before.seed}", "\nseed: 7"))
+    later = file.stat().st_mtime_ns + 10**9  # also where the clock of the disk is coarse
+    os.utime(file, ns=(later, later))
+    assert (before.seed != 7, session.composed([])[0].seed) == (True, 7)
+
+
+def test_files_of_other_folders_are_read_each_time(tmp_path, session):
+    file = tmp_path / "strategy" / "own.yaml"
+    file.parent.mkdir()
+    for value in (1, 2):
+        file.write_text(f"name: own\nvalue: {value}\n")
+        cfg, _ = session.composed([f"hydra.searchpath=[file://{tmp_path}]", "strategy=own"])
+        assert cfg.strategy.value == value
