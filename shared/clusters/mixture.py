@@ -1,7 +1,7 @@
 """`Mixture`: Gaussian mixtures of all clients' rows by expectation maximisation, from exact sums.
 
 Dempster, Laird and Rubin (1977), Maximum Likelihood from Incomplete Data via the EM Algorithm. Covariances are
-diagonal.
+diagonal, or full: then their upper triangles stand row by row where the variances of diagonal ones do.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MixtureAnswers:
             "rows": ((1,), "int64"),
             "zeroth": ((components,), "int64"),
             "first": ((components, width), "int64"),
-            "second": ((components, width), "int64"),
+            "second": (question.arrays["variances"].shape, "int64"),
         }
 
     def answer(self, question: Question, rows: Floats) -> Arrays:
@@ -98,9 +98,11 @@ class MixtureAnswers:
             raise FittingError(
                 f"expected shares of {rows} rows in the components, got {total / 2**shift:.6g} together"
             )
-        # In its own step, a value less the mean is at most twice a share, and its square too.
+        # In its own step, a value less the mean is at most twice a share, and a product of two such values too.
         most_of = 2.0 * zeroth.astype(np.float64)[:, None] * (1 + 1e-9) + 2 * rows
-        if (np.abs(first.astype(np.float64)) > most_of).any() or (second > most_of).any() or (second < 0).any():
+        squares = second[:, _squares(question.arrays)]
+        too_large = any((np.abs(own.astype(np.float64)) > most_of).any() for own in (first, second))
+        if too_large or (squares < 0).any():
             raise FittingError("its sums are not those of any rows")
 
 
@@ -116,19 +118,24 @@ class Mixture:
         Of the k-means start.
     regularization : float
         Added to each variance.
+    full : bool
+        Whether covariances are full.
     """
 
-    def __init__(self, *, components: int, width: int, seed: int, regularization: float) -> None:
+    def __init__(
+        self, *, components: int, width: int, seed: int, regularization: float, full: bool = False
+    ) -> None:
         self.components, self.width, self.seed = components, width, seed
-        self.regularization = regularization
+        self.regularization, self.full = regularization, full
         self.answers: Answers = MixtureAnswers()
 
     def empty(self) -> dict[str, NDArray[Any]]:
         """The model before its start, of no rows."""
+        pairs = _pairs(self.width, full=self.full)
         return {
             "weights": np.full(self.components, 1 / self.components),
             "means": np.zeros((self.components, self.width)),
-            "variances": np.ones((self.components, self.width)),
+            "variances": np.tile([float(one == other) for one, other in pairs], (self.components, 1)),
             "exponents": np.zeros(self.width, dtype=np.int64),
             "rows": np.zeros(1, dtype=np.int64),
         }
@@ -164,7 +171,13 @@ class Mixture:
         return found.places
 
     def _moved(self, question: Question, ask: Ask) -> Arrays:
-        """The model of which each row's shares are those in the question's."""
+        """The model of which each row's shares are those in the question's.
+
+        Raises
+        ------
+        FittingError
+            A covariance is not positive definite.
+        """
         model, rows = question.arrays, int(question.arrays["rows"][0])
         answers = asked(question, ask, answers=self.answers)
         if (counted := sum(int(answer["rows"][0]) for answer in answers.values())) != rows:
@@ -178,15 +191,23 @@ class Mixture:
         second = np.ldexp(added(answers, "second") / by, -shifts[1 + width :].astype(np.int32))
         bound = np.ldexp(1.0, model["exponents"].astype(np.int32))
         means = np.clip(model["means"] + first, -bound, bound)
-        variances = np.maximum(second - first * first, 0.0) + self.regularization
+        pairs, squares = _pairs_of(model), _squares(model)
+        variances = second - first[:, pairs[:, 0]] * first[:, pairs[:, 1]]
+        variances[:, squares] = np.maximum(variances[:, squares], 0.0) + self.regularization
         # As scikit-learn has it: a component without rows keeps a weight whose logarithm is finite.
         weights = sizes + 10 * np.finfo(np.float64).eps
-        return {
+        moved = {
             **model,
             "weights": weights / weights.sum(),
             "means": np.where(filled[:, None], means, model["means"]),
             "variances": np.where(filled[:, None], variances, model["variances"]),
         }
+        if _is_full(moved) and _factors(moved) is None:
+            raise FittingError(
+                "the covariance of a component is not positive definite: inputs depend on one another there; "
+                f"set model.regularization larger than {self.regularization:g}, or model.covariance=diag"
+            )
+        return moved
 
 
 def negative_log_joint(model: Arrays, rows: Floats) -> Floats:
@@ -205,6 +226,13 @@ def negative_log_joint(model: Arrays, rows: Floats) -> Floats:
     weights, means, variances = model["weights"], model["means"], model["variances"]
     found = np.zeros((len(weights), len(rows)))
     columns = np.ascontiguousarray(rows.T)
+    if _is_full(model):
+        factors = _factors(model)
+        assert factors is not None, "checked where the model was made, or read"
+        for own, weight, mean, factor in zip(found, weights, means, factors, strict=True):
+            own += _mahalanobis(columns, mean, factor) / 2
+            own += np.log(np.diagonal(factor)).sum() + len(mean) / 2 * np.log(2 * np.pi) - np.log(weight)
+        return np.ascontiguousarray(found.T)
     for own, weight, mean, variance in zip(found, weights, means, variances, strict=True):
         for column, place, spread in zip(columns, mean, variance, strict=True):
             step = column - place
@@ -230,20 +258,75 @@ def log_shares(joint: Floats) -> Floats:
     return -joint - log_likelihoods(joint)[:, None]
 
 
+def _mahalanobis(columns: Floats, mean: Floats, factor: Floats) -> Floats:
+    """Squared distances of rows from a mean, in units of a covariance, of which a triangular factor is given.
+
+    Parameters
+    ----------
+    columns : ndarray [d, n], float64
+    """
+    total, solved = np.zeros(columns.shape[1]), np.empty_like(columns)
+    for place, column in enumerate(columns):
+        rest = column - mean[place]
+        for before in range(place):
+            rest -= factor[place, before] * solved[before]
+        solved[place] = rest / factor[place, place]
+        total += solved[place] * solved[place]
+    return total
+
+
+def _factors(model: Arrays) -> list[Floats] | None:
+    """The lower Cholesky factor [d, d] of each component's full covariance; None where one has none."""
+    width = model["means"].shape[1]
+    upper, found = np.triu_indices(width), []
+    for packed in model["variances"]:
+        covariance = np.zeros((width, width))
+        covariance[upper] = packed
+        covariance.T[upper] = packed
+        try:
+            found.append(np.linalg.cholesky(covariance).astype(np.float64))
+        except np.linalg.LinAlgError:
+            return None
+    return found
+
+
+def _pairs(width: int, *, full: bool) -> list[tuple[int, int]]:
+    """Which two columns each entry of a covariance is of."""
+    return [(one, other) for one in range(width) for other in range(one, width if full else one + 1)]
+
+
+def _is_full(model: Arrays) -> bool:
+    return bool(model["variances"].shape[1] != model["means"].shape[1])
+
+
+def _pairs_of(model: Arrays) -> Ints:
+    """`_pairs` of a model's covariances, [entries, 2]."""
+    pairs = _pairs(model["means"].shape[1], full=_is_full(model))
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _squares(model: Arrays) -> Ints:
+    """The entries of a model's covariances that are variances."""
+    pairs = _pairs_of(model)
+    return np.flatnonzero(pairs[:, 0] == pairs[:, 1])
+
+
 def _moments(rows: Floats, shares: Floats, model: Arrays) -> Arrays:
-    """Exact sums of shares [k, n], and by them of values less the component's mean, and of their squares."""
+    """Exact sums of shares [k, n], and by them of values less the component's mean, and of products of two."""
     means, shifts = model["means"], _shifts(model)
     components, width = means.shape
+    pairs = _pairs_of(model).tolist()
     zeroth = np.array([_whole(own, shifts[0]) for own in shares], dtype=np.int64)
     first = np.zeros((components, width), dtype=np.int64)
-    second = np.zeros((components, width), dtype=np.int64)
-    for column in range(width):
-        values = np.ascontiguousarray(rows[:, column])
-        for component in range(components):
-            step = values - means[component, column]
-            weighted = shares[component] * step
-            first[component, column] = _whole(weighted, shifts[1 + column])
-            second[component, column] = _whole(weighted * step, shifts[1 + width + column])
+    second = np.zeros((components, len(pairs)), dtype=np.int64)
+    columns = np.ascontiguousarray(rows.T)
+    for component in range(components):
+        for place, (column, other) in enumerate(pairs):
+            weighted = shares[component] * (columns[column] - means[component, column])
+            if column == other:
+                first[component, column] = _whole(weighted, shifts[1 + column])
+            step = columns[other] - means[component, other]
+            second[component, place] = _whole(weighted * step, shifts[1 + width + place])
     return {"rows": np.array([len(rows)]), "zeroth": zeroth, "first": first, "second": second}
 
 
@@ -252,10 +335,11 @@ def _whole(values: Floats, shift: Any) -> int:
 
 
 def _shifts(model: Arrays) -> Ints:
-    """Of shares, of each column less a mean, and of its square, [1 + 2 d]."""
-    exponents = model["exponents"]
+    """Of shares, of each column less a mean, and of products of two such columns, [1 + d + entries]."""
+    exponents, pairs = model["exponents"], _pairs_of(model)
+    products = exponents[pairs[:, 0]] + exponents[pairs[:, 1]] + 2
     # A share is at most 1; a value less the mean at most twice the largest value.
-    return shifts_for(np.concatenate([[1], exponents + 1, 2 * exponents + 2]), rows=int(model["rows"][0]))
+    return shifts_for(np.concatenate([[1], exponents + 1, products]), rows=int(model["rows"][0]))
 
 
 def _check_model(question: Question) -> None:
@@ -265,17 +349,19 @@ def _check_model(question: Question) -> None:
     exponents, rows = arrays["exponents"], arrays["rows"]
     fits = (
         arrays["weights"].shape == (components,)
-        and arrays["variances"].shape == (components, width)
+        and arrays["variances"].shape in [(components, width), (components, width * (width + 1) // 2)]
         and exponents.shape == (width,)
         and rows.shape == (1,)
     )
     if not fits or not components:
         raise FittingError(f"{question.kind}: the shapes of its arrays contradict each other")
     there = 1 <= int(rows[0]) <= MOST_ROWS and ((exponents >= LEAST) & (exponents <= MOST)).all()
-    if not there or not (arrays["weights"] > 0).all() or not (arrays["variances"] > 0).all():
+    positive = (arrays["variances"][:, _squares(arrays)] > 0).all()
+    definite = positive and (not _is_full(arrays) or _factors(arrays) is not None)
+    if not there or not (arrays["weights"] > 0).all() or not definite:
         raise FittingError(
             f"{question.kind}: expected rows, magnitudes from 2**{LEAST} to 2**{MOST}, and weights and "
-            "variances above 0"
+            "variances above 0, of which full covariances are positive definite"
         )
 
 

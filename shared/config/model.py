@@ -163,7 +163,7 @@ class GmmConfig(Section):
     """A Gaussian mixture, for clusters of tables; how many components is a setting of the task."""
 
     name: Literal["gmm"]
-    covariance: Literal["diag"]
+    covariance: Literal["diag", "full"]
     regularization: Annotated[float, Field(gt=0.0, le=1.0)]
     weights: NoFile
 

@@ -30,12 +30,16 @@ class ClusterMetrics:
     labels : int
         How many different labels there are; 0: rows have none.
     is_mixture : bool
-        Whether the clusters are the components of a Gaussian mixture with diagonal covariances.
+        Whether the clusters are the components of a Gaussian mixture.
+    full : bool
+        Whether its covariances are full; else they are diagonal.
     """
 
-    def __init__(self, *, clusters: int, width: int, labels: int, is_mixture: bool = False) -> None:
+    def __init__(
+        self, *, clusters: int, width: int, labels: int, is_mixture: bool = False, full: bool = False
+    ) -> None:
         self.clusters, self.width, self.labels = clusters, width, labels
-        self.is_mixture = is_mixture
+        self.is_mixture, self.full = is_mixture, full
         own = MIXTURE if is_mixture else CLUSTERING
         self.metrics: tuple[MetricSpec, ...] = (*own, *(AGREEMENT if labels else ()))
 
@@ -168,7 +172,7 @@ class ClusterMetrics:
             raise ValueError(f"the sum of {measured} silhouettes is {silhouettes:.6g}")
         if not (squares >= 0 and (fit >= 0 or self.is_mixture)):
             raise ValueError("sums of squares are negative")
-        if not 0 <= parameters <= rows * (self.clusters * (2 * self.width + 1) if self.is_mixture else 0):
+        if not 0 <= parameters <= rows * self._parameters_of(self.width):
             raise ValueError(f"a mixture has no {parameters:.6g} parameters for {rows} rows")
         sizes = np.maximum(pairs.sum(axis=0), 1)
         # Of any rows, the squared sum divided by their number is no more than the sum of squares.
@@ -189,11 +193,14 @@ class ClusterMetrics:
         return likelihoods
 
     def _parameters(self, outputs: Outputs) -> int:
-        """Of a mixture: means, variances, and weights, which add up to 1."""
+        """Of a mixture: means, variances (or covariances), and weights, which add up to 1."""
+        return self._parameters_of(int(outputs.predictions.shape[1]) - self.clusters)
+
+    def _parameters_of(self, width: int) -> int:
         if not self.is_mixture:
             return 0
-        width = int(outputs.predictions.shape[1]) - self.clusters
-        return 2 * self.clusters * width + self.clusters - 1
+        spread = width * (width + 1) // 2 if self.full else width
+        return self.clusters * (width + spread) + self.clusters - 1
 
     def _fit(self, fit: Floats, rows: Floats, parameters: float) -> dict[str, Floats]:
         """What the sum [R] of `_fits` over so many rows [R] says."""

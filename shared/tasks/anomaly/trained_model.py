@@ -61,6 +61,6 @@ class SiteLimitsModel(TableModel):
         assert self._site is not None
         return (
             f"\nThis model judges each row by the control limit of its site (task.limits=site), so a row needs "
-            f"{self._site.name!r}, one of {', '.join(self._site.levels)}; rows of another site need a model that "
-            "was trained with task.limits=common"
+            f"{self._site.name!r}, one of {', '.join(self._site.levels)}; rows of another site need a model "
+            "that was trained with task.limits=common"
         )

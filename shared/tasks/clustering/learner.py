@@ -36,7 +36,7 @@ class ClusteringLearner(TableLearner):
     ----------
     clusters : int
         How many.
-    model : str
+    model, covariance : str
         Whose measures there are.
 
     Raises
@@ -47,7 +47,7 @@ class ClusteringLearner(TableLearner):
 
     needs_target = False
 
-    def __init__(self, task: Task, cfg: Config, *, clusters: int, model: str) -> None:
+    def __init__(self, task: Task, cfg: Config, *, clusters: int, model: str, covariance: str) -> None:
         super().__init__(task, cfg)
         self.clusters = clusters
         data = cfg.table
@@ -57,6 +57,11 @@ class ClusteringLearner(TableLearner):
             raise ConfigError(
                 f"task.model={model} names the model whose measures there are; set it to {cfg.model.name}, "
                 "as model.name"
+            )
+        if isinstance(cfg.model, GmmConfig) and covariance != cfg.model.covariance:
+            raise ConfigError(
+                f"task.covariance={covariance} says whose parameters are counted; set it to "
+                f"{cfg.model.covariance}, as model.covariance"
             )
         if data.drop_first_level:
             raise ConfigError(
@@ -103,6 +108,7 @@ class ClusteringLearner(TableLearner):
                 width=width,
                 seed=self.cfg.seed,
                 regularization=model.regularization,
+                full=model.covariance == "full",
             )
             return MixtureModule(self.cfg, spec=self.spec(schema), network=FittedNetwork(mixture), fit=fit)
         network = CentroidNetwork(clusters=self.clusters, width=width)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class _Clusters(ClusterMetrics, PlainSpec):
     """Of the inputs nothing, which `TableSpec` adds."""
 
-    def __init__(self, schema: Schema, *, clusters: int, is_mixture: bool) -> None:
+    def __init__(self, schema: Schema, *, clusters: int, is_mixture: bool, full: bool) -> None:
         from shared.data.tables.prepare import prepared_names
 
         labels = len(schema.targets[0].levels) if schema.targets else 0
         self.prepared = prepared_names(schema.inputs, indicates=True)
         width = len(self.prepared)
-        super().__init__(clusters=clusters, width=width, labels=labels, is_mixture=is_mixture)
+        super().__init__(clusters=clusters, width=width, labels=labels, is_mixture=is_mixture, full=full)
 
 
 class ClusteringSpec(TableSpec, _Clusters):
@@ -38,8 +38,8 @@ class ClusteringSpec(TableSpec, _Clusters):
         The column of labels, which only the agreement looks at.
     """
 
-    def __init__(self, schema: Schema, *, clusters: int, is_mixture: bool = False) -> None:
-        _Clusters.__init__(self, schema, clusters=clusters, is_mixture=is_mixture)
+    def __init__(self, schema: Schema, *, clusters: int, is_mixture: bool = False, full: bool = False) -> None:
+        _Clusters.__init__(self, schema, clusters=clusters, is_mixture=is_mixture, full=full)
         self.inputs = schema.inputs
         self.label = schema.targets[0].name if schema.targets else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -28,15 +28,23 @@ class Clustering(Task):
 
         clusters: Annotated[int, Field(ge=1, le=MOST_CLUSTERS)]
         model: str = "kmeans"
+        covariance: Literal["diag", "full"] = "diag"
 
     config: Config
 
     def spec(self, schema: Schema) -> ClusteringSpec:
         """What is measured, told and shown on rows of a schema."""
-        return ClusteringSpec(schema, clusters=self.config.clusters, is_mixture=self.config.model == "gmm")
+        own = self.config
+        return ClusteringSpec(
+            schema,
+            clusters=own.clusters,
+            is_mixture=own.model == "gmm",
+            full=own.covariance == "full",
+        )
 
     def learner(self, cfg: RunConfig) -> Learner:
         """What trains it."""
         from shared.tasks.clustering.learner import ClusteringLearner  # imports torch
 
-        return ClusteringLearner(self, cfg, clusters=self.config.clusters, model=self.config.model)
+        own = self.config
+        return ClusteringLearner(self, cfg, clusters=own.clusters, model=own.model, covariance=own.covariance)

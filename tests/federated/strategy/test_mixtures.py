@@ -65,8 +65,9 @@ def with_sums(sums):
     return other
 
 
-def test_the_federated_mixture_is_the_pooled_one(configured, federate, store, home, tmp_path):
-    cfg = configured()
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_the_federated_mixture_is_the_pooled_one(covariance, configured, federate, store, home, tmp_path):
+    cfg = configured(f"model.covariance={covariance}", "model.regularization=0.01")
     pooled = pooled_digest(cfg, store=store, home=home)
     by_site = federate(cfg=cfg)
     own = {key: array for key, array in by_site.weights().items() if not key.startswith("strategy/")}

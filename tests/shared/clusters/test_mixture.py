@@ -28,8 +28,18 @@ LABELS = RNG.integers(0, 3, 400)
 ROWS = RNG.normal(0, 1 + 0.3 * LABELS[:, None], (400, 3)) + 2.5 * LABELS[:, None] * [1, -1, 0.2]
 
 
-def fitted(parts: Sequence[Floats], *, components: int = 3, steps: int = 12, before: Any = None) -> Any:
-    mixture = Mixture(components=components, width=parts[0].shape[1], seed=1, regularization=1e-6)
+def fitted(
+    parts: Sequence[Floats],
+    *,
+    components: int = 3,
+    steps: int = 12,
+    before: Any = None,
+    full: bool = False,
+    regularization: float = 1e-6,
+) -> Any:
+    mixture = Mixture(
+        components=components, width=parts[0].shape[1], seed=1, regularization=regularization, full=full
+    )
     model: Arrays = mixture.empty() if before is None else before
 
     def ask(question: Question) -> dict[str, Arrays]:
@@ -40,13 +50,14 @@ def fitted(parts: Sequence[Floats], *, components: int = 3, steps: int = 12, bef
     return model
 
 
-def test_shares_and_their_order_move_no_bit() -> None:
-    whole = fitted([ROWS])
+@pytest.mark.parametrize("full", [False, True])
+def test_shares_and_their_order_move_no_bit(full: bool) -> None:
+    whole = fitted([ROWS], full=full)
     order = RNG.permutation(len(ROWS))
     parts = [ROWS[order[:7]], ROWS[:0], ROWS[order[7:150]], ROWS[order[150:]]]
-    for name, array in fitted(parts).items():
+    for name, array in fitted(parts, full=full).items():
         assert np.array_equal(array, whole[name]), name
-    resumed = fitted(parts, steps=7, before=fitted([ROWS], steps=5))
+    resumed = fitted(parts, steps=7, before=fitted([ROWS], steps=5, full=full), full=full)
     assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
 
 
@@ -74,6 +85,40 @@ def test_it_is_scikit_learns_from_the_same_start(components: int, level: float) 
     metrics.check(halves[0], rows=90)
     told = metrics.pooled(halves[0] + halves[1])
     assert {**told, "silhouette": 0} == pytest.approx({**values, "silhouette": 0}, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_full_covariances_are_scikit_learns_from_the_same_start() -> None:
+    rows = ROWS @ np.array([[1.0, 0.6, 0.0], [0.0, 1.0, -0.4], [0.0, 0.0, 1.0]])
+    start, found = fitted([rows], steps=1, full=True), fitted([rows], full=True)
+    upper = np.triu_indices(3)
+
+    def unpacked(packed: Floats) -> Floats:
+        matrices = np.zeros((len(packed), 3, 3))
+        matrices[:, upper[0], upper[1]] = matrices[:, upper[1], upper[0]] = packed
+        return matrices
+
+    other = GaussianMixture(
+        3, covariance_type="full", tol=0, max_iter=11, means_init=start["means"],
+        weights_init=start["weights"], precisions_init=np.linalg.inv(unpacked(start["variances"])),
+    ).fit(rows)  # fmt: skip
+    joint = negative_log_joint(found, rows)
+    assert unpacked(found["variances"]) == pytest.approx(other.covariances_, abs=1e-9)
+    assert found["means"] == pytest.approx(other.means_, abs=1e-9)
+    assert np.exp(log_shares(joint)) == pytest.approx(other.predict_proba(rows), abs=1e-9)
+    metrics = ClusterMetrics(clusters=3, width=5, labels=0, is_mixture=True, full=True)
+    values = metrics.values(Outputs(np.concatenate([joint, rows], axis=1), np.zeros(len(rows))))
+    told = [values["log_likelihood"], values["bic"]]
+    assert told == pytest.approx([other.score(rows), other.bic(rows)], rel=1e-9)
+
+
+def test_inputs_that_depend_on_one_another_need_more_regularization() -> None:
+    rows = np.concatenate([ROWS, 1e6 * ROWS, 1e6 * ROWS[:, ::-1]], axis=1)
+    with pytest.raises(
+        FittingError, match=r"set model\.regularization larger than 1e-06, or model\.covariance"
+    ):
+        fitted([rows], full=True)
+    assert np.isfinite(fitted([rows], full=True, regularization=1.0)["variances"]).all()
 
 
 def test_the_likelihood_never_falls() -> None:
