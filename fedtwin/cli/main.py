@@ -39,6 +39,7 @@ COMMANDS = {
     "tenant": "fedtwin.cli.access",
     "models": "fedtwin.cli.models",
     "webhooks": "fedtwin.cli.webhooks",
+    "workers": "fedtwin.cli.workers",
     "watch": "service.terminal.watch",
 }
 

@@ -163,6 +163,8 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
     _add_token(commands.add_parser("token", help="make, list and revoke API tokens of the server"))
     _add_tenant(commands.add_parser("tenant", help="add and list tenants of the server; set their limits"))
+    workers = commands.add_parser("workers", help="list who runs training jobs, and who is gone")
+    workers.add_argument("--format", choices=["table", "json"], default="table")
     _add_webhooks(commands.add_parser("webhooks", help="who is told of jobs and models; what was sent"))
     _add_models(commands.add_parser("models", help="list models; show, promote, compare, describe versions"))
     _add_watch(watch)

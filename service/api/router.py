@@ -18,6 +18,7 @@ from service.api import (
     runs,
     schedules,
     webhooks,
+    workers,
 )
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
@@ -36,7 +37,7 @@ def build_router() -> APIRouter:
         prefix="/api", default_response_class=AsciiJson, responses=error_responses(422, 500, 503)
     )
     of_runs, of_jobs = (runs, run_edits, charts, files, run_files), (jobs, job_logs, schedules, experiments)
-    parts = (*of_runs, *of_jobs, access, audit, webhooks)
+    parts = (*of_runs, *of_jobs, access, audit, webhooks, workers)
     for part in (
         *(part.router for part in parts),
         jobs.changes,

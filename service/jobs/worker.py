@@ -57,7 +57,8 @@ class Worker:
         self._command = command
         self._poll_s, self._grace_s = poll_s, min(grace_s, lease_s / 2)
         self._stopped = threading.Event()
-        self.name = f"{socket.gethostname()} {os.getpid()}"
+        self._host, self._beaten, self._new = socket.gethostname(), float("-inf"), True
+        self.name = f"{self._host} {os.getpid()}"
 
     def stop(self) -> None:
         """Let `run` end soon; a job that is under way is stopped, and returns to the queue."""
@@ -68,6 +69,7 @@ class Worker:
         away = False
         while not self._stopped.is_set():
             try:
+                self._say_alive(None)
                 self._store.schedules.queue_due()
                 row = self._queue.claim(self.name)
                 away = False
@@ -79,6 +81,24 @@ class Worker:
                 self._stopped.wait(self._poll_s)
             else:
                 self._attempt(row)
+                self._beaten = float("-inf")  # idle again, which is to be seen at once
+        with suppress(TrackingError):
+            self._store.workers.leave(self.name)
+
+    def _say_alive(self, job_id: int | None) -> None:
+        """For those who look, as often as heartbeats are due; what a job needs is its own lease."""
+        now = time.monotonic()
+        if now - self._beaten < self._queue.lease_s / 3:
+            return
+        self._store.workers.beat(
+            self.name,
+            host=self._host,
+            pid=os.getpid(),
+            lease_s=self._queue.lease_s,
+            job_id=job_id,
+            new=self._new,
+        )
+        self._beaten, self._new = now, False
 
     def _attempt(self, row: JobRow) -> None:
         fence = Fence(row.id, row.attempt)
@@ -118,6 +138,8 @@ class Worker:
                     self._queue.heartbeat(fence)
                     held = now
                     attempt.beat()
+                    self._beaten = float("-inf")
+                    self._say_alive(fence.job_id)
                 if now - looked >= self._poll_s:
                     looked = now
                     if self._queue.cancel_requested(fence):

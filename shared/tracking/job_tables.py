@@ -1,4 +1,4 @@
-"""The tables of training jobs: ``job``, the queue of record, and ``job_event``, what happened to each."""
+"""The tables of training jobs: ``job``, the queue of record, ``job_event``, what happened; who runs them."""
 
 from __future__ import annotations
 
@@ -59,6 +59,19 @@ job_event = Table(
     sqlite_autoincrement=True,
 )
 Index("job_event_order", job_event.c.job_id, job_event.c.id)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", String(300), primary_key=True),
+    Column("host", CleanText, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("backend", String(20), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("seen", UtcDateTime, nullable=False),
+    Column("lease_s", sa.Double, nullable=False),
+    Column("job_id", Integer),
+)
 
 schedule = Table(
     "schedule",

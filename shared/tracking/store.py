@@ -27,6 +27,7 @@ from shared.tracking.tenants import EVERYONE, Scope, Tenant, Tenants
 from shared.tracking.tokens import Tokens
 from shared.tracking.trials import Trials
 from shared.tracking.webhooks import Outbox, Webhooks
+from shared.tracking.workers import Workers
 
 
 class Store:
@@ -73,6 +74,7 @@ class Store:
         self.jobs = Jobs(self._database, scope)
         self.queue = JobQueue(self._database)
         self.schedules = Schedules(self._database, scope)
+        self.workers = Workers(self._database)
         self.trials = Trials(self._database)
         self.models = Models(self._database, scope)
         self.follows = Follows(self._database)

@@ -162,3 +162,29 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_workers_are_listed_while_they_live(store, home):
+    with working(store, home, SLEEPS) as worker:
+        wait_for(store.workers.search)
+        (row,) = store.workers.search()
+        assert (row.name, row.pid, row.state, row.job_id) == (worker.name, os.getpid(), "idle", None)
+        job_id = submit(store)
+        wait_for(lambda: store.workers.search()[0].state == "busy")
+        assert store.workers.search()[0].job_id == job_id
+        store.jobs.cancel(job_id)
+        wait_for(lambda: store.workers.search()[0].state == "idle")
+        assert store.workers.search()[0].since == row.since
+    assert store.workers.search() == [], "one that ends by itself is not listed"
+
+
+@pytest.mark.attack
+def test_a_worker_that_is_killed_is_gone(store, home):
+    command = [sys.executable, "-m", "fedtwin", "worker", "--lease", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(store.workers.search)
+            assert store.workers.search()[0].state == "idle"
+        finally:
+            process.kill()
+    wait_for(lambda: store.workers.search()[0].state == "gone")

@@ -1,0 +1,53 @@
+"""The REST route of workers, for the default tenant: they serve all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from service.api.dependencies import StoreDep, of_default_tenant
+from service.api.problems import error_responses
+from service.problem_details import AsciiJson
+from service.read.schemas import Shape
+
+router = APIRouter(tags=["jobs"])
+
+
+class WorkerView(Shape):
+    """A process that runs jobs."""
+
+    name: str = Field(examples=["gpu-1 4711"])
+    host: str
+    pid: int
+    backend: Literal["process"] = Field(description="Where it runs jobs: processes of its machine.")
+    since: datetime
+    seen: datetime = Field(description="Its last heartbeat.")
+    state: Literal["idle", "busy", "gone"] = Field(description="gone: silent for longer than its lease.")
+    job_id: int | None = Field(description="What it runs; null where that is another tenant's.")
+
+
+class ListedWorkers(Shape):
+    """All workers that were heard of within a day; those that were stopped are not listed."""
+
+    workers: list[WorkerView]
+
+
+@router.get(
+    "/v1/workers",
+    response_model=ListedWorkers,
+    responses=error_responses(403),
+    dependencies=[Depends(of_default_tenant)],
+)
+def workers(store: StoreDep) -> AsciiJson:
+    """List workers by name; one that was killed is `gone` when its lease is over."""
+    views = []
+    for row in store.workers.search():
+        view = {name: value for name, value in row.as_dict().items() if name != "gone"}
+        view["state"] = row.state
+        if row.job_id is not None and store.jobs.find(row.job_id) is None:
+            view["job_id"] = None
+        views.append(view)
+    return AsciiJson({"workers": views})

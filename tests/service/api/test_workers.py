@@ -1,0 +1,33 @@
+"""Workers over HTTP and at the command line: those of the whole server, without the jobs of other tenants."""
+
+from __future__ import annotations
+
+from shared.tracking.tenants import Tenant
+from tests.job_kit import submit
+from tests.service.rows_kit import asking
+
+
+def beat(store, name: str, **changes) -> None:
+    given = {"host": "gpu-1", "pid": 7, "lease_s": 60, "job_id": None, "new": True}
+    store.workers.beat(name, **{**given, **changes})
+
+
+def test_they_are_listed_with_what_they_do(store, home):
+    store.tenants.create(Tenant("ward-7"))
+    mine, other = submit(store), submit(store.of(Tenant("ward-7")))
+    beat(store, "a")
+    beat(store, "b", job_id=mine)
+    beat(store, "c", job_id=other)
+    beat(store, "d", lease_s=0)
+    _, secret = store.tokens.create(Tenant("ward-7"), name="ci", scope="admin", expires=None)
+    with asking(store, home) as client:
+        found = client.get("/api/v1/workers").json()["workers"]
+        refused = client.get("/api/v1/workers", headers={"authorization": f"Bearer {secret}"})
+    assert [(one["name"], one["state"], one["job_id"]) for one in found] == [
+        ("a", "idle", None),
+        ("b", "busy", mine),
+        ("c", "busy", None),
+        ("d", "gone", None),
+    ]
+    assert (found[0]["host"], found[0]["pid"], found[0]["backend"]) == ("gpu-1", 7, "process")
+    assert (refused.status_code, refused.json()["code"]) == (403, "tenant")
