@@ -133,7 +133,8 @@ async function showModel(root, { name, getJSON, signal }) {
   function exports(versions, formats) {
     const which = h("select", { class: "select" }, versions.map((row) => h("option", { value: row.version, text: row.version })));
     const format = h("select", { class: "select" }, formats.map((one) => h("option", { value: one.format, disabled: !one.available,
-      text: one.available ? one.format : `${one.format} (${one.reason})` })));
+      title: one.reason,
+      text: one.available ? one.format : `${one.format}: not available here` })));
     const result = h("p");
     const go = button("Export", "export", "Export the version, and check the file against it", async () => {
       go.disabled = true;

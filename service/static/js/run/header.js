@@ -6,6 +6,7 @@ import { h, replace, s, setAttribute, setText } from "../dom.js";
 import * as format from "../format.js";
 import { warningsPanel } from "../notice.js";
 import { LINES, roleOf } from "../theme.js";
+import { manageSection } from "./manage.js";
 import { bestOf, isSilent, progressOf, secondsLeft } from "./pace.js";
 
 const FEW_TWINS = 4; // links to more of them start folded: the result must stay in the first screen
@@ -19,6 +20,7 @@ export function headerSection(model) {
   const description = h("p", { class: "run-description" });
   const badges = h("div", { class: "run-badges" });
   const live = liveBadge(model);
+  const manage = manageSection(model);
   const bar = h("div", { class: "run-bar", role: "progressbar", "aria-label": "Progress", "aria-valuemin": "0" },
     h("span", { class: "run-bar-fill" }));
   const steps = h("strong", { class: "run-steps" });
@@ -31,7 +33,7 @@ export function headerSection(model) {
     h("p", { class: "run-crumb" }, h("a", { href: "/", text: "Runs" }), " / ",
       model.run.sweep_id !== null && [h("a", { href: `/runs/${model.run.sweep_id}`, text: `sweep ${model.run.sweep_id}` }), " / "],
       `run ${model.id}`),
-    h("div", { class: "run-title-row" }, title, badges, live.element), description, progress, notes, facts, family);
+    h("div", { class: "run-title-row" }, title, badges, live.element), description, manage.element, progress, notes, facts, family);
 
   function drawWords() {
     const { run } = model;
@@ -84,7 +86,10 @@ export function headerSection(model) {
   return {
     element,
     update(changes) {
-      if (changes.run) drawWords();
+      if (changes.run) {
+        drawWords();
+        manage.update();
+      }
       if (changes.run || changes.clients || changes.rounds || changes.metrics?.size) drawFacts();
       tick();
     },

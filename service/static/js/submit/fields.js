@@ -21,7 +21,7 @@ export function field({ label, control, code = null, help = "", more = null }) {
   const wrong = h("p", { class: "field-error", id: `${control.id}-error`, hidden: true });
   control.setAttribute("aria-describedby", `${about.id} ${wrong.id}`);
   const element = h("div", { class: "field" },
-    h("label", { class: "field-label", for: control.id }, label, code && h("code", { class: "field-code", text: code })),
+    h("label", { class: "field-label", for: control.id }, label, code && " ", code && h("code", { class: "field-code", text: code })),
     control, more, about, wrong);
   about.hidden = !help;
 
