@@ -87,7 +87,9 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
         found["final"] = [gap_record(own) for own in final]
         return {
             **found,
-            "result": result(found, row, num_clients=clients, tested=when_tested(members), more=more),
+            "result": result(
+                found, row, num_clients=clients, tested=when_tested(members), rows=final, more=more
+            ),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -22,6 +22,7 @@ def result(
     *,
     num_clients: int,
     tested: str = "",
+    rows: Sequence[GapRow] = (),
     more: bool = False,
 ) -> Words:
     """The sentence above the chart.
@@ -36,6 +37,8 @@ def result(
         Of the federated runs.
     tested : str
         After which epochs and rounds, see `shared.tracking.twins.when_tested`.
+    rows : sequence of GapRow
+        Of all metrics of a finished comparison.
     more : bool
         Whether runs of the comparison are still to come.
 
@@ -45,7 +48,7 @@ def result(
         Parts with ``text``, and ``strong`` for the numbers; see `service.api.chart_schemas.Words`.
     """
     if final is not None and final.has_value:
-        sentence = summary_sentence(final, num_clients=num_clients, tested=tested)
+        sentence = summary_sentence(final, num_clients=num_clients, tested=tested, rows=rows)
         before, found, after = sentence.partition(distance(final))
         return [*_words(before), *_words(found, strong=True), *_words(after)]
     told = [words for gap in comparison["gaps"] if (words := _of_gap(comparison, gap))]

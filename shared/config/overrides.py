@@ -28,7 +28,8 @@ _TEXTS = {
     "task.none",
 }
 _COLUMNS = "data.columns."
-_OPEN = re.compile(r"data\.(?:kinds|levels|missing_in)(?:\..+)?")  # settings by names of the user's own
+_OPEN = re.compile(r"(data\.(?:kinds|levels|missing_in))(?:\.(.+))?")  # settings by names of the user's own
+_KEY = re.compile(r"[\w.-]+")  # names that Hydra takes as part of a key
 _PLAIN = re.compile(r"(?!(?:true|false|inf|nan|null)$)(?:~?/|[A-Za-z])[A-Za-z0-9_./-]*", re.IGNORECASE)
 
 
@@ -63,10 +64,21 @@ def assign(name: str, value: str) -> str:
     return _quoted(f"{name}={value}", sweep=False) if name in _TEXTS else f"{name}={value}"
 
 
+def escaped(name: str) -> str:
+    """A name as a key of a dictionary in Hydra's grammar, such as ``temperature \\[C\\]``."""
+    return re.sub(r"([\\()\[\]{}:=,])", r"\\\1", name)
+
+
 def _added(text: str) -> str:
     # Hydra adds no key that a file does not have, unless it is told to.
-    key, equals, _ = text.partition("=")
-    return f"++{text.lstrip('+')}" if equals and _OPEN.fullmatch(key.lstrip("+")) else text
+    key, equals, value = text.partition("=")
+    found = _OPEN.fullmatch(key.lstrip("+"))
+    if not equals or not found:
+        return text
+    setting, name = found.groups()
+    if name and not _KEY.fullmatch(name):
+        return f"++{setting}={{{escaped(name)}: {value}}}"
+    return f"++{text.lstrip('+')}"
 
 
 def _quoted(text: str, *, sweep: bool) -> str:

@@ -117,10 +117,11 @@ def gap_report(summary: Mapping[str, Any], *, num_clients: int, tested: str = ""
     first = stored_headline(summary)
     if first is None:
         return None
+    rows = stored_gap(summary)
     return {
         "metric": first.metric,
-        "sentence": summary_sentence(first, num_clients=num_clients, tested=tested),
-        "rows": [gap_record(row) for row in stored_gap(summary)],
+        "sentence": summary_sentence(first, num_clients=num_clients, tested=tested, rows=rows),
+        "rows": [gap_record(row) for row in rows],
     }
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from shared.metrics.catalogue import spec_of
 from shared.metrics.gap import GapRow, Interval, stored_gap
 
 DIGITS = 3  # decimals
@@ -37,18 +38,43 @@ def stored_headline(summary: Mapping[str, Any]) -> GapRow | None:
     return headline(rows, metric=summary.get("metric")) if rows else None
 
 
-def summary_sentence(row: GapRow, *, num_clients: int, tested: str = "") -> str:
-    """The result in one sentence, with its interval, and what is tested in another.
+def summary_sentence(row: GapRow, *, num_clients: int, tested: str = "", rows: Sequence[GapRow] = ()) -> str:
+    """The result in one sentence, with its interval; in others, who loses to a floor, and what is tested.
 
     Parameters
     ----------
     row : GapRow
         What the sentence is about, see `headline`.
+    rows : sequence of GapRow
+        All of the comparison, among which floors are looked for.
     tested : str
         After which epochs and rounds, see `shared.tracking.twins.when_tested`.
     """
-    sentence = _sentence(row, num_clients=num_clients)
-    return f"{sentence} {tested}" if tested else sentence
+    return " ".join(filter(None, (_sentence(row, num_clients=num_clients), below_floor(row, rows), tested)))
+
+
+def below_floor(row: GapRow, rows: Sequence[GapRow]) -> str:
+    """Which of the twins loses to the best floor of a metric; empty where both beat it, or it has none.
+
+    Parameters
+    ----------
+    row : GapRow
+        Of the metric, of which the lower the better.
+    rows : sequence of GapRow
+        Those of floors are named after their metric, such as ``seasonal_mae``.
+    """
+    floors = [one for one in rows if spec_of(one.metric).floor and one.metric.endswith(f"_{row.metric}")]
+    if not floors or not row.has_value:
+        return ""
+    best = min(floors, key=lambda one: one.pooled.value)
+    beaten = [one.value < best.pooled.value for one in (row.pooled, row.federated)]
+    told = {
+        (False, False): "Neither model beats",
+        (True, False): "The federated model does not beat",
+        (False, True): "The pooled model does not beat",
+    }.get((beaten[0], beaten[1]))
+    value = format_value(best.pooled.value, digits=row_digits(row))
+    return f"{told} a plain forecast ({best.title} {value})." if told else ""
 
 
 def _sentence(row: GapRow, *, num_clients: int) -> str:
@@ -122,6 +148,8 @@ def why_no_interval(row: GapRow) -> str:
         return (
             "this metric is one number a run, and only several seeds say how sure it is (compare.seeds=[1,2,3])"
         )
+    if row.noun.endswith("block") and row.groups < 2:
+        return f"the test is shorter than two {row.noun}s, which are left out in turn (task.block)"
     if row.groups == 1:
         return f"all test rows are of one {row.noun}, and others may differ by any amount"
     if row.undefined:

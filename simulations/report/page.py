@@ -164,7 +164,7 @@ def render(report: Report) -> str:
     }
     return document(
         report.title,
-        answer=summary_sentence(chosen, num_clients=report.num_clients, tested=report.tested),
+        answer=summary_sentence(chosen, num_clients=report.num_clients, tested=report.tested, rows=report.rows),
         facts=facts,
         sections=[(key, heading, body) for key, heading, body in sections if body],
         created=report.created,

@@ -48,7 +48,7 @@ def _print(console: Console, run_id: int, *, store: Store, home: Home) -> None:
     runs = family(store, run_id)
     clients = number_of_clients(store, runs)
     chosen = headline(rows, metric=run.summary.get("metric"))
-    console.print(summary_sentence(chosen, num_clients=clients, tested=when_tested(runs)))
+    console.print(summary_sentence(chosen, num_clients=clients, tested=when_tested(runs), rows=rows))
     for warning in warnings_of(runs):
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     metric = spec_of_run(store.runs.get(twins.federated[0])).client_metric

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from shared.config.overrides import escaped
 from shared.config.table_data import TableDataConfig
 from shared.data.schema import Column
 from shared.data.sources.doubts import number_hint, number_of
@@ -209,7 +210,7 @@ def to_set(setting: str, column: str, value: str) -> str:
     """How a setting of one column is typed in a shell: ``data.kinds.age=categorical``."""
     if re.fullmatch(r"[^\W\d]\w*", column):
         return f"data.{setting}.{column}={value}"
-    return f"'data.{setting}={{{column}: {value}}}'"
+    return f"'data.{setting}={{{escaped(column)}: {value}}}'"
 
 
 def constant_columns(inputs: Sequence[Input]) -> list[str]:

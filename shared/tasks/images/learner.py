@@ -10,20 +10,38 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from shared.config.config import Config
+from shared.config.model import CnnConfig, CustomModelConfig, ResNetConfig
 from shared.data.dataset import SIDES, Ints
 from shared.data.images.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
+from shared.runtime.errors import ConfigError
 from shared.tasks.base import FitContext
 from shared.tasks.images.trained_model import ImageModel
 from shared.tasks.module_learner import ModuleLearner
 from shared.tasks.predictions import Predictions
+from shared.tasks.task import Task
 from shared.tasks.task_module import TaskModule
 
 
 class ImageLearner(ModuleLearner):
-    """Trains a task on images; a subclass reads its targets and makes its module."""
+    """Trains a task on images; a subclass reads its targets and makes its module.
+
+    Raises
+    ------
+    ConfigError
+        The model is one for tables, which is told before any image is read.
+    """
+
+    def __init__(self, task: Task, cfg: Config) -> None:
+        super().__init__(task, cfg)
+        if not isinstance(cfg.model, CnnConfig | ResNetConfig | CustomModelConfig):
+            raise ConfigError(
+                f"task={cfg.task.name} takes model=cnn or a ResNet, got model.name={cfg.model.name}, which is "
+                "for tables"
+            )
 
     def dataset(self, *, cache: Path, sides: Sequence[str] = SIDES, progress: bool = False) -> ImageData:
         """Read the configured images, decoding them if that was not done before.

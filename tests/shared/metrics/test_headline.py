@@ -15,6 +15,7 @@ from shared.metrics.spec import MetricSpec
 from tests.gaps import row
 
 NAN = float("nan")
+FLOORS = {"seasonal_mae": 0.66, "persistence_mae": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,27 @@ def test_an_end_that_is_not_zero_does_not_look_like_zero() -> None:
 def test_the_numbers_of_an_interval_have_as_many_decimals() -> None:
     assert format_interval(Interval(99.5, 98.25, 101.25)) == "99.5 [98.2, 101.2]"
     assert format_interval(Interval(950.5, 80.0, 1200.4)) == "950 [80, 1,200]"
+
+
+@pytest.mark.parametrize(
+    ("pooled", "federated", "told"),
+    [
+        (0.5, 0.6, ""),
+        (0.5, 0.7, "The federated model does not beat a plain forecast (MAE, seasonal floor 0.660)."),
+        (0.7, 0.8, "Neither model beats a plain forecast (MAE, seasonal floor 0.660)."),
+    ],
+)
+def test_a_forecast_that_loses_to_its_floor_says_so(pooled: float, federated: float, told: str) -> None:
+    mae = row("mae", pooled, federated, (-0.2, -0.1), better="lower")
+    floors = [row(name, value, value, (0, 0), better="lower") for name, value in FLOORS.items()]
+    sentence = summary_sentence(mae, num_clients=2, rows=[mae, *floors])
+    assert sentence.partition("(95 % CI).")[2].strip() == told
+    assert summary_sentence(floors[0], num_clients=2, rows=floors).endswith("equal to pooled training.")
+
+
+def test_a_test_of_one_block_has_no_interval_and_says_why() -> None:
+    without = replace(row("mae", 0.5, 0.6, (NAN, NAN), better="lower"), groups=0, noun="7-d block")
+    assert "the test is shorter than two 7-d blocks" in summary_sentence(without, num_clients=2)
 
 
 def test_errors_of_small_targets_do_not_look_like_zero() -> None:

@@ -181,6 +181,11 @@ def test_settings_of_columns_are_printed_as_a_shell_takes_them(tmp_path: Path) -
     assert """set 'data.drop=["a b"]', or 'data.kinds={a b: numeric}' if""" in told
     assert len(load(tmp_path / "rows.csv", text, "data.kinds={a b: numeric}").schema.inputs) == 2
     assert len(load(tmp_path / "rows.csv", text, 'data.drop=["a b"]').schema.inputs) == 1
+    text = table(**{"a [C]: x": [*range(ROWS)]})
+    told = refused(tmp_path / "rows.csv", text)
+    assert r"""'data.kinds={a \[C\]\: x: numeric}' if""" in told
+    for typed in (r"data.kinds={a \[C\]\: x: numeric}", "data.kinds.a [C]: x=numeric"):
+        assert len(load(tmp_path / "rows.csv", text, typed).schema.inputs) == 2
 
 
 WRONG = {

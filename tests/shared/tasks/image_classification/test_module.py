@@ -8,9 +8,11 @@ import torch
 from torch._dynamo.utils import counters
 from torch.nn import functional
 
+from shared.config.compose import compose
 from shared.data.images.datamodule import ImageDataModule
 from shared.runtime.errors import ConfigError, DivergedError, WeightsError
 from shared.tasks.image_classification.spec import balanced_weights
+from shared.tasks.task import learner_of
 from shared.training.minimal_loop import lean_trainer
 from shared.training.trainer import build_trainer
 from tests.images import classifier
@@ -251,3 +253,8 @@ def test_nesterov_without_momentum(make_config):
 def test_weights_that_are_not_there(make_config, tmp_path):
     with pytest.raises(WeightsError, match="there is no file"):
         classifier(make_config(f"model.weights={tmp_path / 'none.pt'}"), num_classes=2)
+
+
+def test_a_model_for_tables_is_refused_before_an_image_is_read():
+    with pytest.raises(ConfigError, match=r"cnn or a ResNet, got model\.name=mlp, which is for tables"):
+        learner_of(compose(["data=idx", "data.path=nowhere", "model=mlp"]))
