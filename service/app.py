@@ -13,10 +13,12 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from service.api.datasets import checks_of
 from service.api.models import host_of
 from service.api.operations import router as operations
 from service.api.problems import install_handlers
 from service.api.router import build_router
+from service.datasets.checks import sweep_datasets
 from service.integrations.child import FollowerProcess
 from service.jobs.worker import Worker
 from service.security.middleware import SecurityMiddleware
@@ -84,6 +86,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     store: Store = app.state.store
     app.state.assets = find_assets()
+    await asyncio.to_thread(sweep_datasets, store, home=settings.home)
     ended = threading.Event()
     watch = asyncio.to_thread(
         _settle, store, journals=settings.home.journals, every_s=settings.orphans_s, ended=ended
@@ -109,6 +112,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(app.state.sender.close)
         await watching
         host_of(app).close()
+        checks_of(app).close()
         store.close()
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 import uvicorn
 
 from service.app import create_app
+from service.dataset_limits import DatasetLimits
 from service.integrations.mlflow import check_installed, check_uri
 from service.settings import EVERY_ADDRESS, Settings, is_loopback, plain_host
 from service.stream.sockets import UVICORN_OPTIONS
@@ -64,6 +65,7 @@ def run_command(options: Namespace) -> None:
         token=token,
         train_token=train_token,
         data_folders=tuple(options.data),
+        dataset_limits=DatasetLimits.of(options.dataset_limit),
         worker=options.worker,
         mlflow=options.mlflow,
         rate=options.rate,

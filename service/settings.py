@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.dataset_limits import DatasetLimits
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
 
@@ -36,6 +37,8 @@ class Settings:
         Lets whoever has it submit and change jobs, as an API token of the scope ``train`` does.
     data_folders : tuple of Path
         Where the data of submitted jobs may lie.
+    dataset_limits : DatasetLimits
+        Of datasets that are uploaded.
     worker : bool
         Whether the server also runs jobs, one at a time.
     mlflow : str, optional
@@ -66,6 +69,7 @@ class Settings:
     token: str | None = None
     train_token: str | None = None
     data_folders: tuple[Path, ...] = ()
+    dataset_limits: DatasetLimits = field(default_factory=DatasetLimits)
     worker: bool = False
     mlflow: str | None = None
     allowed_hosts: tuple[str, ...] = ()

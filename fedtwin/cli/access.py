@@ -16,6 +16,8 @@ from shared.tracking.store import Store
 from shared.tracking.tenants import Tenant, TenantRow
 from shared.tracking.tokens import TokenRow
 
+LIMITS = ("max_running", "max_queued", "max_dataset_bytes")  # of a tenant
+
 
 def run_command(options: Namespace) -> None:
     """Run one of the subcommands.
@@ -70,7 +72,7 @@ def _revoke_token(options: Namespace, store: Store) -> None:
 
 
 def _create_tenant(options: Namespace, store: Store) -> None:
-    limits = {"max_running": options.max_running, "max_queued": options.max_queued}
+    limits = {name: getattr(options, name) for name in LIMITS}
     _print_tenants([store.tenants.create(Tenant(options.what), **{k: v or None for k, v in limits.items()})])
 
 
@@ -78,7 +80,7 @@ def _limit_tenant(options: Namespace, store: Store) -> None:
     before = store.tenants.get(Tenant(options.what))
     limits = {
         name: getattr(before, name) if (given := getattr(options, name)) is None else given or None
-        for name in ("max_running", "max_queued")
+        for name in LIMITS
     }
     _print_tenants([store.tenants.limit(Tenant(options.what), **limits)])
 
@@ -110,9 +112,10 @@ def _print_tokens(rows: Sequence[TokenRow], now: datetime) -> None:
 
 
 def _print_tenants(rows: Sequence[TenantRow]) -> None:
-    listed = table("tenant", "running at most", "queued at most", title="tenants", light=True)
+    titles = ("tenant", "running at most", "queued at most", "bytes of datasets at most")
+    listed = table(*titles, title="tenants", light=True)
     for row in rows:
-        listed.add_row(row.name, str(row.max_running or "-"), str(row.max_queued or "-"))
+        listed.add_row(row.name, *(f"{one:,}" if (one := getattr(row, name)) else "-" for name in LIMITS))
     Console().print(listed)
 
 

@@ -353,6 +353,13 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         help="where the data of submitted jobs may lie; repeatable",
     )
     serve.add_argument(
+        "--dataset-limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="of uploaded datasets, such as bytes=1000000000 (docs/service.md); repeatable",
+    )
+    serve.add_argument(
         "--mlflow", metavar="URI", help="also send all runs to this MLflow server, as fedtwin follow mlflow"
     )
     serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
@@ -427,6 +434,9 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
     tenant.add_argument("what", nargs="?", metavar="NAME")
     tenant.add_argument("--max-running", type=count, metavar="JOBS", help="at a time; 0: no limit")
     tenant.add_argument("--max-queued", type=count, metavar="JOBS", help="at a time; 0: no limit")
+    tenant.add_argument(
+        "--max-dataset-bytes", type=count, metavar="BYTES", help="of all its datasets; 0: as the server allows"
+    )
     tenant.add_argument("--format", choices=["table", "json"], default="table")
 
 

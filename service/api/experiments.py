@@ -16,6 +16,7 @@ from service.api.job_schemas import ExperimentRequest, JobMode
 from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
+from service.jobs.uploaded import dataset_file, lacking_rows, uploaded_dataset
 from service.problem_details import AsciiJson
 from service.read.experiment_form import experiment_form
 from service.read.jobs import job_detail, schedule_view
@@ -23,6 +24,7 @@ from shared.config.model import REGISTRY
 from shared.runtime.errors import ConfigError
 from shared.runtime.secrets import without_secrets
 from shared.tracking.cron import next_time
+from shared.tracking.dataset_use import NoDataset
 from shared.tracking.job_events import KeyReused
 from shared.tracking.jobs import NewJob, QueueFull
 from shared.tracking.model_rows import LATEST, RegistryError
@@ -94,6 +96,7 @@ def submit(
         max_retries=wanted.max_retries,
         idempotency_key=idempotency_key,
         request_hash=_hash(mode, wanted),
+        dataset_id=experiment.dataset_id,
     )
     try:
         if wanted.schedule is not None:
@@ -103,6 +106,8 @@ def submit(
         job = store.jobs.submit(new)
     except KeyReused as error:
         raise Problem(409, str(error), code="idempotency_key") from None
+    except NoDataset as error:
+        raise Problem(409, str(error), code="dataset_gone") from None
     except QueueFull as error:
         raise queue_full(error) from None
     return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
@@ -118,7 +123,7 @@ def _checked(request: Request, store: TenantStore, wanted: ExperimentRequest, mo
         except ConfigError as error:
             problems.append(f"schedule.{error}")
     try:
-        found = _composed(request, wanted, mode)
+        found = _composed(request, store, wanted, mode)
     except InvalidExperiment as error:
         raise InvalidExperiment([*problems, *error.problems]) from None
     if wanted.use_existing_model is not None:
@@ -139,15 +144,27 @@ def _starting_from(store: TenantStore, ref: str, experiment: Experiment) -> Expe
     return replace(experiment, config=experiment.config.replace("model", weights=weights))
 
 
-def _composed(request: Request, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
-    return checked_experiment(
+def _composed(request: Request, store: TenantStore, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
+    settings = request.app.state.settings
+    try:
+        row = uploaded_dataset(store, wanted.dataset)
+        path = None if row is None else dataset_file(row, settings.home)
+    except NoDataset as error:
+        raise InvalidExperiment([f"dataset: {error}"]) from None
+    found = checked_experiment(
         wanted.config_overrides,
         dataset=wanted.dataset,
         run_name=wanted.run_name,
         mode=mode,
-        folders=request.app.state.settings.data_folders,
+        folders=settings.data_folders,
+        uploaded=path,
         session=request.app.state.session,
     )
+    if row is None:
+        return found
+    if too_few := lacking_rows(row, found.config, least=settings.dataset_limits.labelled):
+        raise InvalidExperiment([f"dataset: {too_few}"])
+    return replace(found, dataset_id=row.id)
 
 
 def _hash(mode: str, wanted: ExperimentRequest) -> str:

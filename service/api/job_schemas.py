@@ -48,9 +48,10 @@ class ExperimentRequest(Shape):
     run_name: RunName | None = Field(default=None, description="Default: of data and model.")
     dataset: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
         default=None,
-        description="A path below a folder that the server allows, or digits; what lies there is recognised. "
+        description="An uploaded dataset (/api/v1/datasets), digits, or a path below a folder that the server "
+        "allows; what lies there is recognised. "
         "Default: what config_overrides chooses.",
-        examples=["xrays.zip"],
+        examples=["ward-7"],
     )
     config_overrides: dict[str, Any] = Field(
         default={},

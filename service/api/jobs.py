@@ -13,6 +13,7 @@ from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.problem_details import AsciiJson
 from service.read.jobs import job_detail, job_summaries
+from shared.tracking.dataset_use import NoDataset
 from shared.tracking.job_rows import JobRow
 from shared.tracking.jobs import JobState, QueueFull
 from shared.tracking.schema import LARGEST_ID
@@ -89,4 +90,6 @@ def _changed(store: TenantStore, act: Callable[[int], JobRow], job_id: int, *, s
         raise Problem(409, str(error), code="job_state") from None
     except QueueFull as error:
         raise queue_full(error) from None
+    except NoDataset as error:
+        raise Problem(409, str(error), code="dataset_gone") from None
     return AsciiJson(job_detail(store, row), status_code=status)

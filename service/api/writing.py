@@ -25,9 +25,11 @@ class TrainingRoute(APIRoute):
     Attributes
     ----------
     scope : {"read", "train", "admin"}
+    most_body : int or None, bytes
+        None: the route reads the body itself.
     """
 
-    most_body = MOST_BODY
+    most_body: int | None = MOST_BODY
     scope = "train"
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -36,6 +38,8 @@ class TrainingRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             _check_scope(request, self.scope)
+            if self.most_body is None:
+                return await handler(request)
             body = await _read(request, most=self.most_body)
 
             async def receive() -> Message:

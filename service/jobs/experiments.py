@@ -15,8 +15,8 @@ from shared.config.hydra_session import HydraSession
 from shared.config.overrides import assign
 from shared.runtime.components import is_allowed
 from shared.runtime.errors import ConfigError, DataError
+from shared.tracking.datasets import BUILT_IN
 
-BUILT_IN = "digits"  # images of a package, which need no file
 _BULLET = "  - "
 
 
@@ -28,10 +28,13 @@ class Experiment:
     ----------
     overrides : list of str
         What was asked for, in Hydra's grammar; settings by names that it cannot write, as JSON.
+    dataset_id : int or None
+        The uploaded dataset that it is trained on.
     """
 
     config: Config
     overrides: list[str]
+    dataset_id: int | None = None
 
 
 class InvalidExperiment(ConfigError):
@@ -55,6 +58,7 @@ def checked_experiment(
     run_name: str | None,
     mode: str,
     folders: Sequence[Path],
+    uploaded: Path | None = None,
     session: HydraSession | None = None,
 ) -> Experiment:
     """Compose and check the configuration of a training; nothing is run.
@@ -70,6 +74,8 @@ def checked_experiment(
         A path below one of the folders, or `BUILT_IN`; without it, what the settings choose.
     folders : sequence of Path
         Where the data of jobs may lie.
+    uploaded : Path, optional
+        The file that the dataset is, where it was uploaded; then no folder is looked in.
     session : HydraSession, optional
         Shared by requests: those that choose the same files share one composition.
 
@@ -83,10 +89,10 @@ def checked_experiment(
     by_column, problems, rest = settings_by_column(settings)
     overrides, more = written_overrides(rest)
     problems += more
-    path = None
+    path = uploaded
     if dataset == BUILT_IN:
         overrides.insert(0, f"data={BUILT_IN}")
-    elif dataset is not None:
+    elif dataset is not None and uploaded is None:
         path = find_dataset(dataset, folders)
         if path is None:
             problems.append(

@@ -118,6 +118,10 @@ class Home:
         """Folder of a job's log."""
         return self.root / "jobs" / str(job_id)
 
+    def dataset_dir(self, dataset_id: int) -> Path:
+        """Folder of a dataset that was uploaded."""
+        return self.root / "datasets" / str(dataset_id)
+
     def comparison_dir(self, run_id: int) -> Path:
         """Folder of a comparison's figures and report."""
         return self.results / f"compare_{run_id}"

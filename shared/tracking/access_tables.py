@@ -16,6 +16,7 @@ tenant = Table(
     Column("max_queued", Integer),
     Column("claimed", UtcDateTime),
     Column("created", UtcDateTime, nullable=False),
+    Column("max_dataset_bytes", BigInteger),
 )
 
 token = Table(

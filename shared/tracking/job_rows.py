@@ -18,7 +18,7 @@ class JobRow(Row):
 
     Attributes
     ----------
-    mode : {"centralized", "federated", "compare"}
+    mode : {"centralized", "federated", "compare", "sweep"}
     status : {"queued", "running", "completed", "failed", "cancelled"}
     priority : int
         Place in `PRIORITIES`.
@@ -44,6 +44,8 @@ class JobRow(Row):
         Stable, see `shared.tracking.job_errors`.
     request_hash : str
         SHA-256 of the request, to tell a repeated one from another one with the same key.
+    dataset_id : int or None
+        The uploaded dataset that it is trained on, see `shared.tracking.datasets`.
     """
 
     id: int
@@ -71,6 +73,7 @@ class JobRow(Row):
     started: datetime | None
     ended: datetime | None
     tenant: str
+    dataset_id: int | None
 
     @property
     def finished(self) -> bool:
@@ -124,3 +127,4 @@ class ScheduleRow(Row):
     request_hash: str
     created: datetime
     tenant: str
+    dataset_id: int | None

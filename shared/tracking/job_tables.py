@@ -7,7 +7,7 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
 
 from shared.tracking.schema import BigInteger, CleanText, UtcDateTime, metadata, one_of
 
-JOB_MODES = ("centralized", "federated", "compare")
+JOB_MODES = ("centralized", "federated", "compare", "sweep")
 JOB_STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
 job = Table(
@@ -38,6 +38,7 @@ job = Table(
     Column("started", UtcDateTime),
     Column("ended", UtcDateTime),
     Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
+    Column("dataset_id", Integer),  # no key: what was deleted stays named
     one_of("mode", JOB_MODES),
     one_of("status", JOB_STATUSES),
     sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
@@ -94,6 +95,7 @@ schedule = Table(
     Column("request_hash", String(64), nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
+    Column("dataset_id", Integer),  # no key: what was deleted stays named
     one_of("mode", JOB_MODES),
     sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
     sqlite_autoincrement=True,

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import TrackingError
 from shared.tracking.access_tables import tenant
 from shared.tracking.database import Database, database_now
+from shared.tracking.dataset_use import hold
 from shared.tracking.job_events import (
     job_row,
     lock_job,
@@ -48,6 +49,7 @@ class NewJob:
     max_retries: int = 0
     idempotency_key: str | None = None
     request_hash: str = field(default="")
+    dataset_id: int | None = None
 
 
 class Jobs:
@@ -64,6 +66,8 @@ class Jobs:
         KeyReused
             The key came before, with another request.
         QueueFull
+        NoDataset
+            That of the job has been deleted meanwhile.
         """
         owner = owner_of(self._scope)
         with self._database.write() as connection:
@@ -78,6 +82,7 @@ class Jobs:
                     no_two_requests(found, new.request_hash, what="job")
                     return job_row(found)
             check_room(connection, owner)
+            hold(connection, owner, new.dataset_id)
             return insert_job(connection, new, owner=owner)
 
     def find(self, job_id: int) -> JobRow | None:
@@ -186,12 +191,15 @@ class Jobs:
         JobState
             It has not ended, or is completed.
         QueueFull
+        NoDataset
+            That of the job has been deleted.
         """
         with self._database.write() as connection:
             row = lock_job(connection, job_id, self._scope)
             if row.status not in ENDED or row.status == "completed":
                 raise JobState(f"job {job_id} is {row.status}; only a failed or cancelled job can be retried")
             check_room(connection, row.tenant)
+            hold(connection, row.tenant, row.dataset_id)
             changes = {
                 "status": "queued",
                 "run_after": database_now(connection),
@@ -279,6 +287,7 @@ def insert_job(connection: sa.Connection, new: NewJob, *, owner: str, detail: st
         "request_hash": new.request_hash,
         "created": now,
         "tenant": owner,
+        "dataset_id": new.dataset_id,
     }
     key = connection.execute(sa.insert(job).values(values)).inserted_primary_key
     assert key is not None

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.tracking.cron import next_time
 from shared.tracking.database import Database, database_now
+from shared.tracking.dataset_use import hold
 from shared.tracking.job_events import lock_key, no_two_requests, not_of
 from shared.tracking.job_rows import ENDED, PRIORITIES, JobRow, ScheduleRow
 from shared.tracking.job_tables import job, schedule
@@ -36,6 +37,8 @@ class Schedules:
             The expression or the time zone cannot be read.
         KeyReused
             The key came before, with another request.
+        NoDataset
+            That of its jobs has been deleted meanwhile.
         """
         owner = owner_of(self._scope)
         with self._database.write() as connection:
@@ -66,7 +69,9 @@ class Schedules:
                 "request_hash": new.request_hash,
                 "created": now,
                 "tenant": owner,
+                "dataset_id": new.dataset_id,
             }
+            hold(connection, owner, new.dataset_id)
             key = connection.execute(sa.insert(schedule).values(values)).inserted_primary_key
             assert key is not None
             return self._read(connection, key[0])
@@ -199,4 +204,5 @@ def _new_job(row: Any) -> NewJob:
         tags=row.tags,
         priority=PRIORITIES[row.priority],
         max_retries=row.max_retries,
+        dataset_id=row.dataset_id,
     )

@@ -12,6 +12,7 @@ from shared.tracking.audit import Audit
 from shared.tracking.change_feed import Changes
 from shared.tracking.clients import Clients
 from shared.tracking.database import Database
+from shared.tracking.datasets import Datasets
 from shared.tracking.evaluations import Evaluations
 from shared.tracking.follows import Follows
 from shared.tracking.job_queue import JobQueue
@@ -31,7 +32,8 @@ from shared.tracking.workers import Workers
 
 
 class Store:
-    """Runs, their metrics, rounds, evaluations and clients, training jobs, and models, in SQLite or PostgreSQL.
+    """Runs, their metrics, rounds, evaluations and clients, training jobs, models and datasets, in
+    SQLite or PostgreSQL.
 
     Of all tenants: for who owns the database, and for workers; `of` gives what one tenant sees. Opened at its
     first use, when the schema is brought up to date. When a method that writes returns, its rows are on disk.
@@ -77,6 +79,7 @@ class Store:
         self.workers = Workers(self._database)
         self.trials = Trials(self._database)
         self.models = Models(self._database, scope)
+        self.datasets = Datasets(self._database, scope)
         self.follows = Follows(self._database)
         self.tenants = Tenants(self._database)
         self.tokens = Tokens(self._database, scope)
@@ -149,7 +152,7 @@ class Store:
 
 
 class TenantStore(Store):
-    """What one tenant sees: runs, models, jobs and schedules of other tenants are not there.
+    """What one tenant sees: runs, models, datasets, jobs and schedules of other tenants are not there.
 
     Rows of a run (metrics, rounds, ...) are read by the number of a run: take it from `runs`.
 

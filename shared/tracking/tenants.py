@@ -65,6 +65,8 @@ class TenantRow(Row):
         Jobs at a time; None: no limit.
     claimed : datetime or None
         When a worker last took a job of it.
+    max_dataset_bytes : int or None
+        What all its datasets may have; None: as the server allows.
     """
 
     name: str
@@ -72,6 +74,7 @@ class TenantRow(Row):
     max_queued: int | None
     claimed: datetime | None
     created: datetime
+    max_dataset_bytes: int | None
 
 
 class Tenants:
@@ -81,7 +84,12 @@ class Tenants:
         self._database = database
 
     def create(
-        self, new: Tenant, *, max_running: int | None = None, max_queued: int | None = None
+        self,
+        new: Tenant,
+        *,
+        max_running: int | None = None,
+        max_queued: int | None = None,
+        max_dataset_bytes: int | None = None,
     ) -> TenantRow:
         """Add a tenant.
 
@@ -94,6 +102,7 @@ class Tenants:
             "name": new.name,
             "max_running": max_running,
             "max_queued": max_queued,
+            "max_dataset_bytes": max_dataset_bytes,
             "created": datetime.now(UTC),
         }
         with self._database.write() as connection:
@@ -103,7 +112,14 @@ class Tenants:
             connection.execute(sa.insert(tenant).values(values))
             return TenantRow(**connection.execute(query).one()._mapping)
 
-    def limit(self, one: Tenant, *, max_running: int | None, max_queued: int | None) -> TenantRow:
+    def limit(
+        self,
+        one: Tenant,
+        *,
+        max_running: int | None,
+        max_queued: int | None,
+        max_dataset_bytes: int | None = None,
+    ) -> TenantRow:
         """Set the limits of a tenant; those of its jobs that run stay.
 
         Raises
@@ -111,7 +127,11 @@ class Tenants:
         TrackingError
             There is no such tenant.
         """
-        values = {"max_running": max_running, "max_queued": max_queued}
+        values = {
+            "max_running": max_running,
+            "max_queued": max_queued,
+            "max_dataset_bytes": max_dataset_bytes,
+        }
         with self._database.write() as connection:
             connection.execute(sa.update(tenant).where(tenant.c.name == one.name).values(values))
         return self.get(one)

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from service.api import problems
 from service.api.operations import router as operations
 from service.api.router import build_router
+from service.dataset_limits import DatasetLimits
 from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
 from shared.config.hydra_session import HydraSession
@@ -115,6 +116,7 @@ def build_app(
     token: str | None = None,
     train_token: str | None = None,
     data_folders: tuple[Path, ...] = (),
+    dataset_limits: DatasetLimits = DatasetLimits(),  # noqa: B008 - it is frozen
     **more: Any,
 ) -> FastAPI:
     """The REST API alone, with one route more that fails."""
@@ -126,6 +128,7 @@ def build_app(
         token=token,
         train_token=train_token,
         data_folders=data_folders,
+        dataset_limits=dataset_limits,
         rate=0,
     )
     app.state.settings = settings

@@ -125,8 +125,9 @@ def list_folders(path: Path) -> list[str]:
                 continue
             if entry.is_dir() and name != ".":
                 found.add(name)
-            while name := posixpath.dirname(name):
-                found.add(name)
+            while (above := posixpath.dirname(name)) not in ("", name):  # of "/" it is "/"
+                found.add(above)
+                name = above
     return sorted(found)
 
 

@@ -27,7 +27,7 @@ NAME = "tuberculosis-of-ward-7"
 PLACES = {"run_id": 1, "job_id": 1, "schedule_id": 1, "name": "tuberculosis-of-ward-7", "mode": "compare"}
 PLACES |= {"webhook_id": 1, "delivery_id": 1}
 PLACES |= {"ref": "latest", "alias": "production", "format": "onnx"}
-OWN = ("/api/runs/1", "/api/jobs/1", "/api/schedules/1", f"/api/v1/models/{NAME}")
+OWN = ("/api/runs/1", "/api/jobs/1", "/api/schedules/1", f"/api/v1/models/{NAME}", f"/api/v1/datasets/{NAME}")
 OWNED = {"run_id", "job_id", "schedule_id", "webhook_id"}
 BODIES = {
     "/api/jobs/{job_id}": {"priority": "high"},
@@ -43,7 +43,7 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Iterator[Store]:
-    """One run, job, schedule and model, of `OWNER`."""
+    """One run, job, schedule, dataset and model, of `OWNER`."""
     with Store(f"sqlite:///{tmp_path_factory.mktemp('home') / 'fedtwin.db'}") as store:
         for tenant in (OWNER, OTHER):
             store.tenants.create(tenant)
@@ -54,6 +54,8 @@ def store(tmp_path_factory) -> Iterator[Store]:
         store.of(OWNER).schedules.add(
             NewJob(mode="centralized", name=NAME, config={}), cron="0 0 * * *", time_zone="UTC"
         )
+        new = store.of(OWNER).datasets.begin(NAME, format="csv", num_bytes=9, quota=9)
+        store.of(OWNER).datasets.received(new.id, sha256="0" * 64)
         complete(store.of(OWNER), name=NAME)
         store.of(OWNER).models.promote(NAME, alias="candidate")
         yield store
@@ -98,6 +100,9 @@ def test_nothing_of_another_tenant_is_reached_on_any_route(app, client, store):
         if address.endswith("/fails"):
             continue
         answer = client.request(method, address, headers=other, json=body)
+        if address.startswith("/api/v1/datasets/"):
+            assert (answer.status_code, answer.json()["detail"]) == (404, f"there is no dataset '{NAME}'")
+            continue
         if "/v1/models/" in address:
             seen.add((method, address))
             assert answer.status_code == 404, (method, address, answer.text)
@@ -119,7 +124,7 @@ def test_nothing_of_another_tenant_is_reached_on_any_route(app, client, store):
     assert (registered.get(NAME).threshold, len(registered.history(NAME))) == ("f1>=0.7", 1)
     assert store.of(OWNER).jobs.get(1).status == "queued"
     assert [row.id for row in store.of(OWNER).schedules.search()] == [1]
-    for path in (*(f"/api/{one}" for one in ("runs", "jobs", "schedules", "v1/models")), *OWN):
+    for path in (*(f"/api/{one}" for one in ("runs", "jobs", "schedules", "v1/models", "v1/datasets")), *OWN):
         assert NAME in client.get(path, headers=owner).text, path
         unnamed = client.get(path)  # the default tenant's, which needs no token here
         assert unnamed.status_code == 404 if path in OWN else NAME not in unnamed.text, path

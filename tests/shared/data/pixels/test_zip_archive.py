@@ -15,6 +15,7 @@ from shared.data.pixels.zip_archive import (
     check_archive,
     check_count,
     is_junk,
+    list_folders,
     normal_name,
     read_entry,
     unsafe_reason,
@@ -57,6 +58,11 @@ def test_refuses_names_that_lead_out(make_zip: Callable[..., Path], name: str, r
     with pytest.raises(ArchiveError, match=reason) as caught:
         check_archive(make_zip({name: b"x"}), limits=LIMITS)
     assert repr(name) in str(caught.value)
+
+
+def test_lists_folders_of_names_that_lead_out_too(make_zip: Callable[..., Path]) -> None:
+    path = make_zip({"/etc/cron.d/x": b"", "//host/y": b"", "a/b/c": b"", "d/": b""})
+    assert {"/etc/cron.d", "/etc", "a/b", "a", "d"} <= set(list_folders(path))
 
 
 def test_refuses_a_nul_in_a_name(make_zip: Callable[..., Path]) -> None:

@@ -1,0 +1,95 @@
+"""`receive`: writes an upload to disk as it comes, whole or not at all, without holding up other requests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+
+from shared.runtime.files import replacing
+
+MOST_UPLOADS = 8  # under way in one server
+_PART = 2**20  # bytes that are written at once
+_TOLD_S = 1.0
+
+
+class SlowUpload(Exception):
+    """Nothing has come for too long."""
+
+
+class WrongSize(Exception):
+    """Other than as many bytes as were announced have come."""
+
+
+async def receive(
+    parts: AsyncIterator[bytes], path: Path, *, size: int, idle_s: float, tell: Callable[[int], None]
+) -> str:
+    """Write an upload.
+
+    Parameters
+    ----------
+    parts : async iterator of bytes
+        The body, however it is cut.
+    path : Path
+        Of the file, which only this user can read; its folder is made.
+    size : int
+        Bytes that were announced; no more are written.
+    idle_s : float, seconds
+        How long to wait for the next part.
+    tell : callable
+        Called in a thread with the number of bytes that have come, about once a second.
+
+    Returns
+    -------
+    str
+        SHA-256, hex.
+
+    Raises
+    ------
+    SlowUpload, WrongSize
+    DiskError
+    ClientDisconnect
+    """
+    digest, received, waiting, told = hashlib.sha256(), 0, bytearray(), time.monotonic()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stack = ExitStack()
+    file = await run_in_threadpool(stack.enter_context, replacing(path, mode=0o600))
+
+    def write(content: bytes) -> None:
+        file.write(content)
+        digest.update(content)
+
+    try:
+        while (part := await _next(parts, idle_s)) is not None:
+            received += len(part)
+            if received > size:
+                raise WrongSize(f"more than the {size:,} bytes came that were announced")
+            waiting += part
+            if len(waiting) >= _PART:
+                await run_in_threadpool(write, bytes(waiting))
+                waiting.clear()
+                if time.monotonic() - told >= _TOLD_S:
+                    told = time.monotonic()
+                    await run_in_threadpool(tell, received)
+        if received < size:
+            raise WrongSize(f"{received:,} bytes came, {size:,} were announced")
+        await run_in_threadpool(write, bytes(waiting))
+    except BaseException:
+        await run_in_threadpool(stack.__exit__, *sys.exc_info())
+        raise
+    await run_in_threadpool(stack.close)
+    return digest.hexdigest()
+
+
+async def _next(parts: AsyncIterator[bytes], idle_s: float) -> bytes | None:
+    try:
+        async with asyncio.timeout(idle_s):
+            return await anext(parts, None)
+    except TimeoutError:
+        raise SlowUpload(f"nothing came for {idle_s:g} s") from None
