@@ -435,7 +435,10 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
     tenant.add_argument("--max-running", type=count, metavar="JOBS", help="at a time; 0: no limit")
     tenant.add_argument("--max-queued", type=count, metavar="JOBS", help="at a time; 0: no limit")
     tenant.add_argument(
-        "--max-dataset-bytes", type=count, metavar="BYTES", help="of all its datasets; 0: as the server allows"
+        "--max-dataset-bytes",
+        type=num_bytes,
+        metavar="BYTES",
+        help="of all its datasets; 0: as the server allows",
     )
     tenant.add_argument("--format", choices=["table", "json"], default="table")
 
@@ -494,6 +497,18 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text!r}")
     return value
+
+
+def num_bytes(text: str) -> int:
+    """A number of bytes, as it is typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    if not (text.isascii() and text.isdecimal()) or len(text) > 15:
+        raise argparse.ArgumentTypeError(f"expected a whole number of bytes, got {text!r}")
+    return int(text)
 
 
 def job_number(text: str) -> int:

@@ -18,7 +18,7 @@ class JobRow(Row):
 
     Attributes
     ----------
-    mode : {"centralized", "federated", "compare", "sweep"}
+    mode : {"centralized", "federated", "compare"}
     status : {"queued", "running", "completed", "failed", "cancelled"}
     priority : int
         Place in `PRIORITIES`.

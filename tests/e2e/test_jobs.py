@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-TOKEN = "train-correct-horse_battery"
-WAIT_S = 120.0
+from tests.e2e.service_kit import TOKEN, WAIT_S, Start, background, first_line
+
 EPOCHS = 10
 
 
 @pytest.fixture
-def fedtwin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a command of fedtwin in a home of its own; killed at the end."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FEDTWIN_")}
-    own = {"FEDTWIN_HOME": str(tmp_path / "home"), "FEDTWIN_TRAIN_TOKEN": TOKEN, "PYTHONPATH": str(REPOSITORY)}
-    with ExitStack() as ends:
-
-        def start(*arguments: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "fedtwin", *arguments]
-            process = subprocess.Popen(command, env={**kept, **own}, stdout=subprocess.PIPE, text=True)
-            ends.enter_context(process)
-            ends.callback(process.kill)
-            return process
-
+def fedtwin(tmp_path: Path) -> Iterator[Start]:
+    with background(tmp_path / "home") as start:
         yield start
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
 
 
 @pytest.mark.attack

@@ -38,10 +38,11 @@ def test_a_token_is_made_listed_and_revoked(run):
 
 def test_limits_are_changed_one_at_a_time(run):
     run("tenant", "create", "ward-7", "--max-running", "2")
-    run("tenant", "limit", "ward-7", "--max-queued", "5")
+    run("tenant", "limit", "ward-7", "--max-queued", "5", "--max-dataset-bytes", "20000000000")
     run("tenant", "limit", "default", "--max-running", "0")
     found = {row["name"]: row for row in json.loads(run("tenant", "list", "--format", "json"))}
-    assert (found["ward-7"]["max_running"], found["ward-7"]["max_queued"]) == (2, 5)
+    limits = ("max_running", "max_queued", "max_dataset_bytes")
+    assert [found["ward-7"][name] for name in limits] == [2, 5, 20_000_000_000]
     assert found["default"]["max_running"] is None
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import socket
 import stat
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 import sqlalchemy as sa
-from PIL import Image
 
 from service.api.datasets import checks_of
 from service.dataset_limits import DatasetLimits
@@ -27,6 +23,7 @@ from shared.tracking.dataset_tables import dataset
 from shared.tracking.store import Store
 from tests.service.rows_kit import build_app
 from tests.service.server_kit import serving
+from tests.uploads import xrays
 
 TOKEN = "train-correct-horse_battery"
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -62,22 +59,6 @@ def client(store: Store, home: Home) -> Iterator[httpx.Client]:
     checks_of(app).close()
 
 
-def images(number: int = 60, *, more: dict[str, bytes] | None = None) -> bytes:
-    """A ZIP as the NIH hospital's: PNGs of two classes, with patients."""
-    rng, packed = np.random.default_rng(0), io.BytesIO()
-    lines = ["filename,label,patient_id"]
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for row in range(number):
-            name, content = (f"{MARKUP}.png" if row == 0 else f"{row}.png"), io.BytesIO()
-            Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(content, "PNG")
-            archive.writestr(f"images/{name}", content.getvalue())
-            lines.append(f"{name},{('NORMAL', 'PNEUMONIA')[row % 2]},p{row // 2}")
-        archive.writestr("metadata.csv", "\n".join(lines))
-        for name, content in (more or {}).items():
-            archive.writestr(name, content)
-    return packed.getvalue()
-
-
 def upload(client: httpx.Client, name: str, content: bytes, *, format: str = "zip") -> httpx.Response:
     answer = client.post("/api/v1/datasets", params={"name": name, "format": format}, content=content)
     deadline = time.monotonic() + WAIT_S
@@ -102,7 +83,7 @@ def wait_for(what: Callable[[], object]) -> None:
 
 
 def test_an_upload_is_checked_trained_on_and_deleted(client, store, home):
-    content, place = images(), "/api/v1/datasets/ward-7"
+    content, place = xrays(60, first=f"{MARKUP}.png"), "/api/v1/datasets/ward-7"
     answer = upload(client, "ward-7", content)
     found = answer.json()
     assert (found["state"], found["kind"], found["labelled"], found["percent"]) == ("ready", "images", 60, 100)
@@ -145,7 +126,7 @@ def test_hostile_files_are_rejected_and_gone(client, home):
     bomb = {"images/bomb.png": b"\0" * 10**6, "../../evil.png": b"x", "/etc/cron.d/x": b"x"}
     wide = b",".join(b"c%d" % column for column in range(60_000)) + b"\n1\n"
     for name, content, format, code, words in (
-        ("bomb", images(2, more=bomb), "zip", "over_limit", ["expands", "leads out of the folder", "absolute"]),
+        ("bomb", xrays(2, more=bomb), "zip", "over_limit", ["expands", "leads out of the folder", "absolute"]),
         ("wide", wide, "csv", "over_limit", ["60000 columns"]),
         ("text", b"no archive", "npz", "data", []),
     ):

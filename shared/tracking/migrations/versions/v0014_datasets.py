@@ -1,4 +1,4 @@
-"""Datasets are uploaded, within a tenant's quota; jobs and schedules know theirs, and may be sweeps."""
+"""Datasets are uploaded, within a tenant's quota; jobs and schedules know theirs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ down_revision = "0015b"
 branch_labels = None
 depends_on = None
 
-CHECK = "mode IN ({})"
-BEFORE = "'centralized', 'federated', 'compare'"
-AFTER = f"{BEFORE}, 'sweep'"
 _USERS = ("job", "schedule")
 
 
@@ -51,37 +48,11 @@ def upgrade() -> None:
     op.add_column("tenant", sa.Column("max_dataset_bytes", big))
     for table in _USERS:
         op.add_column(table, sa.Column("dataset_id", sa.Integer()))
-    _allow(AFTER, instead_of=BEFORE)
 
 
 def downgrade() -> None:
     """Drop the table and the columns; files stay."""
     for table in _USERS:
-        op.execute(f"DELETE FROM {table} WHERE mode = 'sweep'")
-    _allow(BEFORE, instead_of=AFTER)
-    for table in _USERS:
         op.drop_column(table, "dataset_id")
     op.drop_column("tenant", "max_dataset_bytes")
     op.drop_table("dataset")
-
-
-def _allow(modes: str, *, instead_of: str) -> None:
-    if op.get_bind().dialect.name != "sqlite":
-        for table in _USERS:
-            op.drop_constraint("mode_known", table, type_="check")
-            op.create_check_constraint("mode_known", table, CHECK.format(modes))
-        return
-    # As step 0006 does it, and for its reasons.
-    connection = op.get_bind()
-    version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
-    connection.exec_driver_sql("PRAGMA writable_schema=ON")
-    changed = connection.execute(
-        sa.text(
-            "UPDATE sqlite_master SET sql = replace(sql, :before, :after) WHERE type = 'table' "
-            "AND name IN ('job', 'schedule') AND sql LIKE '%' || :before || '%'"
-        ),
-        {"before": CHECK.format(instead_of), "after": CHECK.format(modes)},
-    )
-    assert changed.rowcount == len(_USERS), "the tables are as the steps before made them"
-    connection.exec_driver_sql(f"PRAGMA schema_version={version + 1}")
-    connection.exec_driver_sql("PRAGMA writable_schema=RESET")
