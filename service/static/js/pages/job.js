@@ -38,7 +38,7 @@ export function mount(root, { id, getJSON }) {
   function draw(job) {
     const words = JSON.stringify(job);
     if (words === drawn) return;
-    if (!drawn) replace(root, head, told, metrics, log.element, events, overrides);
+    if (!drawn) replace(root, head, told, log.element, metrics, events, overrides);
     drawn = words;
     document.title = `${job.name} · ${job.status} · fedtwin`;
     const focused = document.activeElement?.dataset?.act;
@@ -101,10 +101,14 @@ export function mount(root, { id, getJSON }) {
   return () => {
     request.abort();
     polled.stop();
+    log.close();
   };
 }
 
-/** The log, read on from where it ended; it follows its end as long as somebody has not scrolled up. */
+/**
+ * The log: what there is by now in parts, then streamed as it grows. It follows its end as long as somebody has not
+ * scrolled up. Where it cannot be streamed (the server streams 100 at most), it is read on in parts.
+ */
 function jobLog({ path, getJSON, signal }) {
   const text = h("pre", { class: "run-log job-log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Log" });
   const note = h("p", { class: "muted" });
@@ -112,12 +116,37 @@ function jobLog({ path, getJSON, signal }) {
   const lines = [];
   let cursor = 0;
   let left = 0;
+  let source = null;
+
+  function take(part) {
+    if (part.cursor > cursor) lines.push(...part.lines);
+    cursor = Math.max(cursor, part.cursor);
+    if (lines.length > MOST_LINES) left += lines.splice(0, lines.length - MOST_LINES).length;
+  }
 
   function show() {
     const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < 24;
+    setText(note, left ? `The first ${left} lines are not shown.` : lines.length ? "" : "Nothing yet.");
     setText(text, lines.join("\n"));
     text.hidden = lines.length === 0;
     if (atEnd) text.scrollTop = text.scrollHeight;
+  }
+
+  function follow() {
+    const own = source = new EventSource(`${path}/logs?follow=true&after=${cursor}`);
+    own.onmessage = ({ data }) => {
+      take(JSON.parse(data));
+      show();
+    };
+    for (const last of ["end", "token"]) own.addEventListener(last, close);
+    own.onerror = () => {
+      if (own.readyState === EventSource.CLOSED) close(); // refused; after a cut connection it tries again by itself
+    };
+  }
+
+  function close() {
+    source?.close();
+    source = null;
   }
 
   async function read(job) {
@@ -126,17 +155,16 @@ function jobLog({ path, getJSON, signal }) {
       text.hidden = true;
       return;
     }
+    if (source) return;
     try {
       let more = true;
       while (more) {
-        const found = await getJSON(`${path}/log?after=${cursor}`, { signal });
-        more = found.cursor > cursor && !found.ended;
-        if (found.cursor > cursor) lines.push(...found.lines);
-        cursor = found.cursor;
+        const part = await getJSON(`${path}/logs?after=${cursor}`, { signal });
+        more = part.cursor > cursor && !part.ended;
+        take(part);
       }
-      if (lines.length > MOST_LINES) left += lines.splice(0, lines.length - MOST_LINES).length;
-      setText(note, left ? `The first ${left} lines are not shown.` : lines.length ? "" : "Nothing yet.");
       show();
+      if (job.ended === null) follow();
     } catch (error) {
       if (isAbort(error)) throw error;
       setText(note, error.status === 404 ? error.detail : error.message);
@@ -144,5 +172,5 @@ function jobLog({ path, getJSON, signal }) {
     }
   }
 
-  return { element, read };
+  return { element, read, close };
 }
