@@ -43,7 +43,7 @@ def _list(options: Namespace, store: Store, home: Home) -> None:
     if options.format == "json":
         print(json.dumps([shown(row) for row in rows], indent=2))
     else:
-        Console().print(jobs_table(rows))
+        Console().print(jobs_table(rows, tenants=_several(store)))
 
 
 def _show(options: Namespace, store: Store, home: Home) -> None:
@@ -54,7 +54,7 @@ def _show(options: Namespace, store: Store, home: Home) -> None:
         print(json.dumps({**shown(row), "events": [event.as_dict() for event in events]}, indent=2))
         return
     console = Console()
-    console.print(jobs_table([row]))
+    console.print(jobs_table([row], tenants=_several(store)))
     if row.error:
         console.print(plain(f"{row.error_code}: {row.error}"))
     happened = table("time", "event", "attempt", "detail", title="events", light=True)
@@ -88,16 +88,27 @@ def shown(row: JobRow) -> dict[str, object]:
     return {**values, "priority": PRIORITIES[row.priority]}
 
 
-def jobs_table(rows: Sequence[JobRow]) -> Table:
-    """A table with one line per job."""
-    listed = table(
-        "id", "name", "mode", "status", "priority", "attempt", "run", "age", title="jobs", light=True
-    )
+def _several(store: Store) -> bool:
+    return len(store.tenants.search()) > 1
+
+
+def jobs_table(rows: Sequence[JobRow], *, tenants: bool) -> Table:
+    """A table with one line per job.
+
+    Parameters
+    ----------
+    tenants : bool
+        Whether to show whose each is.
+    """
+    owned = ("tenant",) if tenants else ()
+    names = ("id", *owned, "name", "mode", "status", "priority", "attempt", "run", "age")
+    listed = table(*names, title="jobs", light=True)
     now = datetime.now(UTC)
     for row in rows:
         minutes = (now - row.created).total_seconds() / 60
         listed.add_row(
             str(row.id),
+            *(row.tenant for _ in owned),
             plain(row.name),
             MODE_NAMES[row.mode],
             Text(

@@ -8,16 +8,18 @@ from typing import Any
 
 from rich.console import Console
 
+from fedtwin.records import Run
 from fedtwin.registry import compared, split_ref
 from shared.metrics.catalogue import label
 from shared.runtime.errors import ConfigError, ExportError
 from shared.runtime.export_formats import SUFFIXES, unavailable
+from shared.runtime.files import check_new
 from shared.runtime.home import Home, open_home
 from shared.runtime.waiting import waiting
 from shared.tracking.rows import MODE_NAMES, json_ready
 from shared.tracking.show import plain, table
 from shared.tracking.store import Store
-from shared.tracking.tenants import DEFAULT
+from shared.tracking.tenants import DEFAULT, Tenant
 
 # By action: what it takes besides the model.
 TAKES = {
@@ -54,7 +56,12 @@ def run_command(options: Namespace) -> None:
     home = open_home()
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)
-        ACTIONS[options.action](options, store, home)
+        if options.tenant is not None:
+            tenant = Tenant(options.tenant)
+            store.tenants.get(tenant)  # rather than a tenant without models
+            ACTIONS[options.action](options, store.of(tenant), home)
+        else:
+            ACTIONS[options.action](options, store, home)
 
 
 def _list(options: Namespace, store: Store, home: Home) -> None:
@@ -141,7 +148,8 @@ def _compare(options: Namespace, store: Store, home: Home) -> None:
     from shared.metrics.difference import difference_record, difference_sentence
 
     first, second = options.what
-    records = [difference_record(row) for row in compared(first, second, confidence=options.confidence)]
+    runs = [_run_of(one, store, home) for one in (first, second)]
+    records = [difference_record(row) for row in compared(*runs, confidence=options.confidence)]
     sentence = difference_sentence(records, first=first, second=second)
     if options.format == "json":
         print(
@@ -171,10 +179,19 @@ def _export(options: Namespace, store: Store, home: Home) -> None:
         raise ConfigError(f"fedtwin models export needs --format {{{','.join(SUFFIXES)}}} and --output FILE")
     if why := unavailable(options.format):
         raise ExportError(why)
+    check_new(options.output, force=options.force)
     with waiting("exporting the model, and checking the file"):
         from fedtwin.exporting import export_model  # which imports torch
 
-        print(export_model(options.what[0], options.output, format=options.format, rows=options.rows))
+        run = _run_of(options.what[0], store, home)
+        print(export_model(run, options.output, format=options.format, rows=options.rows))
+
+
+def _run_of(ref: str, store: Store, home: Home) -> Run:
+    """The run that a number or a version of a model means."""
+    if ref.isascii() and ref.isdecimal():
+        return Run(store.runs.get(int(ref)), home)
+    return Run(store.runs.get(store.models.resolve(*split_ref(ref)).run_id), home)
 
 
 def _formats(options: Namespace, store: Store, home: Home) -> None:

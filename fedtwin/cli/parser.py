@@ -109,6 +109,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         "metrics and files as an RO-Crate, in a folder or a file that ends in .zip."
     )
     export.add_argument("--output", type=Path, help="the file; without it csv and json go to standard output")
+    export.add_argument("--force", action="store_true", help="replace a file that is there")
     resume = commands.add_parser(
         "resume",
         help="resume an interrupted run from its last completed epoch or round, or train a completed one on",
@@ -480,6 +481,8 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     formats = ["table", "json", "pt2", "onnx", "safetensors", "executorch"]
     models.add_argument("--format", choices=formats, default="table", help="a card's table is Markdown")
     models.add_argument("--output", type=Path, metavar="FILE", help="of export")
+    models.add_argument("--force", action="store_true", help="of export: replace a file that is there")
+    models.add_argument("--tenant", help="whose models (default)")
     models.add_argument("--rows", type=Path, metavar="FILE", help="of export: rows to check on, not the run's")
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from federated.launch.local_superlink import sweep
 from shared.runtime.errors import ConfigError, TrackingError
+from shared.runtime.files import check_new
 from shared.runtime.home import Home, open_home
 from shared.runtime.output import exact_output
 from shared.tracking import show
@@ -44,10 +45,14 @@ def _runs(options: Namespace, store: Store, home: Home) -> None:
     )
     if options.tag is not None:
         rows = [row for row in rows if options.tag in row.tags][: options.limit]
+    several = len(store.tenants.search()) > 1
+    tenants = store.runs.tenants([row.id for row in rows]) if several else {}
     if options.format == "json":
-        print(json.dumps(show.runs_json(rows), indent=2))
+        listed = show.runs_json(rows)
+        owned = [{**one, "tenant": tenants.get(one["id"])} for one in listed] if several else listed
+        print(json.dumps(owned, indent=2))
     else:
-        Console().print(show.runs_table(rows))
+        Console().print(show.runs_table(rows, tenants=tenants if several else None))
 
 
 def _show(options: Namespace, store: Store, home: Home) -> None:
@@ -58,6 +63,7 @@ def _show(options: Namespace, store: Store, home: Home) -> None:
 
 
 def _export(options: Namespace, store: Store, home: Home) -> None:
+    check_new(options.output, force=options.force)
     if options.format == "model":
         _export_model(options, home)
         return

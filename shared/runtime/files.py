@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from shared.runtime.errors import DiskError
+from shared.runtime.errors import ConfigError, DiskError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OF_DISKS = FULL | {errno.EROFS, errno.EIO, errno.EFBIG}
@@ -53,6 +53,17 @@ def replacing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_new(path: Path | None, *, force: bool) -> None:
+    """Keep a command from replacing what is there, unless it is told to.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if path is not None and not force and os.path.lexists(path):
+        raise ConfigError(f"{path} is there already: pass --force to replace it, or name another file")
 
 
 def is_of_disk(error: BaseException | None) -> bool:

@@ -222,6 +222,12 @@ class Runs:
             raise no_run(self._database, run_id)
         return Tenant(rows[0].tenant)
 
+    def tenants(self, run_ids: Sequence[int]) -> dict[int, str]:
+        """Whose runs are, by their numbers; without those that are not there."""
+        query = sa.select(run.c.id, run.c.tenant).where(within(run.c.tenant, self._scope))
+        ids = set(run_ids)
+        return {row.id: row.tenant for row in self._database.select(query) if row.id in ids}
+
     def find(self, run_id: int) -> RunRow | None:
         """One run, if there is such a run."""
         mine = (run.c.id == run_id) & within(run.c.tenant, self._scope)

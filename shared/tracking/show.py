@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,12 +65,19 @@ MOST_METRICS = 6  # of a client, on a line of the terminal
 LONGEST_TEXT = 500
 
 
-def runs_table(rows: Sequence[RunRow]) -> Table:
-    """A table with one line per run."""
+def runs_table(rows: Sequence[RunRow], *, tenants: Mapping[int, str] | None = None) -> Table:
+    """A table with one line per run.
+
+    Parameters
+    ----------
+    tenants : mapping of int to str, optional
+        Whose each run is; without it, it is not shown.
+    """
+    owned = () if tenants is None else ("tenant",)
     tags = ("tags",) if any(row.tags for row in rows) else ()
     telling = telling_settings(rows)
     differs = ("differs in",) if any(telling) else ()
-    names = ("id", "name", "mode", "status", "age", "seconds", "best", *differs, *tags)
+    names = ("id", *owned, "name", "mode", "status", "age", "seconds", "best", *differs, *tags)
     listed = table(*names, title="runs", light=True)
     now = datetime.now(UTC)
     for row, settings in zip(rows, telling, strict=True):
@@ -81,7 +88,8 @@ def runs_table(rows: Sequence[RunRow]) -> Table:
             shown = f"gap {gap['label']} {gap['text']['gap']}"
         status = Text(row.status, COLOURS[row.status])
         mode = MODE_NAMES[row.training_mode]
-        values = (str(row.id), plain(row.name), mode, status, age, f"{row.seconds:.1f}", shown)
+        owner = () if tenants is None else (tenants.get(row.id, "-"),)
+        values = (str(row.id), *owner, plain(row.name), mode, status, age, f"{row.seconds:.1f}", shown)
         apart = plain(", ".join(f"{name}={value}" for name, value in settings.items()))
         listed.add_row(*values, *(apart for _ in differs), *(plain(", ".join(row.tags)) for _ in tags))
     return listed
