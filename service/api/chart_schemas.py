@@ -206,6 +206,10 @@ class Comparison(Shape):
     warnings: list[str] = Field(
         description="What is to be doubted of the tested models, such as a class that is never predicted."
     )
+    chosen: str = Field(
+        examples=["The 8 best of 20 choices of settings of sweep 12, by validation accuracy."],
+        description="Which trials of a sweep are shown; empty where all are.",
+    )
 
 
 class Roc(Shape):

@@ -55,7 +55,11 @@ def compared(
     store: StoreDep,
     runs: Annotated[
         str,
-        Query(pattern=_IDS, examples=["1,2,3"], description="Run ids; a comparison expands to its runs."),
+        Query(
+            pattern=_IDS,
+            examples=["1,2,3"],
+            description="Run ids; a comparison expands to its runs, a sweep to those of its (best) trials.",
+        ),
     ],
     metric: Annotated[
         str | None,

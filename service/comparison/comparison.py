@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.comparison.curve_gap import curve_gap
 from service.comparison.pairing import CurvePoint, RunCurve
 from service.comparison.result import result
 from service.comparison.similarity import group_runs
+from service.comparison.sweep_runs import sweep_runs
 from service.comparison.thinned import MOST_POINTS, thinned
 from service.read.members import ROLES, labels, member
 from service.read.run_config import unit
@@ -37,7 +39,8 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
     Parameters
     ----------
     runs : sequence of RunRow
-        A comparison expands to its runs.
+        A comparison expands to its runs, a sweep to those of its trials, see
+        `service.comparison.sweep_runs.sweep_runs`.
     metric : str, optional
         Such as ``accuracy``; without it the headline, see `shared.metrics.headline`.
     stage : {"train", "val", "test"}
@@ -47,13 +50,14 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
     dict
         See `service.api.chart_schemas.Comparison`.
     """
-    members = _members(store, runs)
+    sweeps = [sweep_runs(store, run) for run in runs if run.training_mode == "sweep"]
+    members = _members(store, [*runs, *(run for sweep in sweeps for run in sweep.runs)])
     parent = _parent(store, runs, members)
     final = _final(parent, members)
     metric = metric or _headline(store, members, parent, final, stage=stage)
     columns, pooled = [], []
     federated: dict[str, list[RunCurve]] = {}
-    grouped = group_runs(members)
+    grouped = _told_apart(members, {key: name for sweep in sweeps for key, name in sweep.trials.items()})
     named = labels(members, differs=[differs for _, differs in grouped])
     for run, label, (group, differs) in zip(members, named, grouped, strict=True):
         column, curve = _curve(store, run, metric=metric, stage=stage)
@@ -83,6 +87,7 @@ def compare(store: Store, runs: Sequence[RunRow], *, metric: str | None, stage: 
     found["site_gains"] = parent.summary.get("site_gains") if parent and final else None
     found["warnings"] = warnings_of([*([parent] if parent and final else []), *members])
     found["positive"] = positive
+    found["chosen"] = " ".join(sweep.chosen for sweep in sweeps if sweep.chosen)
     with naming(positive):
         found["final"] = [gap_record(own) for own in final]
         return {
@@ -107,6 +112,23 @@ def _members(store: Store, runs: Sequence[RunRow]) -> list[RunRow]:
         several = members_of(store, run) if run.training_mode == "compare" else [run]
         found.update((one.id, one) for one in several if one.training_mode in ROLES)
     return list(found.values())
+
+
+def _told_apart(runs: Sequence[RunRow], trials: Mapping[int, str]) -> list[tuple[str, str]]:
+    """Groups, and what tells them apart: settings, or trials where these alone are not enough.
+
+    Parameters
+    ----------
+    trials : mapping of int to str
+        What the trials of a run's settings are called, by the run's id.
+    """
+    grouped = group_runs(runs)
+    of_group = {group: (run.training_mode, text) for run, (group, text) in zip(runs, grouped, strict=True)}
+    count = Counter(of_group.values())
+    return [
+        (group, trials.get(run.id, text) if count[of_group[group]] > 1 else text)
+        for run, (group, text) in zip(runs, grouped, strict=True)
+    ]
 
 
 def _metrics(store: Store, runs: Sequence[RunRow], *, stage: str) -> list[str]:

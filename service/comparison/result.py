@@ -14,6 +14,7 @@ from shared.metrics.spec import Better
 
 STAGES = {"train": "training", "val": "validation", "test": "test"}
 Words = list[dict[str, Any]]
+_MOST_TOLD = 4  # gaps, or groups of runs; the legend has the numbers of all
 
 
 def result(
@@ -53,7 +54,10 @@ def result(
         return [*_words(before), *_words(found, strong=True), *_words(after)]
     told = [words for gap in comparison["gaps"] if (words := _of_gap(comparison, gap))]
     if told:
-        return [part for place, words in enumerate(told) for part in (_words(" ") * bool(place) + words)]
+        left = len(told) - _MOST_TOLD
+        rest = _words(f" {left} more are in the chart.") if left > 0 else []
+        first = enumerate(told[:_MOST_TOLD])
+        return [*(part for place, words in first for part in (_words(" ") * bool(place) + words)), *rest]
     return _words(_without_gap(comparison, more=more or _is_running(comparison)))
 
 
@@ -112,11 +116,16 @@ def _without_gap(comparison: Mapping[str, Any], *, more: bool) -> str:
             values.setdefault((run["role"], run["differs"]), []).append(last)
     if not values:
         return f"No value of {what} yet."
+    why = _why_no_gap(comparison, more=more)
+    if len(values) > _MOST_TOLD:
+        low, *_, high = sorted(fmean(found) for found in values.values())
+        span = f"{format_value(low)} to {format_value(high)}"
+        return f"Latest {what}: {span}, by {len(values)} choices of settings. {why}"
     order = ("pooled", "federated", "local")
     shown = []
     for (role, differs), found in sorted(values.items(), key=lambda item: order.index(item[0][0])):
         shown.append(f"{role}{f' ({differs})' if differs else ''} {format_value(fmean(found))}")
-    return f"Latest {what}: {', '.join(shown)}. {_why_no_gap(comparison, more=more)}"
+    return f"Latest {what}: {', '.join(shown)}. {why}"
 
 
 def _why_no_gap(comparison: Mapping[str, Any], *, more: bool) -> str:

@@ -19,7 +19,7 @@ _ROWS = (
 _OWN = ("name", "description", "resume", "seed", "compare", "tracking")  # differ from run to run
 # How a run is computed, not what: results are bit-identical.
 _HOW = (
-    *("trainer.progress", "trainer.num_threads", "data.decode_workers", "data.eval_batch_size"),
+    *("trainer.progress", "trainer.test", "trainer.num_threads", "data.decode_workers", "data.eval_batch_size"),
     *("federation.engine", "federation.workers", "federation.client_cpus", "federation.client_gpus"),
     *("federation.ray_address", "federation.connect_timeout_s", "federation.start_timeout_s"),
 )

@@ -7,8 +7,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from simulations.report.figure_style import FEDERATED, GREY, OTHERS, POOLED, WIDTH, plain, set_title, style_axes
+from simulations.report.figure_style import (
+    FEDERATED,
+    GREY,
+    OTHERS,
+    POOLED,
+    SHADES,
+    WIDTH,
+    plain,
+    set_title,
+    style_axes,
+)
 from simulations.sweeps.cells import Cell
 from simulations.sweeps.measured import MeasuredTrial
 from simulations.sweeps.ranks import Ranks, front
@@ -92,8 +103,7 @@ def front_figure(
 def parallel_figure(
     trials: Sequence[MeasuredTrial], settings: Sequence[Mapping[str, str]], *, label: str, higher: bool
 ) -> Figure:
-    """Parallel coordinates: a line a trial through its settings, to what it reached; the better the darker."""
-    import matplotlib
+    """Parallel coordinates: a line a trial through its settings, to what it reached."""
     from matplotlib.collections import LineCollection
 
     axes_names = list(dict.fromkeys(name for one in settings for name in one))
@@ -109,18 +119,21 @@ def parallel_figure(
     order = np.argsort(good)[-MOST_LINES:]
     jitter = np.random.default_rng(0).uniform(-0.012, 0.012, size=(len(trials), len(columns)))
     lines = [[(x, column[0][place] + jitter[place, x]) for x, column in enumerate(columns)] for place in order]
-    shades = matplotlib.colormaps["Blues"](0.2 + 0.8 * good[order])
+    shades = SHADES(0.2 + 0.8 * good[order])
     axes.add_collection(LineCollection(lines, colors=shades, linewidths=1.0, alpha=0.8))
     for x, (_, ticks) in enumerate(columns):
         axes.axvline(x, color="#BBBBBB", linewidth=0.8)
         for y, text in ticks:
-            axes.text(x + 0.02, y, plain(text, length=16), fontsize=7, va="center", color="#444444")
+            label_of = axes.text(x + 0.02, y, plain(text, length=16), fontsize=7, va="center", color="#444444")
+            label_of.set_bbox(
+                {"facecolor": "white", "linewidth": 0, "alpha": 0.8, "pad": 1}
+            )  # many lines pass it
     axes.set_xlim(-0.1, len(columns) - 0.6)
     axes.set_ylim(-0.06, 1.06)
     axes.set_xticks(xs, [plain(name, length=22) for name in [*axes_names, label]], fontsize=8)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    set_title(fig, f"Settings of each trial, and {label}: darker is better")
+    set_title(fig, f"Settings of each trial, and {label}: the stronger, the better")
     return fig
 
 
@@ -155,6 +168,7 @@ def curves_figure(
             steps, values = zip(*trial.curve, strict=True)
             named = plain(names[cell], length=46) if number == 0 else None
             axes.plot(steps, values, color=colour, linewidth=1.2, marker="o", markersize=2.5, label=named)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("round (epoch)", fontsize=9)
     axes.set_ylabel(label, fontsize=9)
     style_axes(axes, grid="both")

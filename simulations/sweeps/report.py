@@ -99,7 +99,8 @@ def _render(
         "costs": ("Costs", _folded(_cost_table(cells, names, trials))),
         "trials": (
             "Trials",
-            f"<details><summary>All trials</summary>{table_html(_trials_table(trials))}</details>",
+            f"<details><summary>Table of {count_of(len(trials), 'completed trial')}</summary>"
+            f"{table_html(_trials_table(trials))}</details>",
         ),
         "method": ("Methods", _METHOD),
     }
@@ -123,7 +124,7 @@ def _folded(table: DataTable) -> str:
     """A table; a long one starts folded."""
     if len(table.rows) <= MOST_CELLS:
         return table_html(table)
-    return f"<details><summary>{len(table.rows)} cells</summary>{table_html(table)}</details>"
+    return f"<details><summary>Table of {len(table.rows)} cells</summary>{table_html(table)}</details>"
 
 
 def _answer(
@@ -178,8 +179,12 @@ def _figures(
 ) -> list[ReportFigure]:
     figures = []
     if tested:
-        some = tested[:MOST_CELLS]
-        more = f" The first {len(some)} of {len(tested)} cells." if len(some) < len(tested) else ""
+        some = _best_cells(tested, trials)
+        more = (
+            f" The {len(some)} best of {len(tested)} cells on validation rows."
+            if len(some) < len(tested)
+            else ""
+        )
         columns = [
             part for part in ("pooled", "federated", "gap") if any(part in cell.numbers for cell in some)
         ]
@@ -200,7 +205,8 @@ def _figures(
             ReportFigure(
                 "Ranks",
                 f"Average ranks over {ranks.blocks} seeds; critical difference "
-                f"{ranks.critical:.2f} (Nemenyi, 5 %).",
+                f"{ranks.critical:.2f} (Nemenyi, 5 %)."
+                + (f" The first {MOST_CELLS} of {len(listed)} cells." if len(listed) > MOST_CELLS else ""),
                 ranks_figure(ranks, names),
                 DataTable("Average ranks", ["settings", "rank"], listed),
             )
@@ -265,6 +271,18 @@ def _figures(
     return figures
 
 
+def _best_cells(cells: Sequence[Cell], trials: Sequence[MeasuredTrial]) -> list[Cell]:
+    """At most `MOST_CELLS`: those that reached most on validation rows, in the order of the plan."""
+    sign = -1 if any(trial.mode == "max" for trial in trials) else 1
+    reached: dict[tuple[str, ...], list[float]] = {}
+    for trial in trials:
+        reached.setdefault(trial.settings, []).append(sign * trial.best)
+    means = {settings: _mean(values) for settings, values in reached.items()}
+    value = {settings: math.inf if mean is None else mean for settings, mean in means.items()}
+    kept = sorted(range(len(cells)), key=lambda place: value.get(cells[place].settings, math.inf))[:MOST_CELLS]
+    return [cells[place] for place in sorted(kept)]
+
+
 def _cells_table(
     cells: Sequence[Cell],
     names: dict[tuple[str, ...], str],
@@ -281,7 +299,7 @@ def _cells_table(
         rows.append(
             [
                 ("winner: " if cell.is_winner else "") + names[cell.settings],
-                f"{len(cell.seeds)} of {cell.trials}",
+                _ended(cell),
                 *(cell.sought.get(name) for name in sought),
                 *(_shown(cell, part) for part in parts),
                 *([sum(worst) / len(worst) if worst else None] if any(map(_has_clients, trials)) else []),
@@ -291,7 +309,19 @@ def _cells_table(
     columns = ["settings", "trials completed", *sought, *parts]
     columns += ["worst client (validation)"] if any(map(_has_clients, trials)) else []
     columns += ["rank"] if ranks is not None else []
-    return DataTable("Mean over the seeds, 95 % CI; a positive gap is worse than pooled", columns, rows)
+    caption = "Mean over the seeds, 95 % CI"
+    if sought:
+        caption = "What the search sought, on validation rows and in costs; the winner alone was tested"
+    return DataTable(
+        caption + ("; a positive gap is worse than pooled" if "gap" in parts else ""), columns, rows
+    )
+
+
+def _ended(cell: Cell) -> str:
+    others = {"pruned": cell.pruned, "failed": cell.failed}
+    return ", ".join(
+        [f"{len(cell.seeds)} of {cell.trials}", *(f"{count} {how}" for how, count in others.items() if count)]
+    )
 
 
 def _has_clients(trial: MeasuredTrial) -> bool:
@@ -330,6 +360,8 @@ def _cost_table(
         )
     key = trials[0].key
     columns = ["settings", "seconds", "bytes", "trials that reach it", "seconds to it", "bytes to it"]
+    known = [place for place in range(len(columns)) if any(row[place] is not None for row in rows)]
+    columns, rows = [columns[place] for place in known], [[row[place] for place in known] for row in rows]
     return DataTable(
         f"Means over the seeds, and what it takes to reach {key} = {target:.4g} (the median of the best)",
         columns,

@@ -264,3 +264,26 @@ def test_only_runs_that_have_come_to_a_value_are_in_a_mean(
         ids.append(add_run(store, make_config("seed=2"), "federated", {}))
         seen = visit(f"{shown.url}/compare?runs={ids[0]},{ids[1]}")
         expect(seen.page.locator(".hero-legend button")).to_have_text("Federated0.500")
+
+
+def test_a_search_is_seen_with_its_objectives_and_its_curves(shown: Server, visit: Open) -> None:
+    from tests.e2e.curves_kit import store_of
+    from tests.simulations.sweeps.report_kit import fill_search
+
+    with store_of(shown) as store:
+        sweep_id = fill_search(store, objectives=("metric", "bytes"))
+    seen = visit(f"{shown.url}/runs/{sweep_id}")
+    table = seen.page.get_by_role("table", name="Trials", exact=True)
+    expect(table.locator("thead th")).to_have_text(
+        ["Trial", "Settings", "Seed", "Status", "Accuracy (validation)", "Bytes", "Run"]
+    )
+    lines = table.locator("tbody tr")
+    expect(lines.nth(5).locator("td")).to_contain_text(["lr=0.06", "1", "completed", "0.906", "6.00 MB", "run"])
+    expect(lines.nth(6).locator(".status")).to_have_text("pruned")
+    expect(lines.nth(10).locator(".status")).to_have_text("completed, tested")
+    expect(seen.page.get_by_text("Best accuracy (validation): 0.906 (trial 6")).to_be_visible()
+    expect(seen.page.get_by_text("3 trials pruned")).to_be_visible()
+    seen.page.get_by_role("link", name="Compare curves").click()
+    expect(seen.page.get_by_role("heading", name="Compare 8 runs")).to_be_visible()
+    expect(seen.page.get_by_text(f"The 8 best of 10 choices of settings of sweep {sweep_id}")).to_be_visible()
+    expect(seen.page.locator(".legend-item")).to_have_count(8)

@@ -17,6 +17,10 @@ const VARIANTS = [
   { dash: "dashdot", stroke: "8 3 2 3", symbol: "triangle-up", client: 3 },
   { dash: "longdash", stroke: "10 4", symbol: "star", client: 5 },
   { dash: "longdashdot", stroke: "10 3 2 3", symbol: "x", client: 8 },
+  { dash: "dot", stroke: "2 2", symbol: "triangle-down", client: 4 },
+  { dash: "solid", stroke: "none", symbol: "cross", client: 7 },
+  { dash: "dashdot", stroke: "8 3 2 3", symbol: "pentagon", client: 6 },
+  { dash: "longdash", stroke: "10 4", symbol: "hexagon", client: 9 },
 ];
 
 /**

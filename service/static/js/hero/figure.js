@@ -7,6 +7,7 @@ import { AXES, comparable, curve, groupWords, groupsOf, lastValue, mean, meanCur
 
 const FEW_POINTS = 40; // up to which points are marked
 const ROOM = 0.02; // beyond the ends of a share
+const MOST_TICKS = 8; // up to which each round or epoch has a tick
 const FEW_RUNS = 8; // up to which each run speaks in the hover label, beside the means
 
 /**
@@ -36,6 +37,7 @@ export function heroFigure(comparison, { axis, hidden, colours, width }) {
       margin: { l: narrow ? 46 : 56, r: 14, t: 8, b: 42 },
       xaxis: { title: titleOf(axis, { runs: comparison.runs, sent }),
         anchor: both ? "y2" : "y", rangemode: axis === "step" ? "normal" : "tozero", ...formats(axis),
+        ...(axis === "step" && lastStep(comparison.runs) <= MOST_TICKS && { dtick: 1 }), // no half rounds
         unifiedhovertitle: { text: hoverTitle(axis, { runs: comparison.runs, sent }) } },
       yaxis: { title: narrow ? "" : capital(metricName(comparison.metric)), hoverformat: ".4~f",
         domain: both ? [0.36, 1] : [0, 1], ...within(comparison.metric, 0, 1) },
@@ -152,6 +154,10 @@ function titleOf(axis, { runs, sent }) {
 function hoverTitle(axis, { runs, sent }) {
   if (axis === "step") return `${stepWords(runs).words} %{x}`;
   return { examples: "%{x:,d} examples", seconds: "%{x:.1f} s", bytes: `%{x:,.2~f} ${sent.unit}` }[axis];
+}
+
+function lastStep(runs) {
+  return Math.max(0, ...runs.map((run) => run.step.at(-1) ?? 0));
 }
 
 function formats(axis) {

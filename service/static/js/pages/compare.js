@@ -29,9 +29,10 @@ export function mount(root, { params, getJSON, openStream }) {
     return () => {};
   }
   const title = h("h1", { text: "Compare" });
+  const chosen = h("p", { class: "muted", hidden: true });
   const below = h("div", { class: "compare-below" });
   const others = h("a", { href: "/", text: "Change selection" });
-  const shown = new Set(ids); // a comparison expands to its runs
+  const shown = new Set(ids); // a comparison or sweep expands to its runs
   const removeRun = (left) => navigate("/compare", { ...currentParams(), runs: left });
   const table = costTable({ runs: ids, getJSON, removeRun });
   const hero = heroSection({ runs: ids, params, level: 2, onData: (comparison) => {
@@ -40,10 +41,12 @@ export function mount(root, { params, getJSON, openStream }) {
     table.update(comparison);
     if (!below.firstChild) below.append(table.element);
     const running = comparison.runs.filter((run) => run.status === "running").length;
+    setText(chosen, comparison.chosen);
+    chosen.hidden = comparison.chosen === "";
     setText(title, `Compare ${plural(comparison.runs.length, "run")}`);
     document.title = `${running ? `${running} running · ` : ""}${title.textContent} · fedtwin`;
   } });
-  replace(root, h("div", { class: "page-head" }, title, others), hero.element, below);
+  replace(root, h("div", { class: "page-head" }, title, others), hero.element, chosen, below);
 
   const concerns = ({ run }) => run && (shown.has(run.id) || shown.has(run.parent_id));
   let lost = false;
