@@ -130,15 +130,16 @@ def _print_page(store: Store, run_id: int) -> None:
 
 
 def _stop(options: Namespace, store: Store, home: Home) -> None:
+    from fedtwin.cli.sweep import closing_line
+    from shared.runtime.waiting import waiting
     from simulations.sweeps.stopping import request_stop
 
-    run = request_stop(options.run, store=store, home=home)
+    with waiting(f"waiting for the trials of sweep {options.run}, which keep what they have trained"):
+        run = request_stop(options.run, store=store, home=home)
     if run.status == "completed":
         print(f"sweep {run.id} has completed meanwhile")
         return
-    counts = store.trials.counts([run.id])[run.id]
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    print(f"sweep {run.id} is stopped ({told}); fedtwin resume {run.id} trains what is left")
+    print(closing_line(store, run.id))
 
 
 def _report(options: Namespace, store: Store, home: Home) -> None:

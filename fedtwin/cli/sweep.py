@@ -65,14 +65,17 @@ def train(
     ------
     FedtwinError
     SystemExit
-        With status 2 where a trial has failed.
+        With status 2 where a trial has failed, with 130 where it was stopped.
     """
     from simulations.sweeps.cells import cells_of_sweep
     from simulations.sweeps.sweep import resume_sweep
     from simulations.sweeps.terminal import cells_table
 
+    stopped = False
     try:
         resume_sweep(sweep_id, store=store, home=home, workers=workers, scheduler=scheduler)
+    except KeyboardInterrupt:
+        stopped = True
     finally:
         cells = cells_of_sweep(store, sweep_id)
         console = Console()
@@ -83,13 +86,33 @@ def train(
                 soft_wrap=True,
             )
         if store.runs.get(sweep_id).status != "completed":
-            print(f"fedtwin resume {sweep_id} trains the trials that are left", file=sys.stderr)
+            print(closing_line(store, sweep_id, scheduler=scheduler), file=sys.stderr)
     failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
     for trial in failed:
         run = "" if trial.run_id is None else f" (run {trial.run_id})"
         print(f"trial {trial.number}{run} failed: {trial.error}", file=sys.stderr)
+    if stopped:
+        sys.exit(130)
     if store.runs.get(sweep_id).status == "failed":
         sys.exit(2)
+
+
+def closing_line(store: Store, sweep_id: int, *, scheduler: str | None = None) -> str:
+    """How a sweep ended that is not complete, and what trains the rest of it.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        At which it was trained.
+    """
+    run, counts = store.runs.get(sweep_id), store.trials.counts([sweep_id])[sweep_id]
+    how = {"stopped": "was stopped", "failed": "has failed"}.get(run.status, f"is {run.status}")
+    why = f" ({run.stop_reason})" if run.status == "stopped" and run.stop_reason else ""
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    there = "" if scheduler is None else f" --scheduler {scheduler}"
+    return (
+        f"sweep {sweep_id} {how}{why}, with trials {told}; fedtwin resume {sweep_id}{there} trains what is left"
+    )
 
 
 def plan_of(options: Namespace) -> Plan:

@@ -91,7 +91,8 @@ def _ended(store: Store, run_id: int, *, interrupted: Callable[[BaseException], 
                 text = f"interrupted by {type(error).__name__} {error}".strip()
                 store.runs.finish(run_id, "failed", stop_reason=INTERRUPTED, error=text)
             elif isinstance(error, (KeyboardInterrupt, SystemExit)):
-                store.runs.finish(run_id, "stopped", stop_reason=why_interrupted())
+                told = str(error) if isinstance(error, KeyboardInterrupt) else ""  # signals tell nothing
+                store.runs.finish(run_id, "stopped", stop_reason=told or why_interrupted())
             else:
                 store.runs.finish(run_id, "failed", error=f"{type(error).__name__}: {error}")
         raise

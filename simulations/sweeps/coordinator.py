@@ -112,7 +112,7 @@ class Coordinator:
             self._tell(client, left(), search=search)
             while under_way:
                 if is_asked(self._store, self.sweep_id):
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(f"interrupted by fedtwin stop {self.sweep_id}")
                 if search is not None:
                     self._prune(client, search)
                 try:
@@ -130,7 +130,9 @@ class Coordinator:
                     search.tell(self._store.trials.get(self.sweep_id, trial.number))
                 refill()
                 self._tell(client, left(), search=search, outcome=outcome, again=again)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                print("stopping the trials under way; they keep what they have trained", file=sys.stderr)
             self._stop(client, list(under_way.values()))
             raise
 
@@ -228,7 +230,6 @@ class Coordinator:
 
     def _stop(self, client: Client, under_way: Sequence[tuple[TrialRow, Any]]) -> None:
         """Stop what is under way, and let what has not ended wait for a resume."""
-        print("stopping the trials; those that have ended are kept", file=sys.stderr)
         with suppress(Exception):  # a cluster that is gone has nothing to stop
             begun = set().union(*client.run(begun_trials, self.sweep_id).values())
             # Workers also have a trial in hand that follows the one that they train.

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from fedtwin.cli.sweep import closing_line
 from fedtwin.sweeps import load_sweep
 from shared.tracking.store import Store
 from shared.tracking.trials import NewTrial
@@ -106,6 +107,15 @@ def test_a_sweep_is_listed_shown_and_exported(swept, fedtwin):
         "strategy=fedprox",
         "",
         "DivergedError",
+    )
+
+
+def test_the_last_line_of_a_sweep_says_what_trains_the_rest(swept, home):
+    with Store(home.database_url) as store:
+        line = closing_line(store, swept, scheduler="tcp://host:8786")
+    assert line == (
+        f"sweep {swept} was stopped, with trials 1 waiting, 2 completed, 1 failed; "
+        f"fedtwin resume {swept} --scheduler tcp://host:8786 trains what is left"
     )
 
 

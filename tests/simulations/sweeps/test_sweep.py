@@ -63,7 +63,8 @@ def test_trials_fail_die_stop_and_go_on_and_give_what_a_command_gives(sweep, sto
 
     with pytest.raises(KeyboardInterrupt):
         resume_sweep(sweep_id, store=store, home=home, workers=2, on_progress=[kill_and_interrupt])
-    assert store.runs.get(sweep_id).status == "stopped"
+    run = store.runs.get(sweep_id)
+    assert (run.status, run.stop_reason) == ("stopped", f"interrupted by fedtwin stop {sweep_id}")
     assert "running" not in statuses(store, sweep_id)
     assert "its process died (signal 9)" in str([one.error for one in seen])
     begun = {trial.number: trial.run_id for trial in store.trials.of_sweep(sweep_id) if trial.run_id}
