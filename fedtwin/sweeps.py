@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fedtwin.places import Place, find_home, open_store
 from fedtwin.records import Run, id_and_home
@@ -68,6 +68,8 @@ def sweep(
     retries: int = 1,
     workers: int | None = None,
     scheduler: str | None = None,
+    results: Literal["database", "dask"] | None = None,
+    keep_models: bool = False,
     name: str | None = None,
     reuse: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
@@ -102,6 +104,11 @@ def sweep(
     scheduler : str, optional
         Address of a Dask scheduler that runs already, such as ``tcp://host:8786``, whose workers train the
         trials.
+    results : {"database", "dask"}, optional
+        How the results of that scheduler's workers get here: they write them into the same database, or send
+        them through Dask. By default they are asked whether they reach it.
+    keep_models : bool
+        Whether the chosen models come through Dask, too.
     reuse : bool
         Take completed runs with the same settings and rows for trials.
     on_progress : callable, optional
@@ -144,7 +151,16 @@ def sweep(
     with open_store(home) as opened:
         sweep_id = plan_sweep(plan, store=opened, home=home, name=name, reuse=reuse, workers=workers)
         told = [] if on_progress is None else [on_progress]
-        resume_sweep(sweep_id, store=opened, home=home, workers=workers, scheduler=scheduler, on_progress=told)
+        resume_sweep(
+            sweep_id,
+            store=opened,
+            home=home,
+            workers=workers,
+            scheduler=scheduler,
+            results=results,
+            keep_models=keep_models,
+            on_progress=told,
+        )
     return load_sweep(sweep_id, store=store)
 
 

@@ -139,6 +139,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         command.add_argument("run", type=run_number, help="the run's id (see `fedtwin runs`)")
     resume.add_argument("--workers", type=count, metavar="N", help="of a sweep: trials at once")
     resume.add_argument("--scheduler", metavar="ADDRESS", help="of a sweep: a Dask scheduler that runs already")
+    _add_results(resume, of="of a sweep with --scheduler: ")
     resume.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="such as federation.num_rounds=20")
     predict.add_argument(
         "path",
@@ -267,11 +268,21 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
     sweep.add_argument(
         "--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler: tcp://host:8786"
     )
+    _add_results(sweep, of="with --scheduler: ")
     sweep.add_argument("--name", help="what the sweep is called")
     sweep.add_argument(
         "--reuse", action="store_true", help="take completed runs with the same settings and rows for trials"
     )
     sweep.add_argument("--dry-run", action="store_true", help="check and print the plan; train nothing")
+
+
+def _add_results(command: argparse.ArgumentParser, *, of: str) -> None:
+    command.add_argument(
+        "--results",
+        choices=["database", "dask"],
+        help=f"{of}workers write to this database, or send results through Dask (workers are asked)",
+    )
+    command.add_argument("--keep-models", action="store_true", help=f"{of}chosen models come through Dask, too")
 
 
 def _add_statistics(told: argparse.ArgumentParser) -> None:

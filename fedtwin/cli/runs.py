@@ -105,12 +105,12 @@ def _resume(options: Namespace, store: Store, home: Home) -> None:
             raise ConfigError(
                 f"{options.settings[0]}: a sweep goes on with the settings of its plan; --workers may differ"
             )
-        train(options.run, store=store, home=home, workers=options.workers, scheduler=options.scheduler)
+        train(options.run, options, store=store, home=home)
         return
-    if (options.workers, options.scheduler) != (None, None):
+    if (options.workers, options.scheduler, options.results, options.keep_models) != (None, None, None, False):
         raise ConfigError(
-            "--workers and --scheduler have no effect but on a sweep; leave them out (federation.workers=2: "
-            "clients at once)"
+            "--workers, --scheduler, --results and --keep-models have no effect but on a sweep; leave them out "
+            "(federation.workers=2: clients at once)"
         )
     from simulations.resuming import resume  # not needed to list runs, nor are the modules that train
 

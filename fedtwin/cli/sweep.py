@@ -53,13 +53,16 @@ def run_command(options: Namespace) -> None:
         sweep_id = plan_sweep(
             plan, store=store, home=home, name=options.name, reuse=options.reuse, workers=options.workers
         )
-        train(sweep_id, store=store, home=home, workers=options.workers, scheduler=options.scheduler)
+        train(sweep_id, options, store=store, home=home)
 
 
-def train(
-    sweep_id: int, *, store: Store, home: Home, workers: int | None = None, scheduler: str | None = None
-) -> None:
+def train(sweep_id: int, options: Namespace, *, store: Store, home: Home) -> None:
     """Train what is left of a sweep, and print its results.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of ``sweep`` or ``resume``.
 
     Raises
     ------
@@ -73,7 +76,15 @@ def train(
 
     stopped = False
     try:
-        resume_sweep(sweep_id, store=store, home=home, workers=workers, scheduler=scheduler)
+        resume_sweep(
+            sweep_id,
+            store=store,
+            home=home,
+            workers=options.workers,
+            scheduler=options.scheduler,
+            results=options.results,
+            keep_models=options.keep_models,
+        )
     except KeyboardInterrupt:
         stopped = True
     finally:
@@ -86,7 +97,7 @@ def train(
                 soft_wrap=True,
             )
         if store.runs.get(sweep_id).status != "completed":
-            print(closing_line(store, sweep_id, scheduler=scheduler), file=sys.stderr)
+            print(closing_line(store, sweep_id, scheduler=options.scheduler), file=sys.stderr)
     failed = [trial for trial in store.trials.of_sweep(sweep_id) if trial.status == "failed"]
     for trial in failed:
         run = "" if trial.run_id is None else f" (run {trial.run_id})"

@@ -119,6 +119,8 @@ class Trials:
     def begin(self, sweep_id: int, number: int, *, mode: str) -> int:
         """Note that a trial is running, and give its run: a new, pending one unless it has begun before.
 
+        One that is completed stays so: a process that was taken for dead may have trained it to its end.
+
         Parameters
         ----------
         mode : {"centralized", "federated", "compare"}
@@ -131,6 +133,8 @@ class Trials:
         with change_run(self._database, sweep_id) as (connection, _):
             trial = self._one(connection, sweep_id, number)
             run_id = trial.run_id
+            if trial.status == "completed" and run_id is not None:
+                return int(run_id)
             if run_id is None:
                 run_id = insert_run(
                     connection,

@@ -170,8 +170,12 @@ def connect(address: str) -> Iterator[Client]:
                 f"`dask scheduler`, and its workers with `dask worker {address}`"
             ) from None
     try:
-        if not client.nthreads():
-            raise SchedulerLost(f"the scheduler at {address} has no workers; start some: dask worker {address}")
+        try:
+            client.wait_for_workers(1, timeout=_ANSWER_S)  # they may have been started with it
+        except TimeoutError:
+            raise SchedulerLost(
+                f"the scheduler at {address} has no workers; start some: dask worker {address}"
+            ) from None
         if (link := client.dashboard_link) and "dashboard" in client.scheduler_info().get("services", {}):
             print(f"Dask's dashboard: {link}")
         yield client

@@ -6,14 +6,17 @@ import queue
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.runtime.home import Home
+from shared.runtime.signals import why_interrupted
 from shared.tracking.rows import TrialRow
+from shared.tracking.run_bundle import BundleError
 from shared.tracking.store import Store
+from simulations.sweeps.apart import keep_results, outcome_problem
 from simulations.sweeps.cluster import SchedulerLost
 from simulations.sweeps.order import Order, Outcome
 from simulations.sweeps.plan import Mode
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[Progress], None]
 _LOOK_S = 1.0
+_BEGUN_S = 5.0  # each worker logs that it was asked
 _COUNT_S = 10.0  # workers of another scheduler come and go
 _STOP_S = 30.0
 _STOP_LOOK_S = 0.2
@@ -44,6 +48,10 @@ class Coordinator:
         The workers' folder of files; None: each has its own.
     configs : mapping
         The snapshot of each trial by its number.
+    apart : bool
+        Whether the workers have no database of the sweep's: this process writes what they send.
+    keep_models : bool
+        Whether they send the chosen models, too.
     """
 
     def __init__(
@@ -58,10 +66,15 @@ class Coordinator:
         store: Store,
         home: Home,
         on_progress: Iterable[OnProgress] = (),
+        apart: bool = False,
+        keep_models: bool = False,
     ) -> None:
         self.sweep_id, self.mode, self.retries, self.threads = sweep_id, mode, retries, threads
         self._workers_home, self._configs = workers_home, configs
         self._store, self._home, self._on_progress = store, home, tuple(on_progress)
+        self._apart, self._keep_models = apart, keep_models
+        self._begun: dict[int, int] = {}  # runs of trials that such workers train now, by number
+        self._look_at = 0.0
         self._best = BestSoFar(store)
         self._began = time.monotonic()
         self._took: list[float] = []  # seconds of the trials that ended here
@@ -115,6 +128,8 @@ class Coordinator:
                     raise KeyboardInterrupt(f"interrupted by fedtwin stop {self.sweep_id}")
                 if search is not None:
                     self._prune(client, search)
+                if self._apart:
+                    self._note_begun(client, {trial.number for trial, _ in under_way.values()})
                 try:
                     future = ended.get(timeout=_LOOK_S)
                 except queue.Empty:
@@ -132,8 +147,13 @@ class Coordinator:
                 self._tell(client, left(), search=search, outcome=outcome, again=again)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
-                print("stopping the trials under way; they keep what they have trained", file=sys.stderr)
+                then = "begin anew when the sweep is resumed" if self._apart else "keep what they have trained"
+                print(f"stopping the trials under way; they {then}", file=sys.stderr)
             self._stop(client, list(under_way.values()))
+            why = str(error) or why_interrupted()
+            for run_id in self._begun.values():
+                self._store.runs.finish(run_id, "stopped", stop_reason=why)
+            self._begun.clear()
             raise
 
     def _order(self, trial: TrialRow) -> Order:
@@ -143,8 +163,9 @@ class Coordinator:
             mode=self.mode,
             config=self._configs.get(trial.number) or self._store.trials.config(self.sweep_id, trial.number),
             home=self._workers_home,
-            database_url=self._home.database_url,
+            database_url=None if self._apart else self._home.database_url,
             threads=self.threads,
+            keep_models=self._keep_models,
         )
 
     def _outcome(self, trial: TrialRow, future: Any) -> Outcome:
@@ -162,6 +183,8 @@ class Coordinator:
                 else f"{type(error).__name__}: {error}"
             )
             outcome = Outcome(trial.number, "died", error=how)
+        if self._apart:
+            outcome = self._keep(trial, outcome)
         row = self._store.trials.get(self.sweep_id, trial.number)
         if row.status == "pruned" and outcome.status == "completed":  # it was faster
             self._store.trials.finish(self.sweep_id, trial.number, "completed")
@@ -180,6 +203,51 @@ class Coordinator:
             self._took.append(outcome.seconds)
         self.processor_seconds += outcome.processor_seconds
         return outcome
+
+    def _note_begun(self, client: Client, numbers: Set[int]) -> None:
+        """Note which trials train: their workers cannot write it."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _BEGUN_S
+        begun = set().union(*client.run(begun_trials, self.sweep_id).values())
+        for number in (begun & numbers) - self._begun.keys():
+            self._begin(number)
+
+    def _begin(self, number: int) -> int:
+        run_id = self._store.trials.begin(self.sweep_id, number, mode=self.mode)
+        if self._store.trials.get(self.sweep_id, number).status != "completed":
+            self._store.runs.claim(run_id, resume=True)
+        self._begun[number] = run_id
+        return run_id
+
+    def _keep(self, trial: TrialRow, outcome: Outcome) -> Outcome:
+        """Write what a worker that has no database has sent; of a trial that failed, why."""
+        run_id = self._begun.get(trial.number) or self._begin(trial.number)
+        if self._store.trials.get(self.sweep_id, trial.number).status == "completed":  # by an earlier try
+            del self._begun[trial.number]
+            return Outcome(trial.number, "completed")
+        if problem := outcome_problem(outcome, number=trial.number):
+            outcome = Outcome(trial.number, "failed", error=f"BundleError: {problem}")
+        if outcome.status == "completed":
+            try:
+                keep_results(
+                    outcome.results,
+                    sweep_id=self.sweep_id,
+                    number=trial.number,
+                    mode=self.mode,
+                    store=self._store,
+                    home=self._home,
+                )
+            except BundleError as error:
+                outcome = replace(outcome, status="failed", error=f"BundleError: {error}", results=None)
+        if outcome.status == "failed":
+            self._store.trials.finish(self.sweep_id, trial.number, "failed", error=outcome.error)
+        self._begun.pop(trial.number)
+        if outcome.status == "stopped":
+            self._store.runs.finish(run_id, "stopped", stop_reason="its process was stopped")
+        elif outcome.status != "completed":
+            self._store.runs.finish(run_id, "failed", error=outcome.error)
+        return replace(outcome, results=None)
 
     def _prune(self, client: Client, search: Search) -> None:
         """Stop trials whose first rounds are worse than those of others."""
@@ -237,3 +305,6 @@ class Coordinator:
             deadline = time.monotonic() + _STOP_S
             while any(client.run(stop_trials, self.sweep_id).values()) and time.monotonic() < deadline:
                 time.sleep(_STOP_LOOK_S)
+            for trial, future in under_way if self._apart else ():
+                if future.status == "finished":  # it was complete, but not written yet
+                    self._outcome(trial, future)

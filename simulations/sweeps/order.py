@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from simulations.sweeps.plan import Mode
 
+ResultsBy = Literal["database", "dask"]
+OutcomeStatus = Literal["completed", "failed", "stopped", "pruned", "died"]
 PRUNE = signal.SIGUSR2  # asks the process of a trial to stop; Lightning uses SIGUSR1, for jobs of Slurm
+
+LOG_FILE = "trial.log"  # in the folder of its run: what the command would have printed
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,10 @@ class Order:
         The resolved snapshot.
     home : str or None
         The folder of files; None: the worker's own.
+    database_url : str or None
+        None: the worker has no database of the sweep's, and its results are part of the outcome.
+    keep_models : bool
+        Whether the chosen models are part of the results, too.
     threads : int
         Of PyTorch.
     """
@@ -32,8 +40,25 @@ class Order:
     mode: Mode
     config: Mapping[str, Any]
     home: str | None
-    database_url: str
+    database_url: str | None
     threads: int
+    keep_models: bool = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a trial has written, as data.
+
+    Attributes
+    ----------
+    runs : bytes
+        See `shared.tracking.run_bundle`.
+    files : dict of str to bytes
+        By ``KEY/PATH``: the run's key in the bundle, and where the file lies in the folder of its run.
+    """
+
+    runs: bytes
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -48,11 +73,14 @@ class Outcome:
         Of the training, without the start of its process.
     final : bool
         Whether another try cannot but fail in the same way.
+    results : Results, optional
+        Of a completed trial whose worker has no database of the sweep's.
     """
 
     number: int
-    status: Literal["completed", "failed", "stopped", "pruned", "died"]
+    status: OutcomeStatus
     seconds: float = 0.0
     processor_seconds: float = 0.0
     error: str | None = None
     final: bool = False
+    results: Results | None = None

@@ -11,6 +11,7 @@ import federated.server.app  # noqa: F401
 import simulations.compare
 import simulations.engine.worker
 import simulations.resuming
+import simulations.sweeps.apart
 import simulations.sweeps.trial  # noqa: F401
 
 gc.collect()

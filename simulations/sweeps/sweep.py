@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.config.config import Config
+from shared.config.model import REGISTRY
 from shared.config.stored import read_snapshot
 from shared.runtime.counts import count_of
 from shared.runtime.errors import ConfigError, TrackingError
@@ -22,11 +23,13 @@ from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
 from shared.tracking.trials import NewTrial
+from simulations.sweeps.apart import reaches
 from simulations.sweeps.cells import Cell, cells_of_sweep
 from simulations.sweeps.cluster import connect, need_dask, open_cluster, share_out
 from simulations.sweeps.coordinator import Coordinator, OnProgress
 from simulations.sweeps.estimate import estimate
 from simulations.sweeps.objectives import Objectives, find_metric
+from simulations.sweeps.order import ResultsBy
 from simulations.sweeps.plan import Plan, absolute, cells_of, read_plan
 from simulations.sweeps.progress import Progress
 from simulations.sweeps.reuse import RowKeys, find_reusable
@@ -195,6 +198,8 @@ def resume_sweep(
     home: Home,
     workers: int | None = None,
     scheduler: str | None = None,
+    results: ResultsBy | None = None,
+    keep_models: bool = False,
     on_progress: Sequence[OnProgress] = (),
 ) -> int:
     """Train what is left of a sweep: trials that wait, that were interrupted, and that failed.
@@ -205,6 +210,11 @@ def resume_sweep(
         Trials at once; as many as this machine allows by default.
     scheduler : str, optional
         Address of a Dask scheduler whose workers train the trials; a cluster of this machine by default.
+    results : {"database", "dask"}, optional
+        How the results of a scheduler's workers get here: they write them into the same database, or send them
+        through Dask and this process writes them. By default they are asked whether they reach it.
+    keep_models : bool
+        Whether the chosen models come through Dask, too.
     on_progress : sequence of callable
         Called with a `Progress` whenever a trial ends, and every second.
 
@@ -225,6 +235,8 @@ def resume_sweep(
     need_dask()
     if scheduler is not None and workers is not None:
         raise ConfigError(f"--workers has no effect on the workers of {scheduler}; leave one of them out")
+    if scheduler is None and (results is not None or keep_models):
+        raise ConfigError("--results and --keep-models are of the workers of another scheduler (--scheduler)")
     run = store.runs.get(sweep_id)
     _check_resumable(run)
     store.trials.reopen(sweep_id, failed=SEARCH not in run.summary)
@@ -256,6 +268,8 @@ def resume_sweep(
                 with open_cluster(share) if scheduler is None else connect(scheduler) as client:
                     if scheduler is not None:  # trials of a coordinator that was killed may still train there
                         client.run(stop_trials, sweep_id)
+                        results = results or _how_results_get_here(client, run, database_url=home.database_url)
+                        _check_apart(results, keep_models=keep_models, configs=configs, search=search)
                     where = share.describe() if scheduler is None else _there(client, scheduler)
                     print_share(where, len(left) + to_come, len(trials) + to_come)
                     with SweepBoard(store) as board:
@@ -268,6 +282,8 @@ def resume_sweep(
                             configs=snapshots,
                             store=store,
                             home=home,
+                            apart=results == "dask",
+                            keep_models=keep_models,
                             on_progress=[board.show, _keep_cells(store, sweep_id), *on_progress],
                         )
                         coordinator.run(client, trials, search=search)
@@ -371,6 +387,41 @@ def _there(client: Any, scheduler: str) -> str:
     return (
         f"training {count_of(sum(client.nthreads().values()), 'trial')} at once on the workers of {scheduler}"
     )
+
+
+def _how_results_get_here(client: Any, run: RunRow, *, database_url: str) -> ResultsBy:
+    """Ask every worker whether it reaches the database, and say it where one does not."""
+    found = client.run(reaches, database_url, run.id, run.started.isoformat())
+    without = sum(not one for one in found.values())
+    if not without:
+        return "database"
+    print_line(
+        f"{without} of {count_of(len(found), 'worker')} cannot write to the database of this sweep: results "
+        "come back through Dask (--results dask)"
+    )
+    return "dask"
+
+
+def _check_apart(
+    results: ResultsBy, *, keep_models: bool, configs: Sequence[Config], search: Search | None
+) -> None:
+    if results == "database":
+        if keep_models:
+            raise ConfigError(
+                "--keep-models has no effect: the workers write to the database, and keep models in their home "
+                "(--results dask brings them here)"
+            )
+        return
+    if search is not None and search.plan.search is not None and search.plan.search.pruner != "none":
+        raise ConfigError(
+            f"search.pruner={search.plan.search.pruner} looks at the rounds of trials as they are written, and "
+            "without a shared database they arrive when a trial has ended: choose pruner=none"
+        )
+    if any((cfg.model.weights or "").startswith(REGISTRY) for cfg in configs):
+        raise ConfigError(
+            "model.weights=registry:... is read from the database, which the workers do not reach: name the "
+            "file of the weights"
+        )
 
 
 def _check_resumable(run: RunRow) -> None:

@@ -29,9 +29,8 @@ from shared.runtime.home import Home, keep_private, open_home
 from shared.runtime.signals import interrupt_on, sigterm_as_interrupt
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
-from simulations.sweeps.order import PRUNE, Order, Outcome
+from simulations.sweeps.order import LOG_FILE, PRUNE, Order, Outcome, Results
 
-LOG_FILE = "trial.log"  # in the folder of its run: what the command would have printed
 _FINAL = (ConfigError, DataError, DivergedError, TreesError, WeightsError)  # the same again, however often
 _PATIENCE_S = 60.0
 
@@ -61,18 +60,55 @@ def train_trial(connection: Connection, order: Order, environment: Mapping[str, 
 
 def _outcome(order: Order) -> Outcome:
     began, used = time.monotonic(), _processor_seconds()
-    status, error, final = "completed", None, False
+    status, error, final, results = "completed", None, False, None
     try:
-        home = Home(open_home().root, order.database_url)
         pruned = interrupt_on(PRUNE, reason="pruned by the search")
-        with sigterm_as_interrupt(), pruned, Store(order.database_url) as store:
-            status, error, final = _train(order, store=store, home=home)
+        with sigterm_as_interrupt(), pruned:
+            if order.database_url is None:
+                status, error, final, results = _train_apart(order)
+            else:
+                home = Home(open_home().root, order.database_url)
+                with Store(order.database_url) as store:
+                    status, error, final = _train(order, store=store, home=home)
     except KeyboardInterrupt:
         status = "stopped"
     except FedtwinError as problem:  # the store itself
         status, error = "failed", f"{type(problem).__name__}: {problem}"
     seconds, processor = time.monotonic() - began, _processor_seconds() - used
-    return Outcome(order.number, status, seconds, processor, error, final)  # type: ignore[arg-type]
+    return Outcome(order.number, status, seconds, processor, error, final, results)  # type: ignore[arg-type]
+
+
+def _train_apart(order: Order) -> tuple[str, str | None, bool, Results | None]:
+    """Train in a home and a database of this process alone; what is in them is sent."""
+    import torch
+
+    from simulations.execute import execute
+    from simulations.sweeps.apart import OwnTwins, own_home, pack_results
+
+    torch.set_num_threads(order.threads)
+    with own_home() as home, Store(home.database_url) as store:
+        _print_to(home.root / LOG_FILE)
+        try:
+            cfg = config_of(order, home=home).replace("tracking", parent_id=None)
+            for target in cfg.targets:  # whoever leads the sweep has named them
+                allow_component(target)
+            run_id = execute(
+                cfg,
+                order.mode,
+                store=store,
+                home=home,
+                command=_command(order),
+                alone=True,
+                pooled_twins=OwnTwins(),
+            )
+            results = pack_results(store, run_id, home=home, keep_models=order.keep_models)
+        except Exception as problem:  # a bug, or code of the user's own: the other trials can do without it
+            return "failed", f"{type(problem).__name__}: {problem}", isinstance(problem, _FINAL), None
+    return "completed", None, False, results
+
+
+def _command(order: Order) -> str:
+    return f"fedtwin sweep ... (trial {order.number} of sweep {order.sweep_id})"
 
 
 def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, bool]:
@@ -94,14 +130,13 @@ def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, 
         for target in cfg.targets:  # whoever leads the sweep has named them
             allow_component(target)
         if run.status == "pending":
-            command = f"fedtwin sweep ... (trial {order.number} of sweep {order.sweep_id})"
             execute(
                 cfg,
                 order.mode,
                 store=store,
                 home=home,
                 run_id=run_id,
-                command=command,
+                command=_command(order),
                 alone=True,
                 pooled_twins=pooled_twins,
             )

@@ -51,6 +51,14 @@ def test_a_trial_has_one_run_however_often_it_is_begun(store, sweep):
     assert (trial.status, trial.tries, trial.run_id, trial.error) == ("running", 2, run_id, None)
 
 
+def test_a_trial_that_is_completed_is_not_begun_again(store, sweep):
+    run_id = store.trials.begin(sweep, 3, mode="compare")
+    store.trials.finish(sweep, 3, "completed")  # by a process that was taken for dead
+    assert store.trials.begin(sweep, 3, mode="compare") == run_id
+    trial = store.trials.get(sweep, 3)
+    assert (trial.status, trial.tries) == ("completed", 1)
+
+
 def test_a_sweep_that_goes_on_keeps_what_is_complete(store, sweep):
     runs = [store.trials.begin(sweep, number, mode="centralized") for number in (1, 2, 3)]
     store.runs.finish(runs[0], "completed")  # and its process was killed before it said so

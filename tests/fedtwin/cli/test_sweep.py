@@ -125,7 +125,7 @@ def test_a_sweep_goes_on_with_its_own_settings(swept, fedtwin):
     assert "federation.num_rounds=20: a sweep goes on with the settings of its plan" in err
     code, _, err = fedtwin("resume", str(swept + 1), "--workers", "2")
     assert code == 2
-    assert "--workers and --scheduler have no effect but on a sweep" in err
+    assert "--workers, --scheduler, --results and --keep-models have no effect but on a sweep" in err
 
 
 def test_a_sweep_goes_with_its_runs(swept, fedtwin, home):
