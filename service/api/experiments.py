@@ -18,7 +18,7 @@ from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
 from service.jobs.uploaded import dataset_file, lacking_rows, uploaded_dataset
 from service.problem_details import AsciiJson
-from service.read.experiment_form import experiment_form
+from service.read.experiment_form import MOST_DATASETS, experiment_form
 from service.read.jobs import job_detail, schedule_view
 from shared.config.model import REGISTRY
 from shared.runtime.errors import ConfigError
@@ -45,9 +45,10 @@ IdempotencyKey = Annotated[
 
 
 @router.get("/experiments/form", response_model=form_schemas.ExperimentForm)
-def form(request: Request) -> AsciiJson:
+def form(request: Request, store: StoreDep) -> AsciiJson:
     """What a form for a training offers: choices, the commonest settings with their ranges, and data."""
-    return AsciiJson(json_ready(experiment_form(request.app.state.settings.data_folders)))
+    uploaded = [row.name for row in store.datasets.search(limit=MOST_DATASETS) if row.state == "ready"]
+    return AsciiJson(json_ready(experiment_form(request.app.state.settings.data_folders, uploaded=uploaded)))
 
 
 @router.post("/experiments/validate", response_model=job_schemas.Validation)

@@ -55,4 +55,6 @@ class ExperimentForm(Shape):
 
     groups: list[FormGroup]
     settings: list[FormSetting] = Field(description="The commonest ones.")
-    datasets: list[str] = Field(description="Files and folders in the folders that the server allows for data.")
+    datasets: list[str] = Field(
+        description="Uploaded datasets that are ready, and what lies in the folders that the server allows."
+    )

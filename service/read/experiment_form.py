@@ -57,20 +57,22 @@ _COMMON = (
 _NOT_SET = ("name", "weights", TARGET)  # the choice decides on the first and the last, the server on the second
 
 
-def experiment_form(folders: Sequence[Path]) -> dict[str, Any]:
+def experiment_form(folders: Sequence[Path], *, uploaded: Sequence[str] = ()) -> dict[str, Any]:
     """What a form for a training offers.
 
     Parameters
     ----------
     folders : sequence of Path
         Where the data of jobs may lie.
+    uploaded : sequence of str
+        Names of datasets that can be trained on.
 
     Returns
     -------
     dict
         See `service.api.form_schemas.ExperimentForm`.
     """
-    return {**_of_config(), "datasets": datasets_below(folders)}
+    return {**_of_config(), "datasets": list(dict.fromkeys([*uploaded, *datasets_below(folders)]))}
 
 
 def datasets_below(folders: Sequence[Path]) -> list[str]:

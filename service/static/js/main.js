@@ -17,6 +17,7 @@ const PAGES = [
   { pattern: /^\/runs\/(\d+)$/, load: () => import("./pages/run.js"), title: "Run" },
   { pattern: /^\/compare$/, load: () => import("./pages/compare.js"), title: "Compare" },
   { pattern: /^\/models(?:\/([A-Za-z0-9._-]+))?$/, load: () => import("./pages/models.js"), title: "Models" },
+  { pattern: /^\/datasets$/, load: () => import("./pages/datasets.js"), title: "Datasets" },
   { pattern: /^\/submit$/, load: () => import("./pages/submit.js"), title: "New training" },
   { pattern: /^\/jobs$/, load: () => import("./pages/jobs.js"), title: "Jobs" },
   { pattern: /^\/jobs\/(\d+)$/, load: () => import("./pages/job.js"), title: "Job" },

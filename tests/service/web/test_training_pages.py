@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,7 +22,9 @@ from tests.service.server_kit import chromium, serving
 
 TRAIN, VIEW = "train-correct-horse_battery", "view-correct-horse_battery"
 WAIT_MS = 60_000
-CHANGES = re.compile(r"Submit|Cancel|Retry|Stop|Edit|Delete|Make|Roll back|Remove|Set|Export|Pause|Run now")
+CHANGES = re.compile(
+    r"Submit|Cancel|Retry|Stop|Edit|Delete|Make|Roll back|Remove|Set|Export|Pause|Run now|Upload"
+)
 
 
 @contextmanager
@@ -56,11 +60,10 @@ def sign_in(page: Page) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
-def accessible(page: Page) -> None:
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        found = Axe().run(page)
-        assert not found.response["violations"], found.generate_report()
+def accessible(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    found = Axe().run(page)
+    assert not found.response["violations"], found.generate_report()
 
 
 def test_the_form_tells_each_problem_beside_its_field(home: Home, store: Store) -> None:
@@ -91,8 +94,37 @@ def test_the_form_tells_each_problem_beside_its_field(home: Home, store: Store) 
         expect(page.get_by_label("Alpha partition.alpha")).to_have_count(0)
         write(page, page.get_by_label("One NAME=VALUE a line"), "trainer.max_epoch=3")
         expect(page.locator(".field-error:visible")).to_contain_text("did you mean trainer.max_epochs")
-        accessible(page)
+        accessible(page, "dark")
     assert store.jobs.search() == []
+
+
+def test_a_dataset_is_uploaded_shown_and_deleted(home: Home, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "ward 7.csv").write_text("age,sick\n" + "".join(f"{20 + row},{row % 2}\n" for row in range(60)))
+    settings = Settings(database_url=home.database_url, home=home, train_token=TRAIN)
+    with page_of(settings, "/datasets", width=400) as page:
+        expect(page.get_by_text("No datasets yet")).to_be_visible()
+        expect(page.get_by_role("button", name="Upload")).to_have_count(0)
+        sign_in(page)
+        press(page, "Upload")
+        expect(page.get_by_label("File")).to_be_focused()
+        expect(page.get_by_text("Choose a file.")).to_be_visible()
+        page.get_by_label("File").set_input_files(tmp_path / "ward 7.csv")
+        expect(page.get_by_label("Name", exact=True)).to_have_value("ward-7")
+        expect(page.get_by_label("Format")).to_have_value("csv")
+        press(page, "Upload")
+        expect(page.locator(".model-status")).to_have_text("ward-7 is ready.")
+        press(page, "Show ward-7")
+        expect(page.get_by_role("heading", name="ward-7")).to_be_focused()
+        expect(page.get_by_role("region", name="First rows")).to_contain_text("20")
+        accessible(page, "light")
+        press(page, "Train", role="link")
+        expect(page.locator("datalist option[value='ward-7']")).to_have_count(1)
+        press(page, "Data", role="link")
+        press(page, "Delete ward-7")
+        expect(page.get_by_role("dialog")).to_contain_text("cannot be brought back")
+        press(page, "Delete")
+        expect(page.get_by_text("No datasets yet")).to_be_visible()
+    assert store.datasets.search() == []
 
 
 @pytest.mark.slow
@@ -156,6 +188,7 @@ def test_jobs_and_runs_are_changed_by_keys_and_not_by_who_may_only_read(home: Ho
             ("/runs/1", "ward 7"),
             ("/models/ward-7", "1.0.0"),
             ("/submit", "New training"),
+            ("/datasets", "Datasets"),
         ):
             page.goto(base + path)
             expect(page.locator("main").get_by_text(there, exact=True).first).to_be_visible()
@@ -174,7 +207,7 @@ def test_jobs_and_runs_are_changed_by_keys_and_not_by_who_may_only_read(home: Ho
         page.keyboard.press("h")
         expect(page.get_by_text("Job 2 has the priority high.", exact=True).first).to_be_visible()
         expect(page.get_by_label("Priority of job 2")).to_be_focused()
-        accessible(page)
+        accessible(page, "light")
         press(page, "Cancel job 2")
         expect(page.get_by_role("button", name="Retry job 2")).to_be_visible()
         press(page, "Retry job 2")
@@ -182,7 +215,7 @@ def test_jobs_and_runs_are_changed_by_keys_and_not_by_who_may_only_read(home: Ho
         page.goto(f"{base}/jobs/1")
         press(page, "Cancel job 1")
         expect(page.locator("h1 ~ .status-line .status")).to_have_text("cancelled")
-        accessible(page)
+        accessible(page, "dark")
         page.goto(f"{base}/runs/1")
         press(page, "Delete run 1")
         expect(page.get_by_role("button", name="Cancel")).to_be_focused()

@@ -111,8 +111,8 @@ function trainingForm(offered) {
 
   function dataField(names) {
     const options = h("datalist", { id: "datasets" }, ["digits", ...names].map((one) => h("option", { value: one })));
-    const help = names.length ? "A file or folder in the server's data folders, or digits. Empty: digits, or what the preset says."
-      : "digits, which are built in. For data of your own, the server is started with --data FOLDER.";
+    const help = names.length ? "An uploaded dataset, a file or folder in the server's data folders, or digits. Empty: digits, or what the preset says."
+      : "digits, which are built in. Upload data of your own at Datasets, or start the server with --data FOLDER.";
     return field({ label: "Data", help, more: options,
       control: text({ list: "datasets", placeholder: "digits" }) });
   }
