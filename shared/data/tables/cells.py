@@ -63,6 +63,8 @@ class Cells:
         The first row of each of them.
     code : str
         A number that is written as no amount is, such as ``007``; empty where there is none.
+    inexact : str
+        A whole number from 2**53 on, among which 64-bit numbers leave some out; empty where there is none.
     absent : set of str
         Texts that were taken for a missing value, such as ``-``.
     """
@@ -71,6 +73,7 @@ class Cells:
     levels: dict[str, int] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
     code: str = ""
+    inexact: str = ""
     absent: set[str] = field(default_factory=set)
     _numbers: list[Floats] = field(default_factory=list)
     _codes: list[npt.NDArray[np.int32]] = field(default_factory=list)
@@ -86,7 +89,9 @@ class Cells:
             Of texts, empty ones are missing; of numbers, NaN.
         """
         if isinstance(values, np.ndarray):
-            self._numbers.append(np.where(self._lacking(values), np.nan, values))
+            kept = np.where(self._lacking(values), np.nan, values)
+            self._numbers.append(kept)
+            self.inexact = self.inexact or next((f"{value:.0f}" for value in kept[_beyond(kept)].tolist()), "")
             self._codes.append(np.full(len(values), -1, dtype=np.int32))
         else:
             self._add_texts(values)
@@ -109,6 +114,8 @@ class Cells:
                     (text for text in texts if text.isdecimal() and text.lstrip("0") != text != "0"), ""
                 )
             numbers[self._lacking(numbers)] = np.nan
+            large = (texts[place] for place in np.flatnonzero(_beyond(numbers)).tolist())
+            self.inexact = self.inexact or next((text for text in large if text.lstrip("+-").isdecimal()), "")
         codes = np.full(size, -1, dtype=np.int32)
         for place in np.flatnonzero(np.isnan(numbers)).tolist():
             text = texts[place]
@@ -144,6 +151,12 @@ class Cells:
             return self._texts
         names = [*self.levels, ""]  # -1 is the last
         return [names[code] for code in self.codes.tolist()]
+
+
+def _beyond(numbers: Floats) -> npt.NDArray[np.bool_]:
+    """Numbers that may stand for several whole ones, up to those that no id has; false for NaN."""
+    size = np.abs(numbers)
+    return np.asarray((size >= 2**53) & (size < 2**64))
 
 
 def lower_case(texts: Collection[str]) -> frozenset[str]:

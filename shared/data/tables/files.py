@@ -200,14 +200,14 @@ def _csv(path: Path, cfg: TableDataConfig, *, packed: bool) -> TableFile:
             [f"its first line holds numbers ({', '.join(header[:5])}), the names of columns are expected"],
         )
     places = _named(header, origin=origin, notes=notes)
-    blocks = _csv_blocks(records, places=places, width=len(header), origin=origin)
+    blocks = _csv_blocks(records, places=places, header=header, origin=origin)
     return TableFile(origin, "line", [header[place] for place in places], blocks, notes)
 
 
 def _csv_blocks(
-    records: Iterator[tuple[int, list[str]]], *, places: list[int], width: int, origin: str
+    records: Iterator[tuple[int, list[str]]], *, places: list[int], header: list[str], origin: str
 ) -> Iterator[Block]:
-    uneven, first = 0, list[str]()
+    uneven, first, width = 0, list[str](), len(header)
     while block := list(islice(records, _BLOCK)):
         whole = []
         for line, record in block:
@@ -216,7 +216,8 @@ def _csv_blocks(
                 continue
             uneven += 1
             if uneven <= _LISTED:
-                first.append(f"line {line} has {len(record)} values, the header has {width}")
+                comment = "; it begins with #: leave comments out" if _is_comment(record) else ""
+                first.append(f"line {line} has {len(record)} values, the header has {width}{comment}")
         if uneven:  # refused: the rest is read only to say how many there are
             continue
         columns = list(zip(*(record for _, record in whole), strict=True))
@@ -226,7 +227,17 @@ def _csv_blocks(
         )
     if uneven:
         more = [f"{uneven - _LISTED} more lines have not {width} values"] if uneven > _LISTED else []
+        if _is_comment(header):
+            first = [
+                f"its first line begins with # ({header[0][:50]!r}), where the names of columns are expected; "
+                "leave comments out"
+            ]
+            more = []
         raise metadata_error(origin, [*first, *more])
+
+
+def _is_comment(record: Sequence[str]) -> bool:
+    return bool(record) and record[0].lstrip().startswith("#")
 
 
 def _separator(content: bytes) -> str:

@@ -82,6 +82,13 @@ def read_input(
         return _categorical(name, cells, cfg=cfg, row=row, problems=problems)
     if wanted == "boolean" or (wanted is None and not found and _are_answers(words)):
         return _boolean(name, cells, row=row, problems=problems)
+    if cells.inexact and wanted is None:
+        problems.append(
+            f"column {name!r} holds {cells.inexact}, and whole numbers beyond 2**53 (9e15) are not all told "
+            f"apart as numbers; of ids set {to_drop(name)}, or {to_set('kinds', name, 'categorical')}; of "
+            f"amounts {to_set('kinds', name, 'numeric')}"
+        )
+        return None
     if not texts:
         if not found:
             notes.append(f"column {name!r} has no value in any row")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -205,8 +206,17 @@ def read_inputs(
             one = read_input(name, read.cells[name], cfg=own, row=read.row, problems=problems, notes=[])
             found += [] if one is None else [one]
     if problems:
-        raise metadata_error(read.file.origin, problems)
+        raise metadata_error(read.file.origin, [_of_new_rows(problem) for problem in problems])
     return [read.row(place) for place in range(len(read.rows))], np.stack([one.values for one in found], axis=1)
+
+
+def _of_new_rows(problem: str) -> str:
+    """A problem without advice on settings, which are those of the training."""
+    told, _, advice = problem.partition("; ")
+    levels = re.sub(r"^data\.levels\.\S+ names", "the model was trained on", advice)
+    if levels != advice:
+        return f"{told}; {levels}"
+    return told if "data." in advice else problem
 
 
 def _inputs(

@@ -188,7 +188,29 @@ def test_settings_of_columns_are_printed_as_a_shell_takes_them(tmp_path: Path) -
         assert len(load(tmp_path / "rows.csv", text, typed).schema.inputs) == 2
 
 
+def test_comments_are_named(tmp_path: Path) -> None:
+    text = table(c=[*range(ROWS)])
+    told = refused(tmp_path / "rows.csv", f"# of a device\n{text}")
+    assert "its first line begins with # ('# of a device'), where the names of columns are expected" in told
+    assert "line 3 has" not in told
+    told = refused(tmp_path / "rows.csv", text.replace("\n", "\n# a pause\n", 1))
+    assert "line 2 has 1 values, the header has" in told
+    assert "it begins with #: leave comments out" in told
+
+
+def test_ids_beyond_2_53_are_told_apart_as_texts(tmp_path: Path) -> None:
+    text = table(c=[9007199254740993 + row % 4 for row in range(ROWS)])
+    found = load(tmp_path / "rows.csv", text, "data.kinds.c=categorical").schema.inputs[-1]
+    assert (found.name, len(found.levels)) == ("c", 4)
+    assert load(tmp_path / "rows.csv", text, "data.kinds.c=numeric").schema.inputs[-1].kind == "numeric"
+
+
 WRONG = {
+    "ids beyond 2**53": (
+        {"c": [9007199254740993 + row // 2 for row in range(ROWS)]},
+        "column 'c' holds 9007199254740993, and whole numbers beyond 2**53 (9e15) are not all told apart as "
+        "numbers; of ids set data.drop=[c], or data.kinds.c=categorical; of amounts data.kinds.c=numeric",
+    ),
     "mixed": (
         {"c": repeated(1, 2, "high")},
         "column 'c' holds numbers and 13 texts: 'high' (line 4); mend them, name texts for missing values in "

@@ -158,7 +158,7 @@ def test_a_model_takes_files_frames_and_arrays_alike(
         (pd.DataFrame({"age": [1], "pain": ["none"]}), "there is no column 'smoker', only 'age', 'pain'"),
         (
             pd.DataFrame({"age": [1], "pain": ["awful"], "smoker": ["no"]}),
-            "column 'pain' holds 'awful' in 1 row, the first is row 1; data.levels.pain names 'much', 'none', ",
+            "column 'pain' holds 'awful' in 1 row, the first is row 1; the model was trained on 'much', 'none'",
         ),
         (pd.DataFrame({"age": ["old"], "pain": ["none"], "smoker": ["no"]}), "column 'age' holds"),
         (np.array([[1.0, 7, 0]]), "expected 0 or 1 for 'smoker', got 7"),
