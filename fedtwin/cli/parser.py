@@ -396,6 +396,9 @@ def _add_worker(worker: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="after so long without a sign of life the job is another worker's (30)",
     )
+    worker.add_argument(
+        "--scheduler", metavar="ADDRESS", help="train on the workers of a Dask scheduler: tcp://host:8786"
+    )
 
 
 def _add_follow(follow: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ class WorkerView(Shape):
     name: str = Field(examples=["gpu-1 4711"])
     host: str
     pid: int
-    backend: Literal["process"] = Field(description="Where it runs jobs: processes of its machine.")
+    backend: Literal["process", "dask"] = Field(description="Where it runs jobs: here, or on workers of Dask.")
     since: datetime
     seen: datetime = Field(description="Its last heartbeat.")
     state: Literal["idle", "busy", "gone"] = Field(description="gone: silent for longer than its lease.")

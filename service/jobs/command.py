@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from types import FrameType
 
+from service.jobs.dask_attempt import connect
 from service.jobs.worker import Worker
 from shared.runtime.home import open_home
 from shared.tracking.store import Store
@@ -22,7 +23,8 @@ def run_command(options: Namespace) -> None:
     home = open_home()
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)  # also fails early if the database cannot be used
-        worker = Worker(store, home=home, say=say, lease_s=options.lease)
+        dask = None if options.scheduler is None else connect(options.scheduler)
+        worker = Worker(store, home=home, say=say, lease_s=options.lease, dask=dask)
 
         def stop(signum: int, frame: FrameType | None) -> None:
             worker.stop()

@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from service.jobs.attempt import COMMAND, Attempt, how_it_ended
+from service.jobs.dask_attempt import DaskAttempt
 from shared.runtime.errors import TrackingError
 from shared.runtime.files import is_of_disk
 from shared.runtime.home import Home
@@ -39,6 +41,8 @@ class Worker:
         What a job that is stopped has for it, before it is killed; at most half the lease.
     command : sequence of str
         See `Attempt`.
+    dask : distributed.Client, optional
+        Where attempts run, see `DaskAttempt`; by default, in processes of this machine.
     """
 
     def __init__(
@@ -51,10 +55,11 @@ class Worker:
         poll_s: float = POLL_S,
         grace_s: float = GRACE_S,
         command: Sequence[str] = COMMAND,
+        dask: Any = None,
     ) -> None:
         self._store, self._home, self._say = store, home, say
         self._queue = JobQueue(store.database, lease_s=lease_s)
-        self._command = command
+        self._command, self._dask = command, dask
         self._poll_s, self._grace_s = poll_s, min(grace_s, lease_s / 2)
         self._stopped = threading.Event()
         self._host, self._beaten, self._new = socket.gethostname(), float("-inf"), True
@@ -94,6 +99,7 @@ class Worker:
             self.name,
             host=self._host,
             pid=os.getpid(),
+            backend="process" if self._dask is None else "dask",
             lease_s=self._queue.lease_s,
             job_id=job_id,
             new=self._new,
@@ -105,9 +111,7 @@ class Worker:
         self._say(f"job {row.id} ({row.mode}, {row.name}): attempt {row.attempt}")
         silence_s = self._queue.lease_s * 0.8  # before anybody else can have it
         try:
-            attempt = Attempt(
-                fence, home=self._home, silence_s=silence_s, grace_s=self._grace_s, command=self._command
-            )
+            attempt = self._start(fence, silence_s=silence_s)
         except OSError as error:  # no room for the log, no more processes
             self._say(f"job {row.id}: cannot be started: {error}")
             failure = JobFailure("disk" if is_of_disk(error) else "unexpected", str(error), True)
@@ -125,7 +129,13 @@ class Worker:
             attempt.kill()
         self._end(fence, attempt.returncode or 0)
 
-    def _watch(self, attempt: Attempt, fence: Fence) -> bool:
+    def _start(self, fence: Fence, *, silence_s: float) -> Attempt | DaskAttempt:
+        limits = {"silence_s": silence_s, "grace_s": self._grace_s}
+        if self._dask is not None:
+            return DaskAttempt(fence, client=self._dask, **limits, command=self._command)
+        return Attempt(fence, home=self._home, **limits, command=self._command)
+
+    def _watch(self, attempt: Attempt | DaskAttempt, fence: Fence) -> bool:
         """Wait until it has ended (False), or is to be stopped (True)."""
         beat_s, lease_s = self._queue.lease_s / 3, self._queue.lease_s
         held, looked = time.monotonic(), 0.0  # when the lease was last extended, and the job last read

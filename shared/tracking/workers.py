@@ -23,8 +23,8 @@ class WorkerRow(Row):
     ----------
     name : str
         As in `JobRow.worker`.
-    backend : {"process"}
-        Where it runs the attempts of jobs: a process group of its machine.
+    backend : {"process", "dask"}
+        Where it runs the attempts of jobs: in a process group of its machine, or of a Dask worker's.
     seen : datetime
         Its last heartbeat.
     gone : bool
@@ -56,7 +56,9 @@ class Workers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def beat(self, name: str, *, host: str, pid: int, lease_s: float, job_id: int | None, new: bool) -> None:
+    def beat(
+        self, name: str, *, host: str, pid: int, backend: str, lease_s: float, job_id: int | None, new: bool
+    ) -> None:
         """Keep that a worker lives.
 
         Parameters
@@ -67,7 +69,7 @@ class Workers:
         with self._database.write() as connection:
             now = database_now(connection)
             dialect = sqlite if self._database.is_sqlite else postgresql
-            values = {"host": host, "pid": pid, "backend": "process", "seen": now, "lease_s": lease_s}
+            values = {"host": host, "pid": pid, "backend": backend, "seen": now, "lease_s": lease_s}
             insert = dialect.insert(worker).values(name=name, since=now, job_id=job_id, **values)
             kept = {**values, "job_id": job_id, **({"since": now} if new else {})}
             connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=kept))

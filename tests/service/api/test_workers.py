@@ -8,7 +8,7 @@ from tests.service.rows_kit import asking
 
 
 def beat(store, name: str, **changes) -> None:
-    given = {"host": "gpu-1", "pid": 7, "lease_s": 60, "job_id": None, "new": True}
+    given = {"host": "gpu-1", "pid": 7, "backend": "process", "lease_s": 60, "job_id": None, "new": True}
     store.workers.beat(name, **{**given, **changes})
 
 
