@@ -119,11 +119,10 @@ def closing_line(store: Store, sweep_id: int, *, scheduler: str | None = None) -
     run, counts = store.runs.get(sweep_id), store.trials.counts([sweep_id])[sweep_id]
     how = {"stopped": "was stopped", "failed": "has failed"}.get(run.status, f"is {run.status}")
     why = f" ({run.stop_reason})" if run.status == "stopped" and run.stop_reason else ""
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    order = ("completed", "failed", "pruned", "running", "waiting")
+    told = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
     there = "" if scheduler is None else f" --scheduler {scheduler}"
-    return (
-        f"sweep {sweep_id} {how}{why}, with trials {told}; fedtwin resume {sweep_id}{there} trains what is left"
-    )
+    return f"sweep {sweep_id} {how}{why}. Trials: {told}. Train the rest: fedtwin resume {sweep_id}{there}"
 
 
 def plan_of(options: Namespace) -> Plan:

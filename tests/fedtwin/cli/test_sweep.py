@@ -114,8 +114,8 @@ def test_the_last_line_of_a_sweep_says_what_trains_the_rest(swept, home):
     with Store(home.database_url) as store:
         line = closing_line(store, swept, scheduler="tcp://host:8786")
     assert line == (
-        f"sweep {swept} was stopped, with trials 1 waiting, 2 completed, 1 failed; "
-        f"fedtwin resume {swept} --scheduler tcp://host:8786 trains what is left"
+        f"sweep {swept} was stopped. Trials: 2 completed, 1 failed, 1 waiting. "
+        f"Train the rest: fedtwin resume {swept} --scheduler tcp://host:8786"
     )
 
 
