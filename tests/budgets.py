@@ -20,7 +20,7 @@ BUDGETS = {
     "fedtwin": (115, 20),
     "service": (280, 70),
     "shared": (280, 45),
-    "simulations": (170, 90),
+    "simulations": (170, 330),
     "tests": (20, 0),
 }
 

@@ -1,126 +1,111 @@
-"""A sweep whose command, worker and scheduler, all of their own, are killed: every trial once, none lost."""
+"""A sweep whose command, workers and scheduler are killed ten times: every trial once, none lost."""
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
-import sys
+import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
-from shared.config.stored import read_snapshot
 from shared.runtime.home import Home
-from simulations.execute import execute
+from shared.tracking.schema import run, run_metrics
+from shared.tracking.store import Store
 
-ROOT = Path(__file__).parents[3]
+KILLS = int(os.environ.get("FEDTWIN_KILLS", "10"))
+SEED = int(os.environ.get("FEDTWIN_KILLS_SEED", "1"))
 SMALL = ["data=npz", "data.image_size=8", "data.batch_size=8", "model.widths=[8,16]", "trainer.accelerator=cpu"]
-# Some seconds a trial, each of its epochs a place where it can be killed and resumed.
-PLAN = ["--mode", "pooled", "trainer.optimizer.lr=0.01,0.02", "seed=1,2", "trainer.max_epochs=40"]
-LONG = ["trainer.early_stopping.enabled=false"]
+EPOCHS, TRIALS = 40, 8  # each epoch is a place where a trial is killed and goes on
+PLAN = [
+    *("--mode", "pooled", "--retries", "3", "trainer.optimizer.lr=0.01,0.02", "seed=1,2,3,4"),
+    *(f"trainer.max_epochs={EPOCHS}", "trainer.early_stopping.enabled=false", *SMALL),
+]
+TIMES = ["run", "seconds"]
 
 
-@pytest.fixture
-def start(home: Home, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start processes, in groups of their own, that end with the test."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def begin(*command: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / f"said_{len(started)}").open("w") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        kill(process)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process with all that it started in its group."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-
-
-@pytest.fixture
-def cluster(start: Callable[..., subprocess.Popen[bytes]]) -> Callable[[], list[subprocess.Popen[bytes]]]:
-    """Start a scheduler and two workers, as a user would."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    address = f"tcp://127.0.0.1:{port}"
-
-    def begin() -> list[subprocess.Popen[bytes]]:
-        scheduler = start("dask", "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-        workers = [start("dask", "worker", address, "--nthreads", "1", "--no-dashboard") for _ in range(2)]
-        return [scheduler, *workers]
-
-    begin.address = address  # type: ignore[attr-defined]
-    return begin
+def reported(home: Home) -> list[dict]:
+    """The trials of the report, but for their times and the numbers of their runs."""
+    rows = pq.read_table(home.sweep_dir(1) / "trials.parquet").to_pylist()
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
 
 
 @pytest.mark.slow
 @pytest.mark.attack
-def test_every_trial_once_whatever_is_killed(start, cluster, store, home, two_classes, tmp_path):
-    data = [f"data.path={two_classes}"]
-    there = ["--scheduler", cluster.address]
-    scheduler, _, worker = cluster()
-    command = start("fedtwin", "sweep", *PLAN, *SMALL, *LONG, *data, *there)
+@pytest.mark.timeout(3600)
+def test_every_trial_once_whatever_is_killed(start, cluster, until, kill, store, home, two_classes, tmp_path):
+    data = f"data.path={two_classes}"
+    undisturbed = Home(tmp_path / "undisturbed", f"sqlite:///{tmp_path / 'undisturbed' / 'fedtwin.db'}")
+    plain = start("fedtwin", "sweep", *PLAN, data, "--workers", "2", FEDTWIN_HOME=str(undisturbed.root))
+    assert plain.wait() == 0
+
+    there = cluster()
+    command = start("fedtwin", "sweep", *PLAN, data, "--scheduler", there.address)
+    draw = random.Random(SEED)
+    moments = sorted(draw.sample(range(2, EPOCHS * TRIALS * 8 // 10), KILLS))  # in epochs of all trials
+    kept: dict[int, tuple] = {}
+    killed = []
+
+    def epochs() -> int:
+        query = sa.select(sa.func.count(sa.distinct(run_metrics.c.epoch))).join(run)
+        query = query.where(run.c.parent_id == 1, run_metrics.c.stage == "val").group_by(run.c.id)
+        return sum(row[0] for row in store.database.select(query))
 
     def trials():
-        runs = [run for run in store.runs.search(mode="sweep") if run.id == 1]
-        return store.trials.of_sweep(1) if runs else []
+        return store.trials.of_sweep(1)
 
-    def running() -> int:
-        return sum(trial.status == "running" for trial in trials())
+    def resume() -> None:
+        nonlocal command
+        command = start("fedtwin", "resume", "1", "--scheduler", there.address)
 
-    until(lambda: running() > 1)
-    os.kill(worker.pid, signal.SIGKILL)  # its trial goes on elsewhere
-    time.sleep(1)
-    kill(command)  # its trials go on without it
+    def goes_on(moment: int) -> bool:
+        """Whether so many epochs are trained; a command that gave up, for want of tries, is resumed."""
+        assert command.poll() != 0, f"it is complete after {len(killed)} kills: more EPOCHS"
+        if command.poll() is not None:
+            resume()
+        running = any(trial.status == "running" for trial in trials())
+        return running and epochs() >= moment
 
-    command = start("fedtwin", "resume", "1", *there)
-    said_now = max(tmp_path.glob("said_*"), key=lambda path: int(path.name.partition("_")[2]))
-    until(lambda: "at once on the workers" in said_now.read_text())  # not only what was left
-    until(lambda: any(trial.status == "completed" for trial in trials()))
-    until(lambda: running() > 0)
-    kill(scheduler)
-    assert command.wait(timeout=120) == 2
-    said = "".join(path.read_text() for path in tmp_path.glob("said_*"))
-    assert "the scheduler is gone; trials that have ended are kept: fedtwin resume 1" in said
+    for moment in moments:
+        until(lambda: goes_on(moment), seconds=900)  # noqa: B023
+        time.sleep(draw.random())
+        what = draw.choice(["worker", "command", "scheduler"])
+        killed.append(f"{what} at {epochs()} epochs")
+        if what == "worker":
+            kill(there.workers.pop(draw.randrange(len(there.workers))))
+            there.add_worker()
+        elif what == "command":
+            kill(command)
+            resume()
+        else:
+            kill(there.scheduler)
+            assert command.wait(timeout=300) == 2
+            said = "".join(path.read_text() for path in tmp_path.glob("said_*"))
+            assert "the scheduler is gone; trials that have ended are kept: fedtwin resume 1" in said
+            there.begin()
+            resume()
+        for trial in trials():
+            row = store.runs.get(trial.run_id) if trial.status == "completed" else None
+            if row is not None:
+                now = (row.id, row.started, row.ended, trial.tries)
+                assert kept.setdefault(trial.number, now) == now  # never trained again
+    while command.wait(timeout=900) != 0:
+        resume()
+    print(f"seed {SEED}, killed: {', '.join(killed)}")
 
-    done = {trial.number for trial in trials() if trial.status == "completed"}
-    cluster()
-    time.sleep(3)
-    command = start("fedtwin", "resume", "1", *there)
-    assert command.wait(timeout=240) == 0
-    assert [trial.status for trial in trials()] == ["completed"] * 4
-    assert {trial.number for trial in trials() if trial.tries == 1} >= done - {1, 2}
-    assert len(store.runs.children(1)) == 4
-
-    # What a command of its own reaches, to the last bit.
-    snapshots = store.trials.configs(1)
-    for trial in trials()[::3]:
-        plain = execute(read_snapshot(snapshots[trial.number]), "centralized", store=store, home=home)
-        assert store.runs.get(plain).summary["test"] == store.runs.get(trial.run_id).summary["test"]
+    assert [trial.status for trial in trials()] == ["completed"] * TRIALS
+    assert len(store.runs.children(1)) == TRIALS
+    for number, (run_id, started, ended, tries) in kept.items():
+        row, trial = store.runs.get(run_id), store.trials.get(1, number)
+        assert (row.id, row.started, row.ended, trial.tries) == (trial.run_id, started, ended, tries)
+    assert reported(home) == reported(undisturbed)  # to the last bit
+    with Store(undisturbed.database_url) as other:
+        for trial, same in zip(trials(), other.trials.of_sweep(1), strict=True):
+            mine, others = store.metrics.of_run(trial.run_id), other.metrics.of_run(same.run_id)
+            keys = [
+                {(m.stage, m.name, m.epoch): m.value for m in rows if m.name != "seconds"}
+                for rows in (mine, others)
+            ]
+            assert repr(sorted(keys[0].items(), key=str)) == repr(sorted(keys[1].items(), key=str))
+            assert len(mine) == len(others)
