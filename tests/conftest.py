@@ -18,6 +18,7 @@ from shared.config.config import Config, validate
 from shared.data.images.dataset import ImageData
 from shared.runtime.home import Home
 from shared.tracking.store import Store
+from tests.databases import open_new
 from tests.images import load_images
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also by our subprocesses
@@ -55,7 +56,7 @@ def home(tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Ho
 
 @pytest.fixture
 def store(home: Home) -> Iterator[Store]:
-    with Store(home.database_url) as opened:
+    with open_new(home.database_url) as opened:
         yield opened
 
 

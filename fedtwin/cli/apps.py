@@ -64,6 +64,8 @@ def federated(cfg: Config) -> int:
 def partition(cfg: Config) -> None:
     """Print and draw how the training rows are divided among the clients, without training."""
     with waiting("loading PyTorch and Matplotlib"):
+        import shared.runtime.fast_imports  # noqa: F401 - before what it imports
+
         from rich.console import Console
 
         from shared.data.partition.partition import client_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
@@ -153,8 +154,13 @@ def validate(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(whole)
     except ValidationError as error:
-        problems = problem_lines(error, schema=Config.model_json_schema(), values=whole)
+        problems = problem_lines(error, schema=_schema(), values=whole)
         raise ConfigError("the configuration is not valid:\n" + bullet_list(problems)) from None
+
+
+@cache  # as it takes longer than everything else that is said of a mistake
+def _schema() -> Mapping[str, Any]:
+    return Config.model_json_schema()
 
 
 def _targets(settings: Any) -> Iterator[str]:

@@ -111,7 +111,7 @@ def composed_keys(overrides: Sequence[str], parsed: Sequence[Override]) -> list[
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    from shared.config.hydra_session import composed
+    from shared.config.hydra_session import OF_PROCESS
 
     known = groups()
     chosen = [
@@ -120,7 +120,7 @@ def composed_keys(overrides: Sequence[str], parsed: Sequence[Override]) -> list[
         if override.key_or_group in known and not override.is_sweep_override() and not override.is_delete()
     ]
     try:
-        cfg, _ = composed(chosen)
+        cfg, _ = OF_PROCESS.composed(chosen)
     except HydraException:
         return list(all_settings())
     return list(_keys(OmegaConf.to_container(cfg, resolve=False)))

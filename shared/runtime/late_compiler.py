@@ -1,7 +1,8 @@
 """`defer_compiler`: torch's compiler is loaded when something is compiled, not by every training.
 
 It is a third of what a training imports, and hardly any training compiles. Lightning imports it for the class
-of compiled modules, and each step of an optimizer for ``graph_break``, which does nothing in plain Python.
+of compiled modules, each step of an optimizer for ``graph_break``, which does nothing in plain Python, and
+torchvision for ``is_compile_supported``, which it asks when it compiles.
 """
 
 from __future__ import annotations
@@ -20,21 +21,20 @@ from typing import Any
 import torch
 
 _NAME = "torch._dynamo"
+_UTILS = f"{_NAME}.utils"
 _REPLACING = threading.Lock()  # not held while it is imported: Python has locks of its own for that
 
 
 def defer_compiler() -> None:
-    """Put a module in the compiler's place that is replaced by it as soon as more than this is asked of it.
+    """Put modules in the compiler's place that are replaced by it as soon as more than this is asked of them.
 
     Where the compiler is loaded already, nothing changes.
     """
     if _NAME in sys.modules:
         return
-    spec = find_spec(_NAME)
-    assert spec is not None
-    stand_in = _StandIn(spec)
-    sys.modules[_NAME] = stand_in
-    vars(torch)["_dynamo"] = stand_in
+    compiler = _StandIn(_NAME, OptimizedModule=_OptimizedModule, disable=_disable, graph_break=_graph_break)
+    sys.modules[_NAME] = vars(torch)["_dynamo"] = compiler  # before its part, which is looked for in it
+    sys.modules[_UTILS] = _StandIn(_UTILS, is_compile_supported=_is_compile_supported)
     sys.meta_path.insert(0, _PartsOfCompiler())
 
 
@@ -46,7 +46,7 @@ def _loaded() -> ModuleType | None:
 def _load() -> ModuleType:
     with _REPLACING:
         if isinstance(sys.modules.get(_NAME), _StandIn):
-            del sys.modules[_NAME]
+            del sys.modules[_NAME], sys.modules[_UTILS]
             vars(torch).pop("_dynamo", None)
     return import_module(_NAME)
 
@@ -79,25 +79,35 @@ def _disable(function: Callable[..., Any] | None = None, *args: Any, **options: 
     return call
 
 
+def _graph_break(msg: str = "") -> None:
+    """Nothing, as the compiler's own does in code that is not compiled."""
+    compiler = _loaded()
+    if compiler is not None:  # for those who kept the stand-in
+        compiler.graph_break(msg)
+
+
+def _is_compile_supported(device_type: str) -> bool:
+    supported: bool = _load().utils.is_compile_supported(device_type)
+    return supported
+
+
 class _StandIn(ModuleType):
-    """What Lightning and torch's optimizers ask of the compiler; whoever asks for anything else loads it."""
+    """What is imported of a module of the compiler without compiling; who asks for anything else loads it."""
 
-    OptimizedModule = _OptimizedModule
-    disable = staticmethod(_disable)
-
-    def __init__(self, spec: ModuleSpec) -> None:
-        super().__init__(_NAME)
+    def __init__(self, name: str, **given: Any) -> None:
+        super().__init__(name)
+        spec = find_spec(name)
+        assert spec is not None
         self.__spec__, self.__file__ = spec, spec.origin
-        self.__path__ = spec.submodule_search_locations or []
-
-    @staticmethod
-    def graph_break(msg: str = "") -> None:
-        """Nothing, as in all code that is not compiled."""
+        if spec.submodule_search_locations is not None:
+            self.__path__ = spec.submodule_search_locations
+        vars(self).update(given)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # asked by those who look at all modules
-            raise AttributeError(f"module {_NAME!r} has no attribute {name!r}")
-        return getattr(_load(), name)
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        _load()
+        return getattr(import_module(self.__name__), name)
 
 
 class _PartsOfCompiler(MetaPathFinder):

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from shared.tracking.store import Store
+from tests.databases import open_new
 
 DEFAULT = "postgresql://postgres@127.0.0.1:5432/postgres"
 
@@ -50,5 +51,5 @@ def database_url(request: pytest.FixtureRequest, tmp_path) -> str:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A store on an empty database."""
-    with Store(database_url) as opened:
+    with open_new(database_url) as opened:
         yield opened

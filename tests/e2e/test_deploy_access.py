@@ -287,7 +287,7 @@ def test_a_site_joins_is_checked_and_when_revoked_leaves_at_once(bed: Testbed) -
         listed = flwr(bed, SERVER, nodes, "supernode", "list", "fedtwin")["nodes"]
         return sum(node["status"] == "online" for node in listed)
 
-    wait_for("the site is online", lambda: online() == 1, timeout=180)
+    wait_for("the site is online", lambda: online() == 1, timeout=180, every=2)  # a process each time
     kept = bed.kit(name).with_name("kept")
     shutil.copytree(bed.kit(name), kept)  # the site still has its kit
     bed.deployment.revoke(name)

@@ -22,6 +22,7 @@ from shared.config.config import Config
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
+from tests.databases import open_new
 from tests.federated.federation_kit import Federate, MakeConfig, Run
 
 SMALL = [
@@ -70,7 +71,7 @@ def home(tmp_path: Path, clients_root: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def store(home: Home) -> Iterator[Store]:
-    with Store(home.database_url) as opened:
+    with open_new(home.database_url) as opened:
         yield opened
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import shared.runtime.fast_imports  # noqa: F401  # before what it imports
+
 import numpy as np
 
 from federated.kit.site_data import source_of

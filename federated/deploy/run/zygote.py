@@ -17,6 +17,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import shared.runtime.fast_imports  # noqa: F401  # before what it imports
+
 # What a ClientApp of ours imports and does not bring itself; none of it starts threads or touches a GPU.
 PACKAGES = (
     "flwr.supernode.cli",

@@ -9,6 +9,7 @@ import pytest
 
 from shared.runtime.home import Home
 from shared.tracking.store import Store
+from tests.databases import open_new
 from tests.service.integrations.trackers_kit import mlflow_program, place  # noqa: F401
 
 
@@ -20,5 +21,5 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def store(home: Home) -> Iterator[Store]:
-    with Store(home.database_url) as opened:
+    with open_new(home.database_url) as opened:
         yield opened

@@ -6,7 +6,8 @@ from tests.shared.runtime.test_fast_imports import run
 
 FIRST_USES = (
     "module.compile(backend='eager'); module(torch.ones(2, 3))",
-    "import torch._dynamo.utils as utils; assert utils.counters is torch._dynamo.utils.counters",
+    "from torch._dynamo.utils import counters; assert counters is torch._dynamo.utils.counters",
+    "import torch._dynamo.config as config; assert config is torch._dynamo.config",
     "early.config.suppress_errors = False",
 )
 PROGRAM = """
@@ -25,6 +26,7 @@ def step():
     optimizer.load_state_dict(optimizer.state_dict())
 
 step()
+import torchvision
 inspect.stack()  # looks at all modules
 import torch._dynamo as early
 assert not isinstance(module, OptimizedModule)
@@ -34,8 +36,9 @@ def check():
     assert "sympy" in sys.modules, "the compiler is not loaded"
     assert torch._dynamo is sys.modules["torch._dynamo"] and torch._dynamo is not early
     assert early.config is torch._dynamo.config
-    assert torch._dynamo.utils is sys.modules["torch._dynamo.utils"]
-    assert torch._dynamo.utils.__spec__.loader.path == torch._dynamo.utils.__file__
+    for name in ("utils", "config"):
+        part = sys.modules[f"torch._dynamo.{name}"]
+        assert getattr(torch._dynamo, name) is part and part.__spec__.loader.path == part.__file__
     step()
     compiled = torch.compile(module, backend="eager")
     assert isinstance(compiled, OptimizedModule) and not isinstance(module, OptimizedModule)

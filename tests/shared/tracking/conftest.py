@@ -11,6 +11,7 @@ import pytest
 from shared.metrics.point import MetricPoint
 from shared.tracking.rows import ClientRow
 from shared.tracking.store import Store
+from tests.databases import open_new
 from tests.profiles import stored
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -19,7 +20,7 @@ HOSTILE = "[red]St. Mary[/] \x1b[2J\u202e\\"
 
 @pytest.fixture
 def store(tmp_path) -> Iterator[Store]:
-    with Store(f"sqlite:///{tmp_path / 'fedtwin.db'}") as opened:
+    with open_new(f"sqlite:///{tmp_path / 'fedtwin.db'}") as opened:
         yield opened
 
 
