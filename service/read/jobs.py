@@ -60,7 +60,7 @@ def schedule_view(row: ScheduleRow) -> dict[str, Any]:
     dict
         See `service.api.job_schemas.Schedule`.
     """
-    hidden = ("config", "idempotency_key", "request_hash", "tenant")
+    hidden = ("config", "idempotency_key", "request_hash", "tenant", "dataset_id")
     values = {name: value for name, value in row.as_dict().items() if name not in hidden}
     return {**without_secrets(values), "priority": PRIORITIES[row.priority]}
 
