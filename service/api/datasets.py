@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
@@ -16,7 +17,7 @@ from service.api.problems import Problem, error_responses
 from service.api.writing import TrainingRoute, training_router
 from service.dataset_limits import DatasetLimits
 from service.datasets.checks import OVER_LIMIT, Checks, remove_files
-from service.datasets.uploads import MOST_UPLOADS, SlowUpload, WrongSize, receive
+from service.datasets.uploads import MOST_OF_TENANT, MOST_UPLOADS, SlowUpload, WrongSize, receive
 from service.problem_details import AsciiJson
 from shared.runtime.errors import ConfigError, DiskError
 from shared.runtime.home import Home
@@ -48,7 +49,7 @@ def checks_of(app: FastAPI) -> Checks:
     if found is None:
         settings = app.state.settings
         found = Checks(app.state.store, home=settings.home, limits=settings.dataset_limits)
-        app.state.checks, app.state.uploads = found, 0
+        app.state.checks, app.state.uploads = found, Counter()
     return found
 
 
@@ -116,14 +117,16 @@ async def upload(
     """Upload a dataset: it is written as it comes, then checked, and rejected where it cannot be read."""
     limits: DatasetLimits = request.app.state.settings.dataset_limits
     checks, size = checks_of(request.app), _announced(request, limits)
-    if request.app.state.uploads >= MOST_UPLOADS:
-        busy = f"{MOST_UPLOADS} uploads are under way; try again when one has ended"
-        raise Problem(503, busy, code="busy", headers={"retry-after": "30"})
-    request.app.state.uploads += 1
+    uploads: Counter[str] = request.app.state.uploads
+    for under_way, most in ((uploads[store.tenant.name], MOST_OF_TENANT), (uploads.total(), MOST_UPLOADS)):
+        if under_way >= most:
+            busy = f"{under_way} uploads are under way; try again when one has ended"
+            raise Problem(503, busy, code="busy", headers={"retry-after": "30"})
+    uploads[store.tenant.name] += 1
     try:
         row = await _received(request, store, home, name=name, format=format, size=size, limits=limits)
     finally:
-        request.app.state.uploads -= 1
+        uploads[store.tenant.name] -= 1
     checked = asyncio.wrap_future(checks.begin(row))
     await asyncio.wait([checked], timeout=WAIT_S)
     row = await run_in_threadpool(_found, store, name)

@@ -34,21 +34,53 @@ _log = logging.getLogger("fedtwin")
 
 
 class Checks:
-    """Checks datasets in the background, a few at a time."""
+    """Checks datasets in the background, a few at a time and of a tenant one: it holds up no other."""
 
     def __init__(self, store: Store, *, home: Home, limits: DatasetLimits) -> None:
         self._store, self._home, self._limits = store, home, limits
         self._pool = ThreadPoolExecutor(MOST_CHECKS, thread_name_prefix="dataset-check")
         self._lock, self._hosts, self._closed = threading.Lock(), set[ModelHost](), False
+        self._waiting: list[tuple[DatasetRow, Future[None]]] = []
+        self._checked: set[str] = set()  # tenants one of whose datasets is being checked
 
     def begin(self, row: DatasetRow) -> Future[None]:
         """Check a dataset that has come; the future ends when its row says what was found."""
-        return self._pool.submit(self._check, row)
+        future: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((row, future))
+            self._start()
+        return future
+
+    def _start(self) -> None:
+        """Begin what may begin now; called with the lock."""
+        for one in list(self._waiting):
+            row, future = one
+            if self._closed or len(self._checked) >= MOST_CHECKS:
+                return
+            if row.tenant not in self._checked:
+                self._waiting.remove(one)
+                self._checked.add(row.tenant)
+                self._pool.submit(self._run, row, future)
+
+    def _run(self, row: DatasetRow, future: Future[None]) -> None:
+        try:
+            self._check(row)
+        except BaseException as error:  # whoever waits for it is told
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+        finally:
+            with self._lock:
+                self._checked.discard(row.tenant)
+                self._start()
 
     def close(self) -> None:
         """End the checks; the next server says that they were interrupted."""
         with self._lock:
             self._closed = True
+            for _, future in self._waiting:
+                future.cancel()
+            self._waiting.clear()
             for host in self._hosts:
                 host.close()
         self._pool.shutdown(cancel_futures=True)

@@ -15,12 +15,14 @@ from starlette.concurrency import run_in_threadpool
 from shared.runtime.files import replacing
 
 MOST_UPLOADS = 8  # under way in one server
+MOST_OF_TENANT = 2  # of them
+LEAST_RATE = 1000  # bytes/s; a slower upload is ended
 _PART = 2**20  # bytes that are written at once
 _TOLD_S = 1.0
 
 
 class SlowUpload(Exception):
-    """Nothing has come for too long."""
+    """Nothing or too little has come for too long."""
 
 
 class WrongSize(Exception):
@@ -52,11 +54,14 @@ async def receive(
 
     Raises
     ------
-    SlowUpload, WrongSize
+    SlowUpload
+        Nothing has come for `idle_s`, or less than `LEAST_RATE` over as long.
+    WrongSize
     DiskError
     ClientDisconnect
     """
     digest, received, waiting, told = hashlib.sha256(), 0, bytearray(), time.monotonic()
+    window_began, window_bytes = told, 0
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     stack = ExitStack()
     file = await run_in_threadpool(stack.enter_context, replacing(path, mode=0o600))
@@ -70,6 +75,13 @@ async def receive(
             received += len(part)
             if received > size:
                 raise WrongSize(f"more than the {size:,} bytes came that were announced")
+            window_bytes += len(part)
+            if (took := time.monotonic() - window_began) >= idle_s:
+                if window_bytes < LEAST_RATE * took:
+                    raise SlowUpload(
+                        f"{window_bytes:,} bytes came in {took:.0f} s, fewer than {LEAST_RATE:,} a second"
+                    )
+                window_began, window_bytes = time.monotonic(), 0
             waiting += part
             if len(waiting) >= _PART:
                 await run_in_threadpool(write, bytes(waiting))

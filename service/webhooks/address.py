@@ -117,6 +117,8 @@ class Allowed:
             found = socket.getaddrinfo(
                 target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
+        except UnicodeError:  # no name at all, such as a..b
+            raise _bad(target) from None
         except OSError:
             if target.scheme == "http" and not self._networks and not self._is_named(target):
                 raise _bad(target) from None

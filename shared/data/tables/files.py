@@ -26,6 +26,7 @@ from shared.data.sources.table import metadata_error
 from shared.runtime.errors import DataError, shortened
 
 _BLOCK = 20_000  # rows at once
+_MOST_TEXT = 131_072  # characters of one value, as in CSV
 _LISTED = 10  # lines of one error
 _INDEX = ("Unnamed: 0", "__index_level_0__")
 _SEPARATORS = (",", ";", "\t", "|")
@@ -291,7 +292,10 @@ def _parquet(
 
     origin = origin or str(path)
     try:
-        file = pq.ParquetFile(path)
+        schema = pq.read_schema(path)
+        # Each text is kept once, however often a small file repeats it.
+        texts_of = [field.name for field in schema if pa.types.is_string(field.type)]
+        file = pq.ParquetFile(path, read_dictionary=texts_of)
         names, size = list(file.schema_arrow.names), int(file.metadata.num_rows)
     except (pa.ArrowException, OSError) as error:
         raise metadata_error(origin, [shortened(f"it is no Parquet that can be read: {error}")]) from None
@@ -306,9 +310,13 @@ def _parquet(
     wanted = [texts(names[place].strip()) for place in places]
 
     def blocks() -> Iterator[Block]:
-        start = 1
+        start, unpacked = 1, 0
         try:
             for batch in file.iter_batches(batch_size=_BLOCK):
+                unpacked += batch.nbytes
+                if unpacked > cfg.max_table_bytes:
+                    found = f"unpacked it has more than {cfg.max_table_bytes} bytes"
+                    raise metadata_error(origin, [over(found, "max_table_bytes", cfg.max_table_bytes)])
                 rows = np.arange(start, start + batch.num_rows, dtype=np.int64)
                 start += batch.num_rows
                 yield Block(
@@ -331,6 +339,13 @@ def _of_arrow(values: Any, *, as_text: bool, name: str, origin: str) -> Values:
     if not as_text and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         numbers = values.cast(pa.float64(), safe=False)
         return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    if pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type):
+        distinct = [text.strip() for text in values.dictionary.to_pylist()]
+        if distinct and (longest := max(map(len, distinct))) > _MOST_TEXT:
+            raise metadata_error(
+                origin, [f"column {name!r} has a text of {longest} characters; at most {_MOST_TEXT} are read"]
+            )
+        return ["" if place is None else distinct[place] for place in values.indices.to_pylist()]
     try:
         found = values.cast(pa.string()).to_pylist()
     except pa.ArrowException:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import socket
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from service.api.datasets import checks_of
 from service.dataset_limits import DatasetLimits
 from service.datasets.checks import sweep_datasets
+from service.datasets.uploads import MOST_OF_TENANT
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
 from shared.tracking.dataset_tables import dataset
@@ -183,6 +185,43 @@ def test_a_connection_that_is_cut_or_silent_leaves_nothing(client, home):
                 assert b'"code":"slow"' in connection.recv(10_000)
         wait_for(lambda: client.get(place).status_code == 404)
         wait_for(lambda: not folders(home))
+
+
+@pytest.mark.attack
+def test_a_tenant_whose_uploads_trickle_holds_up_itself_and_not_for_long(client, home):
+    def begun(name: str) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", client.base_url.port), timeout=WAIT_S)
+        connection.sendall(
+            f"POST /api/v1/datasets?name={name}&format=zip HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {TOKEN}\r\nContent-Length: 1000\r\n\r\nPK".encode()
+        )
+        wait_for(lambda: client.get(f"/api/v1/datasets/{name}").status_code == 200)
+        return connection
+
+    trickling = [begun(f"slow-{number}") for number in range(MOST_OF_TENANT)]
+    ended = [threading.Thread(target=_trickle, args=(one,)) for one in trickling]
+    for one in ended:
+        one.start()
+    refused = upload(client, "another", b"PK")
+    assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+    for one in ended:
+        one.join(WAIT_S)
+        assert not one.is_alive()
+    wait_for(lambda: not folders(home))
+    assert upload(client, "another", b"PK").json()["code"] == "data", "its turn has come"
+
+
+def _trickle(connection: socket.socket) -> None:
+    """Send a byte at a time until the server says that this is too slow."""
+    with connection:
+        connection.settimeout(0.1)
+        for _ in range(300):
+            connection.sendall(b"x")
+            try:
+                assert b'"code":"slow"' in connection.recv(10_000)
+            except TimeoutError:
+                continue
+            return
 
 
 def test_a_table_needs_rows_with_its_target(client, store, home):

@@ -51,6 +51,13 @@ def test_a_name_of_such_an_address_is_refused(name, monkeypatch):
         resolve(parse_url(f"https://{name}/"), Allowed())
 
 
+@pytest.mark.parametrize("name", ["a..b", f"{'a' * 64}.example", "."])
+def test_what_can_be_no_name_is_refused(name):
+    for check in (Allowed().check_new, lambda one: resolve(one, Allowed())):
+        with pytest.raises(BadAddress):
+            check(parse_url(f"https://{name}/"))
+
+
 def test_a_name_that_does_not_resolve_is_told_like_a_private_one():
     texts = []
     for name in ("nowhere.invalid", "localhost"):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shared.data.tables.files import open_table
@@ -182,3 +184,16 @@ def test_the_index_of_pandas_is_not_read(tmp_path: Path) -> None:
         file = open_table(table_config(tmp_path / name, target="num"), texts=lambda name: False)
         assert file.names == ["age", "sex", "num"]
         assert file.notes[0].startswith("the numbers that pandas gave the rows are not read")
+
+
+def test_a_small_parquet_of_long_texts_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    for length in (131_072, 131_073):
+        texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(40_000, np.int32)), pa.array(["A" * length]))
+        pq.write_table(pa.table({"x": texts}), path, compression="zstd")  # 5 GB, if each row had its own text
+        assert path.stat().st_size < 10_000
+        if length == 131_072:
+            _, (column,), rows = read_rows(table_config(path, target="x"))
+            assert (len(rows), len(column.levels)) == (40_000, 1)
+    with pytest.raises(DataError, match="column 'x' has a text of 131073 characters; at most 131072 are read"):
+        read_rows(table_config(path, target="x"))
