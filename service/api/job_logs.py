@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from shared.tracking.store import TenantStore
 
 LARGEST_PLACE = 2**53
 MOST_STREAMS = 100  # of a server process; each asks the database twice a second
+MOST_OF_TENANT = 25  # of them
 LOOK_S = 0.5
 RECHECK_S = 5.0  # how long a revoked or expired token may still read
 QUIET_S = 15.0  # without a line; then a comment shows that the server lives
@@ -66,8 +68,10 @@ def logs(
     if last_event_id.isascii() and last_event_id.isdecimal():
         after = min(int(last_event_id), LARGEST_PLACE)
     app: FastAPI = request.app
-    if _streams(app) >= MOST_STREAMS:
-        raise Problem(503, f"{MOST_STREAMS} logs are being followed; ask for parts instead", code="busy")
+    streams = _streams(app)
+    for followed, most in ((streams[store.tenant.name], MOST_OF_TENANT), (streams.total(), MOST_STREAMS)):
+        if followed >= most:
+            raise Problem(503, f"{followed} logs are being followed; ask for parts instead", code="busy")
     events = _events(app, store, home, row.id, access=access_of(request), after=after, most_lines=lines)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
@@ -83,7 +87,7 @@ async def _events(
     after: int,
     most_lines: int | None,
 ) -> AsyncIterator[bytes]:
-    app.state.log_streams = _streams(app) + 1
+    _streams(app)[store.tenant.name] += 1
     checked = told = time.monotonic()
     try:
         while True:
@@ -110,7 +114,7 @@ async def _events(
                     yield b":\n\n"
                 await asyncio.sleep(LOOK_S)
     finally:
-        app.state.log_streams -= 1
+        _streams(app)[store.tenant.name] -= 1
 
 
 def _look(
@@ -126,5 +130,9 @@ def _event(kind: str | None, data: dict[str, Any], *, number: int | None = None)
     return "\n".join([*lines, f"data: {json.dumps(data, separators=(',', ':'))}", "", ""]).encode()
 
 
-def _streams(app: FastAPI) -> int:
-    return getattr(app.state, "log_streams", 0)
+def _streams(app: FastAPI) -> Counter[str]:
+    """How many logs each tenant follows."""
+    if not hasattr(app.state, "log_streams"):
+        app.state.log_streams = Counter()
+    found: Counter[str] = app.state.log_streams
+    return found

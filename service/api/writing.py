@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from service.access import access_of
@@ -103,9 +104,12 @@ def _check_scope(request: Request, scope: str) -> None:
 
 async def _read(request: Request, *, most: int) -> bytes:
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise Problem(413, f"the body has more than {most:,} bytes", code="too_large")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise Problem(413, f"the body has more than {most:,} bytes", code="too_large")
+            parts.append(part)
+    except ClientDisconnect:  # nobody reads the answer; without one the server would log a traceback
+        raise Problem(422, "the connection was cut", code="incomplete") from None
     return b"".join(parts)

@@ -18,6 +18,7 @@ from shared.tracking.webhooks import KEPT, Message
 
 POLL_S = 1.0
 AT_ONCE = 8
+AT_ONCE_OF_TENANT = 4  # one whose receivers are slow holds up no other
 MOST_ATTEMPTS = 20  # with the times below, in two days
 BACKOFF_S = 10.0  # doubled by each attempt
 MOST_BACKOFF_S = 6 * 3600.0
@@ -92,7 +93,7 @@ class Sender:
                     forget_at = time.monotonic() + _FORGET_EVERY_S
                 with self._lock:
                     free = AT_ONCE - len(self._busy)
-                for message in self._outbox.take(limit=free, lease_s=self._lease_s) if free else ():
+                for message in self._take(free):
                     thread = threading.Thread(target=self._send, args=(message,), daemon=True)
                     with self._lock:
                         self._busy[thread] = None
@@ -103,6 +104,11 @@ class Sender:
                     self._say(f"no webhooks can be sent: {error}")
                 away = True
             self._look.wait(self._poll_s)
+
+    def _take(self, free: int) -> list[Message]:
+        if not free:
+            return []
+        return self._outbox.take(limit=free, lease_s=self._lease_s, most_of_tenant=AT_ONCE_OF_TENANT)
 
     def _send(self, message: Message) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -221,8 +222,10 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, *, limit: int, lease_s: float) -> list[Message]:
+    def take(self, *, limit: int, lease_s: float, most_of_tenant: int | None = None) -> list[Message]:
         """Take messages that are due, of each webhook the oldest, and none while another one is being sent.
+
+        The tenant with the fewest under way comes first, and then what has been due for longest.
 
         Parameters
         ----------
@@ -230,12 +233,14 @@ class Outbox:
             At most so many.
         lease_s : float, seconds
             Nobody else gets them for so long.
+        most_of_tenant : int, optional
+            At most so many of a tenant are under way.
         """
         with self._database.read() as connection:  # most looks find nothing, and need not lock
-            if not self._due(connection, 1):
+            if not self._due(connection, 1, most_of_tenant):
                 return []
         with self._database.write() as connection:
-            ids = self._due(connection, limit)
+            ids = self._due(connection, limit, most_of_tenant)
             now = database_now(connection)
             free = webhook_delivery.c.id.in_(ids) & _free(now)
             lock = sa.select(webhook_delivery.c.id).where(free).with_for_update(skip_locked=True)
@@ -283,14 +288,35 @@ class Outbox:
             ended = {"ended": database_now(connection), "lease_until": None}
             connection.execute(sa.update(webhook_delivery).where(_still(message)).values(**ended, **changes))
 
-    def _due(self, connection: sa.Connection, limit: int) -> list[int]:
+    def _due(self, connection: sa.Connection, limit: int, most_of_tenant: int | None) -> list[int]:
         now = database_now(connection)
-        other = webhook_delivery.alias()
-        busy = sa.select(other.c.webhook_id).where(other.c.status == "waiting", other.c.lease_until > now)
-        query = sa.select(sa.func.min(webhook_delivery.c.id)).where(
-            _free(now), webhook_delivery.c.webhook_id.not_in(busy)
+        columns = webhook_delivery.c
+        own = webhook_delivery.join(webhook, webhook.c.id == columns.webhook_id)
+        sending = (columns.status == "waiting") & (columns.lease_until > now)
+        busy = {
+            row.webhook_id: row.tenant
+            for row in connection.execute(
+                sa.select(columns.webhook_id, webhook.c.tenant).select_from(own).where(sending)
+            )
+        }
+        first = sa.select(sa.func.min(columns.id)).where(_free(now)).group_by(columns.webhook_id)
+        heads = connection.execute(
+            sa.select(columns.id, columns.webhook_id, webhook.c.tenant)
+            .select_from(own)
+            .where(columns.id.in_(first))
+            .order_by(columns.next_at, columns.id)
         )
-        return list(connection.scalars(query.group_by(webhook_delivery.c.webhook_id).limit(limit)))
+        waiting = [row for row in heads if row.webhook_id not in busy]
+        under_way = Counter(busy.values())
+        found: list[int] = []
+        while waiting and len(found) < limit:
+            head = min(waiting, key=lambda row: under_way[row.tenant])  # of several, the one due for longest
+            if most_of_tenant is not None and under_way[head.tenant] >= most_of_tenant:
+                break
+            waiting.remove(head)
+            under_way[head.tenant] += 1
+            found.append(head.id)
+        return found
 
 
 def _free(now: datetime) -> sa.ColumnElement[bool]:

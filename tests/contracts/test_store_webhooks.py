@@ -49,6 +49,24 @@ def test_two_senders_take_no_message_twice(store):
     assert sorted(taken) == [(number, 1) for number in range(1, 13)]
 
 
+def test_a_tenant_with_many_messages_holds_up_no_other(store):
+    evil, good = Tenant("evil"), Tenant("good")
+    for tenant in (evil, good):
+        store.tenants.create(tenant)
+    for _ in range(6):
+        store.webhooks.create(URL, events=["job.queued"], owner=evil)
+    mine, _ = store.webhooks.create(URL, events=["job.queued"], owner=good)
+    for tenant in (evil, evil, good):
+        submit(store.of(tenant))
+
+    def taken(limit: int) -> list[int]:
+        return [message.webhook_id for message in store.outbox.take(limit=limit, lease_s=60, most_of_tenant=4)]
+
+    assert sorted(taken(2)) == [1, mine.id], "of each tenant one"
+    assert sorted(taken(8)) == [2, 3, 4], "no more than four of one tenant"
+    assert taken(8) == []
+
+
 def test_a_webhook_that_is_deleted_takes_its_messages_along(store):
     store.webhooks.create(URL, events=["job.queued"])
     store.webhooks.create(URL, events=["job.completed"])

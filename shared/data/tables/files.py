@@ -326,6 +326,8 @@ def _parquet(
                         for place, text in zip(places, wanted, strict=True)
                     ],
                 )
+        except MemoryError:  # Arrow's is one of its errors too
+            raise
         except (pa.ArrowException, OSError) as error:
             raise metadata_error(origin, [shortened(f"it cannot be read: {error}")]) from None
 
@@ -348,6 +350,8 @@ def _of_arrow(values: Any, *, as_text: bool, name: str, origin: str) -> Values:
         return ["" if place is None else distinct[place] for place in values.indices.to_pylist()]
     try:
         found = values.cast(pa.string()).to_pylist()
+    except MemoryError:
+        raise
     except pa.ArrowException:
         raise DataError(
             f"{origin}: column {name!r} holds {kind}, expected numbers, texts, booleans or times; leave it out "

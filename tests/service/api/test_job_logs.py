@@ -94,9 +94,10 @@ def test_it_is_followed_until_the_job_ends(client, store, home, monkeypatch):
         ]
 
 
-def test_who_leaves_is_forgotten_and_few_follow_at_once(app, client, store, home, monkeypatch):
+@pytest.mark.parametrize("limit", ["MOST_STREAMS", "MOST_OF_TENANT"])
+def test_who_leaves_is_forgotten_and_few_follow_at_once(app, client, store, home, monkeypatch, limit):
     monkeypatch.setattr(job_logs, "LOOK_S", 0.02)
-    monkeypatch.setattr(job_logs, "MOST_STREAMS", 1)
+    monkeypatch.setattr(job_logs, limit, 1)
     submit(store)
     write(home, "one\n")
     with client.stream("GET", "/api/jobs/1/logs?follow=true") as answer:
@@ -104,7 +105,7 @@ def test_who_leaves_is_forgotten_and_few_follow_at_once(app, client, store, home
         next(stream)
         refused = client.get("/api/jobs/1/logs?follow=true")
         assert (refused.status_code, refused.json()["code"]) == (503, "busy")
-    until(lambda: app.state.log_streams == 0)
+    until(lambda: app.state.log_streams.total() == 0)
 
 
 @pytest.mark.attack
