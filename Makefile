@@ -45,7 +45,7 @@ test-all: $(VENV)/.ready  ## run all tests, slow and fast ones side by side
 	$(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m ''
 
 attack: $(VENV)/.ready  ## run only the attacks: kills, hostile replies, archives and requests, full disks, viewers
-	$(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m attack -rA
+	FEDTWIN_KILLS=10 $(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m attack -rA
 
 lint: $(VENV)/.ready  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -70,7 +70,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.store = Store(settings.database_url)
     app.state.session = HydraSession()
-    app.state.sender = Sender(app.state.store, allowed=Allowed(settings.allowed_webhooks), say=_log.warning)
     app.state.hub = Hub(app.state.store, poll_s=settings.poll_s, heartbeat_s=settings.heartbeat_s)
     app.state.viewers = lambda: sum(app.state.hub.watched.values())
     install_handlers(app)
@@ -94,7 +93,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = asyncio.create_task(watch)
     worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
     working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
-    app.state.sender.start()
+    sender = Sender(store, allowed=Allowed(settings.allowed_webhooks), say=_log.warning)
+    sender.start()
     follower = None
     if settings.mlflow is not None:
         follower = FollowerProcess(["mlflow", "--tracking-uri", settings.mlflow], home=settings.home)
@@ -109,10 +109,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if worker is not None and working is not None:
             worker.stop()
             await working
-        await asyncio.to_thread(app.state.sender.close)
+        await asyncio.to_thread(sender.close)
         await watching
         host_of(app).close()
         checks_of(app).close()
+        app.state.checks = None  # an application can be served again
         store.close()
 
 

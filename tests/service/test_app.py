@@ -54,6 +54,17 @@ def test_an_application_does_nothing_before_its_lifespan(settings, home):
     assert app.state.settings is settings
 
 
+def test_an_application_can_be_served_again(settings):
+    app = create_app(replace(settings, train_token="train-correct-horse_battery"))
+    headers = {"authorization": "Bearer train-correct-horse_battery"}
+    for _ in range(2):
+        with client_of(app) as client:
+            upload = client.post(
+                "/api/v1/datasets?name=x&format=zip", content=b"PK", headers=headers
+            )  # is checked in a process of its own
+            assert (upload.status_code, upload.json()["code"]) == (422, "data")
+
+
 def test_its_parts_are_there_and_are_gone_afterwards(settings, home):
     threads = set(threading.enumerate())
     with client_of(create_app(settings)) as client:

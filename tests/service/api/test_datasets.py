@@ -209,6 +209,7 @@ def test_a_tenant_whose_uploads_trickle_holds_up_itself_and_not_for_long(client,
         assert not one.is_alive()
     wait_for(lambda: not folders(home))
     assert upload(client, "another", b"PK").json()["code"] == "data", "its turn has come"
+    assert client.delete("/api/v1/datasets/another").status_code == 204
 
 
 def _trickle(connection: socket.socket) -> None:
