@@ -13,14 +13,14 @@ import pytest
 # Seconds of a folder's tests, summed, on two cores with nothing else to do: the fast ones, the slow ones.
 BUDGETS = {
     "benchmarks": (20, 0),
-    "centralized": (30, 15),
-    "contracts": (100, 10),
-    "e2e": (360, 1300),
-    "federated": (330, 0),
-    "fedtwin": (115, 20),
-    "service": (280, 70),
-    "shared": (280, 45),
-    "simulations": (170, 330),
+    "centralized": (30, 60),
+    "contracts": (120, 10),
+    "e2e": (345, 1200),
+    "federated": (260, 0),
+    "fedtwin": (125, 70),
+    "service": (230, 60),
+    "shared": (230, 45),
+    "simulations": (150, 160),
     "tests": (20, 0),
 }
 
