@@ -70,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.store = Store(settings.database_url)
     app.state.session = HydraSession()
+    app.state.webhooks_may_reach = Allowed(settings.allowed_webhooks)  # a wrong setting ends it here
     app.state.hub = Hub(app.state.store, poll_s=settings.poll_s, heartbeat_s=settings.heartbeat_s)
     app.state.viewers = lambda: sum(app.state.hub.watched.values())
     install_handlers(app)
@@ -93,7 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = asyncio.create_task(watch)
     worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
     working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
-    sender = Sender(store, allowed=Allowed(settings.allowed_webhooks), say=_log.warning)
+    sender = Sender(store, allowed=app.state.webhooks_may_reach, say=_log.warning)
     sender.start()
     follower = None
     if settings.mlflow is not None:
