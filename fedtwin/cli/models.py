@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from fedtwin.cli.action_words import check_words
 from fedtwin.records import Run
 from fedtwin.registry import compared, split_ref
 from shared.metrics.catalogue import label
@@ -45,12 +46,7 @@ def run_command(options: Namespace) -> None:
     ------
     FedtwinError
     """
-    wanted = TAKES[options.action]
-    if len(options.what) != len(wanted):
-        raise ConfigError(
-            f"fedtwin models {options.action} takes {' and '.join(wanted) or 'nothing more'}, got "
-            f"{' '.join(options.what) or 'nothing'}"
-        )
+    check_words(options, takes=TAKES)
     if options.action != "export" and options.format not in ("table", "json"):
         raise ConfigError(f"--format {options.format} is for fedtwin models export")
     home = open_home()

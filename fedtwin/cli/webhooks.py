@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from rich.console import Console
 
+from fedtwin.cli.action_words import check_words
 from service.webhooks.address import parse_url
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.runtime.home import open_home
@@ -32,12 +33,7 @@ def run_command(options: Namespace) -> None:
     ------
     FedtwinError
     """
-    wanted = TAKES[options.action]
-    if len(options.what) != len(wanted):
-        raise ConfigError(
-            f"fedtwin webhooks {options.action} takes {' and '.join(wanted) or 'nothing more'}, got "
-            f"{' '.join(options.what) or 'nothing'}"
-        )
+    check_words(options, takes=TAKES)
     home = open_home()
     with Store(home.database_url) as store:
         ACTIONS[options.action](options, store)

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from service.api import dataset_schemas
 from service.api.dependencies import HomeDep, StoreDep
 from service.api.problems import Problem, error_responses
+from service.api.shares import busy_with
 from service.api.writing import TrainingRoute, training_router
 from service.dataset_limits import DatasetLimits
 from service.datasets.checks import OVER_LIMIT, Checks, remove_files
@@ -118,15 +119,16 @@ async def upload(
     limits: DatasetLimits = request.app.state.settings.dataset_limits
     checks, size = checks_of(request.app), _announced(request, limits)
     uploads: Counter[str] = request.app.state.uploads
-    for under_way, most in ((uploads[store.tenant.name], MOST_OF_TENANT), (uploads.total(), MOST_UPLOADS)):
-        if under_way >= most:
-            busy = f"{under_way} uploads are under way; try again when one has ended"
-            raise Problem(503, busy, code="busy", headers={"retry-after": "30"})
-    uploads[store.tenant.name] += 1
+    tenant = store.tenant.name
+    under_way = busy_with(uploads, tenant, most_of_tenant=MOST_OF_TENANT, most=MOST_UPLOADS)
+    if under_way is not None:
+        busy = f"{under_way} uploads are under way; try again when one has ended"
+        raise Problem(503, busy, code="busy", headers={"retry-after": "30"})
+    uploads[tenant] += 1
     try:
         row = await _received(request, store, home, name=name, format=format, size=size, limits=limits)
     finally:
-        uploads[store.tenant.name] -= 1
+        uploads[tenant] -= 1
     checked = asyncio.wrap_future(checks.begin(row))
     await asyncio.wait([checked], timeout=WAIT_S)
     row = await run_in_threadpool(_found, store, name)

@@ -19,6 +19,7 @@ from service.api import job_schemas
 from service.api.dependencies import HomeDep, StoreDep
 from service.api.jobs import JobDep
 from service.api.problems import Problem, error_responses
+from service.api.shares import busy_with
 from service.problem_details import AsciiJson
 from service.read.jobs import job_log
 from shared.runtime.errors import TrackingError
@@ -68,10 +69,10 @@ def logs(
     if last_event_id.isascii() and last_event_id.isdecimal():
         after = min(int(last_event_id), LARGEST_PLACE)
     app: FastAPI = request.app
-    streams = _streams(app)
-    for followed, most in ((streams[store.tenant.name], MOST_OF_TENANT), (streams.total(), MOST_STREAMS)):
-        if followed >= most:
-            raise Problem(503, f"{followed} logs are being followed; ask for parts instead", code="busy")
+    tenant = store.tenant.name
+    followed = busy_with(_streams(app), tenant, most_of_tenant=MOST_OF_TENANT, most=MOST_STREAMS)
+    if followed is not None:
+        raise Problem(503, f"{followed} logs are being followed; ask for parts instead", code="busy")
     events = _events(app, store, home, row.id, access=access_of(request), after=after, most_lines=lines)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)

@@ -77,9 +77,8 @@ def sweep_runs(store: Store, sweep: RunRow) -> SweepRuns:
 def _objective(search: Mapping[str, Any]) -> tuple[str, bool]:
     """What the first objective of a search is called, and whether more of it is better."""
     name, metric = search["objectives"][0], f"validation {label(search['key'].partition('/')[2])}"
-    return {"metric": metric, "gap": f"gap in {metric}"}.get(name, name), name == "metric" and search[
-        "mode"
-    ] == "max"
+    told = {"metric": metric, "gap": f"gap in {metric}"}.get(name, name)
+    return told, name == "metric" and search["mode"] == "max"
 
 
 def _best_values(

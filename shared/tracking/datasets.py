@@ -15,7 +15,8 @@ from shared.tracking.access_tables import tenant
 from shared.tracking.database import Database
 from shared.tracking.dataset_tables import dataset
 from shared.tracking.dataset_use import NoDataset, users
-from shared.tracking.process import Owner, is_gone, owner, same_boot
+from shared.tracking.orphans import is_orphan
+from shared.tracking.process import owner
 from shared.tracking.rows import Row
 from shared.tracking.tenants import Scope, owner_of, within
 
@@ -233,7 +234,9 @@ class Datasets:
         here = owner()
         unfinished = dataset.c.state.in_(("uploading", "checking", "deleting")) & (dataset.c.host == here.host)
         query = sa.select(dataset).where(unfinished, within(dataset.c.tenant, self._scope))
-        return [_row(row) for row in self._database.select(query) if _is_left(row, here, self._database)]
+        found, is_sqlite = self._database.select(query), self._database.is_sqlite
+        # What this process itself deletes is under way, or has failed.
+        return [_row(row) for row in found if is_orphan(row, here=here, is_sqlite=is_sqlite)]
 
     def _change(self, dataset_id: int, present: str, /, **changes: Any) -> None:
         mine = (dataset.c.id == dataset_id) & (dataset.c.state == present)
@@ -262,13 +265,6 @@ def check_name(name: str) -> None:
             "the name of a dataset has 1 to 100 letters, digits, '.', '_' and '-', begins with a letter or "
             f"digit, and is not {BUILT_IN!r}; got {name[:100]!r}"
         )
-
-
-def _is_left(row: Any, here: Owner, database: Database) -> bool:
-    # As of runs, see `shared.tracking.orphans`. What this process itself deletes is under way, or has failed.
-    if not same_boot(row.boot_id, here.boot_id):
-        return database.is_sqlite
-    return row.boot_id == here.boot_id and is_gone(Owner(row.host, row.boot_id, row.pid, row.pid_started))
 
 
 def _row(row: Any) -> DatasetRow:

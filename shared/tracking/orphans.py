@@ -1,4 +1,4 @@
-"""Which unfinished runs are orphans: runs of this machine whose process is gone."""
+"""Which unfinished runs and datasets are orphans: those of this machine whose process is gone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shared.tracking.schema import run_metrics
 
 
 def is_orphan(row: Any, *, here: Owner, is_sqlite: bool) -> bool:
-    """Whether the process of a run of this machine is gone.
+    """Whether the process of a run or dataset of this machine is gone.
 
-    A process in another PID namespace of the machine cannot be looked for, so its run is none.
+    A process in another PID namespace of the machine cannot be looked for, so what is its is none.
 
     Parameters
     ----------
     row : Row
-        Of ``run``; its host is this machine.
+        Of ``run`` or ``dataset``; its host is this machine.
     here : Owner
         Any process of this machine.
     is_sqlite : bool

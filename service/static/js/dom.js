@@ -44,6 +44,12 @@ export function setText(node, text) {
   return node;
 }
 
+/** Say in `node` how something went; `wrong`: it did not go well. */
+export function tellIn(node, text, { wrong = false } = {}) {
+  setText(node, text);
+  node.classList.toggle("wrong", wrong);
+}
+
 /** Set or remove an attribute, only when it differs; returns `node`. */
 export function setAttribute(node, name, value) {
   if (value === null || value === undefined || value === false) node.removeAttribute(name);

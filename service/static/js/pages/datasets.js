@@ -4,7 +4,7 @@ import { authorization, change, mayTrain } from "../access.js";
 import { announce } from "../announce.js";
 import { isAbort } from "../api.js";
 import { confirmed } from "../dialog.js";
-import { h, replace, setText } from "../dom.js";
+import { h, replace, setText, tellIn } from "../dom.js";
 import { bytes, dateTime, plural } from "../format.js";
 import { poll } from "../jobs/poll.js";
 import { errorPanel, loadingPanel } from "../notice.js";
@@ -92,9 +92,8 @@ export function mount(root, { getJSON }) {
     }
   }
 
-  function tell(text, { wrong = false } = {}) {
-    setText(told, text);
-    told.classList.toggle("wrong", wrong);
+  function tell(text, options) {
+    tellIn(told, text, options);
     announce(text, { urgent: true });
   }
 

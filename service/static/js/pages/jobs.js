@@ -4,7 +4,7 @@ import { change, mayTrain } from "../access.js";
 import { announce } from "../announce.js";
 import { isAbort, withQuery } from "../api.js";
 import { ago } from "../clock.js";
-import { h, replace, setText } from "../dom.js";
+import { h, replace, setText, tellIn } from "../dom.js";
 import { dateTime, modeName, plural } from "../format.js";
 import { actionButton, jobActions, jobProgress, statusLine } from "../jobs/parts.js";
 import { poll } from "../jobs/poll.js";
@@ -32,6 +32,7 @@ export function mount(root, { params, getJSON }) {
 
   const summary = h("p", { class: "page-summary" });
   const told = h("p", { class: "model-status", role: "status", tabindex: "-1" });
+  const tell = (text, options) => tellIn(told, text, options);
   const which = h("select", { class: "select", "aria-label": "Status", on: { change: () => {
     status = which.value;
     pages = 1;
@@ -90,11 +91,6 @@ export function mount(root, { params, getJSON }) {
     } catch (error) {
       if (!isAbort(error)) tell(error.message, { wrong: true });
     }
-  }
-
-  function tell(text, { wrong = false } = {}) {
-    setText(told, text);
-    told.classList.toggle("wrong", wrong);
   }
 
   function jobRow(job) {

@@ -5,7 +5,7 @@ import { announce } from "../announce.js";
 import { getText, isAbort } from "../api.js";
 import { labelOf } from "../catalogue.js";
 import { confirmed } from "../dialog.js";
-import { h, replace, setText, uniqueId } from "../dom.js";
+import { h, replace, setText, tellIn, uniqueId } from "../dom.js";
 import { bytes, dateTime, modeName, plural } from "../format.js";
 import { commandLine, errorPanel, loadingPanel } from "../notice.js";
 import { dataTable } from "../table.js";
@@ -51,6 +51,7 @@ async function showList(root, { getJSON, signal }) {
 
 async function showModel(root, { name, getJSON, signal }) {
   const status = h("p", { class: "model-status", role: "status", tabindex: "-1" });
+  const tell = (text, options) => tellIn(status, text, options);
   const title = h("h1", { text: name });
   const about = h("p", { class: "page-summary" });
   const versionsPlace = h("div");
@@ -71,11 +72,6 @@ async function showModel(root, { name, getJSON, signal }) {
       if (!isAbort(error)) tell(error.message, { wrong: true });
       return null;
     }
-  }
-
-  function tell(text, { wrong = false } = {}) {
-    setText(status, text);
-    status.classList.toggle("wrong", wrong);
   }
 
   async function move(method, path, body, done) {
