@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from shared.runtime.errors import ConfigError, DeployError, FedtwinError, PartitionError
-from simulations import preflight
 from simulations.execute import execute
 
 SMALL = (
@@ -97,7 +97,8 @@ def test_a_file_in_the_place_of_the_results(make_config, refused, home):
 
 
 @pytest.mark.attack
-def test_a_disk_without_room(make_config, refused, monkeypatch):
-    full = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: full)
+def test_a_disk_without_room(make_config, refused, home, monkeypatch):
+    # Room for the decoded images, whose own check looks at the cache's folder, not for a checkpoint.
+    full, usage = type("Usage", (), {"free": 1000}), shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full if path == home.root else usage(path))
     assert "0.0 GB free, and the checkpoints of 2 runs may need" in refused(make_config(*SMALL))
