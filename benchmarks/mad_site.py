@@ -52,8 +52,8 @@ HONEST = [
     ["partition=quantity", "partition.sigma=2", "partition.min_examples=1"],
     ["partition=pathological", "partition.classes_per_client=1"],
 ]
-EVEN = ["partition=iid"]
-WITHOUT = [*EVEN, "federation.max_update_norm=null"]
+WITHOUT = ["partition=iid"]
+EVEN = [*WITHOUT, "federation.max_update_norm=5"]
 MAD = [(overrides, factor) for factor in (10.0, -10.0, 100.0) for overrides in (WITHOUT, EVEN)]
 
 

@@ -416,6 +416,11 @@ def test_paths_are_those_of_the_folder_where_they_were_typed(tmp_path, monkeypat
     assert (compose().data.path, compose().model.weights, compose().federation.kit) == (None, None, None)
 
 
+def test_only_real_sites_are_bounded_as_no_client_that_is_simulated_is_mad():
+    real = compose(["federation=deployment", "federation.kit=kits/server"])
+    assert (compose().federation.max_update_norm, real.federation.max_update_norm) == (None, 5.0)
+
+
 def test_a_snapshot_of_every_model_is_valid_again():
     for name in images_and_networks("model"):
         snapshot = compose([f"model={name}"]).snapshot()
