@@ -97,7 +97,7 @@ def sweep(
     search : mapping, optional
         Tries so many combinations of the grid, each proposed by what those before reached on validation rows:
         ``{"trials": 20}``, and ``sampler``, ``pruner``, ``objectives``, ``metric`` and ``seed``, see
-        `simulations.sweeps.search_plan.SearchPlan`. The winner is trained once more, and tested.
+        `shared.sweeps.search_plan.SearchPlan`. The winner is trained once more, and tested.
     mode : {"comparison", "pooled", "federated"}
     workers : int, optional
         Trials at once; as many as cores, memory and GPUs allow by default.
@@ -129,7 +129,7 @@ def sweep(
     >>> found = fedtwin.sweep("strategy=fedavg,fedprox partition.alpha=0.1,1", seeds=[1, 2, 3])
     >>> found.cells[["pooled", "federated", "gap", "gap_low", "gap_high"]]
     """
-    from simulations.sweeps.plan import add_overrides, read_plan
+    from shared.sweeps.plan import add_overrides, read_plan
     from simulations.sweeps.sweep import plan_sweep, resume_sweep
 
     try:

@@ -20,6 +20,7 @@ from service.api.problems import install_handlers
 from service.api.router import build_router
 from service.datasets.checks import sweep_datasets
 from service.integrations.child import FollowerProcess
+from service.jobs.attempt import training_command
 from service.jobs.worker import Worker
 from service.security.middleware import SecurityMiddleware
 from service.settings import Settings
@@ -92,7 +93,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _settle, store, journals=settings.home.journals, every_s=settings.orphans_s, ended=ended
     )
     watching = asyncio.create_task(watch)
-    worker = Worker(store, home=settings.home, say=_log.info) if settings.worker else None
+    command = training_command(sweep_workers=settings.sweep_workers)
+    worker = Worker(store, home=settings.home, say=_log.info, command=command) if settings.worker else None
     working = asyncio.create_task(asyncio.to_thread(worker.run)) if worker is not None else None
     sender = Sender(store, allowed=app.state.webhooks_may_reach, say=_log.warning)
     sender.start()

@@ -67,6 +67,8 @@ def run_command(options: Namespace) -> None:
         data_folders=tuple(options.data),
         dataset_limits=DatasetLimits.of(options.dataset_limit),
         worker=options.worker,
+        sweep_workers=options.sweep_workers,
+        most_trials=options.max_trials,
         mlflow=options.mlflow,
         rate=options.rate,
         allowed_hosts=tuple(options.allow_host),

@@ -41,6 +41,10 @@ class Settings:
         Of datasets that are uploaded.
     worker : bool
         Whether the server also runs jobs, one at a time.
+    sweep_workers : int
+        How many trials of a sweep that worker trains at once; 0: as many as the machine allows.
+    most_trials : int
+        How many trials a sweep may have that is asked for over HTTP.
     mlflow : str, optional
         Address of an MLflow server that all runs are sent to.
     allowed_hosts : tuple of str
@@ -71,6 +75,8 @@ class Settings:
     data_folders: tuple[Path, ...] = ()
     dataset_limits: DatasetLimits = field(default_factory=DatasetLimits)
     worker: bool = False
+    sweep_workers: int = 0
+    most_trials: int = 200
     mlflow: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_webhooks: tuple[str, ...] = ()
@@ -84,6 +90,8 @@ class Settings:
             raise ConfigError(f"the port must be from 0 to 65535, got {self.port}")
         if not 0 <= self.rate < float("inf"):
             raise ConfigError(f"the rate must be 0 or more requests a second, got {self.rate}")
+        if self.sweep_workers and not self.worker:
+            raise ConfigError("--sweep-workers is of the worker that --worker starts, and there is none")
         for name in self.allowed_hosts:
             if not _HOST.fullmatch(plain_host(name)):
                 raise ConfigError(

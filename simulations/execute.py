@@ -10,12 +10,11 @@ from shared.config.model import REGISTRY
 from shared.runtime.home import Home
 from shared.runtime.notebook import in_notebook
 from shared.runtime.waiting import is_live, waiting
-from shared.tasks.checks import reject_pooled_only
+from shared.tasks.checks import reject_one_sided, reject_pooled_only, reject_untested
 from shared.tasks.reading import fix_rows
 from shared.tracking.progress import open_board
 from shared.tracking.store import Store
 from shared.trees.libraries.installed import require_library
-from simulations.twin_settings import reject_one_sided, reject_untested
 
 if TYPE_CHECKING:
     from simulations.twins import PooledTwins

@@ -1,36 +1,10 @@
-"""Settings that mean something else, or nothing, to one of the twins: refused, or told before training."""
+"""What is told before training of settings that mean something else, or nothing, to one of the twins."""
 
 from __future__ import annotations
 
 from shared.config.config import Config
 from shared.runtime.counts import count_of
-from shared.runtime.errors import ConfigError
 from simulations.budget import Budget
-
-
-def reject_one_sided(cfg: Config) -> None:
-    """Reject settings of a comparison that only one of the twins could follow.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if cfg.federation.early_stopping:
-        raise ConfigError(
-            "federation.early_stopping=true ends the federated twin alone, and twins see the same number of "
-            "training examples; set federation.early_stopping=false"
-        )
-
-
-def reject_untested(cfg: Config) -> None:
-    """Reject a comparison that leaves the test rows alone.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if not cfg.trainer.test:
-        raise ConfigError("trainer.test=false: a comparison measures its gap on the test rows; leave it out")
 
 
 def warn_one_sided(cfg: Config) -> list[str]:

@@ -8,6 +8,7 @@ from shared.tracking.fence import Fence
 from shared.tracking.job_rows import JobRow
 from shared.tracking.jobs import NewJob
 from shared.tracking.store import Store
+from shared.tracking.trials import NewTrial
 
 
 def submit(store: Store, **changes: Any) -> int:
@@ -22,3 +23,10 @@ def claimed(store: Store) -> JobRow:
 
 def fence(row: JobRow) -> Fence:
     return Fence(row.id, row.attempt)
+
+
+def begun_sweep(store: Store, fence: Fence) -> int:
+    """A sweep of four trials, one a seed, as the attempt of a job begins it."""
+    trials = [NewTrial([], seed, {"name": "x", "description": ""}, str(seed)) for seed in (1, 2, 3, 4)]
+    values = {"name": "one", "description": "", "config": {}, "summary": {"sweep": {"trials": 4}}}
+    return store.queue.begin_sweep(fence, trials, **values)

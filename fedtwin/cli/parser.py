@@ -375,6 +375,10 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         "--mlflow", metavar="URI", help="also send all runs to this MLflow server, as fedtwin follow mlflow"
     )
     serve.add_argument("--worker", action="store_true", help="also run jobs, one at a time, as fedtwin worker")
+    _add_sweep_workers(serve, of="with --worker: ")
+    serve.add_argument(
+        "--max-trials", type=count, default=200, metavar="N", help="of a sweep that is submitted (200)"
+    )
     serve.add_argument(
         "--rate",
         type=float,
@@ -398,6 +402,17 @@ def _add_worker(worker: argparse.ArgumentParser) -> None:
     )
     worker.add_argument(
         "--scheduler", metavar="ADDRESS", help="train on the workers of a Dask scheduler: tcp://host:8786"
+    )
+    _add_sweep_workers(worker)
+
+
+def _add_sweep_workers(command: argparse.ArgumentParser, *, of: str = "") -> None:
+    command.add_argument(
+        "--sweep-workers",
+        type=count,
+        default=0,
+        metavar="N",
+        help=f"{of}trials of a sweep at once (0: as many as cores, memory and GPUs allow)",
     )
 
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from shared.config.settings import CONF_DIR
 from shared.runtime.errors import ConfigError, bullet_list
 from shared.runtime.home import Home, open_home
+from shared.sweeps.axis import SECTION
+from shared.sweeps.plan import Plan, add_overrides, read_plan
 from shared.tracking.store import Store
-from simulations.sweeps.plan import SECTION, Plan, add_overrides, read_plan
 
 PLANS = CONF_DIR / SECTION
 _SEARCH = ("sampler", "pruner", "objectives")

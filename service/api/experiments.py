@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Request
 
@@ -16,10 +16,13 @@ from service.api.job_schemas import ExperimentRequest, JobMode
 from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.jobs.experiments import Experiment, InvalidExperiment, checked_experiment
+from service.jobs.sweeps import SweepExperiment, checked_sweep
 from service.jobs.uploaded import dataset_file, lacking_rows, uploaded_dataset
 from service.problem_details import AsciiJson
 from service.read.experiment_form import MOST_DATASETS, experiment_form
 from service.read.jobs import job_detail, schedule_view
+from service.settings import Settings
+from shared.config.config import Config
 from shared.config.model import REGISTRY
 from shared.runtime.errors import ConfigError
 from shared.runtime.secrets import without_secrets
@@ -57,7 +60,7 @@ def validate(
 ) -> AsciiJson:
     """Answer with everything that is wrong with a request, and with the resolved settings; nothing is run."""
     try:
-        config = _checked(request, store, wanted, mode).config.snapshot()
+        config = _checked(request, store, wanted, mode).shown
     except InvalidExperiment as error:
         return AsciiJson({"valid": False, "errors": without_secrets(error.problems), "config": None})
     return AsciiJson({"valid": True, "errors": [], "config": json_ready(without_secrets(config))})
@@ -80,7 +83,7 @@ def submit(
     wanted: ExperimentRequest,
     idempotency_key: IdempotencyKey = None,
 ) -> AsciiJson:
-    """Queue a training, which a worker runs; or, with `schedule`, queue one each time."""
+    """Queue a training or a sweep, which a worker runs; or, with `schedule`, queue one each time."""
     try:
         experiment = _checked(request, store, wanted, mode)
     except InvalidExperiment as error:
@@ -88,8 +91,8 @@ def submit(
         raise Problem(422, "; ".join(problems), code="config", errors=problems) from None
     new = NewJob(
         mode=mode,
-        name=experiment.config.name,
-        config=experiment.config.snapshot(),
+        name=experiment.name,
+        config=experiment.stored,
         overrides=experiment.overrides,
         tags=list(dict.fromkeys(wanted.tags)),
         priority=wanted.priority,
@@ -114,7 +117,9 @@ def submit(
     return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 
-def _checked(request: Request, store: TenantStore, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
+def _checked(
+    request: Request, store: TenantStore, wanted: ExperimentRequest, mode: JobMode
+) -> Experiment | SweepExperiment:
     problems = []
     if wanted.schedule is not None:
         if wanted.run_at is not None:
@@ -123,11 +128,15 @@ def _checked(request: Request, store: TenantStore, wanted: ExperimentRequest, mo
             next_time(wanted.schedule.cron, time_zone=wanted.schedule.time_zone, after=datetime.now(UTC))
         except ConfigError as error:
             problems.append(f"schedule.{error}")
+    if mode == "sweep" and wanted.use_existing_model is not None:
+        problems.append("use_existing_model: the trials of a sweep begin with new weights")
+    if (mode == "sweep") != (wanted.plan is not None):
+        raise InvalidExperiment([*problems, f"plan: is {'needed by' if mode == 'sweep' else 'of'} a sweep"])
     try:
         found = _composed(request, store, wanted, mode)
     except InvalidExperiment as error:
         raise InvalidExperiment([*problems, *error.problems]) from None
-    if wanted.use_existing_model is not None:
+    if wanted.use_existing_model is not None and isinstance(found, Experiment):
         try:
             found = _starting_from(store, wanted.use_existing_model, found)
         except (ConfigError, RegistryError) as error:
@@ -145,29 +154,42 @@ def _starting_from(store: TenantStore, ref: str, experiment: Experiment) -> Expe
     return replace(experiment, config=experiment.config.replace("model", weights=weights))
 
 
-def _composed(request: Request, store: TenantStore, wanted: ExperimentRequest, mode: JobMode) -> Experiment:
-    settings = request.app.state.settings
+def _composed(
+    request: Request, store: TenantStore, wanted: ExperimentRequest, mode: JobMode
+) -> Experiment | SweepExperiment:
+    settings: Settings = request.app.state.settings
     try:
         row = uploaded_dataset(store, wanted.dataset)
         path = None if row is None else dataset_file(row, settings.home)
     except NoDataset as error:
         raise InvalidExperiment([f"dataset: {error}"]) from None
-    found = checked_experiment(
-        wanted.config_overrides,
-        dataset=wanted.dataset,
-        run_name=wanted.run_name,
-        mode=mode,
-        folders=settings.data_folders,
-        uploaded=path,
-        session=request.app.state.session,
-    )
-    if row is None:
-        return found
-    if too_few := lacking_rows(row, found.config, least=settings.dataset_limits.labelled):
-        raise InvalidExperiment([f"dataset: {too_few}"])
-    return replace(found, dataset_id=row.id)
+
+    dataset_id = None if row is None else row.id
+
+    def too_few(config: Config) -> list[str]:
+        least = settings.dataset_limits.labelled
+        lacking = None if row is None else lacking_rows(row, config, least=least)
+        return [] if lacking is None else [f"dataset: {lacking}"]
+
+    place: dict[str, Any] = {
+        "dataset": wanted.dataset,
+        "run_name": wanted.run_name,
+        "folders": settings.data_folders,
+        "uploaded": path,
+        "session": request.app.state.session,
+    }
+    if wanted.plan is not None:
+        plan = wanted.plan.model_dump(exclude_unset=True)
+        most = settings.most_trials
+        sweep = checked_sweep(plan, wanted.config_overrides, most_trials=most, also=too_few, **place)
+        return replace(sweep, dataset_id=dataset_id)
+    found = checked_experiment(wanted.config_overrides, mode=mode, **place)
+    if problems := too_few(found.config):
+        raise InvalidExperiment(problems)
+    return replace(found, dataset_id=dataset_id)
 
 
 def _hash(mode: str, wanted: ExperimentRequest) -> str:
-    content = json.dumps([mode, wanted.model_dump(mode="json")], sort_keys=True)
+    without = {"plan"} if wanted.plan is None else None  # as requests were before there were sweeps
+    content = json.dumps([mode, wanted.model_dump(mode="json", exclude=without)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

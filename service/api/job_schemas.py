@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from service.jobs.overrides import MOST_OVERRIDES
 from service.read.schemas import Shape
 
-JobMode = Literal["centralized", "federated", "compare"]
+JobMode = Literal["centralized", "federated", "compare", "sweep"]
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Priority = Literal["critical", "high", "normal", "low"]
 # As of a run: one word without commas.
@@ -42,6 +42,41 @@ class CronSchedule(Shape):
     )
 
 
+class SweepPlan(Shape):
+    """Which trials a sweep has, with the names of a plan's file; docs/sweeps.md describes them."""
+
+    mode: Literal["comparison", "pooled", "federated", "compare", "centralized"] = Field(
+        default="comparison", description="What a trial is; compare and centralized mean the first two."
+    )
+    settings: dict[str, Any] = Field(
+        default={},
+        max_length=MOST_OVERRIDES,
+        description="Of all trials; config_overrides come before these.",
+    )
+    grid: dict[str, list[Any] | str] = Field(
+        default={},
+        max_length=MOST_OVERRIDES,
+        description="Several values by name: a list, or a text such as range(2,9,2) or, to draw or search in, "
+        "interval(0.1,0.5) and tag(log,interval(0.001,0.1)). Every combination is a cell.",
+        examples=[{"strategy": ["fedavg", "fedprox"], "partition.alpha": [0.1, 1]}],
+    )
+    cells: list[dict[str, Any]] = Field(
+        default=[], max_length=1000, description="Cells that are named one by one."
+    )
+    draws: int | None = Field(default=None, ge=1, description="So many combinations of the grid are drawn.")
+    draw_seed: int = Field(default=0, ge=0, lt=2**32)
+    seeds: list[int] | None = Field(
+        default=None, max_length=1000, description="Each cell is trained with each.", examples=[[1, 2, 3]]
+    )
+    search: dict[str, Any] | None = Field(
+        default=None,
+        description="Tries so many combinations, each proposed by what those before reached: trials, sampler, "
+        "pruner, objectives, metric, seed.",
+        examples=[{"trials": 20}],
+    )
+    retries: int = Field(default=1, ge=0, le=10, description="Tries more of a trial that fails.")
+
+
 class ExperimentRequest(Shape):
     """A training that is asked for."""
 
@@ -59,6 +94,7 @@ class ExperimentRequest(Shape):
         description="Settings by name, and choices of groups, as on the command line.",
         examples=[{"trainer.max_epochs": 15, "model": "resnet18"}],
     )
+    plan: SweepPlan | None = Field(default=None, description="Of a sweep, which needs one.")
     priority: Priority = "normal"
     run_at: RunAt | None = Field(default=None, description="Not before; with a time zone.")
     schedule: CronSchedule | None = Field(
@@ -102,7 +138,7 @@ class Job(Shape):
     ended: datetime | None
     position: int | None = Field(description="Place in the queue, from 1; null unless it may begin now.")
     progress: JobProgress | None = Field(description="null before its run has begun.")
-    run_id: int | None = Field(description="The run that it trains: /api/runs/ID.")
+    run_id: int | None = Field(description="The run that it trains, or the sweep: /api/runs/ID.")
     attempt: int = Field(description="How often a worker has claimed it.")
     failures: int = Field(description="Attempts that failed for a reason that may pass.")
     max_retries: int
@@ -149,7 +185,10 @@ class Validation(Shape):
 
     valid: bool
     errors: list[str]
-    config: dict[str, Any] | None = Field(description="The resolved settings; null where they are not valid.")
+    config: dict[str, Any] | None = Field(
+        description="The resolved settings; null where they are not valid. Of a sweep, those of all its "
+        "trials and its plan."
+    )
 
 
 class Schedule(Shape):

@@ -22,6 +22,17 @@ _ROOT = Path(__file__).parents[2]  # of our packages
 _SECRETS = ("FEDTWIN_TOKEN", "FEDTWIN_TRAIN_TOKEN")
 
 
+def training_command(*, sweep_workers: int) -> tuple[str, ...]:
+    """Arguments of Python for what trains a job.
+
+    Parameters
+    ----------
+    sweep_workers : int
+        How many trials of a sweep train at once; 0: as many as the machine allows.
+    """
+    return (*COMMAND, "--sweep-workers", str(sweep_workers))
+
+
 class Attempt:
     """Starts the process group; to be ended by `wait_or_kill` or `kill`.
 

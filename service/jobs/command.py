@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from types import FrameType
 
+from service.jobs.attempt import training_command
 from service.jobs.dask_attempt import connect
 from service.jobs.worker import Worker
 from shared.runtime.home import open_home
@@ -24,7 +25,8 @@ def run_command(options: Namespace) -> None:
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)  # also fails early if the database cannot be used
         dask = None if options.scheduler is None else connect(options.scheduler)
-        worker = Worker(store, home=home, say=say, lease_s=options.lease, dask=dask)
+        command = training_command(sweep_workers=options.sweep_workers)
+        worker = Worker(store, home=home, say=say, lease_s=options.lease, command=command, dask=dask)
 
         def stop(signum: int, frame: FrameType | None) -> None:
             worker.stop()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,40 @@ class Experiment:
     config: Config
     overrides: list[str]
     dataset_id: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its run."""
+        return self.config.name
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What its job is begun with."""
+        return self.config.snapshot()
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The resolved settings."""
+        return self.config.snapshot()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the data of a request is.
+
+    Attributes
+    ----------
+    path : Path or None
+        The only one that its settings may read.
+    settings : dict of str to str
+        What chooses it.
+    problems : list of str
+        Why it is nowhere.
+    """
+
+    path: Path | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
 
 class InvalidExperiment(ConfigError):
@@ -89,27 +123,18 @@ def checked_experiment(
     by_column, problems, rest = settings_by_column(settings)
     overrides, more = written_overrides(rest)
     problems += more
-    path = uploaded
-    if dataset == BUILT_IN:
-        overrides.insert(0, f"data={BUILT_IN}")
-    elif dataset is not None and uploaded is None:
-        path = find_dataset(dataset, folders)
-        if path is None:
-            problems.append(
-                f"dataset: there is no {dataset[:200]!r} in the folders that this server allows for data"
-                + ("" if folders else " (it allows none: fedtwin serve --data FOLDER)")
-            )
-    if path is not None:
-        overrides.insert(0, assign("data.path", str(path)))
+    place = place_of(dataset, folders=folders, uploaded=uploaded)
+    problems += place.problems
+    overrides = [*(assign(name, value) for name, value in place.settings.items()), *overrides]
     try:
         config = compose(settle(overrides), session=session)
         if by_column and not problems:
             config = _with_columns(config, by_column)
         if run_name is not None:
             config = config.replace("", name=run_name)
-        problems += [*_outside(config, path=path), *_unfit(config, mode=mode)]
+        problems += not_allowed(config, mode=mode, place=place)
     except (ConfigError, DataError) as error:
-        raise InvalidExperiment([*problems, *_parts(str(error))]) from None
+        raise InvalidExperiment([*problems, *parts(str(error))]) from None
     if problems:
         raise InvalidExperiment(problems)
     written = [f"data.{name}={json.dumps(one, ensure_ascii=False)}" for name, one in by_column.items()]
@@ -145,6 +170,24 @@ def find_dataset(name: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
+def place_of(dataset: str | None, *, folders: Sequence[Path], uploaded: Path | None) -> Place:
+    """Find the data of a request; see `checked_experiment`."""
+    if uploaded is None and dataset is None:
+        return Place()
+    if dataset == BUILT_IN and uploaded is None:
+        return Place(settings={"data": BUILT_IN})
+    path = uploaded or find_dataset(dataset or "", folders)
+    if path is None:
+        text = f"dataset: there is no {(dataset or '')[:200]!r} in the folders that this server allows for data"
+        return Place(problems=[text + ("" if folders else " (it allows none: fedtwin serve --data FOLDER)")])
+    return Place(path, {"data.path": str(path)})
+
+
+def not_allowed(config: Config, *, mode: str, place: Place) -> list[str]:
+    """What a composed configuration reaches beyond what the server allows, or cannot be trained so."""
+    return [*_outside(config, path=place.path), *_unfit(config, mode=mode)]
+
+
 def _outside(config: Config, *, path: Path | None) -> Iterator[str]:
     """What a composed configuration reaches beyond what the server allows, whatever way it was said."""
     data, federation = config.data, config.federation
@@ -164,18 +207,22 @@ def _outside(config: Config, *, path: Path | None) -> Iterator[str]:
 
 
 def _unfit(config: Config, *, mode: str) -> Iterator[str]:
-    from shared.tasks.checks import reject_pooled_only
+    from shared.tasks.checks import reject_one_sided, reject_pooled_only, reject_untested
     from shared.tasks.task import load_task
 
-    try:
-        load_task(config.task)
-        if mode != "centralized":
-            reject_pooled_only(config)
-    except ConfigError as error:
-        yield from _parts(str(error))
+    checks: list[Callable[[Config], None]] = [lambda cfg: load_task(cfg.task).check(cfg)]
+    if mode != "centralized":
+        checks.append(reject_pooled_only)
+    if mode == "compare":
+        checks += [reject_one_sided, reject_untested]
+    for check in checks:
+        try:
+            check(config)
+        except ConfigError as error:
+            yield from parts(str(error))
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
     """The problems that an error lists, or its text."""
     if f"\n{_BULLET}" not in text:
         return [text]

@@ -16,6 +16,7 @@ _LONGEST_TEXT, _DEEPEST = 1000, 4
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _PLAIN = re.compile(_NAME)
 _KEY = re.compile(rf"{_NAME}(\.{_NAME})*")
+_WORD = re.compile(r"(?!(true|false|null|inf|nan)$)[a-z][a-z0-9_-]*", re.IGNORECASE)  # needs no quotes
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 BY_COLUMN = ("kinds", "levels", "missing_in")  # settings of ``data`` whose names are columns
@@ -48,10 +49,10 @@ def written_overrides(settings: Mapping[str, Any]) -> tuple[list[str], list[str]
     """
     overrides, problems = [], []
     for key, value in settings.items():
-        found = [*_of_key(key), *_of_value(key, value)]
+        found = [*_of_key(key), *value_problems(key, value)]
         problems += found
         if not found:
-            overrides.append(f"{key}={_written(value)}")
+            overrides.append(f"{key}={written_value(value)}")
     return overrides, problems
 
 
@@ -83,7 +84,7 @@ def settings_by_column(
             continue
         for column, item in found.items():
             shown = f"data.{name}.{column[:100]}"
-            problems += [*_of_column(name, column), *_of_value(shown, item)]
+            problems += [*_of_column(name, column), *value_problems(shown, item)]
         by_column[name] = {**by_column.get(name, {}), **found}
     return by_column, problems, rest
 
@@ -117,7 +118,8 @@ def _of_key(key: str) -> Iterator[str]:
             yield f"{key}: cannot be set here: {why}"
 
 
-def _of_value(key: str, value: Any, depth: int = 0) -> Iterator[str]:
+def value_problems(key: str, value: Any, depth: int = 0) -> Iterator[str]:
+    """What is wrong with a value that is to be set."""
     if isinstance(value, str):
         if len(value) > _LONGEST_TEXT or _CONTROL.search(value):
             yield f"{key}: a text has at most {_LONGEST_TEXT} characters, on one line"
@@ -138,10 +140,11 @@ def _of_value(key: str, value: Any, depth: int = 0) -> Iterator[str]:
                 if not re.fullmatch(_NAME, name):
                     yield f"{key}: {name[:200]!r} is no name of a setting"
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _of_value(key, item, depth + 1)
+            yield from value_problems(key, item, depth + 1)
 
 
-def _written(value: Any) -> str:
+def written_value(value: Any) -> str:
+    """A plain value in Hydra's grammar."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -149,8 +152,10 @@ def _written(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, list):
-        return f"[{','.join(map(_written, value))}]"
+        return f"[{','.join(map(written_value, value))}]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{name}:{_written(item)}" for name, item in value.items()) + "}"
+        return "{" + ",".join(f"{name}:{written_value(item)}" for name, item in value.items()) + "}"
+    if _WORD.fullmatch(value):
+        return str(value)
     # A backslash means something only before a quote.
     return '"' + re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value) + '"'

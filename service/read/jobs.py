@@ -114,7 +114,7 @@ def _progress(store: Store, row: JobRow) -> dict[str, Any] | None:
     run = None if row.run_id is None else store.runs.find(row.run_id)
     if run is None:
         return None
-    planned = planned_runs(run)
+    planned = None if run.training_mode == "sweep" else planned_runs(run)  # of a sweep, its trials count
     runs = [run] if planned is None else store.runs.children(run.id)
     shares, step = [], "begun"
     for one in run_summaries(store, runs) if runs else ():

@@ -77,6 +77,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Dotted names are near within their section, then as a whole, then by their last part in any section.
     """
     names = list(known)
+    if word in names:  # it is the value of a setting that is wrong for another reason
+        return ""
     above, _, last = word.rpartition(".")
     siblings = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == above}
     near = [siblings[name] for name in _nearest(last, list(siblings), cutoff=0.6)]

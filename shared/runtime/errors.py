@@ -95,6 +95,10 @@ class ReplyRejected(FederationError):
     """A client's reply breaks the contract (NaN, wrong shape, wrong key, bad count ...)."""
 
 
+class TrialsFailed(FedtwinError):
+    """Trials of a sweep have failed; the others are complete."""
+
+
 class DeployError(FedtwinError):
     """A kit of a deployment cannot be created, read or started, or a site file is not valid."""
 

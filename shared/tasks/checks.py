@@ -88,6 +88,31 @@ def reject_pooled_only(cfg: Config) -> None:
         raise ConfigError("the configuration is not valid:\n" + bullet_list(found))
 
 
+def reject_one_sided(cfg: Config) -> None:
+    """Reject settings of a comparison that only one of the twins could follow.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if cfg.federation.early_stopping:
+        raise ConfigError(
+            "federation.early_stopping=true ends the federated twin alone, and twins see the same number of "
+            "training examples; set federation.early_stopping=false"
+        )
+
+
+def reject_untested(cfg: Config) -> None:
+    """Reject a comparison that leaves the test rows alone.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not cfg.trainer.test:
+        raise ConfigError("trainer.test=false: a comparison measures its gap on the test rows; leave it out")
+
+
 def require_counts(profiles: Mapping[str, Profile]) -> None:
     """Reject balanced weights where a site keeps its counts to itself.
 

@@ -43,6 +43,16 @@ class Task:
         """
         return None
 
+    def check(self, cfg: RunConfig) -> None:
+        """Reject settings that the task cannot follow, as far as that is known before any data is read.
+
+        Imports no torch.
+
+        Raises
+        ------
+        ConfigError
+        """
+
     def spec(self, schema: Schema) -> TaskSpec:
         """What is measured, told and shown on rows of a schema; imports no torch."""
         raise NotImplementedError

@@ -32,6 +32,7 @@ _KINDS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (errors.DatabaseAway, "database_away", True),
     (errors.TrackingError, "tracking", False),
     (errors.FederationError, "federation", True),
+    (errors.TrialsFailed, "trials", False),  # each was tried again by its plan
     (errors.FedtwinError, "other", False),
     (MemoryError, "memory", True),
 )

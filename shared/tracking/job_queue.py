@@ -8,7 +8,7 @@ What ends an attempt is written only where it is still the present one.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from shared.tracking.job_events import job_row, note
 from shared.tracking.job_rows import JobRow
 from shared.tracking.job_tables import job
 from shared.tracking.run_life import insert_run
+from shared.tracking.trials import NewTrial, insert_sweep
 from shared.tracking.webhook_events import tell_job
 
 LEASE_S = 30.0
@@ -127,9 +128,41 @@ class JobQueue:
                 tags=row.tags,
                 owned_by=row.tenant,
             )
-            self._update(connection, fence, run_id=run_id)
-            note(connection, fence.job_id, "run", attempt=fence.attempt, detail=str(run_id))
+            self._begun(connection, fence, run_id)
             return run_id
+
+    def begin_sweep(
+        self,
+        fence: Fence,
+        trials: Sequence[NewTrial],
+        *,
+        name: str,
+        description: str,
+        config: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        seed: int | None = None,
+    ) -> int:
+        """Make the run of a job that is a sweep, with its trials, once; see `Trials.create`.
+
+        Raises
+        ------
+        Overtaken
+        """
+        with self._database.write() as connection:
+            row = self._update(connection, fence)
+            sweep_id = insert_sweep(
+                connection,
+                trials,
+                name=name,
+                description=description,
+                config=config,
+                summary=summary,
+                seed=seed,
+                tags=row.tags,
+                owned_by=row.tenant,
+            )
+            self._begun(connection, fence, sweep_id)
+            return sweep_id
 
     def complete(self, fence: Fence) -> None:
         """End a job as completed.
@@ -196,6 +229,10 @@ class JobQueue:
             else:
                 self._queue(connection, fence, lost=lost)
                 tell_job(connection, row.id, "job.queued")
+
+    def _begun(self, connection: sa.Connection, fence: Fence, run_id: int) -> None:
+        self._update(connection, fence, run_id=run_id)
+        note(connection, fence.job_id, "run", attempt=fence.attempt, detail=str(run_id))
 
     def _queue(self, connection: sa.Connection, fence: Fence, **changes: Any) -> None:
         self._update(connection, fence, status="queued", worker=None, lease_until=None, **changes)

@@ -18,12 +18,12 @@ class JobRow(Row):
 
     Attributes
     ----------
-    mode : {"centralized", "federated", "compare"}
+    mode : {"centralized", "federated", "compare", "sweep"}
     status : {"queued", "running", "completed", "failed", "cancelled"}
     priority : int
         Place in `PRIORITIES`.
     config : dict
-        The resolved snapshot that its run is begun with.
+        The resolved snapshot that its run is begun with; of a sweep, its plan.
     overrides : list of str
         What was asked for, in Hydra's grammar.
     run_after : datetime

@@ -7,7 +7,7 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
 
 from shared.tracking.schema import BigInteger, CleanText, UtcDateTime, metadata, one_of
 
-JOB_MODES = ("centralized", "federated", "compare")
+JOB_MODES = ("centralized", "federated", "compare", "sweep")
 JOB_STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
 job = Table(

@@ -68,21 +68,15 @@ class Trials:
             The id of its run, which is pending.
         """
         with self._database.write() as connection:
-            sweep_id = insert_run(
+            return insert_sweep(
                 connection,
+                trials,
                 name=name,
                 description=description,
-                training_mode="sweep",
-                status="pending",
                 config=config,
-                seed=trials[0].seed if trials else seed or 0,
-                parent_id=None,
                 summary=summary,
+                seed=seed,
             )
-            rows = [_new(sweep_id, number, trial) for number, trial in enumerate(trials, start=1)]
-            if rows:
-                connection.execute(sa.insert(sweep_trial), rows)
-        return sweep_id
 
     def add(self, sweep_id: int, trials: Sequence[NewTrial], *, search: Mapping[str, Any]) -> list[TrialRow]:
         """Add trials to a sweep under way, after those that it has.
@@ -247,6 +241,30 @@ class Trials:
     def _change(connection: sa.Connection, sweep_id: int, number: int, changes: Mapping[str, Any]) -> None:
         key = (sweep_trial.c.sweep_id == sweep_id) & (sweep_trial.c.number == number)
         connection.execute(sa.update(sweep_trial).where(key).values(**changes))
+
+
+def insert_sweep(
+    connection: sa.Connection, trials: Sequence[NewTrial], *, seed: int | None, **values: Any
+) -> int:
+    """Insert a sweep's run and its trials; see `Trials.create`.
+
+    Parameters
+    ----------
+    **values
+        See `insert_run`.
+    """
+    sweep_id = insert_run(
+        connection,
+        training_mode="sweep",
+        status="pending",
+        seed=trials[0].seed if trials else seed or 0,
+        parent_id=None,
+        **values,
+    )
+    rows = [_new(sweep_id, number, trial) for number, trial in enumerate(trials, start=1)]
+    if rows:
+        connection.execute(sa.insert(sweep_trial), rows)
+    return sweep_id
 
 
 def _new(sweep_id: int, number: int, trial: NewTrial) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from shared.runtime.home import Home
 from shared.runtime.signals import why_interrupted
+from shared.sweeps.plan import Mode
 from shared.tracking.rows import TrialRow
 from shared.tracking.run_bundle import BundleError
 from shared.tracking.store import Store
 from simulations.sweeps.apart import keep_results, outcome_problem
 from simulations.sweeps.cluster import SchedulerLost
 from simulations.sweeps.order import Order, Outcome
-from simulations.sweeps.plan import Mode
 from simulations.sweeps.progress import BestSoFar, Progress
 from simulations.sweeps.search import Search
 from simulations.sweeps.stopping import is_asked

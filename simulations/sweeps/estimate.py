@@ -8,9 +8,9 @@ from typing import Any
 
 from shared.runtime.counts import count_of
 from shared.runtime.waiting import duration
+from shared.sweeps.plan import Mode
 from shared.tracking.store import Store
 from shared.tracking.trials import NewTrial
-from simulations.sweeps.plan import Mode
 
 _MOST = 200  # runs that are looked at, newest first
 _LENGTH = {

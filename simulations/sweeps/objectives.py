@@ -11,13 +11,13 @@ from shared.config.problems import did_you_mean
 from shared.metrics.catalogue import spec_of
 from shared.metrics.spec import Mode
 from shared.runtime.errors import ConfigError
+from shared.sweeps.search_plan import SEARCH, Objective
 from shared.tasks.base import TaskSpec
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.twins import members_of
 from simulations.report.history import cost
 from simulations.sweeps.cells import labels_of
-from simulations.sweeps.search_plan import SEARCH, Objective
 
 
 class Unmeasured(Exception):

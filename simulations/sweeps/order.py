@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from simulations.sweeps.plan import Mode
+    from shared.sweeps.plan import Mode
 
 ResultsBy = Literal["database", "dask"]
 OutcomeStatus = Literal["completed", "failed", "stopped", "pruned", "died"]

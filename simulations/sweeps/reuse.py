@@ -8,11 +8,11 @@ from typing import Any
 
 from shared.config.stored import upgrade
 from shared.data.row_keys import other_rows
+from shared.sweeps.plan import Mode
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.trials import NewTrial
 from shared.tracking.twins import members_of
-from simulations.sweeps.plan import Mode
 from simulations.sweeps.trials import digest_of, rows_named
 
 RowKeys = Mapping[str, Mapping[str, Any]]  # by `rows_named`, from `shared.data.row_keys.row_keys`

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared.runtime.errors import ConfigError, FedtwinError
+from shared.sweeps.plan import Plan
+from shared.sweeps.search_plan import SearchPlan
 from shared.tracking.rows import TrialRow
 from shared.tracking.store import Store
 from simulations.sweeps.objectives import Objectives, Unmeasured, mean
-from simulations.sweeps.plan import Plan
-from simulations.sweeps.search_plan import SearchPlan
 from simulations.sweeps.space import Space
 from simulations.sweeps.trials import Proposer
 

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.config.config import Config
@@ -19,6 +19,9 @@ from shared.runtime.files import replacing
 from shared.runtime.home import Home, is_shared
 from shared.runtime.notebook import in_notebook
 from shared.runtime.waiting import waiting
+from shared.sweeps.checks import common
+from shared.sweeps.plan import Plan, absolute, cells_of, read_plan
+from shared.sweeps.search_axes import corners, search_axes
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from shared.tracking.tracked_run import tracked_run
@@ -30,17 +33,16 @@ from simulations.sweeps.coordinator import Coordinator, OnProgress
 from simulations.sweeps.estimate import estimate
 from simulations.sweeps.objectives import Objectives, find_metric
 from simulations.sweeps.order import ResultsBy
-from simulations.sweeps.plan import Plan, absolute, cells_of, read_plan
 from simulations.sweeps.progress import Progress
 from simulations.sweeps.reuse import RowKeys, find_reusable
 from simulations.sweeps.search import Search, need_optuna
-from simulations.sweeps.space import Space
 from simulations.sweeps.stopping import forget
 from simulations.sweeps.terminal import SweepBoard, print_plan, print_search
-from simulations.sweeps.trials import check_corners, check_parts, common, expand, fix_trials
+from simulations.sweeps.trials import check_corners, check_parts, expand, fix_trials
 from simulations.sweeps.worker import stop_trials
 
 _CELLS_S = 10.0
+Begin = Callable[..., int]
 PLAN, CELLS, SEARCH = "sweep", "cells", "search"  # in the summary of a sweep's run
 
 
@@ -52,6 +54,7 @@ def plan_sweep(
     name: str | None = None,
     reuse: bool = False,
     workers: int | None = None,
+    begin: Begin | None = None,
 ) -> int:
     """Check every trial of a plan, print and store it; nothing is trained.
 
@@ -64,6 +67,8 @@ def plan_sweep(
         how fast it is computed, and equal rows.
     workers : int, optional
         Trials at once, for the estimate of time.
+    begin : callable, optional
+        Stores the sweep, as `Trials.create`, which it is by default.
 
     Returns
     -------
@@ -76,14 +81,14 @@ def plan_sweep(
         Names everything that is wrong with any trial; nothing is stored.
     """
     if plan.search is not None:
-        return _plan_search(plan, store=store, home=home, name=name, reuse=reuse, workers=workers)
+        return _plan_search(plan, store=store, home=home, name=name, reuse=reuse, workers=workers, begin=begin)
     trials, keys = check_plan(plan, home=home)
     if reuse:
         trials = find_reusable(trials, mode=plan.mode, keys=keys, store=store)
     left = [trial for trial in trials if trial.run_id is None]
     print_estimate(left, plan=plan, store=store, workers=workers)
     plain: dict[str, Any] = {**plan.model_dump(mode="json"), "trials": len(trials)}
-    return store.trials.create(
+    return (begin or store.trials.create)(
         trials,
         name=name or f"sweep of {count_of(len(trials), 'trial')}",
         description=str(plan.settings.get("description", "")),
@@ -119,7 +124,7 @@ def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
     need_dask()
     if plan.search is not None:
         need_optuna()
-        trials = check_corners(plan, Space(plan).corners())
+        trials = check_corners(plan, corners(search_axes(plan)))
         print_search(plan)
     else:
         trials = expand(plan)
@@ -130,7 +135,14 @@ def check_plan(plan: Plan, *, home: Home) -> tuple[list[NewTrial], RowKeys]:
 
 
 def _plan_search(
-    plan: Plan, *, store: Store, home: Home, name: str | None, reuse: bool, workers: int | None
+    plan: Plan,
+    *,
+    store: Store,
+    home: Home,
+    name: str | None,
+    reuse: bool,
+    workers: int | None,
+    begin: Begin | None,
 ) -> int:
     """See `plan_sweep`; the first trials are asked for."""
     if reuse:
@@ -146,7 +158,7 @@ def _plan_search(
     assert plan.search is not None
     total = plan.search.trials * len(plan.seeds or (0,))
     print_estimate(corners, plan=plan, store=store, workers=workers)
-    sweep_id = store.trials.create(
+    sweep_id = (begin or store.trials.create)(
         [],
         name=name or f"search of {count_of(total, 'trial')}",
         description=str(plan.settings.get("description", "")),

@@ -16,11 +16,12 @@ from shared.metrics.headline import format_value
 from shared.runtime.counts import count_of
 from shared.runtime.notebook import NotebookTable, Row, in_notebook
 from shared.runtime.waiting import duration, is_live
+from shared.sweeps.axis import value_text
+from shared.sweeps.plan import Plan
 from shared.tracking.rows import MODE_NAMES
 from shared.tracking.show import plain, table
 from shared.tracking.store import Store
 from simulations.sweeps.cells import CONFIDENCE, NUMBERS, Cell, text_of
-from simulations.sweeps.plan import Plan, value_text
 from simulations.sweeps.progress import Progress, named
 
 _FEW = 12  # cells of a plan, or trials under way, that are listed

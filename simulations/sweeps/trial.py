@@ -15,7 +15,6 @@ from pathlib import Path
 
 from shared.config.config import Config
 from shared.config.stored import read_for_resume, upgrade
-from shared.runtime.components import allow_component
 from shared.runtime.errors import (
     ConfigError,
     DataError,
@@ -30,6 +29,7 @@ from shared.runtime.signals import interrupt_on, sigterm_as_interrupt
 from shared.tracking.rows import RunRow
 from shared.tracking.store import Store
 from simulations.sweeps.order import LOG_FILE, PRUNE, Order, Outcome, Results
+from simulations.sweeps.trials import allow_named
 
 _FINAL = (ConfigError, DataError, DivergedError, TreesError, WeightsError)  # the same again, however often
 _PATIENCE_S = 60.0
@@ -90,8 +90,7 @@ def _train_apart(order: Order) -> tuple[str, str | None, bool, Results | None]:
         _print_to(home.root / LOG_FILE)
         try:
             cfg = config_of(order, home=home).replace("tracking", parent_id=None)
-            for target in cfg.targets:  # whoever leads the sweep has named them
-                allow_component(target)
+            allow_named(cfg)
             run_id = execute(
                 cfg,
                 order.mode,
@@ -127,8 +126,7 @@ def _train(order: Order, *, store: Store, home: Home) -> tuple[str, str | None, 
         home.run_dir(run_id).mkdir(parents=True, exist_ok=True)
         _print_to(home.run_dir(run_id) / LOG_FILE)
         cfg = config_of(order, home=home)
-        for target in cfg.targets:  # whoever leads the sweep has named them
-            allow_component(target)
+        allow_named(cfg)
         if run.status == "pending":
             execute(
                 cfg,

@@ -1,4 +1,4 @@
-"""`expand`: the trials of a plan, each composed and checked, before anything is trained."""
+"""`expand`: the trials of a plan, with the parts that they train with checked, before anything is trained."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from shared.config.compose import compose
 from shared.config.config import Config
 from shared.config.continuing import within
 from shared.config.hydra_session import HydraSession
-from shared.config.no_effect import UNUSED, reject_unused
+from shared.config.no_effect import UNUSED
 from shared.config.stored import read_snapshot
 from shared.runtime.components import allow_component
 from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
 from shared.runtime.home import Home
 from shared.runtime.waiting import waiting
-from shared.tasks.checks import reject_pooled_only
+from shared.sweeps.checks import checked_cell, checked_cells, lines_of
+from shared.sweeps.plan import Mode, Plan, cells_of, overrides_of
 from shared.tasks.settle import settle
+from shared.tracking.fence import Fence
 from shared.tracking.trials import NewTrial
-from simulations.sweeps.plan import Mode, Plan, cells_of, overrides_of
 
-COMMANDS = {"compare": "fedtwin compare", "centralized": "fedtwin centralized", "federated": "fedtwin simulate"}
 # Names, and where and how a trial is computed: trials that differ in nothing else have the same results.
 WHERE = (
     *("name", "description", "tracking", "trainer.progress", "trainer.num_threads"),
@@ -36,25 +36,6 @@ _NO_EFFECT = {
     "centralized": UNUSED["fedtwin centralized"],
     "federated": UNUSED["fedtwin simulate"],
 }
-_ELSEWHERE = (
-    "trainer.test",
-    "tracking",
-    "resume",
-    "compare.seeds",
-    "federation.workers",
-    "trainer.progress",
-    "hydra",
-)
-_REASONS = {
-    "trainer.test": "trials are tested, but for those of a search, whose winner alone is",
-    "tracking": "the runs of a sweep are kept together: set FEDTWIN_HOME, or FEDTWIN_DATABASE_URL",
-    "resume": "a trial begins anew, and goes on by itself: fedtwin resume SWEEP",
-    "compare.seeds": "a trial has one seed: name the seeds of the sweep (seed=1,2,3)",
-    "federation.workers": "a trial's clients train one after another, and trials side by side (--workers)",
-    "trainer.progress": "a sweep has a board of its own",
-    "hydra": "a sweep starts no Hydra app",
-}
-_SHOWN = 3  # trials that are named of those with one problem
 
 
 def expand(plan: Plan) -> list[NewTrial]:
@@ -72,19 +53,10 @@ def expand(plan: Plan) -> list[NewTrial]:
 
 
 def _all_checked(plan: Plan, cells: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Config]:
-    found = {}
-    problems: dict[str, list[tuple[str, ...]]] = {}
-    session = HydraSession()
     with waiting(f"checking the settings of {len(cells)} cells", show=len(cells) > 1):
-        for cell in cells:
-            try:
-                found[cell] = _checked(plan, cell, session=session)
-            except FedtwinError as error:
-                for text in _lines(error):
-                    problems.setdefault(text, []).append(cell)
-    if problems:
-        texts = [f"{_where(where, len(cells))}{text}" for text, where in problems.items()]
-        raise ConfigError(f"no trial was begun, as settings are not valid:\n{bullet_list(texts)}")
+        found = checked_cells(plan, cells)
+    for cfg in found.values():
+        allow_named(cfg)
     return found
 
 
@@ -107,7 +79,8 @@ class Proposer:
         ConfigError
             The settings are not valid together.
         """
-        cfg = _checked(self._plan, cell, session=self._session).replace("trainer", test=tested)
+        cfg = checked_cell(self._plan, cell, session=self._session).replace("trainer", test=tested)
+        allow_named(cfg)
         seeds = self._plan.seeds or (None,)
         return [_trial(self._plan.mode, cell, cfg, seed=seed) for seed in seeds]
 
@@ -208,23 +181,10 @@ def check_parts(configs: Sequence[Config], *, mode: Mode, home: Home) -> dict[st
             if data[rows] is not None and mode == "compare" and is_new(rows, cfg.compare.metric):
                 simulations.compare.headline_metric(cfg, home=home)
         except FedtwinError as error:
-            problems.update(dict.fromkeys(_lines(error)))
+            problems.update(dict.fromkeys(lines_of(error)))
     if problems:
         raise ConfigError(f"no trial was begun:\n{bullet_list(list(problems))}")
     return keys
-
-
-def common(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The settings that are the same in all snapshots."""
-    first, *others = snapshots
-    found: dict[str, Any] = {}
-    for key, value in first.items():
-        values = [one.get(key) for one in others]
-        if isinstance(value, Mapping) and all(isinstance(one, Mapping) for one in values):
-            found[key] = common([value, *(one for one in values if one is not None)])
-        elif all(one == value for one in values):
-            found[key] = value
-    return found
 
 
 def digest_of(mode: str, snapshot: Mapping[str, Any]) -> str:
@@ -235,55 +195,20 @@ def digest_of(mode: str, snapshot: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _checked(plan: Plan, cell: Sequence[str], *, session: HydraSession) -> Config:
-    typed = [*overrides_of(plan.settings), *cell]
-    names = [text.lstrip("+~").partition("=")[0] for text in typed]
-    found = [
-        f"{name}: {_REASONS[part]}"
-        for name in dict.fromkeys(names)
-        for part in _ELSEWHERE
-        if within(name, (part,))
-    ]
-    if found:
-        raise ConfigError(f"the plan is not valid:\n{bullet_list(found)}")
-    cfg = compose(settle(typed), session=session)
-    for target in cfg.targets:  # whoever made the plan has named them
-        allow_component(target)
-    reject_unused(typed, cfg, command=COMMANDS[plan.mode])
-    if plan.mode != "centralized":
-        reject_pooled_only(cfg)
-        if cfg.federation.engine != "local" or cfg.federation.kit is not None:
-            raise ConfigError(
-                f"federation.engine={cfg.federation.engine}: the trials of a sweep train on its own workers; "
-                "choose federation=simulation with federation.engine=local"
-            )
-    if plan.mode == "compare":
-        from simulations.twin_settings import (
-            reject_one_sided,
-        )  # it loads PyTorch, which other mistakes do without
+def allow_named(cfg: Config) -> None:
+    """Allow the components that a trial's settings name: whoever leads the sweep has typed them.
 
-        reject_one_sided(cfg)
-    return cfg
+    Not in a job, whose plan came over HTTP: there only what is on the list may run.
+    """
+    if Fence.of_process() is None:
+        for target in cfg.targets:
+            allow_component(target)
 
 
 def _trial(mode: Mode, cell: tuple[str, ...], cfg: Config, *, seed: int | None) -> NewTrial:
     own = cfg if seed is None else cfg.replace("", seed=seed)
     snapshot = own.snapshot()
     return NewTrial(settings=cell, seed=own.seed, config=snapshot, digest=digest_of(mode, snapshot))
-
-
-def _lines(error: FedtwinError) -> list[str]:
-    """The problems of an error, which may list several."""
-    head, *items = str(error).split("\n  - ")
-    return items if items and head.endswith(":") else [str(error)]
-
-
-def _where(cells: Sequence[Sequence[str]], total: int) -> str:
-    if len(cells) == total:
-        return ""
-    named = " or ".join(" ".join(cell) for cell in cells[:_SHOWN])
-    more = f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
-    return f"with {named}{more}: "
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

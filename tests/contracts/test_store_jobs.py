@@ -16,7 +16,7 @@ from shared.tracking.job_tables import job
 from shared.tracking.jobs import JobState
 from shared.tracking.store import Store
 from tests.contracts.store_workers import NOON, point, worker
-from tests.job_kit import claimed, fence, submit
+from tests.job_kit import begun_sweep, claimed, fence, submit
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -104,6 +104,7 @@ class TestAttempts:
             lambda: store.queue.release(fence(old)),
             lambda: store.queue.fail(fence(old), job_failure(DatabaseAway("x"))),
             lambda: store.queue.begin_run(fence(old), config={}, seed=1, description=""),
+            lambda: begun_sweep(store, fence(old)),
         ):
             with pytest.raises(Overtaken):
                 write()

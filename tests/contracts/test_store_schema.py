@@ -12,6 +12,7 @@ from shared.runtime.errors import TrackingError
 from shared.tracking import migrations
 from shared.tracking.schema import metadata
 from shared.tracking.store import Store
+from tests.job_kit import submit
 
 
 def execute(store: Store, statement) -> None:
@@ -62,6 +63,26 @@ class TestSchema:
             (run,) = store.runs.search()
             assert (run.name, run.tags) == ("old", [])
             assert store.runs.tag(run.id, add=["kept"]) == ["kept"]
+
+    def test_jobs_may_be_sweeps_and_go_where_they_may_not(self, database_url):
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", os.path.dirname(migrations.__file__))  # noqa: PTH120
+        with Store(database_url) as store:
+            kept, gone = submit(store), submit(store, mode="sweep")
+            engine = sa.create_engine(store._database._url)
+            for move in (command.downgrade, command.upgrade):
+                with engine.begin() as connection:
+                    config.attributes["connection"] = connection
+                    move(config, "0016" if move is command.downgrade else "head")
+                    if move is command.downgrade:
+                        with pytest.raises(sa.exc.IntegrityError), connection.begin_nested():
+                            connection.execute(sa.text("UPDATE job SET mode = 'sweep'"))
+            engine.dispose()
+            assert ([row.id for row in store.jobs.search()], store.jobs.events(gone)) == ([kept], [])
+            assert store.jobs.get(submit(store, mode="sweep")).mode == "sweep"
 
     def test_a_newer_schema_is_refused(self, database_url):
         with Store(database_url) as store:

@@ -17,7 +17,7 @@ from shared.tracking.store import Store
 from shared.tracking.tenants import Tenant
 from simulations.starting import with_start
 from tests.contracts.test_store_models import CONFIG, SCHEMA, complete
-from tests.job_kit import claimed, fence, submit
+from tests.job_kit import begun_sweep, claimed, fence, submit
 
 BIG, SMALL = Tenant("big"), Tenant("small")
 
@@ -92,6 +92,18 @@ def test_runs_and_jobs_of_another_tenant_are_not_there(tenants):
             act(job)
     with pytest.raises(TrackingError, match="there is no run"):
         small.runs.rename(run_id, "x")
+
+
+def test_a_sweep_of_a_job_and_its_trials_are_its_tenants(tenants):
+    submit(tenants.of(BIG), mode="sweep", tags=["night"])
+    row = claimed(tenants)
+    sweep_id = begun_sweep(tenants, fence(row))
+    trial = tenants.trials.begin(sweep_id, 2, mode="compare")
+    twin = tenants.runs.create(name="p", training_mode="centralized", config={}, seed=0, parent_id=trial)
+    big, small = tenants.of(BIG), tenants.of(SMALL)
+    assert [run.id for run in big.runs.search()] == [twin, trial, sweep_id]
+    assert (big.jobs.get(row.id).run_id, big.runs.get(sweep_id).tags) == (sweep_id, ["night"])
+    assert small.runs.search() == []
 
 
 def test_models_of_another_tenant_are_not_there(tenants):

@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.config.config import Config
-from shared.config.model import CnnConfig, CustomModelConfig, ResNetConfig
 from shared.data.dataset import SIDES, Ints
 from shared.data.images.datamodule import ImageDataModule
 from shared.data.images.dataset import ImageData, load_images
 from shared.data.schema import Schema
 from shared.data.sources.targets import TargetColumn, Targets
-from shared.runtime.errors import ConfigError
 from shared.tasks.base import FitContext
 from shared.tasks.images.trained_model import ImageModel
 from shared.tasks.module_learner import ModuleLearner
@@ -37,11 +35,7 @@ class ImageLearner(ModuleLearner):
 
     def __init__(self, task: Task, cfg: Config) -> None:
         super().__init__(task, cfg)
-        if not isinstance(cfg.model, CnnConfig | ResNetConfig | CustomModelConfig):
-            raise ConfigError(
-                f"task={cfg.task.name} takes model=cnn or a ResNet, got model.name={cfg.model.name}, which is "
-                "for tables"
-            )
+        task.check(cfg)
 
     def dataset(self, *, cache: Path, sides: Sequence[str] = SIDES, progress: bool = False) -> ImageData:
         """Read the configured images, decoding them if that was not done before.

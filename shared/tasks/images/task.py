@@ -6,9 +6,12 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.config.model import CnnConfig, CustomModelConfig, ResNetConfig
+from shared.runtime.errors import ConfigError
 from shared.tasks.task import Task
 
 if TYPE_CHECKING:
+    from shared.config.config import Config
     from shared.data.sources.targets import TargetColumn, Targets
 
 
@@ -21,6 +24,19 @@ class ImageTask(Task):
         from shared.data.sources.layout import recognise  # the service loads tasks, and reads no images
 
         return recognise(path)
+
+    def check(self, cfg: Config) -> None:
+        """Reject a model for tables.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if not isinstance(cfg.model, CnnConfig | ResNetConfig | CustomModelConfig):
+            raise ConfigError(
+                f"task={cfg.task.name} takes model=cnn or a ResNet, got model.name={cfg.model.name}, which is "
+                "for tables"
+            )
 
     @abstractmethod
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:

@@ -17,7 +17,7 @@ from shared.runtime.home import Home
 from shared.tracking.job_errors import job_failure
 from shared.tracking.store import Store
 from shared.tracking.tenants import DEFAULT
-from tests.job_kit import claimed, fence, submit
+from tests.job_kit import begun_sweep, claimed, fence, submit
 from tests.service.rows_kit import NOON, build_app, new_run, point
 from tests.service.server_kit import serving
 
@@ -124,6 +124,9 @@ def test_a_request_that_is_sent_again_is_the_same_job(client, store):
         ({"config_overrides": {"trainer.max_epoch": 3, "seed": -1}}, "trainer.max_epoch"),
         ({"config_overrides": {"model._target_": "os.system"}}, "names that begin with _"),
         ({"dataset": "../secret"}, "there is no '../secret'"),
+        ({"config_overrides": {"model": "xgboost"}}, "takes model=cnn or a ResNet, got model.name=xgboost"),
+        ({"config_overrides": {"federation.early_stopping": True}}, "ends the federated twin alone"),
+        ({"config_overrides": {"trainer.test": False}}, "measures its gap on the test rows"),
         ({"config_overrides": {"model": None}}, "model=null: there is no 'null'"),
         ({"config_overrides": {"experiment": None}}, "experiment=null: there is no 'null'"),
     ],
@@ -313,6 +316,62 @@ def test_schedules_that_cannot_be_read_are_refused(client, store, schedule, says
     found = problem(client.post("/api/experiments/compare", json=body), 422, says, "config")
     assert "schedule: goes without run_at" in found["errors"]
     assert store.schedules.search() == []
+
+
+# --- sweeps ---------------------------------------------------------------------------------------------------
+
+SWEEP = {"plan": {"mode": "pooled", "grid": {"trainer.optimizer.lr": [0.01, 0.02]}, "seeds": [1, 2]}}
+
+
+def test_a_sweep_is_queued_with_its_plan(client, store):
+    body = {**SMALL, **SWEEP, "priority": "low"}
+    key = {"idempotency-key": "k"}
+    answers = [client.post("/api/experiments/sweep", json=body, headers=key) for _ in range(2)]
+    assert [(one.status_code, one.headers["location"]) for one in answers] == [(202, "/api/jobs/1")] * 2
+    found = show(client, 1)
+    assert [found[name] for name in ("mode", "name", "priority", "tags")] == ["sweep", "ward", "low", ["night"]]
+    assert found["overrides"] == ["trainer.max_epochs=3", "trainer.optimizer.lr=0.01,0.02", "seed=1,2"]
+    plan = store.jobs.get(1).config["sweep"]
+    assert (plan["mode"], plan["grid"]) == ("centralized", {"trainer.optimizer.lr": ["0.01", "0.02"]})
+    assert [one["id"] for one in client.get("/api/jobs?mode=sweep").json()["jobs"]] == [1]
+    checked = client.post("/api/experiments/validate?mode=sweep", json=body).json()
+    job_schemas.Validation.model_validate(checked)
+    assert (checked["valid"], checked["config"]["trainer"]["max_epochs"]) == (True, 3)
+    assert checked["config"]["sweep"]["trials"] == 4
+
+
+def test_a_wrong_trial_in_the_middle_is_named_and_nothing_is_queued(client, store):
+    body = {"plan": {"grid": {"strategy": ["fedavg", "fedprxo", "scaffold"]}}, "use_existing_model": "ward-7"}
+    found = problem(client.post("/api/experiments/sweep", json=body), 422, "with strategy=fedprxo", "config")
+    assert found["errors"][0] == "use_existing_model: the trials of a sweep begin with new weights"
+    assert client.post("/api/experiments/validate?mode=sweep", json=body).json()["errors"] == found["errors"]
+    for mode, given, says in (
+        ("sweep", SMALL, "plan: is needed by"),
+        ("compare", SWEEP, "plan: is of a sweep"),
+    ):
+        problem(client.post(f"/api/experiments/{mode}", json=given), 422, says, "config")
+    endless = {"plan": {"seeds": list(range(500))}}
+    problem(client.post("/api/experiments/sweep", json=endless), 422, "500 trials; at most 200", "config")
+    assert store.jobs.search() == []
+
+
+def test_a_sweep_is_scheduled(client, store):
+    body = {**SWEEP, "schedule": {"cron": "30 2 * * MON", "time_zone": "Europe/Berlin"}}
+    made = client.post("/api/experiments/sweep", json=body)
+    assert (made.status_code, made.json()["mode"], made.json()["name"]) == (201, "sweep", "sweep of 4 trials")
+    assert client.post("/api/schedules/1/run").json()["mode"] == "sweep"
+    assert store.jobs.get(1).config["sweep"]["seeds"] == [1, 2]
+
+
+def test_progress_of_a_sweep_is_that_of_its_trials(client, store):
+    submit(store, mode="sweep")
+    sweep_id = begun_sweep(store, fence(claimed(store)))
+    assert show(client, 1)["progress"] == {"percent": 0.0, "step": "sweep: trial 0 of 4"}
+    for number in (1, 2):
+        store.trials.begin(sweep_id, number, mode="centralized")
+    store.trials.finish(sweep_id, 1, "completed")
+    found = show(client, 1)
+    assert (found["run_id"], found["progress"]) == (sweep_id, {"percent": 25.0, "step": "sweep: trial 1 of 4"})
 
 
 # --- what the page asks ---------------------------------------------------------------------------------------

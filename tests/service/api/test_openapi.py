@@ -23,7 +23,7 @@ pytestmark = pytest.mark.attack
 
 VIEW = "view-correct-horse_battery"
 OPEN = {"/healthz", "/readyz"}  # what answers without a token
-THERE = {"run_id": [1, 2, 3, 4], "job_id": [1, 2], "schedule_id": [1], "mode": ["compare", "centralized"]}
+THERE = {"run_id": [1, 2, 3, 4], "job_id": [1, 2], "schedule_id": [1], "mode": ["compare", "sweep"]}
 GENERATED = settings(
     max_examples=draws(3),
     suppress_health_check=list(HealthCheck),

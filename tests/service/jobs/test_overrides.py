@@ -16,10 +16,11 @@ from shared.config.compose import compose
     ("given", "written"),
     [
         ({"trainer.max_epochs": 15}, ["trainer.max_epochs=15"]),
-        ({"model": "resnet18"}, ['model="resnet18"']),
+        ({"model": "resnet18"}, ["model=resnet18"]),
+        ({"a": "NULL", "b": "1e3", "c": "two words"}, ['a="NULL"', 'b="1e3"', 'c="two words"']),
         ({"a.b": None, "c": True, "d": 0.5}, ["a.b=null", "c=true", "d=0.5"]),
         ({"model.widths": [4, 8]}, ["model.widths=[4,8]"]),
-        ({"x": {"loss": "lower"}}, ['x={loss:"lower"}']),
+        ({"x": {"loss": "lower"}}, ["x={loss:lower}"]),
         ({"description": 'a "b" \\'}, [r'description="a \"b\" \\"']),
     ],
 )

@@ -45,8 +45,8 @@ def working(store: Store, home: Home, code: str | None = None, **options) -> Ite
         assert not thread.is_alive()
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WAIT_S
+def wait_for(what: Callable[[], object], *, wait_s: float = WAIT_S) -> None:
+    deadline = time.monotonic() + wait_s
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -61,8 +61,8 @@ def begun(home: Home, job_id: int) -> None:
     wait_for(lambda: "begun" in log(home, job_id))
 
 
-def ended(store: Store, job_id: int) -> JobRow:
-    wait_for(lambda: store.jobs.get(job_id).finished)
+def ended(store: Store, job_id: int, *, wait_s: float = WAIT_S) -> JobRow:
+    wait_for(lambda: store.jobs.get(job_id).finished, wait_s=wait_s)
     return store.jobs.get(job_id)
 
 

@@ -17,7 +17,7 @@ from service.settings import Settings
 from shared.runtime.home import Home
 from shared.tracking.store import Store
 from tests.contracts.test_store_models import complete
-from tests.job_kit import submit
+from tests.job_kit import begun_sweep, claimed, fence, submit
 from tests.service.server_kit import chromium, serving
 
 TRAIN, VIEW = "train-correct-horse_battery", "view-correct-horse_battery"
@@ -96,6 +96,41 @@ def test_the_form_tells_each_problem_beside_its_field(home: Home, store: Store) 
         expect(page.locator(".field-error:visible")).to_contain_text("did you mean trainer.max_epochs")
         accessible(page, "dark")
     assert store.jobs.search() == []
+
+
+def test_a_sweep_is_submitted_and_its_job_leads_to_it(home: Home, store: Store) -> None:
+    settings = Settings(database_url=home.database_url, home=home, train_token=TRAIN)
+    with page_of(settings, "/") as page:
+        sign_in(page)
+        press(page, "Train", role="link")
+        grid = page.get_by_label("Grid: NAME=VALUE,VALUE a line")
+        expect(grid).to_be_hidden()
+        page.get_by_role("radio", name="Sweep", exact=True).check()
+        expect(page.get_by_text("1 problem.", exact=True)).to_be_visible()
+        expect(page.locator(".field-error:visible")).to_contain_text("has no trials")
+        expect(page.get_by_label("Start from a model")).to_be_hidden()
+        expect(page.get_by_label("Seed seed", exact=True)).to_have_count(0)
+        write(page, grid, "strategy=fedavg,fedprxo")
+        expect(page.locator(".field-error:visible")).to_contain_text("did you mean fedprox?")
+        expect(grid).to_have_attribute("aria-invalid", "true")
+        write(page, grid, "strategy=fedavg,fedprox")
+        write(page, page.get_by_label("Seeds", exact=True), "1,2")
+        page.get_by_label("A trial is a").select_option("Federated")
+        expect(page.get_by_text("Valid.", exact=True)).to_be_visible()
+        accessible(page, "light")
+        press(page, "Submit")
+        expect(page.get_by_role("heading", name="sweep of 4 trials")).to_be_visible()
+        sweep_id = begun_sweep(store, fence(claimed(store)))
+        for name, place in ((f"Sweep {sweep_id}", "/runs/"), ("Compare trials", "/compare?runs=")):
+            link = page.get_by_role("link", name=name, exact=True)
+            expect(link).to_have_attribute("href", f"{place}{sweep_id}")
+        expect(page.get_by_text("sweep: trial 0 of 4")).to_be_visible()
+    plan = store.jobs.get(1).config["sweep"]
+    assert (plan["mode"], plan["seeds"], plan["grid"]) == (
+        "federated",
+        [1, 2],
+        {"strategy": ["fedavg", "fedprox"]},
+    )
 
 
 def test_a_dataset_is_uploaded_shown_and_deleted(home: Home, store: Store, tmp_path: Path) -> None:

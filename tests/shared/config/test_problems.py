@@ -153,3 +153,8 @@ def test_every_choice_says_what_it_is():
         (group, name) for group, names in groups().items() for name in names if not about(group, name)
     ] == []
     assert not any("base" in names for names in groups().values())
+
+
+def test_what_was_typed_is_no_advice():
+    assert did_you_mean("knn", ["cnn", "mlp"]) == "; did you mean cnn?"
+    assert did_you_mean("cnn", ["cnn", "knn"]) == ""

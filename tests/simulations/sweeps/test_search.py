@@ -6,10 +6,10 @@ import pytest
 
 from shared.config.compose import compose
 from shared.runtime.errors import ConfigError
+from shared.sweeps.plan import read_plan
 from shared.tracking.trials import NewTrial
 from simulations.sweeps.cells import cells_of_sweep
 from simulations.sweeps.objectives import Objectives, find_metric
-from simulations.sweeps.plan import read_plan
 from simulations.sweeps.search import Search
 from simulations.sweeps.space import Space
 from simulations.sweeps.sweep import plan_sweep, resume_sweep

@@ -9,12 +9,12 @@ import pytest
 
 from shared.metrics.headline import stored_headline
 from shared.runtime.errors import TrackingError
+from shared.sweeps.plan import read_plan
 from shared.tracking.trials import NewTrial
 from shared.tracking.twins import family
 from simulations.execute import execute
 from simulations.sweeps.cells import cells_of_sweep
 from simulations.sweeps.estimate import estimate
-from simulations.sweeps.plan import read_plan
 from simulations.sweeps.stopping import STOP, forget, is_asked, request_stop
 from simulations.sweeps.sweep import plan_sweep, resume_sweep
 

@@ -8,9 +8,10 @@ from fedtwin.cli.sweep import PLANS, read_file
 from shared.config.compose import compose
 from shared.config.settings import groups
 from shared.runtime.errors import ConfigError
-from simulations.sweeps.plan import add_overrides, cells_of, read_plan
-from simulations.sweeps.space import Space
-from simulations.sweeps.trials import check_parts, common, digest_of, expand
+from shared.sweeps.checks import common
+from shared.sweeps.plan import add_overrides, cells_of, read_plan
+from shared.sweeps.search_axes import corners, search_axes
+from simulations.sweeps.trials import check_parts, digest_of, expand
 
 
 def plan(*overrides: str, **more):
@@ -105,7 +106,7 @@ def test_a_digest_is_of_what_is_computed(make_config):
 @pytest.mark.parametrize("name", sorted(path.stem for path in PLANS.glob("*.yaml")))
 def test_every_plan_of_ours_is_valid(name):
     found = read_plan(read_file(PLANS / f"{name}.yaml", name=name))
-    cells = cells_of(found) if found.search is None else Space(found).corners()
+    cells = cells_of(found) if found.search is None else corners(search_axes(found))
     assert len(cells) > 3
     few = cells[:1]
     assert expand(found.model_copy(update={"grid": {}, "draws": None, "cells": _as_settings(few)}))

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.sweeps.plan import read_plan
 from simulations.sweeps.order import Order
-from simulations.sweeps.plan import read_plan
 from simulations.sweeps.sweep import plan_sweep
 from simulations.sweeps.worker import prune_trial, run_trial
 

@@ -63,10 +63,17 @@ export function mount(root, { id, getJSON }) {
         h("span", { class: `mode ${job.mode === "centralized" ? "pooled" : job.mode}`, text: modeName(job.mode) }), statusLine(job)),
       jobProgress(job),
       job.error && h("section", { class: "run-error", "aria-label": "Error" }, h("h2", { text: "Error" }), h("pre", { text: job.error })),
-      h("div", { class: "run-manage" }, job.run_id !== null && h("a", { class: "button", href: `/runs/${job.run_id}`, text: `Run ${job.run_id}` }),
+      h("div", { class: "run-manage" }, job.run_id !== null && runLinks(job),
         mayTrain() && jobActions(job, act)),
       h("dl", { class: "run-facts" }, facts.filter(([, value]) => value !== null && value !== undefined)
         .map(([name, value]) => h("div", {}, h("dt", { text: name }), h("dd", { text: String(value) }))))];
+  }
+
+  /** The run, or the sweep with the page on which its trials are side by side. */
+  function runLinks(job) {
+    const link = (href, text) => h("a", { class: "button", href, text });
+    if (job.mode !== "sweep") return link(`/runs/${job.run_id}`, `Run ${job.run_id}`);
+    return [link(`/runs/${job.run_id}`, `Sweep ${job.run_id}`), link(`/compare?runs=${job.run_id}`, "Compare trials")];
   }
 
   function drawMetrics(job) {

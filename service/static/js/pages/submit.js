@@ -1,4 +1,4 @@
-/** The form for a training: checked by the server as one types, with the settings that come of it. */
+/** The form for a training or a sweep: checked by the server as one types, with the settings that come of it. */
 
 import { authorization, change, mayTrain, signInPanel } from "../access.js";
 import { announce } from "../announce.js";
@@ -9,10 +9,12 @@ import { plural } from "../format.js";
 import { errorPanel, loadingPanel } from "../notice.js";
 import { navigate } from "../router.js";
 import { field, select, settingField } from "../submit/fields.js";
-import { configText, parsedLines, valueAt } from "../submit/values.js";
+import { configText, gridLines, parsed, parsedLines, valueAt } from "../submit/values.js";
 
 const TYPING_MS = 350;
-const MODES = [["compare", "Comparison"], ["federated", "Federated"], ["centralized", "Pooled"]];
+const MODES = [["compare", "Comparison"], ["federated", "Federated"], ["centralized", "Pooled"], ["sweep", "Sweep"]];
+const TRIALS = [["comparison", "Comparison"], ["federated", "Federated"], ["pooled", "Pooled"]];
+const SEEDS = ["seed", "compare.seeds"]; // a sweep has its own
 const PRIORITIES = ["critical", "high", "normal", "low"];
 const STARTS = [["now", "As soon as a worker is free"], ["at", "At a time"], ["cron", "Again and again"]];
 // Settings that are seen at once; the others unfold.
@@ -73,6 +75,12 @@ function trainingForm(offered) {
   const at = field({ label: "Time", control: text({ type: "datetime-local" }), help: `Not before; in ${zone()}.` });
   const cron = field({ label: "Schedule", control: text({ placeholder: "30 2 * * MON" }), help: "Minute, hour, day of month, month, day of week." });
   const clock = field({ label: "Time zone", control: text({ value: zone() }) });
+  const trial = field({ label: "A trial is a", control: select(TRIALS, { change: soon }) });
+  const grid = field({ label: "Grid: NAME=VALUE,VALUE a line", help: "Every combination is a trial. Also range(2,9,2); with a search interval(0.1,0.5), tag(log,interval(0.001,0.1)).",
+    control: h("textarea", { class: "search text-area", rows: 4, spellcheck: "false", placeholder: "strategy=fedavg,fedprox", on: { input: soon } }) });
+  const seeds = field({ label: "Seeds", control: text({ placeholder: "1,2,3" }), help: "Each combination is trained with each. Empty: one seed." });
+  const search = field({ label: "Search", control: text({ inputmode: "numeric" }),
+    help: "Empty: all combinations. A number: so many, each proposed by what those before reached on validation rows." });
   const retries = field({ label: "Retries", control: text({ inputmode: "numeric", value: "2" }), help: "After failures that may pass; at most 10." });
   const tags = field({ label: "Tags", control: text(), help: "One word each, with commas or spaces between." });
   const common = offered.settings.map((setting) => settingField(setting, soon));
@@ -82,6 +90,8 @@ function trainingForm(offered) {
   const moreFold = h("details", { class: "form-fold" }, h("summary", { text: "More settings" }), morePlace);
   const ownPlace = h("div", { class: "field-grid" });
   const ownPart = part("Settings of the model and the strategy", ownPlace);
+
+  const trialsPart = part("Trials", [grid.element, h("div", { class: "field-grid" }, trial.element, seeds.element, search.element)]);
 
   const verdict = h("p", { class: "verdict-line", text: "Checking…" });
   const list = h("ul", { class: "problem-list" });
@@ -102,7 +112,7 @@ function trainingForm(offered) {
   h("div", { class: "form-parts" },
     part("What to train", [modes.element, h("div", { class: "field-grid" }, data.element, groups.experiment.element,
       groups.task.element, groups.model.element, groups.partition.element, groups.strategy.element, name.element, base.element)]),
-    part("Settings", [h("p", { class: "muted", text: "What is left empty has its default." }), commonPlace, moreFold]),
+    trialsPart, part("Settings", [h("p", { class: "muted", text: "What is left empty has its default." }), commonPlace, moreFold]),
     ownPart, part("Further settings", further.element),
     part("When", [starts.element, h("div", { class: "field-grid" }, at.element, cron.element, clock.element, priority.element, retries.element, tags.element)])),
   h("aside", { class: "form-check panel", "aria-label": "Check" },
@@ -142,7 +152,12 @@ function trainingForm(offered) {
     return own.get(key);
   }
 
-  const appliesTo = (one) => one.setting.modes.includes(mode);
+  /** The mode of what is trained: of a sweep, that of its trials. */
+  function trained() {
+    return mode === "sweep" ? { comparison: "compare", pooled: "centralized" }[trial.control.value] ?? trial.control.value : mode;
+  }
+
+  const appliesTo = (one) => one.setting.modes.includes(trained()) && !(mode === "sweep" && SEEDS.includes(one.key));
 
   function shownCommon() {
     const inForce = (key) => common.find((one) => one.key === key)?.value() ?? (key === "partition.name" ? chosen("partition")
@@ -152,7 +167,7 @@ function trainingForm(offered) {
   }
 
   function shownOwn() {
-    return [...ownFields("model"), ...(groups.strategy.group.modes.includes(mode) ? ownFields("strategy") : [])].filter(appliesTo);
+    return [...ownFields("model"), ...(groups.strategy.group.modes.includes(trained()) ? ownFields("strategy") : [])].filter(appliesTo);
   }
 
   /** What is asked for, and the lines of it that cannot be sent. */
@@ -160,7 +175,7 @@ function trainingForm(offered) {
     const lines = parsedLines(further.control.value);
     const overrides = {};
     for (const [group, one] of Object.entries(groups)) {
-      if (one.control.value && one.group.modes.includes(mode)) overrides[group] = one.control.value;
+      if (one.control.value && one.group.modes.includes(trained())) overrides[group] = one.control.value;
     }
     for (const one of [...shownCommon(), ...shownOwn()]) if (one.value() !== undefined) overrides[one.key] = one.value();
     const given = (one) => one.control.value.trim() || null;
@@ -173,7 +188,14 @@ function trainingForm(offered) {
       tags: tags.control.value.split(/[\s,]+/).filter(Boolean) };
     if (given(data)) body.dataset = given(data);
     if (given(name)) body.run_name = given(name);
-    if (given(base)) body.use_existing_model = given(base);
+    if (given(base) && mode !== "sweep") body.use_existing_model = given(base);
+    if (mode === "sweep") {
+      const axes = gridLines(grid.control.value);
+      wrong.push(...axes.wrong.map((problem) => [grid, problem]));
+      body.plan = { mode: trial.control.value, grid: axes.grid };
+      if (given(seeds)) body.plan.seeds = parsed(given(seeds), "array");
+      if (given(search)) body.plan.search = { trials: parsed(given(search), "integer") };
+    }
     if (start === "at" && !Number.isNaN(time.getTime())) body.run_at = time.toISOString();
     if (start === "cron" && given(cron)) body.schedule = { cron: given(cron), time_zone: given(clock) ?? "UTC" };
     return { body, wrong };
@@ -183,9 +205,12 @@ function trainingForm(offered) {
     const request = problem.match(REQUEST)?.[1];
     if (request === "schedule") return problem.includes("zone") ? clock : cron;
     if (request) return { dataset: data, run_name: name, tags, priority, run_at: at, max_retries: retries, use_existing_model: base }[request];
+    if (/^(plan|sweep)\b/.test(problem)) return /seed/.test(problem) ? seeds : /search/.test(problem) ? search : grid;
     const words = problem.match(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*/g) ?? [];
     const typedLines = Object.keys(parsedLines(further.control.value).settings);
     if (typedLines.includes(words[0])) return further;
+    const axes = mode === "sweep" ? Object.keys(gridLines(grid.control.value).grid) : [];
+    if (words.some((word) => axes.includes(word))) return grid;
     const there = [...shownCommon(), ...shownOwn()];
     if (groups[words[0]]) return groups[words[0]];
     const found = words.map((word) => there.find((one) => one.key === word)
@@ -196,7 +221,7 @@ function trainingForm(offered) {
   /** Each problem beside its field, and all of them in one list. */
   function tell(problems) {
     const all = problems.map((problem) => (Array.isArray(problem) ? problem : [fieldOf(problem), problem]));
-    const fields = [data, name, base, further, priority, at, cron, clock, retries, tags, ...Object.values(groups), ...common,
+    const fields = [data, name, base, grid, trial, seeds, search, further, priority, at, cron, clock, retries, tags, ...Object.values(groups), ...common,
       ...[...own.values()].flat()];
     for (const one of fields) one.tell(all.filter(([place]) => place === one).map(([, words]) => words));
     replace(list, all.map(([place, words]) => h("li", {}, place
@@ -209,7 +234,9 @@ function trainingForm(offered) {
   }
 
   function draw() {
-    for (const one of Object.values(groups)) one.element.hidden = !one.group.modes.includes(mode);
+    for (const one of Object.values(groups)) one.element.hidden = !one.group.modes.includes(trained());
+    trialsPart.hidden = mode !== "sweep";
+    base.element.hidden = mode === "sweep";
     at.element.hidden = start !== "at";
     cron.element.hidden = clock.element.hidden = start !== "cron";
     const shown = shownCommon();

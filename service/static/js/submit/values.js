@@ -31,14 +31,30 @@ export function parsed(text, kind) {
  * @returns {{settings: object, wrong: string[]}} `wrong`: lines that are none
  */
 export function parsedLines(text) {
-  const settings = {};
+  const { found, wrong } = pairs(text, "NAME=VALUE, such as trainer.num_threads=2");
+  return { settings: Object.fromEntries(found.map(([name, value]) => [name, parsed(value, "other")])), wrong };
+}
+
+/**
+ * Axes of a sweep's grid, one `name=value,value` a line; the server reads the values.
+ *
+ * @param {string} text
+ * @returns {{grid: object, wrong: string[]}} `wrong`: lines that are none
+ */
+export function gridLines(text) {
+  const { found, wrong } = pairs(text, "NAME=VALUE,VALUE, such as strategy=fedavg,fedprox");
+  return { grid: Object.fromEntries(found), wrong };
+}
+
+function pairs(text, expected) {
+  const found = [];
   const wrong = [];
   for (const line of text.split("\n").map((one) => one.trim()).filter(Boolean)) {
     const at = line.indexOf("=");
-    if (at < 1) wrong.push(`${line}: expected NAME=VALUE, such as trainer.num_threads=2`);
-    else settings[line.slice(0, at).trim()] = parsed(line.slice(at + 1), "other");
+    if (at < 1) wrong.push(`${line}: expected ${expected}`);
+    else found.push([line.slice(0, at).trim(), line.slice(at + 1).trim()]);
   }
-  return { settings, wrong };
+  return { found, wrong };
 }
 
 /** A value in one line, as one would type it. */

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.runtime.errors import ConfigError
-from simulations.sweeps.plan import add_overrides, cells_of, read_plan
+from shared.sweeps.plan import add_overrides, cells_of, read_plan
 
 
 def typed(*overrides: str, **more):

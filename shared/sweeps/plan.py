@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,19 +17,16 @@ from shared.config.overrides import quote_texts
 from shared.config.problems import check_settings
 from shared.config.section import Positive, Section
 from shared.runtime.errors import ConfigError, FedtwinError, bullet_list
+from shared.sweeps.axis import SECTION, drawn, interval_of, size_of, value_text, values_of
+from shared.sweeps.search_plan import SEARCH, SearchPlan
 from shared.tracking.rows import MODE_NAMES, STORED_MODES
-from simulations.sweeps.search_plan import SEARCH, SearchPlan
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-    Axis = Override | list[str]  # a grammar's several values, or those of a list
-
 Mode = Literal["centralized", "federated", "compare"]  # as of `simulations.execute`, which loads PyTorch
-SECTION = "sweep"  # how messages name the settings of a plan
 SEED = "seed"
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-_DIGITS = 4  # of a number that is drawn
 
 
 class Plan(Section):
@@ -111,46 +106,27 @@ class Plan(Section):
             )
 
 
-@dataclass(frozen=True)
-class Interval:
-    """An interval that numbers are drawn from; of two integers, integers."""
-
-    low: float
-    high: float
-    log: bool
-
-
-def interval_of(key: str, values: Any) -> Interval | None:
-    """The interval of an axis; None of one that names its values.
+def check_size(plan: Plan, *, most: int) -> int:
+    """How many trials a plan has, at most; they are counted without being made.
 
     Raises
     ------
     ConfigError
+        More than `most`, or an axis cannot be read.
     """
-    axis = _axis(key, values)
-    return None if isinstance(axis, list) or not axis.is_interval_sweep() else _interval(key, axis)
-
-
-def _interval(key: str, axis: Override) -> Interval:
-    ends: Any = axis.value()
-    low, high, log = ends.start, ends.end, "log" in ends.tags
-    if not low < high or (log and low <= 0):
-        above = " above 0" if log else ""
+    seeds, search = len(plan.seeds or (None,)), plan.search
+    sizes = {key: size_of(key, values) for key, values in plan.grid.items()}
+    if search is not None:
+        count = search.trials * seeds
+    else:
+        combined = math.prod(sizes.values()) if plan.draws is None else plan.draws
+        count = combined * len(plan.cells or (None,)) * seeds
+    largest = max(sizes.values(), default=0)  # of a search, every choice is checked
+    if max(count, largest) > most:
         raise ConfigError(
-            f"{key}: expected interval(LOW,HIGH) with LOW below HIGH{above}, got {low} and {high}"
+            f"{SECTION}: {max(count, largest):,} trials; at most {most:,} may be asked for at once"
         )
-    return Interval(low, high, log)
-
-
-def values_of(key: str, values: Any) -> list[str]:
-    """The values of an axis, as they are typed.
-
-    Raises
-    ------
-    ConfigError
-        It is an interval, or cannot be read.
-    """
-    return _values(key, _axis(key, values))
+    return count
 
 
 def read_plan(values: Mapping[str, Any]) -> Plan:
@@ -219,22 +195,22 @@ def cells_of(plan: Plan) -> list[tuple[str, ...]]:
         Names every setting whose values cannot be read.
     """
     problems: list[str] = []
-    axes: dict[str, Axis] = {}
     for key, values in plan.grid.items():
         try:
-            axes[key] = _axis(key, values)
+            interval_of(key, values)  # reads it
         except FedtwinError as error:
             problems.append(str(error))
     if problems:
         raise ConfigError(f"the plan is not valid:\n{bullet_list(problems)}")
     listed = [overrides_of(one) for one in plan.cells] or [()]
     if plan.draws is None:
-        choices = [[f"{key}={value}" for value in _values(key, axis)] for key, axis in axes.items()]
+        choices = [[f"{key}={value}" for value in values_of(key, axis)] for key, axis in plan.grid.items()]
         combined: Iterator[tuple[str, ...]] = itertools.product(*choices)
     else:
         chance = random.Random(plan.draw_seed)
         combined = (
-            tuple(f"{key}={_draw(key, axis, chance)}" for key, axis in axes.items()) for _ in range(plan.draws)
+            tuple(f"{key}={drawn(key, axis, chance)}" for key, axis in plan.grid.items())
+            for _ in range(plan.draws)
         )
     combined_once = list(dict.fromkeys(combined))
     return list(dict.fromkeys((*one, *more) for one in listed for more in combined_once))
@@ -243,58 +219,6 @@ def cells_of(plan: Plan) -> list[tuple[str, ...]]:
 def overrides_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Settings by name as overrides."""
     return tuple(f"{key}={value_text(value)}" for key, value in settings.items())
-
-
-def value_text(value: Any) -> str:
-    """A value in Hydra's grammar; a text is taken as it would be typed."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{value_text(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, Sequence):
-        return "[" + ",".join(map(value_text, value)) + "]"
-    return json.dumps(value)
-
-
-def _axis(key: str, values: Any) -> Axis:
-    if isinstance(values, Sequence) and not isinstance(values, str) and values:
-        return [value_text(one) for one in values]
-    if not isinstance(values, str):
-        raise ConfigError(f"{key}: expected a list of values, got {values!r}")
-    (quoted,) = quote_texts([f"{key}={values}"], sweep=True)
-    override = parse_override(quoted)
-    if not override.is_sweep_override():
-        raise ConfigError(
-            f"{key}={values}: expected several values, such as 1,2 or range(1,4), or interval(0.1,0.5) to draw "
-            "from; what all trials have belongs to the settings"
-        )
-    return override
-
-
-def _values(key: str, axis: Axis) -> list[str]:
-    from hydra.core.override_parser.types import Glob
-
-    if isinstance(axis, list):
-        return axis
-    if axis.is_interval_sweep():
-        raise ConfigError(
-            f"{key}={axis.get_value_string()}: an interval has no number of values; say how many combinations "
-            f"are drawn ({SECTION}.draws, --draws 20)"
-        )
-    if isinstance(axis.value(), Glob):
-        raise ConfigError(f"{key}: name the values; patterns such as glob(*) are not read")
-    return list(map(str, axis.sweep_string_iterator()))
-
-
-def _draw(key: str, axis: Axis, chance: random.Random) -> str:
-    if isinstance(axis, list) or not axis.is_interval_sweep():
-        return chance.choice(_values(key, axis))
-    ends = _interval(key, axis)
-    low, high = ends.low, ends.high
-    if isinstance(low, int) and isinstance(high, int):
-        return str(chance.randint(low, high))
-    drawn = math.exp(chance.uniform(math.log(low), math.log(high))) if ends.log else chance.uniform(low, high)
-    return f"{drawn:.{_DIGITS}g}"
 
 
 def _numbers(text: str, override: Override) -> list[int]:
