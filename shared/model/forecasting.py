@@ -175,7 +175,7 @@ def build_forecaster(
             core = Tcn(model, features=features, known=len(known), horizon=horizon)
         else:
             raise ConfigError(
-                "task=forecasting takes model=mlp, lstm, tcn, linear, trees, xgboost or lightgbm, got "
+                "task=forecasting takes model=mlp, lstm, tcn, linear, trees, xgboost, lightgbm or forest, got "
                 f"model.name={model.name}"
             )
         network = ForecastNetwork(core, window=window, known=known)

@@ -18,10 +18,9 @@ from shared.data.series.lags import LagRows, LagWindows, lag_columns
 from shared.data.series.load import SeriesData
 from shared.metrics.forecasting import Loss
 from shared.model.trees import TreeNetwork, features_of
-from shared.runtime.errors import ConfigError
 from shared.tasks.forecasting.module import LitForecaster
 from shared.tasks.tables.trees import TreeDataModule, TreeModule, growing
-from shared.trees.objectives import AbsoluteError, SquaredError
+from shared.trees.objectives import AbsoluteError, Mean, Objective, SquaredError
 
 UNITS = 2  # numbers behind each row: what the target was scaled by
 
@@ -132,15 +131,17 @@ def lag_network(
     Raises
     ------
     ConfigError
-        A category has too many levels, a setting is out of range, or the model is a forest.
+        A category has too many levels, or a setting is out of range.
     """
-    if isinstance(cfg.model, ForestConfig):
-        raise ConfigError(
-            "task=forecasting takes boosted trees (model=trees, xgboost or lightgbm), got model.name=forest"
-        )
     columns = lag_columns(schema, window=window, season=season, calendar=calendar)
     return LagNetwork(
         features_of(columns),
-        objective=AbsoluteError() if loss == "absolute" else SquaredError(),
+        objective=_objective(cfg, loss),
         settings=growing(cfg),
     )
+
+
+def _objective(cfg: Config, loss: Loss) -> Objective:
+    if isinstance(cfg.model, ForestConfig):
+        return Mean()  # its leaves are means, whatever loss chooses among its sizes
+    return AbsoluteError() if loss == "absolute" else SquaredError()

@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from flwr.app import Array, Context, Message
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
 import fedtwin
+from centralized.train import Subset, train
 from federated.client.app import app
 from federated.client.egress import egress_filter
 from federated.messages.questions import unpacked_arrays
 from federated.messages.records import array_of
 from shared.config.compose import compose
 from shared.config.config import Config
+from shared.data.partition.partition import partition
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
+from shared.tasks.task import learner_of
 from shared.tracking.store import Store
 from simulations.engine.in_process import InProcessGrid
 from simulations.engine.process_pool import ProcessPoolGrid
@@ -115,6 +120,51 @@ def test_what_is_joined_is_what_the_clients_grew(configured: Make, federate: Fed
         span, share = slice(end - own, end), counts[place] / counts.sum()
         assert np.array_equal(mean["value"][span], plain["value"][span].numpy() * share)
         assert np.array_equal(mean["threshold"][span], plain["threshold"][span])
+
+
+def test_a_forest_on_lags_is_the_union_of_those_that_homes_grow_alone(
+    tmp_path: Path, federate: Federate, store: Store, home: Home
+) -> None:
+    rng, hours = np.random.default_rng(0), pd.date_range("2024-03-01", periods=120, freq="h")
+    sizes = {"north": 120, "south": 90}
+    frames = [
+        pd.DataFrame(
+            {
+                "when": hours[:size],
+                "home": name,
+                "load": 5 + rng.normal(size=size).cumsum(),
+                "warmth": rng.normal(size=size),
+            }
+        )
+        for name, size in sizes.items()
+    ]
+    pd.concat(frames).to_csv(tmp_path / "load.csv", index=False)
+    cfg = compose(
+        [
+            *("task=forecasting", "model=forest", f"data.path={tmp_path / 'load.csv'}", "data.target=load"),
+            *("data.columns={time: when, series: home}", "data.scaling=local", "task.window=8"),
+            *("task.horizon=4", "task.season=4", "task.block=24", "partition=natural", "partition.column=home"),
+            *("federation.num_clients=2", "federation.num_rounds=2", "federation.local_epochs=2"),
+            *("trainer.max_epochs=4", "trainer.test_model=last", "trainer.progress=false"),
+            *("trainer.accelerator=cpu", "trainer.early_stopping.enabled=false"),
+        ]
+    )
+    united = federate(cfg=cfg, grid=InProcessGrid(app, num_clients=2))
+    assert len(united.weights()["nodes"]) == 2 * 4
+    data = learner_of(cfg).dataset(cache=home.cache)
+    parts = partition(data, cfg=cfg.shares, num_partitions=2)
+    alone = [
+        train(cfg, store=store, home=home, subset=Subset(partition_id=place, indices=rows, name=str(place)))
+        for place, rows in enumerate(parts)
+    ]
+    counts = np.array([len(data.rows("train", rows)) for rows in parts])
+    assert counts[0] > counts[1]
+
+    def tested(run_id: int) -> NDArray[Any]:
+        return Outputs.load(home.run_dir(run_id) / OUTPUTS_FILE).predictions.astype(np.float64)
+
+    expected = np.average([tested(run_id) for run_id in alone], axis=0, weights=counts)
+    np.testing.assert_allclose(tested(united.id), expected, rtol=1e-5)
 
 
 def test_a_resumed_run_grows_the_trees_of_one_without_a_break(

@@ -92,6 +92,7 @@ MODELS = {
     "federated": ("federated", ["model.hidden=[8]"]),
     "local": ("local", ["model.hidden=[8]"]),
     "trees, local": ("local", ON_LAGS),
+    "forest, local": ("local", ["model=forest", "model.min_samples_leaf=2"]),
 }
 
 
@@ -151,13 +152,9 @@ REFUSED = {
     "no time": (["data.columns.time=null"], "needs data.columns.time"),
     "at random": (["data.split_by=random"], "data.split_by=random would train on what follows the test"),
     "classes": (["data.positive=a"], "data.positive has no effect on task=forecasting"),
-    "a forest": (
-        ["model=forest"],
-        "takes boosted trees (model=trees, xgboost or lightgbm), got model.name=forest",
-    ),
     "images": (
         ["model=cnn"],
-        "takes model=mlp, lstm, tcn, linear, trees, xgboost or lightgbm, got model.name=cnn",
+        "takes model=mlp, lstm, tcn, linear, trees, xgboost, lightgbm or forest, got model.name=cnn",
     ),
     "season": (["task.season=9"], "task.season=9 must not exceed task.window=8"),
     "block": (["task.block=3"], "task.block=3 must not be below task.horizon=4"),
