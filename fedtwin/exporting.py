@@ -215,9 +215,11 @@ def _rows_to_check(run: Run, model: ImageModel | TableModel, rows: Any) -> Tenso
     test = data.indices("test")[:MOST_CHECKED]
     if isinstance(model, ImageModel):
         return torch.from_numpy(np.ascontiguousarray(data.images[test]))
+    if model.windows is not None:
+        test = data.windows(model.windows.length)[test]
     inputs = np.asarray(data.inputs[test], dtype=np.float64)
-    if len(model.columns) > inputs.shape[1]:
-        inputs = np.column_stack([inputs, data.sites.numbers[test]])
+    if len(model.columns) > inputs.shape[-1]:
+        inputs = np.concatenate([inputs, data.sites.numbers[test][..., None]], axis=-1)
     return torch.from_numpy(inputs)
 
 
@@ -351,7 +353,7 @@ def _about(run: Run, model: TrainedModel) -> dict[str, Any]:
         side = model.data.image_size
         about["input"] = f"uint8 [batch, {model.data.channels}, {side}, {side}]"
     elif isinstance(model, TableModel):
-        about["input"] = f"float64 [batch, {len(model.columns)}]"
+        about["input"] = f"float64 [batch, {', '.join(map(str, model.row_shape))}]"
         about["columns"] = [column.name for column in model.columns]
     return about
 

@@ -195,6 +195,17 @@ class AutoencoderConfig(Section):
     weights: str | None
 
 
+class ConvAutoencoderConfig(Section):
+    """A convolutional autoencoder of windows of rows, for anomalies."""
+
+    name: Literal["conv_autoencoder"]
+    window: Annotated[int, Field(ge=2, le=100_000)]
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    kernel: Literal[3, 5, 7, 9]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    weights: str | None
+
+
 class CustomModelConfig(CustomSection):
     """A model of the user's own; further keys are arguments of the class that ``_target_`` names."""
 
@@ -204,11 +215,13 @@ class CustomModelConfig(CustomSection):
 
 _KINDS = (
     *("cnn", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
-    *("gmm", "pca", "isolation_forest", "autoencoder"),
+    *("gmm", "pca", "isolation_forest", "autoencoder", "conv_autoencoder"),
 )
 # Models of trees that one library grows on the rows of one client.
 OF_LIBRARIES = (XgboostConfig, LightgbmConfig, ForestConfig)
 OF_TREES = (TreesConfig, *OF_LIBRARIES)
+# Models that rebuild their inputs.
+AUTOENCODERS = (AutoencoderConfig, ConvAutoencoderConfig)
 
 
 def kind_of_model(model: Any) -> str | None:
@@ -238,6 +251,7 @@ ModelConfig = Annotated[
     | Annotated[PcaConfig, Tag("pca")]
     | Annotated[IsolationForestConfig, Tag("isolation_forest")]
     | Annotated[AutoencoderConfig, Tag("autoencoder")]
+    | Annotated[ConvAutoencoderConfig, Tag("conv_autoencoder")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(
         kind_of_model,

@@ -15,6 +15,7 @@ from shared.data.sources.targets import TargetColumn, Targets
 from shared.data.tables.load import TableData
 from shared.runtime.counts import count_of
 from shared.runtime.errors import DataError
+from shared.tasks.anomaly.windows import WindowedData, with_runs
 
 NAMES = ("normal", "anomaly")
 _NORMAL, _ANOMALY = {"false", "no", "f", "n", "normal", "ok"}, {"true", "yes", "t", "y", "anomaly", "anomalous"}
@@ -58,16 +59,23 @@ def _is_anomaly(text: str, positive: str | None) -> bool | None:
     return True if word in _ANOMALY else False if word in _NORMAL else None
 
 
-def with_normal_training(data: TableData) -> TableData:
+def with_normal_training(data: TableData, *, windows_by: str | None = None) -> TableData:
     """The same rows without the anomalies of the training side, which no model sees.
+
+    Parameters
+    ----------
+    windows_by : str, optional
+        The column of times, for a model of windows of rows; then `WindowedData`.
 
     Raises
     ------
     DataError
-        No training row is normal.
+        No training row is normal; or rows cannot be put into windows.
     """
     train, anomaly = data.splits == "train", data.targets == 1
     left_out = train & anomaly
+    if windows_by is not None:
+        data = with_runs(data, left_out=left_out, column=windows_by)
     if train.any() and not (train & ~anomaly).any():
         raise DataError(
             f"{data.origin} cannot be used: all {count_of(int(train.sum()), 'training row')} are anomalies, "
@@ -96,6 +104,7 @@ def _taken(data: TableData, rows: Any) -> TableData:
         sites=of(data.sites, "numbers"),
         time=of(data.time, "times", "series"),
         columns={name: values[rows] for name, values in data.columns.items()},
+        **({"runs": data.runs[rows]} if isinstance(data, WindowedData) else {}),
     )
 
 

@@ -13,24 +13,32 @@ import numpy.typing as npt
 from shared.anomalies.components import Components
 from shared.anomalies.forest import Forest
 from shared.config.config import Config
-from shared.config.model import AutoencoderConfig, IsolationForestConfig, PcaConfig
+from shared.config.model import (
+    AUTOENCODERS,
+    AutoencoderConfig,
+    ConvAutoencoderConfig,
+    IsolationForestConfig,
+    PcaConfig,
+)
 from shared.data.dataset import SIDES
 from shared.data.schema import Schema
+from shared.data.series.trailing import NewWindows
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.data.tables.load import TableData
 from shared.data.tables.prepare import Preparation
 from shared.metrics.outputs import Outputs
-from shared.model.autoencoder import Autoencoder
+from shared.model.autoencoder import Autoencoder, ConvAutoencoder, Rebuilding
 from shared.model.fitted import FittedNetwork
 from shared.model.weights import load_weights
 from shared.runtime.errors import ConfigError
 from shared.sums.questions import Fitting
 from shared.tasks.anomaly.data import check_sites, read_events, with_normal_training
-from shared.tasks.anomaly.datamodule import AnomalyDataModule, WholeDataModule
+from shared.tasks.anomaly.datamodule import AnomalyDataModule, WholeDataModule, WindowDataModule
 from shared.tasks.anomaly.module import AutoencoderModule, FittedModule, LimitedModule
 from shared.tasks.anomaly.predictions import AnomalyPredictions
 from shared.tasks.anomaly.settings import AnomalySettings
 from shared.tasks.anomaly.trained_model import LIMITS, SiteLimitsModel
+from shared.tasks.anomaly.windows import WindowedData
 from shared.tasks.base import FitContext
 from shared.tasks.tables.learner import TableLearner
 from shared.tasks.tables.trained_model import TableModel
@@ -54,11 +62,23 @@ class AnomalyLearner(TableLearner):
     def __init__(self, task: Task, cfg: Config, *, settings: AnomalySettings) -> None:
         super().__init__(task, cfg)
         self.settings = settings
-        if not isinstance(cfg.model, PcaConfig | IsolationForestConfig | AutoencoderConfig):
+        if not isinstance(cfg.model, (PcaConfig, IsolationForestConfig, *AUTOENCODERS)):
             raise ConfigError(
-                "task=anomaly takes model=pca, isolation_forest or autoencoder, got "
+                "task=anomaly takes model=pca, isolation_forest, autoencoder or conv_autoencoder, got "
                 f"model.name={cfg.model.name}"
             )
+        if self.window is not None and cfg.table.columns.time is None:
+            raise ConfigError(
+                f"model={cfg.model.name} looks at the rows before each row of its series, and needs their "
+                "times; name the column by data.columns.time (and that of the series by data.columns.series), "
+                "or set model=autoencoder"
+            )
+
+    @property
+    def window(self) -> int | None:
+        """Rows that a model looks at together; None for one of single rows."""
+        model = self.cfg.model
+        return model.window if isinstance(model, ConvAutoencoderConfig) else None
 
     def dataset(self, *, cache: Path, sides: Sequence[str] = SIDES, progress: bool = False) -> TableData:
         """Read the configured table; its training rows are normal ones.
@@ -67,7 +87,10 @@ class AnomalyLearner(TableLearner):
         ------
         ConfigError, DataError
         """
-        data = with_normal_training(super().dataset(cache=cache, sides=sides, progress=progress))
+        data = with_normal_training(
+            super().dataset(cache=cache, sides=sides, progress=progress),
+            windows_by=None if self.window is None else self.cfg.table.columns.time,
+        )
         if self.settings.limits == "site":
             check_sites(data, sides=sides)
         return data
@@ -78,19 +101,27 @@ class AnomalyLearner(TableLearner):
 
     def datamodule(self, data: TableData, rows: Any, fit: FitContext) -> AnomalyDataModule:
         """All rows, or a client's."""
-        kind = AnomalyDataModule if isinstance(self.cfg.model, AutoencoderConfig) else WholeDataModule
-        return kind(
-            data,
-            preparation=self.preparation(data.schema, {**fit.agreed, **data.agreed}),
-            batch_size=self.cfg.table.batch_size,
-            eval_batch_size=self.cfg.table.eval_batch_size,
+        settings = {
+            "preparation": self.preparation(data.schema, {**fit.agreed, **data.agreed}),
+            "batch_size": self.cfg.table.batch_size,
+            "eval_batch_size": self.cfg.table.eval_batch_size,
             **self.settings_of(rows, fit),
-        )
+        }
+        if self.window is not None:
+            assert isinstance(data, WindowedData)
+            return WindowDataModule(data, length=self.window, **settings)
+        kind = AnomalyDataModule if isinstance(self.cfg.model, AutoencoderConfig) else WholeDataModule
+        return kind(data, **settings)
 
     def preparation(self, schema: Schema, agreed: Mapping[str, Any]) -> Preparation:
         """From a table's inputs to what the model takes; what is fitted by sums takes 64 bits."""
-        dtype = np.float32 if isinstance(self.cfg.model, AutoencoderConfig) else np.float64
+        dtype = np.float32 if isinstance(self.cfg.model, AUTOENCODERS) else np.float64
         return Preparation(schema.inputs, cfg=self.cfg.table, agreed=agreed, dtype=dtype)
+
+    @property
+    def new_windows(self) -> NewWindows | None:
+        """How rows of a new file become windows, where the model takes these."""
+        return None if self.window is None else NewWindows(self.cfg.table, length=self.window)
 
     def module(self, schema: Schema, fit: FitContext) -> LimitedModule:
         """A new module."""
@@ -98,11 +129,21 @@ class AnomalyLearner(TableLearner):
 
         width, model = self.preparation(schema, {}).width, self.cfg.model
         more: dict[str, Any] = {"spec": self.spec(schema), "fit": fit, "settings": self.settings}
-        if not isinstance(model, AutoencoderConfig):
+        if not isinstance(model, AUTOENCODERS):
             return FittedModule(self.cfg, network=FittedNetwork(self._fitting(width)), **more)
+        network: Rebuilding
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.cfg.seed)
-            network = Autoencoder(width=width, hidden=model.hidden, code=model.code, dropout=model.dropout)
+            if isinstance(model, ConvAutoencoderConfig):
+                network = ConvAutoencoder(
+                    width=width,
+                    steps=model.window,
+                    channels=model.channels,
+                    kernel=model.kernel,
+                    dropout=model.dropout,
+                )
+            else:
+                network = Autoencoder(width=width, hidden=model.hidden, code=model.code, dropout=model.dropout)
         if model.weights:
             load_weights(network, model.weights)
         return AutoencoderModule(self.cfg, network=network, **more)
@@ -163,4 +204,5 @@ class AnomalyLearner(TableLearner):
             tell=partial(self.tell, schema=schema, threshold=threshold),
             threshold=threshold,
             limits=module.fit_context.agreed[LIMITS],
+            windows=self.new_windows,
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shared.anomalies.limits import UNKNOWN, ratios
 from shared.metrics.anomaly import SCORE
 from shared.metrics.outputs import Outputs
-from shared.model.autoencoder import Autoencoder
+from shared.model.autoencoder import Rebuilding
 from shared.model.fitted import FittedNetwork
 from shared.runtime.errors import DivergedError
 from shared.sums.exact import Floats
@@ -156,11 +156,11 @@ class FittedModule(LimitedModule):
 class AutoencoderModule(LimitedModule):
     """Trains an autoencoder, which keeps the distribution of its errors of training rows after each epoch."""
 
-    network: Autoencoder
+    network: Rebuilding
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        reject_settings(self.cfg.trainer, "model=autoencoder", ema_decay=None)
+        reject_settings(self.cfg.trainer, f"model={self.cfg.model.name}", ema_decay=None)
         self._kept_in: int | None = None
 
     def on_train_epoch_start(self) -> None:

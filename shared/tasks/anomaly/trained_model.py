@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shared.config.table_data import TableDataConfig
 from shared.data.schema import Column, Schema
+from shared.data.series.trailing import NewWindows
 from shared.data.tables.prepare import Preparation
 from shared.tasks.anomaly.module import LimitedModule
 from shared.tasks.tables.trained_model import TableModel
@@ -37,6 +38,7 @@ class SiteLimitsModel(TableModel):
         tell: Tell,
         threshold: float,
         limits: Mapping[str, Any],
+        windows: NewWindows | None,
     ) -> None:
         names = preparation.sites or tuple(sorted(limits["sites"]))
         super().__init__(
@@ -47,6 +49,7 @@ class SiteLimitsModel(TableModel):
             tell=tell,
             threshold=threshold,
             site=Column(limits["column"], "categorical", names),
+            windows=windows,
         )
         self._judged = module.judged
         self._limits = np.array([limits["sites"][name] for name in names], dtype=np.float64)
@@ -54,7 +57,7 @@ class SiteLimitsModel(TableModel):
     def forward(self, rows: Tensor) -> Tensor:
         """Ratio to the limits of each row's site, and score, [B, 2]."""
         results: Tensor = self.network(self.prepare(rows))
-        sites = rows[:, -1].detach().cpu().numpy().astype(np.int64)
+        sites = rows.flatten(1)[:, -1].detach().cpu().numpy().astype(np.int64)
         return self._judged(results.float(), self._limits[sites])
 
     def _site_note(self) -> str:

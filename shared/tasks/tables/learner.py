@@ -16,6 +16,7 @@ from shared.config.table_data import TableDataConfig
 from shared.data.arrays import ArrayDataModule
 from shared.data.dataset import SIDES, Ints
 from shared.data.schema import Schema
+from shared.data.series.trailing import NewWindows
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.data.sql.rows import table_of_query
 from shared.data.tables.entry import read_through_cache
@@ -131,6 +132,11 @@ class TableLearner(ModuleLearner):
         """Whether the model is one of trees."""
         return isinstance(self.cfg.model, OF_TREES)
 
+    @property
+    def new_windows(self) -> NewWindows | None:
+        """How rows of a new file become windows; None: a model takes them one by one."""
+        return None
+
     def preparation(self, schema: Schema, agreed: Mapping[str, Any]) -> Preparation:
         """From a table's inputs to what the network takes."""
         return Preparation(schema.inputs, cfg=self.cfg.table, agreed=agreed)
@@ -165,4 +171,5 @@ class TableLearner(ModuleLearner):
             preparation=None if self.grows_trees else self.preparation(schema, module.fit_context.agreed),
             tell=partial(self.tell, schema=schema, threshold=threshold),
             threshold=threshold,
+            windows=self.new_windows,
         )

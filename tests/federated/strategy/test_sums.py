@@ -36,7 +36,11 @@ AUTOENCODER = [
         "federation.local_epochs=2",
     ),
 ]
-
+CONVOLUTIONAL = [
+    *AUTOENCODER[3:],  # but for the model
+    *("model=conv_autoencoder", "model.window=6", "model.channels=[4]", "model.kernel=3"),
+    *("data.columns.split=null", "data.split_by=time"),
+]
 
 SITES = ["north", "south", "east"]
 
@@ -134,19 +138,21 @@ def test_a_forest_of_one_client_is_the_pooled_one(
     assert of_three.weights()["feature"].shape == (10, 63)
 
 
+@pytest.mark.parametrize("model", [AUTOENCODER, CONVOLUTIONAL], ids=["rows", "windows"])
 def test_one_client_trains_the_pooled_autoencoder_with_its_limit(
-    configured: Callable[..., Config], federate: Federate, store: Store, home: Home
+    model: list[str], configured: Callable[..., Config], federate: Federate, store: Store, home: Home
 ) -> None:
-    one = configured(*AUTOENCODER, "partition=iid", "federation.num_clients=1", "trainer.optimizer.momentum=0")
+    one = configured(*model, "partition=iid", "federation.num_clients=1", "trainer.optimizer.momentum=0")
     assert federate(cfg=one).digest() == pooled_digest(one, store=store, home=home)
-    three = configured(*AUTOENCODER, "task.limits=site")
+    three = configured(*model, "task.limits=site")
     by_site = federate(cfg=three)
     histogram = by_site.weights()["histogram"]
     assert float(histogram.sum()) == pytest.approx(1.0)
     assert by_site.row.summary["test"]["auroc"] > 0.6
-    frame = pd.read_csv(three.table.path)
-    told = fedtwin.predict(by_site.id, frame[frame["split"] == "test"], store=home.root).frame()
     tested = Outputs.load(home.run_dir(by_site.id) / OUTPUTS_FILE).predictions
+    frame = pd.read_csv(three.table.path)
+    new = frame[frame["split"] == "test"] if three.table.columns.split else frame[-len(tested) :]
+    told = fedtwin.predict(by_site.id, new, store=home.root).frame()
     np.testing.assert_allclose(told[["ratio", "score"]], tested[:, :2], rtol=1e-5)
 
 

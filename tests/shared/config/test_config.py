@@ -51,7 +51,7 @@ def options(group):
 
 TABLES = (
     *("table", "sql", "linear", "mlp", "lstm", "tcn", "trees", "xgboost", "lightgbm", "forest", "kmeans"),
-    *("gmm", "pca", "isolation_forest", "autoencoder"),
+    *("gmm", "pca", "isolation_forest", "autoencoder", "conv_autoencoder"),
 )
 
 

@@ -125,7 +125,10 @@ def test_an_untested_run_has_no_limits_of_sites(table: Path, home: Home, store: 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=mlp"], r"takes model=pca, isolation_forest or autoencoder, got model\.name=mlp"),
+        (
+            ["model=mlp"],
+            r"isolation_forest, autoencoder or conv_autoencoder, got model\.name=mlp",
+        ),
         (["model.components=9"], "components=9, and rows have 5 numbers"),
         (["trainer.gradient_clip=1"], r"gradient_clip=1\.0 has no effect on model=pca"),
         ([*AUTOENCODER, "trainer.ema_decay=0.9"], r"ema_decay=0\.9 has no effect on model=autoencoder"),
