@@ -27,6 +27,7 @@ from service.settings import Settings
 from service.stream.hub import Hub
 from service.stream.sockets import build_stream_router
 from service.web.assets import build_web_router, find_assets
+from service.web.ended import EndedRequests
 from service.webhooks.address import Allowed
 from service.webhooks.sender import Sender
 from shared.config.hydra_session import HydraSession
@@ -43,7 +44,7 @@ class Service(FastAPI):
         """Wrap Starlette's stack in `SecurityMiddleware`."""
         store: Store = self.state.store
         return SecurityMiddleware(
-            super().build_middleware_stack(),
+            EndedRequests(super().build_middleware_stack()),
             settings=self.state.settings,
             tokens=store.tokens,
             audit=store.audit,

@@ -12,14 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from service.api import dataset_schemas
-from service.api.dependencies import HomeDep, StoreDep
+from service.api.dependencies import HomeDep, ShownDep, StoreDep
 from service.api.problems import Problem, error_responses
 from service.api.shares import busy_with
 from service.api.writing import TrainingRoute, training_router
 from service.dataset_limits import DatasetLimits
-from service.datasets.checks import OVER_LIMIT, Checks, remove_files
+from service.datasets.checks import OVER_LIMIT, Checks, delete_dataset, remove_files
 from service.datasets.uploads import MOST_OF_TENANT, MOST_UPLOADS, SlowUpload, WrongSize, receive
 from service.problem_details import AsciiJson
+from service.read.shown import Shown
 from shared.runtime.errors import ConfigError, DiskError
 from shared.runtime.home import Home
 from shared.tracking.dataset_use import NoDataset
@@ -57,6 +58,7 @@ def checks_of(app: FastAPI) -> Checks:
 @router.get("/v1/datasets", response_model=dataset_schemas.Datasets)
 def datasets(
     store: StoreDep,
+    shown: ShownDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[str, Query(max_length=100, description="`next` of the last page.")] = "",
 ) -> AsciiJson:
@@ -64,13 +66,13 @@ def datasets(
     found = store.datasets.search(after=after.replace("\0", ""), limit=limit + 1)
     page = found[:limit]
     more = page[-1].name if len(found) > limit else None
-    return AsciiJson({"datasets": [_view(row) for row in page], "next": more})
+    return AsciiJson({"datasets": [_view(row, shown) for row in page], "next": more})
 
 
 @router.get("/v1/datasets/{name}", response_model=dataset_schemas.DatasetDetail, responses=error_responses(404))
-def dataset(store: StoreDep, name: Name) -> AsciiJson:
+def dataset(store: StoreDep, shown: ShownDep, name: Name) -> AsciiJson:
     """One dataset: how much of it has come, whether it can be trained on, and what was found in it."""
-    return AsciiJson(_detail(store, _found(store, name)))
+    return AsciiJson(_detail(store, _found(store, name), shown))
 
 
 @router.get(
@@ -112,6 +114,7 @@ async def upload(
     request: Request,
     store: StoreDep,
     home: HomeDep,
+    shown: ShownDep,
     name: Annotated[str, Query(min_length=1, max_length=100, examples=["ward-7"])],
     format: dataset_schemas.DatasetFormat,
 ) -> AsciiJson:
@@ -135,8 +138,8 @@ async def upload(
     if row.state == "rejected":
         assert row.error_code is not None
         status = 413 if row.error_code == OVER_LIMIT else 422
-        raise Problem(status, row.error or "it cannot be read", code=row.error_code)
-    detail = await run_in_threadpool(_detail, store, row)
+        raise Problem(status, shown.of(row.error or "it cannot be read"), code=row.error_code)
+    detail = await run_in_threadpool(_detail, store, row, shown)
     status = 201 if row.state == "ready" else 202
     return AsciiJson(detail, status_code=status, headers={"location": f"/api/v1/datasets/{name}"})
 
@@ -145,13 +148,11 @@ async def upload(
 def delete(store: StoreDep, home: HomeDep, name: Name) -> Response:
     """Delete a dataset and its file, unless a job waits or runs with it, or a schedule needs it (`in_use`)."""
     try:
-        row = store.datasets.begin_delete(name)
+        delete_dataset(store, name, home=home)
     except NoDataset as error:
         raise Problem(404, str(error)) from None
     except DatasetInUse as error:
         raise Problem(409, str(error), code="in_use") from None
-    remove_files(home, row)
-    store.datasets.drop(row.id)
     return Response(status_code=204)
 
 
@@ -222,17 +223,17 @@ def _found(store: TenantStore, name: str) -> DatasetRow:
         raise Problem(404, str(error)) from None
 
 
-def _view(row: DatasetRow) -> dict[str, Any]:
+def _view(row: DatasetRow, shown: Shown) -> dict[str, Any]:
     values = row.as_dict()
     percent = 100.0 if row.state != "uploading" else 100 * row.received / max(row.bytes, 1)
-    shown = {name: values[name] for name in (*_SHOWN, "created", "ready")}
-    return {**shown, "percent": round(percent, 1)}
+    told = {name: values[name] for name in (*_SHOWN, "created", "ready")}
+    return {**shown.of(told), "percent": round(percent, 1)}
 
 
-def _detail(store: TenantStore, row: DatasetRow) -> dict[str, Any]:
+def _detail(store: TenantStore, row: DatasetRow, shown: Shown) -> dict[str, Any]:
     return {
-        **_view(row),
-        "layout": row.found.get("layout"),
-        "summary": row.found.get("summary", []),
+        **_view(row, shown),
+        "layout": shown.of(row.found.get("layout")),
+        "summary": shown.of(row.found.get("summary", [])),
         "used_by": store.datasets.users(row.id),
     }

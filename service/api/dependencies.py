@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 
 from service.access import access_of
 from service.api.problems import Problem
+from service.read.shown import Shown
 from shared.runtime.home import Home
 from shared.tracking.rows import RunRow
 from shared.tracking.schema import LARGEST_ID
@@ -25,8 +26,15 @@ def _home(request: Request) -> Home:
     return home
 
 
+def _shown(request: Request) -> Shown:
+    settings, store = request.app.state.settings, request.app.state.store
+    may = access_of(request).may("admin")
+    return Shown(may, settings.home, folders=settings.data_folders, database=store.database.shown)
+
+
 StoreDep = Annotated[TenantStore, Depends(_store)]
 HomeDep = Annotated[Home, Depends(_home)]
+ShownDep = Annotated[Shown, Depends(_shown)]
 
 
 def _run(store: StoreDep, run_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> RunRow:

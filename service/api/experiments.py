@@ -6,12 +6,13 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Header, Request
 
 from service.api import form_schemas, job_schemas
-from service.api.dependencies import StoreDep
+from service.api.dependencies import ShownDep, StoreDep
 from service.api.job_schemas import ExperimentRequest, JobMode
 from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
@@ -25,12 +26,12 @@ from service.settings import Settings
 from shared.config.config import Config
 from shared.config.model import REGISTRY
 from shared.runtime.errors import ConfigError
-from shared.runtime.secrets import without_secrets
 from shared.tracking.cron import next_time
 from shared.tracking.dataset_use import NoDataset
+from shared.tracking.datasets import DatasetRow
 from shared.tracking.job_events import KeyReused
 from shared.tracking.jobs import NewJob, QueueFull
-from shared.tracking.model_rows import LATEST, RegistryError
+from shared.tracking.model_rows import LATEST, RegistryError, VersionRow
 from shared.tracking.rows import json_ready
 from shared.tracking.store import TenantStore
 
@@ -56,14 +57,18 @@ def form(request: Request, store: StoreDep) -> AsciiJson:
 
 @router.post("/experiments/validate", response_model=job_schemas.Validation)
 def validate(
-    request: Request, store: StoreDep, wanted: ExperimentRequest, mode: JobMode = "compare"
+    request: Request,
+    store: StoreDep,
+    shown: ShownDep,
+    wanted: ExperimentRequest,
+    mode: JobMode = "compare",
 ) -> AsciiJson:
     """Answer with everything that is wrong with a request, and with the resolved settings; nothing is run."""
     try:
         config = _checked(request, store, wanted, mode).shown
     except InvalidExperiment as error:
-        return AsciiJson({"valid": False, "errors": without_secrets(error.problems), "config": None})
-    return AsciiJson({"valid": True, "errors": [], "config": json_ready(without_secrets(config))})
+        return AsciiJson({"valid": False, "errors": shown.of(error.problems), "config": None})
+    return AsciiJson({"valid": True, "errors": [], "config": json_ready(shown.of(config))})
 
 
 @router.post(
@@ -79,6 +84,7 @@ def validate(
 def submit(
     request: Request,
     store: StoreDep,
+    shown: ShownDep,
     mode: JobMode,
     wanted: ExperimentRequest,
     idempotency_key: IdempotencyKey = None,
@@ -87,7 +93,7 @@ def submit(
     try:
         experiment = _checked(request, store, wanted, mode)
     except InvalidExperiment as error:
-        problems = without_secrets(error.problems)
+        problems = shown.of(error.problems)
         raise Problem(422, "; ".join(problems), code="config", errors=problems) from None
     new = NewJob(
         mode=mode,
@@ -106,7 +112,7 @@ def submit(
         if wanted.schedule is not None:
             begun = store.schedules.add(new, **wanted.schedule.model_dump())
             place = {"location": f"/api/schedules/{begun.id}"}
-            return AsciiJson(schedule_view(begun), status_code=201, headers=place)
+            return AsciiJson(schedule_view(begun, shown=shown), status_code=201, headers=place)
         job = store.jobs.submit(new)
     except KeyReused as error:
         raise Problem(409, str(error), code="idempotency_key") from None
@@ -114,7 +120,8 @@ def submit(
         raise Problem(409, str(error), code="dataset_gone") from None
     except QueueFull as error:
         raise queue_full(error) from None
-    return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
+    place = {"location": f"/api/jobs/{job.id}"}
+    return AsciiJson(job_detail(store, job, shown=shown), status_code=202, headers=place)
 
 
 def _checked(
@@ -132,38 +139,44 @@ def _checked(
         problems.append("use_existing_model: the trials of a sweep begin with new weights")
     if (mode == "sweep") != (wanted.plan is not None):
         raise InvalidExperiment([*problems, f"plan: is {'needed by' if mode == 'sweep' else 'of'} a sweep"])
+    version: VersionRow | None = None
+    if wanted.use_existing_model is not None:
+        name, _, ref = wanted.use_existing_model.partition("@")
+        try:
+            version = store.models.resolve(name, ref or LATEST)  # an alias means the version that it names now
+        except RegistryError as error:
+            problems.append(f"use_existing_model: {error}")
     try:
         found = _composed(request, store, wanted, mode)
+        if version is not None and isinstance(found, Experiment):
+            found = _starting_from(version, found)
     except InvalidExperiment as error:
         raise InvalidExperiment([*problems, *error.problems]) from None
-    if wanted.use_existing_model is not None and isinstance(found, Experiment):
-        try:
-            found = _starting_from(store, wanted.use_existing_model, found)
-        except (ConfigError, RegistryError) as error:
-            problems.append(f"use_existing_model: {error}")
     if problems:
         raise InvalidExperiment(problems)
     return found
 
 
-def _starting_from(store: TenantStore, ref: str, experiment: Experiment) -> Experiment:
-    """The same training from the weights of a version, which is the one that an alias names now."""
-    name, _, version = ref.partition("@")
-    row = store.models.resolve(name, version or LATEST)
-    weights = f"{REGISTRY}{row.model}@{row.version}"
-    return replace(experiment, config=experiment.config.replace("model", weights=weights))
+def _starting_from(version: VersionRow, experiment: Experiment) -> Experiment:
+    weights = f"{REGISTRY}{version.model}@{version.version}"
+    try:
+        return replace(experiment, config=experiment.config.replace("model", weights=weights))
+    except ConfigError as error:
+        raise InvalidExperiment([f"use_existing_model: {error}"]) from None
 
 
 def _composed(
     request: Request, store: TenantStore, wanted: ExperimentRequest, mode: JobMode
 ) -> Experiment | SweepExperiment:
     settings: Settings = request.app.state.settings
+    row: DatasetRow | None = None
+    path: Path | None = None
+    unusable: str | None = None
     try:
         row = uploaded_dataset(store, wanted.dataset)
         path = None if row is None else dataset_file(row, settings.home)
     except NoDataset as error:
-        raise InvalidExperiment([f"dataset: {error}"]) from None
-
+        unusable = str(error)
     dataset_id = None if row is None else row.id
 
     def too_few(config: Config) -> list[str]:
@@ -176,6 +189,7 @@ def _composed(
         "run_name": wanted.run_name,
         "folders": settings.data_folders,
         "uploaded": path,
+        "unusable": unusable,
         "session": request.app.state.session,
     }
     if wanted.plan is not None:

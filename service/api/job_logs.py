@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,12 +16,13 @@ from starlette.concurrency import run_in_threadpool
 
 from service.access import Access, access_of
 from service.api import job_schemas
-from service.api.dependencies import HomeDep, StoreDep
+from service.api.dependencies import HomeDep, ShownDep, StoreDep
 from service.api.jobs import JobDep
 from service.api.problems import Problem, error_responses
 from service.api.shares import busy_with
 from service.problem_details import AsciiJson
 from service.read.jobs import job_log
+from service.read.shown import Shown
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.tracking.job_rows import JobRow
@@ -50,6 +51,7 @@ def logs(
     request: Request,
     store: StoreDep,
     home: HomeDep,
+    shown: ShownDep,
     row: JobDep,
     after: Annotated[int, Query(ge=0, le=LARGEST_PLACE, description="`cursor` of the last answer.")] = 0,
     lines: Annotated[int | None, Query(ge=1, le=10_000, description="At most so many.")] = None,
@@ -61,7 +63,7 @@ def logs(
     With `follow`, server-sent events: each has such a part as data and its cursor as id; the last one is of the
     type `end`, with the job's status. A browser that reconnects goes on behind the last id.
     """
-    found = job_log(home, row, after=after, most_lines=lines)
+    found = job_log(home, row, shown=shown, after=after, most_lines=lines)
     if found is None and (row.finished or not follow):
         raise Problem(404, f"job {row.id} has no log on this machine: it has not begun, or runs elsewhere")
     if not follow:
@@ -73,22 +75,21 @@ def logs(
     followed = busy_with(_streams(app), tenant, most_of_tenant=MOST_OF_TENANT, most=MOST_STREAMS)
     if followed is not None:
         raise Problem(503, f"{followed} logs are being followed; ask for parts instead", code="busy")
-    events = _events(app, store, home, row.id, access=access_of(request), after=after, most_lines=lines)
+    read = partial(_look, store, home, row.id, shown=shown, most_lines=lines)
+    events = _events(app, store.tenant.name, read, access=access_of(request), after=after)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _events(
     app: FastAPI,
-    store: TenantStore,
-    home: Home,
-    job_id: int,
+    tenant: str,
+    read: Callable[..., tuple[JobRow, dict[str, Any] | None]],
     *,
     access: Access,
     after: int,
-    most_lines: int | None,
 ) -> AsyncIterator[bytes]:
-    _streams(app)[store.tenant.name] += 1
+    _streams(app)[tenant] += 1
     checked = told = time.monotonic()
     try:
         while True:
@@ -99,8 +100,7 @@ async def _events(
                     if access.still_valid is not None and not await run_in_threadpool(access.still_valid):
                         yield _event("token", {"detail": "the token has ended"})
                         return
-                look = partial(_look, store, home, job_id, after=after, most_lines=most_lines)
-                row, part = await run_in_threadpool(look)
+                row, part = await run_in_threadpool(read, after=after)
             except TrackingError:  # it may be back soon
                 row, part = None, None
             if part is not None and part["lines"]:
@@ -115,14 +115,14 @@ async def _events(
                     yield b":\n\n"
                 await asyncio.sleep(LOOK_S)
     finally:
-        _streams(app)[store.tenant.name] -= 1
+        _streams(app)[tenant] -= 1
 
 
 def _look(
-    store: TenantStore, home: Home, job_id: int, *, after: int, most_lines: int | None
+    store: TenantStore, home: Home, job_id: int, *, shown: Shown, after: int, most_lines: int | None
 ) -> tuple[JobRow, dict[str, Any] | None]:
     row = store.jobs.get(job_id)  # before the log: if it has ended, all its lines are there
-    return row, job_log(home, row, after=after, most_lines=most_lines)
+    return row, job_log(home, row, shown=shown, after=after, most_lines=most_lines)
 
 
 def _event(kind: str | None, data: dict[str, Any], *, number: int | None = None) -> bytes:

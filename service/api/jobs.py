@@ -8,14 +8,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 
 from service.api import job_schemas
-from service.api.dependencies import StoreDep
+from service.api.dependencies import ShownDep, StoreDep
 from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.problem_details import AsciiJson
 from service.read.jobs import job_detail, job_summaries
+from service.read.shown import Shown
 from shared.tracking.dataset_use import NoDataset
 from shared.tracking.job_rows import JobRow
-from shared.tracking.jobs import JobState, QueueFull
+from shared.tracking.jobs import Jobs, JobState, QueueFull
 from shared.tracking.schema import LARGEST_ID
 from shared.tracking.store import TenantStore
 
@@ -36,6 +37,7 @@ JobDep = Annotated[JobRow, Depends(_job)]
 @router.get("/jobs", response_model=job_schemas.Jobs)
 def jobs(
     store: StoreDep,
+    shown: ShownDep,
     status: job_schemas.JobStatus | None = None,
     mode: job_schemas.JobMode | None = None,
     run_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="That trained this run.")] = None,
@@ -46,13 +48,13 @@ def jobs(
     found = store.jobs.search(status=status, mode=mode, run_id=run_id, before=before, limit=limit + 1)
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
-    return AsciiJson({"jobs": job_summaries(store, page), "next": more})
+    return AsciiJson({"jobs": job_summaries(store, page, shown=shown), "next": more})
 
 
 @router.get("/jobs/{job_id}", response_model=job_schemas.JobDetail, responses=error_responses(404))
-def job(store: StoreDep, row: JobDep) -> AsciiJson:
+def job(store: StoreDep, shown: ShownDep, row: JobDep) -> AsciiJson:
     """One job: state, place in the queue, progress, newest metrics, error, and what happened to it."""
-    return AsciiJson(job_detail(store, row))
+    return AsciiJson(job_detail(store, row, shown=shown))
 
 
 @changes.delete(
@@ -61,9 +63,9 @@ def job(store: StoreDep, row: JobDep) -> AsciiJson:
     response_model=job_schemas.JobDetail,
     responses=error_responses(404, 409),
 )
-def cancel(store: StoreDep, row: JobDep) -> AsciiJson:
+def cancel(store: StoreDep, shown: ShownDep, row: JobDep) -> AsciiJson:
     """Cancel a job: at once if it is queued; the worker of a running one stops it. Its run can be resumed."""
-    return _changed(store, store.jobs.cancel, row.id)
+    return _changed(store, shown, lambda jobs: jobs.cancel(row.id))
 
 
 @changes.post(
@@ -72,24 +74,26 @@ def cancel(store: StoreDep, row: JobDep) -> AsciiJson:
     response_model=job_schemas.JobDetail,
     responses=error_responses(404, 409, 429),
 )
-def retry(store: StoreDep, row: JobDep) -> AsciiJson:
+def retry(store: StoreDep, shown: ShownDep, row: JobDep) -> AsciiJson:
     """Queue a failed or cancelled job again; its run is resumed from the last checkpoint."""
-    return _changed(store, store.jobs.retry, row.id)
+    return _changed(store, shown, lambda jobs: jobs.retry(row.id))
 
 
 @changes.patch("/jobs/{job_id}", response_model=job_schemas.JobDetail, responses=error_responses(404, 409))
-def change(store: StoreDep, row: JobDep, wanted: job_schemas.PriorityChange) -> AsciiJson:
+def change(store: StoreDep, shown: ShownDep, row: JobDep, wanted: job_schemas.PriorityChange) -> AsciiJson:
     """Move a queued job in the queue."""
-    return _changed(store, lambda job_id: store.jobs.set_priority(job_id, wanted.priority), row.id, status=200)
+    return _changed(store, shown, lambda jobs: jobs.set_priority(row.id, wanted.priority), status=200)
 
 
-def _changed(store: TenantStore, act: Callable[[int], JobRow], job_id: int, *, status: int = 202) -> AsciiJson:
+def _changed(
+    store: TenantStore, shown: Shown, act: Callable[[Jobs], JobRow], *, status: int = 202
+) -> AsciiJson:
     try:
-        row = act(job_id)
+        row = act(store.jobs)
     except JobState as error:
         raise Problem(409, str(error), code="job_state") from None
     except QueueFull as error:
         raise queue_full(error) from None
     except NoDataset as error:
         raise Problem(409, str(error), code="dataset_gone") from None
-    return AsciiJson(job_detail(store, row), status_code=status)
+    return AsciiJson(job_detail(store, row, shown=shown), status_code=status)

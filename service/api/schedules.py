@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from service.api import job_schemas
-from service.api.dependencies import StoreDep
+from service.api.dependencies import ShownDep, StoreDep
 from service.api.problems import Problem, error_responses, queue_full
 from service.api.writing import training_router
 from service.problem_details import AsciiJson
@@ -33,6 +33,7 @@ ScheduleDep = Annotated[ScheduleRow, Depends(_schedule)]
 @router.get("/schedules", response_model=job_schemas.Schedules)
 def schedules(
     store: StoreDep,
+    shown: ShownDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the last page.")] = None,
 ) -> AsciiJson:
@@ -40,19 +41,19 @@ def schedules(
     found = store.schedules.search(before=before, limit=limit + 1)
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
-    return AsciiJson({"schedules": [schedule_view(row) for row in page], "next": more})
+    return AsciiJson({"schedules": [schedule_view(row, shown=shown) for row in page], "next": more})
 
 
 @router.get("/schedules/{schedule_id}", response_model=job_schemas.Schedule, responses=error_responses(404))
-def schedule(row: ScheduleDep) -> AsciiJson:
+def schedule(shown: ShownDep, row: ScheduleDep) -> AsciiJson:
     """One schedule."""
-    return AsciiJson(schedule_view(row))
+    return AsciiJson(schedule_view(row, shown=shown))
 
 
 @changes.patch("/schedules/{schedule_id}", response_model=job_schemas.Schedule, responses=error_responses(404))
-def change(store: StoreDep, row: ScheduleDep, wanted: job_schemas.ScheduleChange) -> AsciiJson:
+def change(store: StoreDep, shown: ShownDep, row: ScheduleDep, wanted: job_schemas.ScheduleChange) -> AsciiJson:
     """Pause a schedule, or continue it with its next time."""
-    return AsciiJson(schedule_view(store.schedules.pause(row.id, paused=wanted.paused)))
+    return AsciiJson(schedule_view(store.schedules.pause(row.id, paused=wanted.paused), shown=shown))
 
 
 @changes.post(
@@ -61,13 +62,14 @@ def change(store: StoreDep, row: ScheduleDep, wanted: job_schemas.ScheduleChange
     response_model=job_schemas.JobDetail,
     responses=error_responses(404, 429),
 )
-def run_now(store: StoreDep, row: ScheduleDep) -> AsciiJson:
+def run_now(store: StoreDep, shown: ShownDep, row: ScheduleDep) -> AsciiJson:
     """Queue a job of the schedule at once."""
     try:
         job = store.schedules.run_now(row.id)
     except QueueFull as error:
         raise queue_full(error) from None
-    return AsciiJson(job_detail(store, job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
+    place = {"location": f"/api/jobs/{job.id}"}
+    return AsciiJson(job_detail(store, job, shown=shown), status_code=202, headers=place)
 
 
 @changes.delete("/schedules/{schedule_id}", status_code=204, responses=error_responses(404))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from service.api.dependencies import StoreDep, of_default_tenant
+from service.api.dependencies import ShownDep, StoreDep, of_default_tenant
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 from service.read.schemas import Shape
+from shared.tracking.workers import WorkerRow
 
 router = APIRouter(tags=["jobs"])
 
@@ -19,9 +21,11 @@ router = APIRouter(tags=["jobs"])
 class WorkerView(Shape):
     """A process that runs jobs."""
 
-    name: str = Field(examples=["gpu-1 4711"])
-    host: str
-    pid: int
+    name: str = Field(
+        examples=["gpu-1 4711"], description="Its host and process id for the scope admin; else made up."
+    )
+    host: str | None = Field(description="For the scope admin; else null, as `pid`.")
+    pid: int | None
     backend: Literal["process", "dask"] = Field(description="Where it runs jobs: here, or on workers of Dask.")
     since: datetime
     seen: datetime = Field(description="Its last heartbeat.")
@@ -41,13 +45,21 @@ class ListedWorkers(Shape):
     responses=error_responses(403),
     dependencies=[Depends(of_default_tenant)],
 )
-def workers(store: StoreDep) -> AsciiJson:
+def workers(store: StoreDep, shown: ShownDep) -> AsciiJson:
     """List workers by name; one that was killed is `gone` when its lease is over."""
     views = []
     for row in store.workers.search():
         view = {name: value for name, value in row.as_dict().items() if name != "gone"}
         view["state"] = row.state
+        if not shown.everything:
+            view |= {"name": _made_up(row), "host": None, "pid": None}
         if row.job_id is not None and store.jobs.find(row.job_id) is None:
             view["job_id"] = None
         views.append(view)
     return AsciiJson({"workers": views})
+
+
+def _made_up(row: WorkerRow) -> str:
+    """A name that stays as long as a worker runs, and does not tell where it does."""
+    digest = hashlib.sha256(f"{row.name} {row.since.isoformat()}".encode()).hexdigest()
+    return f"worker {digest[:6]}"

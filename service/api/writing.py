@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,6 +17,7 @@ from service.access import access_of
 from service.api.problems import Problem, error_responses
 
 MOST_BODY = 256 * 1024  # bytes
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # as JSON writes one, or as bytes
 _SCHEME = HTTPBearer(
     auto_error=False, scheme_name="token", description="An API token, or `FEDTWIN_TRAIN_TOKEN`"
 )
@@ -42,6 +45,7 @@ class TrainingRoute(APIRoute):
             if self.most_body is None:
                 return await handler(request)
             body = await _read(request, most=self.most_body)
+            _check_text(body)
 
             async def receive() -> Message:
                 return {"type": "http.request", "body": body, "more_body": False}
@@ -100,6 +104,19 @@ def _check_scope(request: Request, scope: str) -> None:
         code="train_token",
         headers={"www-authenticate": "Bearer"},
     )
+
+
+def _check_text(body: bytes) -> None:
+    """Reject JSON with half of a surrogate pair: no database, file or terminal can hold such a text."""
+    if _SURROGATE.search(body) is None:
+        return
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        half = r"a text has half of a surrogate pair (\ud800 to \udfff), which is no character"
+        raise Problem(422, half, code="text") from None
+    except (ValueError, RecursionError):  # no JSON, which is for the route to say
+        return
 
 
 async def _read(request: Request, *, most: int) -> bytes:

@@ -10,10 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.dataset_limits import DatasetLimits
 from service.registry.model_host import HostError, ModelHost
+from shared.data.cache import drop_entries_of
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.tracking.datasets import DatasetRow
-from shared.tracking.store import Store
+from shared.tracking.store import Store, TenantStore
 
 COMMAND = ("-P", "-m", "fedtwin.dataset_check")
 MOST_CHECKS = 2  # at once
@@ -86,7 +87,8 @@ class Checks:
         self._pool.shutdown(cancel_futures=True)
 
     def _check(self, row: DatasetRow) -> None:
-        host = ModelHost(self._home, timeout_s=self._limits.check_s, command=COMMAND)
+        limit_s = self._limits.check_s
+        host = ModelHost(self._home, timeout_s=limit_s, command=COMMAND, name="the process that read it")
         with self._lock:
             if self._closed:
                 return
@@ -120,8 +122,23 @@ class Checks:
 
 
 def remove_files(home: Home, row: DatasetRow) -> None:
-    """Remove what a dataset has on disk; nothing if that is nothing."""
-    shutil.rmtree(home.dataset_dir(row.id), ignore_errors=True)
+    """Remove what a dataset has on disk, with what trainings decoded of it; nothing if that is nothing."""
+    folder = home.dataset_dir(row.id)
+    drop_entries_of(home.cache, source=folder / row.file_name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def delete_dataset(store: TenantStore, name: str, *, home: Home) -> None:
+    """Delete a dataset with its files.
+
+    Raises
+    ------
+    NoDataset
+    DatasetInUse
+    """
+    row = store.datasets.begin_delete(name)
+    remove_files(home, row)
+    store.datasets.drop(row.id)
 
 
 def sweep_datasets(store: Store, *, home: Home) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.runtime.errors import ConfigError, DataError
 from shared.tracking.datasets import BUILT_IN
 
 _BULLET = "  - "
+_DECIDING = {"data", "task", "experiment"}  # groups whose choice decides what the other settings are
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,13 @@ def checked_experiment(
     mode: str,
     folders: Sequence[Path],
     uploaded: Path | None = None,
+    unusable: str | None = None,
     session: HydraSession | None = None,
 ) -> Experiment:
     """Compose and check the configuration of a training; nothing is run.
+
+    All that is wrong is told at once, as far as it can be known: what is refused is left out, and the rest is
+    checked without it. Settings of the data are judged only where it is known which data it is.
 
     Settings of an algorithm's own (``strategy.*``) are checked when the job begins: what checks them is the
     code that trains, which the server does not import.
@@ -108,6 +114,8 @@ def checked_experiment(
         A path below one of the folders, or `BUILT_IN`; without it, what the settings choose.
     folders : sequence of Path
         Where the data of jobs may lie.
+    unusable : str, optional
+        Why the dataset, though it was uploaded, cannot be trained on.
     uploaded : Path, optional
         The file that the dataset is, where it was uploaded; then no folder is looked in.
     session : HydraSession, optional
@@ -117,28 +125,66 @@ def checked_experiment(
     ------
     InvalidExperiment
     """
-    from shared.config.compose import compose  # Hydra is slow to import
-    from shared.tasks.settle import settle
-
     by_column, problems, rest = settings_by_column(settings)
     overrides, more = written_overrides(rest)
     problems += more
-    place = place_of(dataset, folders=folders, uploaded=uploaded)
+    place = place_of(dataset, folders=folders, uploaded=uploaded, unusable=unusable)
     problems += place.problems
     overrides = [*(assign(name, value) for name, value in place.settings.items()), *overrides]
+    config, wrong = _composed(overrides, session=session)
+    problems += [one for one in wrong if not place.problems or _section(one) != "data"]
+    if config is None:
+        raise InvalidExperiment(problems)
     try:
-        config = compose(settle(overrides), session=session)
         if by_column and not problems:
             config = _with_columns(config, by_column)
         if run_name is not None:
             config = config.replace("", name=run_name)
         problems += not_allowed(config, mode=mode, place=place)
-    except (ConfigError, DataError) as error:
-        raise InvalidExperiment([*problems, *parts(str(error))]) from None
+    except ConfigError as error:
+        problems += parts(str(error))
     if problems:
         raise InvalidExperiment(problems)
     written = [f"data.{name}={json.dumps(one, ensure_ascii=False)}" for name, one in by_column.items()]
     return Experiment(config, [*overrides, *written])
+
+
+def _composed(overrides: Sequence[str], *, session: HydraSession | None) -> tuple[Config | None, list[str]]:
+    """Compose overrides, without those that are refused.
+
+    Each stage (the grammar, the choices, the settings' names, their values) tells all that it finds, and hides
+    what the next one would. None where it cannot be told what to leave out, or the other settings depend on it.
+    """
+    from shared.config.compose import compose  # Hydra is slow to import
+    from shared.tasks.settle import settle
+
+    left, problems = list(overrides), list[str]()
+    while True:
+        try:
+            return compose(settle(left), session=session), problems
+        except (ConfigError, DataError) as error:
+            found = parts(str(error))
+        problems += found
+        refused = {key for key in map(_key, left) if any(map(partial(_is_about, key), found))}
+        if not refused or refused & _DECIDING:
+            return None, problems
+        # With a choice of a group go the settings that only it may have.
+        left = [one for one in left if not {_key(one), _section(_key(one))} & refused]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+")
+
+
+def _section(text: str) -> str:
+    """The group or section that a setting, or a problem, is of."""
+    return re.split(r"[.=:]", text, maxsplit=1)[0]
+
+
+def _is_about(key: str, problem: str) -> bool:
+    rest = problem.removeprefix(key)
+    # A choice of a group is not to blame for a setting of its section.
+    return rest != problem and rest.startswith((".", "=", ":") if "." in key else ("=", ":"))
 
 
 def _with_columns(config: Config, by_column: Mapping[str, Mapping[str, Any]]) -> Config:
@@ -170,8 +216,12 @@ def find_dataset(name: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
-def place_of(dataset: str | None, *, folders: Sequence[Path], uploaded: Path | None) -> Place:
+def place_of(
+    dataset: str | None, *, folders: Sequence[Path], uploaded: Path | None, unusable: str | None
+) -> Place:
     """Find the data of a request; see `checked_experiment`."""
+    if unusable is not None:
+        return Place(problems=[f"dataset: {unusable}"])
     if uploaded is None and dataset is None:
         return Place()
     if dataset == BUILT_IN and uploaded is None:

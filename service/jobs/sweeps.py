@@ -69,6 +69,7 @@ def checked_sweep(
     folders: Sequence[Path],
     most_trials: int,
     uploaded: Path | None = None,
+    unusable: str | None = None,
     session: HydraSession | None = None,
     also: Callable[[Config], Iterable[str]] = lambda config: (),
 ) -> SweepExperiment:
@@ -84,7 +85,7 @@ def checked_sweep(
         See `Plan`.
     settings : mapping
         Values by dotted name, which take the place of those of the plan.
-    dataset, folders, uploaded, session
+    dataset, folders, uploaded, unusable, session
         See `checked_experiment`.
     most_trials : int
         More are refused, before any is composed.
@@ -96,7 +97,9 @@ def checked_sweep(
     InvalidExperiment
         Names everything that is wrong, and with which trials.
     """
-    place = place_of(dataset, folders=folders, uploaded=uploaded)
+    place = place_of(dataset, folders=folders, uploaded=uploaded, unusable=unusable)
+    if unusable is not None:  # what the trials read decides about their settings
+        raise InvalidExperiment(place.problems)
     problems = list(place.problems)
 
     def problems_of(config: Config) -> Iterable[str]:

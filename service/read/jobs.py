@@ -7,9 +7,9 @@ from typing import Any
 
 from service.jobs.attempt import LOG_FILE
 from service.read.run_config import planned_runs
+from service.read.shown import Shown
 from service.read.summaries import run_summaries
 from shared.runtime.home import Home
-from shared.runtime.secrets import without_secrets
 from shared.tracking.job_rows import PRIORITIES, JobRow, ScheduleRow
 from shared.tracking.store import Store
 
@@ -20,7 +20,7 @@ _SHOWN = (
 )
 
 
-def job_summaries(store: Store, rows: Sequence[JobRow]) -> list[dict[str, Any]]:
+def job_summaries(store: Store, rows: Sequence[JobRow], *, shown: Shown) -> list[dict[str, Any]]:
     """Jobs as a list shows them.
 
     Returns
@@ -28,10 +28,10 @@ def job_summaries(store: Store, rows: Sequence[JobRow]) -> list[dict[str, Any]]:
     list of dict
         See `service.api.job_schemas.Job`.
     """
-    return [_summary(store, row) for row in rows]
+    return [_summary(store, row, shown) for row in rows]
 
 
-def job_detail(store: Store, row: JobRow) -> dict[str, Any]:
+def job_detail(store: Store, row: JobRow, *, shown: Shown) -> dict[str, Any]:
     """One job with its events and newest metrics.
 
     Returns
@@ -43,16 +43,19 @@ def job_detail(store: Store, row: JobRow) -> dict[str, Any]:
     kept = ("time", "kind", "attempt", "detail")
     latest = [] if row.run_id is None else store.metrics.latest(row.run_id)
     metrics = {f"{one.stage}/{one.name}": one.as_dict()["value"] for one in latest if one.client_id is None}
-    return {
-        **_summary(store, row),
-        "worker": row.worker,
-        "overrides": without_secrets(row.overrides),
+    workers = {row.worker or "", *(event["detail"] for event in events if event["kind"] == "claimed")}
+    told = {
+        **_summary(store, row, shown),
+        "worker": row.worker if shown.everything else None,
+        "overrides": row.overrides,
         "metrics": metrics,
-        "events": [without_secrets({name: event[name] for name in kept}) for event in events],
+        "events": [{name: event[name] for name in kept} for event in events],
     }
+    found: dict[str, Any] = shown.of(told, workers=workers)
+    return found
 
 
-def schedule_view(row: ScheduleRow) -> dict[str, Any]:
+def schedule_view(row: ScheduleRow, *, shown: Shown) -> dict[str, Any]:
     """One schedule.
 
     Returns
@@ -62,10 +65,12 @@ def schedule_view(row: ScheduleRow) -> dict[str, Any]:
     """
     hidden = ("config", "idempotency_key", "request_hash", "tenant", "dataset_id")
     values = {name: value for name, value in row.as_dict().items() if name not in hidden}
-    return {**without_secrets(values), "priority": PRIORITIES[row.priority]}
+    return {**shown.of(values), "priority": PRIORITIES[row.priority]}
 
 
-def job_log(home: Home, row: JobRow, *, after: int, most_lines: int | None = None) -> dict[str, Any] | None:
+def job_log(
+    home: Home, row: JobRow, *, shown: Shown, after: int, most_lines: int | None = None
+) -> dict[str, Any] | None:
     """Whole lines of a job's log behind a byte; None where there is no log on this machine.
 
     Parameters
@@ -94,14 +99,14 @@ def job_log(home: Home, row: JobRow, *, after: int, most_lines: int | None = Non
     if most_lines is not None and len(parts) > most_lines:
         parts = parts[:most_lines]
         cursor = start + sum(len(part) + 1 for part in parts)
-    lines = [str(without_secrets(part.decode("utf-8", "replace"))) for part in parts]
+    lines = [str(shown.of(part.decode("utf-8", "replace"))) for part in parts]
     return {"lines": lines, "cursor": cursor, "ended": row.finished and cursor >= size}
 
 
-def _summary(store: Store, row: JobRow) -> dict[str, Any]:
+def _summary(store: Store, row: JobRow, shown: Shown) -> dict[str, Any]:
     values = row.as_dict()
     return {
-        **without_secrets({name: values[name] for name in _SHOWN}),
+        **shown.of({name: values[name] for name in _SHOWN}, workers=[row.worker or ""]),
         "priority": PRIORITIES[row.priority],
         "position": store.jobs.position(row),
         "progress": _progress(store, row),

@@ -48,10 +48,19 @@ class ModelHost:
         For one answer; the process is ended behind it.
     command : sequence of str
         Arguments of Python for the process.
+    name : str
+        What the process is called where it has ended.
     """
 
-    def __init__(self, home: Home, *, timeout_s: float = 300.0, command: Sequence[str] = COMMAND) -> None:
-        self._home, self._timeout_s, self._command = home, timeout_s, command
+    def __init__(
+        self,
+        home: Home,
+        *,
+        timeout_s: float = 300.0,
+        command: Sequence[str] = COMMAND,
+        name: str = "the process of the models",
+    ) -> None:
+        self._home, self._timeout_s, self._command, self._name = home, timeout_s, command, name
         self._turn, self._count = threading.Lock(), threading.Lock()
         self._waiting = 0
         self._closed = False
@@ -97,7 +106,7 @@ class ModelHost:
             raise HostError("timeout", f"there was no answer within {self._timeout_s:g} s") from None
         except (OSError, EOFError):
             self._end()
-            raise HostError("died", "the process of the models has ended; see the server's log") from None
+            raise HostError("died", f"{self._name} has ended; see the server's log") from None
         found: dict[str, Any] = json.loads(answer)
         return found
 

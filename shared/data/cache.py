@@ -18,7 +18,14 @@ IMAGES, TABLES = "images", "tables"
 _TEMPORARY = ".tmp"
 
 
-def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None], kind: str = IMAGES) -> Path:
+def open_entry(
+    cache_dir: Path,
+    *,
+    key: str,
+    build: Callable[[Path], None],
+    kind: str = IMAGES,
+    source: Path | None = None,
+) -> Path:
     """The folder of an entry, built if it is not there.
 
     Any number of processes may ask at the same time: one builds, the others wait for it. A process that dies
@@ -33,6 +40,8 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None], kind
     build : callable
         Fills an empty folder; what it raises is passed on and leaves nothing behind.
     kind : {"images", "tables"}
+    source : Path, optional
+        What it is read from, see `drop_entries_of`.
     """
     folders = cache_dir / kind
     folders.mkdir(parents=True, exist_ok=True)
@@ -52,6 +61,9 @@ def open_entry(cache_dir: Path, *, key: str, build: Callable[[Path], None], kind
             build(folder)
             for path in (*folder.iterdir(), folder):
                 sync(path)
+            if source is not None:  # beside the entry, whose files are sealed
+                with replacing(_source_of(cache_dir, key)) as file:
+                    file.write(os.fsencode(source))
             folder.rename(entry)
             sync(folders)
         finally:
@@ -64,6 +76,16 @@ def drop_entry(cache_dir: Path, *, key: str) -> None:
     with locked(cache_dir, key):
         for kind in (IMAGES, TABLES):
             _remove(cache_dir / kind / key)
+        _source_of(cache_dir, key).unlink(missing_ok=True)
+
+
+def drop_entries_of(cache_dir: Path, *, source: Path) -> None:
+    """Remove what was read from a file or folder that is deleted; the same content elsewhere is read again."""
+    for path in entries(cache_dir):
+        with suppress(OSError):  # an entry from before sources were kept, or one that has just gone
+            if _source_of(cache_dir, path.name).read_bytes() == os.fsencode(source):
+                drop_entry(cache_dir, key=path.name)
+    _memo(cache_dir, source).unlink(missing_ok=True)
 
 
 def entries(cache_dir: Path) -> list[Path]:
@@ -89,12 +111,11 @@ def remember_digest(cache_dir: Path, *, path: Path, stamp: str, compute: Callabl
     compute : callable
         Reads the content.
     """
-    name = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    memo = cache_dir / "digests" / f"{name}.json"
+    memo = _memo(cache_dir, path)
     known = _recall(memo, stamp)
     if known is not None:
         return known
-    with locked(cache_dir, name):
+    with locked(cache_dir, memo.stem):
         known = _recall(memo, stamp)
         if known is not None:
             return known
@@ -134,6 +155,15 @@ def locked(cache_dir: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
+
+
+def _source_of(cache_dir: Path, key: str) -> Path:
+    """Where is kept which file or folder an entry was read from."""
+    return cache_dir / "sources" / f"{key}.txt"
+
+
+def _memo(cache_dir: Path, path: Path) -> Path:
+    return cache_dir / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
 
 
 def _is_own(entry: Path) -> bool:

@@ -21,6 +21,7 @@ from shared.tracking.rows import Row
 from shared.tracking.tenants import Scope, owner_of, within
 
 BUILT_IN = "digits"  # images of a package, which need no file
+MOST_REJECTED = 20  # of a tenant that stay listed, with why; their files are gone
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LISTED = ("found",)  # columns that may be large: not of a list
 _PROCESS = ("host", "boot_id", "pid", "pid_started")
@@ -160,8 +161,17 @@ class Datasets:
         self._change(dataset_id, "checking", state="ready", **changes)
 
     def reject(self, dataset_id: int, *, code: str, error: str) -> None:
-        """It cannot be trained on; its file is gone."""
-        self._change(dataset_id, "checking", state="rejected", error_code=code, error=error)
+        """It cannot be trained on; its file is gone. Of a tenant the newest `MOST_REJECTED` stay listed."""
+        with self._database.write() as connection:
+            mine = (dataset.c.id == dataset_id) & (dataset.c.state == "checking")
+            mine &= within(dataset.c.tenant, self._scope)
+            tenant = connection.scalar(sa.select(dataset.c.tenant).where(mine))
+            changes = {"state": "rejected", "error_code": code, "error": error}
+            connection.execute(sa.update(dataset).where(mine).values(changes))
+            rejected = (dataset.c.tenant == tenant) & (dataset.c.state == "rejected")
+            newest = sa.select(dataset.c.id).where(rejected).order_by(dataset.c.id.desc()).limit(MOST_REJECTED)
+            older = rejected & dataset.c.id.not_in(newest) & (dataset.c.id != dataset_id)
+            connection.execute(sa.delete(dataset).where(older))
 
     def drop(self, dataset_id: int) -> None:
         """Forget one whose upload did not end, or whose files are deleted."""

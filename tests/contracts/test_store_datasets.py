@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from shared.runtime.errors import ConfigError, TrackingError
 from shared.tracking.dataset_tables import dataset
 from shared.tracking.dataset_use import NoDataset
-from shared.tracking.datasets import DatasetInUse, NameTaken, OverQuota
+from shared.tracking.datasets import MOST_REJECTED, DatasetInUse, NameTaken, OverQuota
 from shared.tracking.jobs import NewJob
 from shared.tracking.store import Store
 from shared.tracking.tenants import Tenant
@@ -45,6 +45,26 @@ def test_a_name_and_room_are_taken_once(store):
     store.datasets.drop(store.datasets.begin_delete("ward-7").id)
     with pytest.raises(OverQuota):
         add(store)
+
+
+def test_of_rejected_ones_the_newest_of_a_tenant_are_kept(store):
+    store.tenants.create(Tenant("other"))
+    other = add(store.of(Tenant("other")), ready=False)
+    for where, number in ((store.of(Tenant("other")), other), (store, add(store, "fine", num_bytes=1))):
+        where.datasets.received(number, sha256="0" * 64)
+        where.datasets.reject(
+            number, code="data", error="no rows"
+        )  # of the one that is ready, it changes nothing
+    for number in range(MOST_REJECTED + 3):
+        row = store.datasets.begin(f"bad-{number:02}", format="csv", num_bytes=1, quota=100)
+        store.datasets.received(row.id, sha256="0" * 64)
+        store.datasets.reject(row.id, code="data", error="no rows")
+    kept = [f"bad-{number:02}" for number in range(3, MOST_REJECTED + 3)]
+    assert [(row.name, row.state) for row in store.datasets.search()] == [
+        *((name, "rejected") for name in kept),
+        ("fine", "ready"),
+    ]
+    assert [row.state for row in store.of(Tenant("other")).datasets.search()] == ["rejected"]
 
 
 def test_jobs_and_schedules_keep_their_dataset(store):

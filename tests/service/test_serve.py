@@ -106,6 +106,27 @@ def test_a_signal_ends_it_although_viewers_are_there(started, number):
 
 
 @pytest.mark.attack
+def test_an_upload_that_is_under_way_ends_with_it_in_silence(started, tmp_path):
+    process, url = started("--train-token", TOKEN)
+    with socket.create_connection(("127.0.0.1", _port(url))) as connection:
+        connection.sendall(
+            f"POST /api/v1/datasets?name=half&format=csv HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {TOKEN}\r\nContent-Length: 1000\r\n\r\nage".encode()
+        )
+        place = f"{url}api/v1/datasets/half"
+        deadline = time.monotonic() + 30
+        while httpx.get(place, trust_env=False).status_code == 404:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        answer = connection.recv(10_000)
+        _, err = process.communicate(timeout=20)
+    assert b'"code":"stopping"' in answer
+    assert (process.returncode, "Traceback" in err, err.endswith("stopped\n")) == (130, False, True), err
+    assert list((tmp_path / "home" / "datasets").iterdir()) == []
+
+
+@pytest.mark.attack
 def test_it_comes_back_on_its_port_after_kill_9(started):
     process, url = started()
     port = str(_port(url))

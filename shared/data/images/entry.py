@@ -92,12 +92,13 @@ def read_entry(
         if source.content.stamp() != stamp:
             raise DataError(f"{source.naming.origin} changed while it was read; run again")
 
-    folder = open_entry(cache_dir, key=key, build=build)
+    place = source.content.root
+    folder = open_entry(cache_dir, key=key, build=build, source=place)
     try:
         entry = _read(folder, key, rules)
     except DAMAGE:
         drop_entry(cache_dir, key=key)  # damaged from outside; the source has all that is needed
-        entry = _read(open_entry(cache_dir, key=key, build=build), key, rules)
+        entry = _read(open_entry(cache_dir, key=key, build=build, source=place), key, rules)
     _judge(entry.bad, len(entry.table) + len(entry.bad), cfg, source.naming.origin)
     return entry
 

@@ -67,12 +67,12 @@ def read_through_cache(
                 raise disk_error(error, path=folder) from None
             raise
 
-    folder = open_entry(cache, key=key, build=build, kind=TABLES)
+    folder = open_entry(cache, key=key, build=build, kind=TABLES, source=path)
     try:
         return _read(folder)
     except DAMAGE:
         drop_entry(cache, key=key)  # damaged from outside; the file has all that is needed
-        return _read(open_entry(cache, key=key, build=build, kind=TABLES))
+        return _read(open_entry(cache, key=key, build=build, kind=TABLES, source=path))
 
 
 def _stamp(path: Path) -> str:

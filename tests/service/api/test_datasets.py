@@ -19,6 +19,7 @@ from service.api.datasets import checks_of
 from service.dataset_limits import DatasetLimits
 from service.datasets.checks import sweep_datasets
 from service.datasets.uploads import MOST_OF_TENANT
+from shared.data.cache import entries, open_entry
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import Home
 from shared.tracking.dataset_tables import dataset
@@ -105,16 +106,20 @@ def test_an_upload_is_checked_trained_on_and_deleted(client, store, home):
 
     wanted = {"dataset": "ward-7", "config_overrides": {"trainer.max_epochs": 1}}
     config = client.post("/api/experiments/validate", json=wanted).json()["config"]
-    assert (config["data"]["source"], config["data"]["path"]) == ("zip", str(file))
+    assert (config["data"]["source"], config["data"]["path"]) == ("zip", "ward-7.zip")
     named = {"dataset": str(file.relative_to(home.root))}
     (says,) = client.post("/api/experiments/validate", json=named).json()["errors"]
     assert says.startswith("dataset: there is no "), "by its name alone"
     job = client.post("/api/experiments/centralized", json=wanted).json()["id"]
+    assert client.get(f"/api/jobs/{job}").json()["overrides"][0] == "data.path=ward-7.zip"
+    assert store.jobs.get(job).config["data"]["path"] == str(file)
     assert client.get(place).json()["used_by"] == [f"job {job}"]
     refused = client.delete(place)
     assert (refused.status_code, refused.json()["code"]) == (409, "in_use")
     client.delete(f"/api/jobs/{job}")
+    open_entry(home.cache, key="ab", build=lambda folder: None, source=file)  # as a training decodes it
     assert client.delete(place).status_code == 204
+    assert entries(home.cache) == []
     assert (client.get(place).status_code, client.delete(place).status_code, folders(home)) == (404, 404, [])
     again = client.post(f"/api/jobs/{job}/retry")
     assert (again.status_code, again.json()["code"]) == (409, "dataset_gone")

@@ -13,6 +13,7 @@ from service.api.writing import MOST_BODY
 from service.jobs.attempt import LOG_FILE
 from service.problem_details import MEDIA_TYPE
 from service.read.jobs import MOST_LOG
+from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.tracking.job_errors import job_failure
 from shared.tracking.store import Store
@@ -260,6 +261,27 @@ def test_a_job_is_moved_cancelled_and_retried(client, store):
     assert (found["status"], found["cancel_requested"]) == ("running", True)
     problem(client.post(f"/api/jobs/{row.id}/retry"), 409, "running", "job_state")
     problem(client.delete("/api/jobs/9"), 404, "there is no job 9")
+
+
+def test_places_and_hosts_are_for_who_administers(client, store, home, tmp_path):
+    file = home.dataset_dir(3) / "ward-7.zip"
+    submit(store, overrides=[f"data.path={file}", f"x={tmp_path / 'data' / 'a.zip'}"])
+    row = claimed(store)
+    path = home.job_dir(1) / LOG_FILE
+    path.parent.mkdir(parents=True)
+    path.write_text(f"reading {file}\n")
+    store.queue.fail(fence(row), job_failure(TrackingError(f"{store.database.shown}: {home.root} is full")))
+    found = show(client, 1)
+    assert (found["worker"], found["overrides"]) == (None, ["data.path=ward-7.zip", "x=a.zip"])
+    assert found["error"] == "the tracking database: a folder of the server is full"
+    assert [(one["kind"], one["detail"]) for one in found["events"]][1] == ("claimed", "a worker")
+    assert client.get("/api/jobs/1/logs").json()["lines"] == ["reading ward-7.zip"]
+    _, secret = store.tokens.create(DEFAULT, name="boss", scope="admin", expires=None)
+    client.headers["authorization"] = f"Bearer {secret}"
+    told = show(client, 1)
+    assert told["events"][1]["detail"] == row.worker
+    assert told["overrides"][0] == f"data.path={file}"
+    assert client.get("/api/jobs/1/logs").json()["lines"] == [f"reading {file}"]
 
 
 def test_an_error_has_a_code_and_no_secrets(client, store):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared.tracking.tenants import Tenant
+import re
+
+from shared.tracking.tenants import DEFAULT, Tenant
 from tests.job_kit import submit
 from tests.service.rows_kit import asking
 
@@ -20,8 +22,10 @@ def test_they_are_listed_with_what_they_do(store, home):
     beat(store, "c", job_id=other)
     beat(store, "d", lease_s=0)
     _, secret = store.tokens.create(Tenant("ward-7"), name="ci", scope="admin", expires=None)
+    _, boss = store.tokens.create(DEFAULT, name="boss", scope="admin", expires=None)
     with asking(store, home) as client:
-        found = client.get("/api/v1/workers").json()["workers"]
+        hidden = client.get("/api/v1/workers").json()["workers"]
+        found = client.get("/api/v1/workers", headers={"authorization": f"Bearer {boss}"}).json()["workers"]
         refused = client.get("/api/v1/workers", headers={"authorization": f"Bearer {secret}"})
     assert [(one["name"], one["state"], one["job_id"]) for one in found] == [
         ("a", "idle", None),
@@ -30,4 +34,9 @@ def test_they_are_listed_with_what_they_do(store, home):
         ("d", "gone", None),
     ]
     assert (found[0]["host"], found[0]["pid"], found[0]["backend"]) == ("gpu-1", 7, "process")
+    assert [(one["state"], one["host"], one["pid"]) for one in hidden] == [
+        (one["state"], None, None) for one in found
+    ]
+    assert len({one["name"] for one in hidden}) == 4
+    assert all(re.fullmatch(r"worker [0-9a-f]{6}", one["name"]) for one in hidden), "no host without the scope"
     assert (refused.status_code, refused.json()["code"]) == (403, "tenant")

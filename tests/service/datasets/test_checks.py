@@ -1,4 +1,4 @@
-"""Checks of datasets take turns among tenants."""
+"""Checks of datasets take turns among tenants, and say what became of one that died."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ def test_a_tenant_with_many_datasets_holds_up_no_other():
         one.result(timeout=WAIT_S)
     assert sorted(checks.begun) == ids
     checks.close()
+
+
+def test_a_check_that_died_is_told_as_that_of_a_dataset(store, home, monkeypatch):
+    monkeypatch.setattr("service.datasets.checks.COMMAND", ("-c", "raise SystemExit(1)"))
+    row = store.datasets.begin("a", format="csv", num_bytes=1, quota=9)
+    row = store.datasets.received(row.id, sha256="0" * 64)
+    checks = Checks(store, home=home, limits=DatasetLimits())
+    checks.begin(row).result(timeout=WAIT_S)
+    checks.close()
+    found = store.datasets.get("a")
+    assert (found.error_code, found.error) == (
+        "check_died",
+        "the process that read it has ended; see the server's log",
+    )
 
 
 def test_what_waits_when_the_server_stops_is_not_begun():

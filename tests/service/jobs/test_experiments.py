@@ -101,6 +101,44 @@ def test_all_problems_are_named_together(folder):
     assert "--data FOLDER" in refused(None, "nothing")[0]
 
 
+def test_each_stage_tells_what_it_finds_though_another_has_refused_something(folder):
+    """The grammar, a choice, a name, a value, and what no job may do: one request, all told."""
+    problems = refused(
+        folder,
+        "a.npz",
+        model="resnet99",
+        model__depth=3,
+        partition__alpha=[{"a": 1}],
+        trainer__max_epoch=3,
+        trainer__max_epochs=0,
+        federation__engine="ray",
+        federation="ray",
+        task__monitor=7,
+    )
+    for key in (
+        "model=resnet99",
+        "trainer.max_epoch:",
+        "trainer.max_epochs:",
+        "federation.engine",
+        "task.monitor",
+    ):
+        assert sum(one.startswith(key) for one in problems) == 1, (key, problems)
+    assert not any("model.depth" in one for one in problems), "which may be a setting of what was meant"
+
+
+def test_settings_are_judged_without_the_dataset_too(folder):
+    settings = {"task": "tabular_classification", "data": "table", "data.target": "y", "trainer.max_epochs": 0}
+    with pytest.raises(InvalidExperiment) as caught:
+        checked_experiment(
+            settings, dataset="x", run_name="one", mode="compare", folders=[], unusable="x is rejected"
+        )
+    problems = caught.value.problems
+    assert problems[0] == "dataset: x is rejected"
+    assert not any(one.startswith("data.") for one in problems), problems
+    known = refused(folder, "nothing", trainer__max_epochs=0, seed="x")
+    assert sorted(one.partition(":")[0] for one in known) == ["dataset", "seed", "trainer.max_epochs"]
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

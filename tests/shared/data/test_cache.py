@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from shared.config.data import ImageDataConfig
-from shared.data.cache import locked, open_entry, remember_digest
+from shared.data.cache import drop_entries_of, locked, open_entry, remember_digest
 from shared.runtime.errors import ArchiveError
 from tests.images import load_images
 
@@ -125,6 +125,20 @@ def test_an_error_leaves_no_entry(tmp_path: Path) -> None:
 
 
 @pytest.mark.attack
+def test_what_was_read_from_a_deleted_file_is_dropped(tmp_path: Path) -> None:
+    gone, kept = tmp_path / "gone.zip", tmp_path / "kept.zip"
+    sources = {"aa": gone, "bb": gone, "cc": kept, "dd": None}
+    for key, source in sources.items():
+        kind = "tables" if key == "bb" else "images"
+        open_entry(tmp_path, key=key, build=lambda folder: None, kind=kind, source=source)
+    for source in (gone, kept):
+        remember_digest(tmp_path, path=source, stamp="1", compute=lambda: "digest")
+    drop_entries_of(tmp_path, source=gone)
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["cc", "dd"]
+    assert list((tmp_path / "tables").iterdir()) == []
+    assert len(list((tmp_path / "digests").iterdir())) == 1
+
+
 def test_only_the_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     for name in ("dead.1234.tmp", "alive.1234.tmp"):
         (tmp_path / "images" / name).mkdir(parents=True)
