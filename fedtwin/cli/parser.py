@@ -476,10 +476,11 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
 def _add_webhooks(webhooks: argparse.ArgumentParser) -> None:
     webhooks.description = (
         "A webhook is an address that the server sends events of jobs and models to, signed: fedtwin webhooks "
-        "create https://hooks.example/x --event job.completed; deliveries 3; resend 3 17; delete 3. The secret "
-        "of a new one is printed once, to standard output. fedtwin serve sends. See docs/integrations.md."
+        "create https://hooks.example/x --event job.completed; test 3; deliveries 3; resend 3 17; delete 3. "
+        "The secret of a new one is printed once, to standard output. fedtwin serve sends them; see "
+        "docs/integrations.md."
     )
-    actions = ["list", "create", "delete", "deliveries", "resend"]
+    actions = ["list", "create", "delete", "test", "deliveries", "resend"]
     webhooks.add_argument("action", nargs="?", choices=actions, default="list")
     webhooks.add_argument("what", nargs="*", metavar="URL or NUMBER")
     webhooks.add_argument(

@@ -1,4 +1,4 @@
-"""``fedtwin webhooks``: lists webhooks; makes and deletes one; shows what was sent, and sends it again."""
+"""``fedtwin webhooks``: lists webhooks; makes, tests, deletes one; shows what was sent, and sends it again."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ TAKES = {
     "list": (),
     "create": ("URL",),
     "delete": ("WEBHOOK",),
+    "test": ("WEBHOOK",),
     "deliveries": ("WEBHOOK",),
     "resend": ("WEBHOOK", "DELIVERY"),
 }
@@ -70,6 +71,13 @@ def _delete(options: Namespace, store: Store) -> None:
     print(f"webhook {number} is deleted")
 
 
+def _test(options: Namespace, store: Store) -> None:
+    number = _number(options.what[0])
+    row = store.webhooks.test(number)
+    seen = f"fedtwin webhooks deliveries {number} tells how it went"
+    print(f"delivery {row.id} ({row.event}) is sent by the server; {seen}")
+
+
 def _deliveries(options: Namespace, store: Store) -> None:
     number = _number(options.what[0])
     if store.webhooks.find(number) is None:
@@ -95,6 +103,7 @@ ACTIONS = {
     "list": _list,
     "create": _create,
     "delete": _delete,
+    "test": _test,
     "deliveries": _deliveries,
     "resend": _resend,
 }

@@ -19,6 +19,7 @@ from shared.runtime.errors import TrackingError
 from shared.tracking.deletion import UndeletableRun, delete_files
 from shared.tracking.model_guard import GuardedRun
 from shared.tracking.schema import MOST_NOTE
+from shared.tracking.stop_requests import NotStoppable, ask_to_stop
 
 router = training_router("runs")
 
@@ -42,6 +43,25 @@ def change(store: StoreDep, home: HomeDep, run: RunDep, wanted: RunChange) -> As
     if wanted.add_tags or wanted.remove_tags:
         store.runs.tag(run.id, add=wanted.add_tags, remove=wanted.remove_tags)
     return AsciiJson(run_detail(store, run, home=home))
+
+
+@router.post(
+    "/runs/{run_id}/stop",
+    status_code=202,
+    response_model=schemas.RunDetail,
+    responses=error_responses(404, 409),
+)
+def stop(store: StoreDep, home: HomeDep, run: RunDep) -> AsciiJson:
+    """Ask that a sweep stops, on whatever machine it runs; what its trials have trained is kept.
+
+    Refused (409, `run_state`) for other runs: a job is cancelled, and of a training that was started from a
+    command line or a notebook no process looks for requests.
+    """
+    try:
+        ask_to_stop(store.runs, run.id)
+    except NotStoppable as error:
+        raise Problem(409, str(error), code="run_state") from None
+    return AsciiJson(run_detail(store, run, home=home), status_code=202)
 
 
 @router.delete("/runs/{run_id}", status_code=204, responses=error_responses(404, 409))

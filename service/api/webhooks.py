@@ -1,4 +1,4 @@
-"""The REST routes of webhooks, for who may administer: make, list, delete; what was sent; send again."""
+"""The REST routes of webhooks, for who may administer: make, list, test, delete; what was sent; send again."""
 
 from __future__ import annotations
 
@@ -59,18 +59,12 @@ class CreatedWebhook(Webhook):
     secret: str = Field(description="Signs the messages; shown this once.", examples=["whsec_..."])
 
 
-class ListedWebhooks(Shape):
-    """All webhooks; a tenant has few."""
-
-    webhooks: list[Webhook]
-
-
 class Delivery(Shape):
     """One message to a webhook."""
 
     id: int
     message_id: str = Field(description="As in the header webhook-id, the same in all attempts.")
-    event: Event
+    event: Event | Literal["webhook.test"]
     status: DeliveryStatus
     attempts: int
     next_at: datetime = Field(description="Of one that waits: when it is sent next.")
@@ -78,6 +72,18 @@ class Delivery(Shape):
     error: str | None = Field(description="Why the last attempt did not succeed.")
     created: datetime
     ended: datetime | None
+
+
+class ListedWebhook(Webhook):
+    """An address that is told of events, and what became of its newest message."""
+
+    last: Delivery | None = Field(description="null where there was none within 30 days.")
+
+
+class ListedWebhooks(Shape):
+    """All webhooks; a tenant has few."""
+
+    webhooks: list[ListedWebhook]
 
 
 class Deliveries(Shape):
@@ -122,7 +128,11 @@ def create(request: Request, store: StoreDep, wanted: NewWebhook) -> AsciiJson:
 @router.get("/v1/webhooks", response_model=ListedWebhooks)
 def webhooks(store: StoreDep) -> AsciiJson:
     """List webhooks, oldest first."""
-    return AsciiJson({"webhooks": [_view(row) for row in store.webhooks.search()]})
+    views = []
+    for row in store.webhooks.search():
+        newest = store.webhooks.deliveries(row.id, limit=1)
+        views.append({**_view(row), "last": _delivery(newest[0]) if newest else None})
+    return AsciiJson({"webhooks": views})
 
 
 @router.get("/v1/webhooks/{webhook_id}", response_model=Webhook, responses=error_responses(404))
@@ -151,6 +161,17 @@ def deliveries(
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
     return AsciiJson({"deliveries": [_delivery(one) for one in page], "next": more})
+
+
+@router.post(
+    "/v1/webhooks/{webhook_id}/test",
+    status_code=202,
+    response_model=Delivery,
+    responses=error_responses(404),
+)
+def test(store: StoreDep, row: WebhookDep) -> AsciiJson:
+    """Send a message of the type `webhook.test`: its delivery says whether the receiver takes any."""
+    return AsciiJson(_delivery(store.webhooks.test(row.id)), status_code=202)
 
 
 @router.post(

@@ -42,6 +42,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/models": ("js/pages/models.js",),
     "/models/{model}": ("js/pages/models.js",),
     "/datasets": ("js/pages/datasets.js",),
+    "/webhooks": ("js/pages/webhooks.js",),
     "/submit": ("js/pages/submit.js",),
     "/jobs": ("js/pages/jobs.js",),
     "/jobs/{job}": ("js/pages/job.js",),
@@ -139,7 +140,7 @@ def build_web_router() -> APIRouter:
 
     def page(request: Request) -> Response:
         assets: Assets = request.app.state.assets
-        return _answer(request, assets.page(PAGES.get(request.scope["route"].path, ())))
+        return _answer(request, assets.page(PAGES[request.scope["route"].path]))
 
     def docs(request: Request) -> Response:
         return _answer(request, request.app.state.assets.get("docs.html"))
@@ -150,20 +151,11 @@ def build_web_router() -> APIRouter:
             raise HTTPException(404, f"there is no file {name}")
         return _answer(request, asset)
 
-    for path, handler in (
-        ("/", page),
-        ("/runs/{run}", page),
-        ("/compare", page),
-        ("/models", page),
-        ("/models/{model}", page),
-        ("/datasets", page),
-        ("/submit", page),
-        ("/jobs", page),
-        ("/jobs/{job}", page),
-        ("/docs", docs),
-        ("/static/{name:path}", static),
-    ):
-        router.add_api_route(path, handler, methods=["GET", "HEAD"])
+    methods = ["GET", "HEAD"]
+    for route in PAGES:
+        router.add_api_route(route, page, methods=methods)
+    router.add_api_route("/docs", docs, methods=methods)
+    router.add_api_route("/static/{name:path}", static, methods=methods)
     return router
 
 

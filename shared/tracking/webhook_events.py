@@ -1,4 +1,4 @@
-"""`tell_job`, `tell_model`: messages for webhooks, written in the transaction of what they tell.
+"""`tell_job`, `tell_model`, `tell_test`: messages for webhooks, written in the transaction of what they tell.
 
 A message exists if and only if what it tells was committed. Nothing is sent here: `shared.tracking.webhooks`
 hands the messages to whoever sends them.
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from shared.tracking.database import database_now
 from shared.tracking.job_tables import job
 from shared.tracking.model_tables import model, model_version
-from shared.tracking.webhook_tables import webhook, webhook_delivery
+from shared.tracking.webhook_tables import TEST, webhook, webhook_delivery
 
 _JOB = (job.c.id, job.c.mode, job.c.name, job.c.tags, job.c.attempt, job.c.run_id, job.c.error_code)
 
@@ -45,6 +45,11 @@ def tell_model(connection: sa.Connection, version_id: int, event: str, *, alias:
         )
 
 
+def tell_test(connection: sa.Connection, webhook_id: int) -> int:
+    """Queue a message that tells nothing but that the way to a webhook's receiver is open; its number."""
+    return _add(connection, webhook_id, TEST, {"webhook_id": webhook_id})
+
+
 _STATUS = {
     "job.queued": "queued",
     "job.started": "running",
@@ -60,7 +65,7 @@ def _asked(connection: sa.Connection, query: sa.Select[Any], event: str) -> list
     return [row for row in connection.execute(query) if event in row.events]
 
 
-def _add(connection: sa.Connection, webhook_id: int, event: str, data: Mapping[str, Any]) -> None:
+def _add(connection: sa.Connection, webhook_id: int, event: str, data: Mapping[str, Any]) -> int:
     now = database_now(connection)
     body = {"type": event, "timestamp": now.isoformat(), "data": data}
     values = {
@@ -73,4 +78,6 @@ def _add(connection: sa.Connection, webhook_id: int, event: str, data: Mapping[s
         "next_at": now,
         "created": now,
     }
-    connection.execute(sa.insert(webhook_delivery).values(values))
+    key = connection.execute(sa.insert(webhook_delivery).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])

@@ -10,6 +10,7 @@ from shared.tracking.schema import BigInteger, CleanText, UtcDateTime, metadata,
 JOB_EVENTS = ("job.queued", "job.started", "job.completed", "job.failed", "job.cancelled")
 MODEL_EVENTS = ("model.registered", "model.promoted", "model.rolled_back")
 EVENTS = (*JOB_EVENTS, *MODEL_EVENTS)
+TEST = "webhook.test"  # sent when it is asked for, whatever events a webhook is of
 DELIVERY_STATUSES = ("waiting", "delivered", "failed")
 
 webhook = Table(

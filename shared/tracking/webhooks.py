@@ -17,6 +17,7 @@ from shared.tracking.access_tables import tenant
 from shared.tracking.database import Database, database_now
 from shared.tracking.rows import Row
 from shared.tracking.tenants import Scope, Tenant, no_tenant, owner_of, within
+from shared.tracking.webhook_events import tell_test
 from shared.tracking.webhook_tables import EVENTS, webhook, webhook_delivery
 
 SECRET_PREFIX = "whsec_"  # of the Standard Webhooks; what follows is base64
@@ -191,6 +192,21 @@ class Webhooks:
         if before is not None:
             query = query.where(webhook_delivery.c.id < before)
         return [DeliveryRow(**row._mapping) for row in self._database.select(query)]
+
+    def test(self, webhook_id: int) -> DeliveryRow:
+        """Queue a message that shows whether the receiver takes any.
+
+        Raises
+        ------
+        TrackingError
+            There is no such webhook.
+        """
+        with self._database.write() as connection:
+            known = sa.select(webhook.c.id).where(self._mine(webhook_id))
+            if connection.execute(known.with_for_update(read=True)).first() is None:
+                raise _none(webhook_id)
+            mine = webhook_delivery.c.id == tell_test(connection, webhook_id)
+            return DeliveryRow(**connection.execute(sa.select(*_DELIVERY).where(mine)).one()._mapping)
 
     def resend(self, webhook_id: int, delivery_id: int) -> DeliveryRow:
         """Send a message again at once, with all its attempts anew, whether it was delivered or not.

@@ -7,9 +7,9 @@ import time
 from shared.runtime.errors import TrackingError
 from shared.runtime.home import Home
 from shared.tracking.rows import RunRow
+from shared.tracking.stop_requests import STOP, ask_to_stop
 from shared.tracking.store import Store
 
-STOP = "stop"  # in the summary of a sweep's run: whether somebody asked that it stops
 _LOOK_S = 0.2
 
 
@@ -31,14 +31,7 @@ def request_stop(sweep_id: int, *, store: Store, home: Home, timeout_s: float = 
     TrackingError
         There is no such run, it is no sweep, it does not run, or whoever leads it does not answer.
     """
-    run = store.runs.get(sweep_id)
-    if run.training_mode != "sweep":
-        raise TrackingError(
-            f"run {sweep_id} is no sweep; stop it by Ctrl-C in its terminal, a job by fedtwin jobs cancel"
-        )
-    if run.status != "running":
-        raise TrackingError(f"sweep {sweep_id} does not run: it is {run.status}")
-    store.runs.update(sweep_id, summary={STOP: True})
+    ask_to_stop(store.runs, sweep_id)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         store.runs.settle(home.journals)  # its process may die meanwhile

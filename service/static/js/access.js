@@ -24,6 +24,11 @@ export function mayTrain() {
   return signed !== null;
 }
 
+/** Whether what belongs to a tenant's administration may be changed from here. */
+export function mayAdminister() {
+  return signed?.scope === "admin";
+}
+
 /**
  * Change something with the token of this tab; errors as those of `getJSON`.
  *
@@ -101,10 +106,12 @@ export function signIn() {
  * What stands in place of controls that a viewer may not use.
  *
  * @param {string} what such as "Submitting a training"
+ * @param {string} [scope] that it needs
  */
-export function signInPanel(what) {
-  return h("div", { class: "notice" }, h("p", { text: `${what} needs a token of the scope train. This page may read.` }),
-    h("button", { class: "button primary", type: "button", text: "Sign in", on: { click: signIn } }));
+export function signInPanel(what, scope = "train") {
+  const has = signed ? `Yours has the scope ${signed.scope}.` : "This page may read.";
+  return h("div", { class: "notice" }, h("p", { text: `${what} needs a token of the scope ${scope}. ${has}` }),
+    !signed && h("button", { class: "button primary", type: "button", text: "Sign in", on: { click: signIn } }));
 }
 
 async function take(token) {

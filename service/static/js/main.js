@@ -19,6 +19,7 @@ const PAGES = [
   { pattern: /^\/models(?:\/([A-Za-z0-9._-]+))?$/, load: () => import("./pages/models.js"), title: "Models" },
   { pattern: /^\/datasets$/, load: () => import("./pages/datasets.js"), title: "Datasets" },
   { pattern: /^\/submit$/, load: () => import("./pages/submit.js"), title: "New training" },
+  { pattern: /^\/webhooks$/, load: () => import("./pages/webhooks.js"), title: "Webhooks" },
   { pattern: /^\/jobs$/, load: () => import("./pages/jobs.js"), title: "Jobs" },
   { pattern: /^\/jobs\/(\d+)$/, load: () => import("./pages/job.js"), title: "Job" },
 ];

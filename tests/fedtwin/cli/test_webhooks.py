@@ -29,6 +29,7 @@ def test_one_is_made_shown_sent_again_and_deleted(fedtwin, store):
         "delivery 1 (job.queued) is sent again by the server\n"
     )
     assert store.webhooks.deliveries(1)[0].status == "waiting"
+    assert fedtwin("webhooks", "test", "1")[1].startswith("delivery 2 (webhook.test) is sent by the server")
     assert fedtwin("webhooks", "delete", "1")[1] == "webhook 1 is deleted\n"
     assert store.webhooks.find(1) is None
 
@@ -41,6 +42,7 @@ def test_one_is_made_shown_sent_again_and_deleted(fedtwin, store):
         (["create", URL, "--event", "job.exploded"], "got job.exploded"),
         (["create", URL, "--tenant", "nobody"], "there is no tenant 'nobody'"),
         (["deliveries", "7"], "there is no webhook 7"),
+        (["test", "7"], "there is no webhook 7"),
         (["delete", "x"], "expected a number"),
         (["resend", "1", "2"], "there is no delivery 2 of webhook 1"),
     ],

@@ -73,7 +73,7 @@ def test_every_route_that_changes_something_needs_the_token(app, client, store, 
         for method, operation in operations.items()
         if method not in ("get", "head")
     ]
-    assert len(changing) == 2 + 20
+    assert len(changing) == 2 + 22
     with serving(build_app(store, home)) as closed:
         for method, path in changing:
             for given in ("", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x"):

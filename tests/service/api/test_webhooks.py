@@ -44,7 +44,7 @@ def test_one_is_made_listed_and_deleted_and_its_secret_shown_once(client, store)
     assert (made["url"], made["events"]) == (URL, ["job.failed", "model.promoted"])
     assert made.pop("secret").startswith("whsec_")
     assert client.get(f"{PATH}/1").json() == made
-    assert client.get(PATH).json() == {"webhooks": [made]}
+    assert client.get(PATH).json() == {"webhooks": [{**made, "last": None}]}
     assert client.post(PATH, json={"url": URL}).json()["events"] == list(EVENTS)
     assert client.delete(f"{PATH}/1").status_code == 204
     assert client.get(f"{PATH}/1").status_code == 404
@@ -108,6 +108,23 @@ def test_a_server_sends_what_its_jobs_do(store, home):
         assert client.post(f"{PATH}/1/deliveries/{row['id']}/resend").status_code == 202
         until(lambda: len(receiver.got) == 2)
         assert receiver.got[1][0]["webhook-id"] == headers["webhook-id"]
+
+
+def test_a_receiver_is_tried_out(store, home):
+    settings = Settings(database_url=home.database_url, home=home, allowed_webhooks=("127.0.0.1",))
+    with (
+        receiving() as receiver,
+        serving(create_app(settings)) as port,
+        client_of(port, store, "admin") as client,
+    ):
+        made = client.post(PATH, json={"url": receiver.url(), "events": ["job.failed"]}).json()
+        answer = client.post(f"{PATH}/1/test")
+        assert (answer.status_code, answer.json()["event"]) == (202, "webhook.test")
+        until(lambda: client.get(PATH).json()["webhooks"][0]["last"]["status"] == "delivered")
+        ((headers, body),) = receiver.got
+        assert is_signed(headers, body, made["secret"])
+        assert (json.loads(body)["type"], json.loads(body)["data"]) == ("webhook.test", {"webhook_id": 1})
+        assert client.post(f"{PATH}/2/test").status_code == 404
 
 
 def test_a_setting_that_names_no_address_ends_the_server_at_once(home):

@@ -57,7 +57,8 @@ def client(port: int) -> Iterator[httpx.Client]:
 
 
 def test_all_addresses_of_the_page_answer_with_the_page(client):
-    for path in ("/", "/runs/3", "/compare", "/compare?runs=1,2", "/submit", "/datasets", "/jobs", "/jobs/7"):
+    forms = ("/submit", "/datasets", "/webhooks")
+    for path in ("/", "/runs/3", "/compare", "/compare?runs=1,2", *forms, "/jobs", "/jobs/7"):
         answer = client.get(path)
         assert "the page" in answer.text
         assert answer.headers["content-type"] == "text/html; charset=utf-8"

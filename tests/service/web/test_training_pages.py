@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +17,17 @@ from service.app import create_app
 from service.settings import Settings
 from shared.runtime.home import Home
 from shared.tracking.store import Store
+from shared.tracking.tenants import DEFAULT
 from tests.contracts.test_store_models import complete
 from tests.job_kit import begun_sweep, claimed, fence, submit
 from tests.service.server_kit import chromium, serving
+from tests.service.webhooks_kit import receiving, status
 
 TRAIN, VIEW = "train-correct-horse_battery", "view-correct-horse_battery"
 WAIT_MS = 60_000
 CHANGES = re.compile(
-    r"Submit|Cancel|Retry|Stop|Edit|Delete|Make|Roll back|Remove|Set|Export|Pause|Run now|Upload"
+    r"Submit|Cancel|Retry|Stop|Edit|Delete|Make|Roll back|Remove|Set|Export|Pause|Run now|Upload|^Add webhook"
+    r"|^Test webhook|^Send message"
 )
 
 
@@ -52,10 +56,10 @@ def write(page: Page, field: Locator, text: str) -> None:
     page.keyboard.type(text)
 
 
-def sign_in(page: Page) -> None:
+def sign_in(page: Page, token: str = TRAIN) -> None:
     press(page, "Sign in")
     expect(page.get_by_label("Token")).to_be_focused()
-    page.keyboard.type(TRAIN)
+    page.keyboard.type(token)
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
@@ -162,6 +166,73 @@ def test_a_dataset_is_uploaded_shown_and_deleted(home: Home, store: Store, tmp_p
     assert store.datasets.search() == []
 
 
+def test_webhooks_and_workers_by_keys(home: Home, store: Store) -> None:
+    for name, lease_s, job_id in (("gpu-1 7", 60, submit(store)), ("gpu-2 8", 0, None)):
+        about = {"host": name[:5], "pid": int(name[6:]), "backend": "process"}
+        store.workers.beat(name, **about, lease_s=lease_s, job_id=job_id, new=True)
+    _, boss = store.tokens.create(DEFAULT, name="boss", scope="admin", expires=None)
+    settings = Settings(
+        database_url=home.database_url, home=home, train_token=TRAIN, allowed_webhooks=("127.0.0.1",)
+    )
+    with receiving() as receiver, page_of(settings, "/jobs", width=400) as page:
+        receiver.answers.append(status(500))
+        workers = page.locator("section[aria-labelledby=workers-title]")
+        expect(workers.get_by_role("listitem")).to_have_text([re.compile("busy.*Job 1"), re.compile("gone")])
+        expect(page.get_by_text("gpu-1 7")).to_have_count(0)
+        sign_in(page)
+        expect(page.get_by_role("link", name="Webhooks")).to_have_count(0)
+        press(page, "Sign out")
+        sign_in(page, boss)
+        expect(workers.get_by_text("gpu-1 7")).to_be_visible()
+        accessible(page, "light")
+        press(page, "Webhooks", role="link")
+        expect(page.get_by_text("No webhooks yet")).to_be_visible()
+        write(page, page.get_by_label("URL"), "http://10.0.0.1/")
+        page.keyboard.press("Enter")
+        expect(page.locator(".field-error:visible")).to_contain_text("10.0.0.1")
+        write(page, page.get_by_label("URL"), receiver.url())
+        page.get_by_label("job.queued").focus()
+        page.keyboard.press("Space")
+        press(page, "Add webhook")
+        expect(page.get_by_text(re.compile("^whsec_"))).to_be_visible()
+        expect(page.get_by_text("nothing sent yet")).to_be_visible()
+        press(page, "Test webhook 1")
+        expect(page.get_by_text("answered with 500")).to_be_visible()
+        press(page, "Messages of webhook 1")
+        expect(page.get_by_role("heading", name="Messages of webhook 1")).to_be_focused()
+        press(page, "Send message 1 again")
+        expect(page.get_by_role("listitem").get_by_text("delivered")).to_be_visible()
+        expect(page.get_by_role("region", name="Messages", exact=True)).to_contain_text("204")
+        accessible(page, "dark")
+        press(page, "Delete webhook 1")
+        press(page, "Delete webhook")
+        expect(page.get_by_text("No webhooks yet")).to_be_visible()
+    assert [json.loads(body)["type"] for _, body in receiver.got] == ["webhook.test"] * 2
+    assert store.webhooks.search() == []
+
+
+def test_a_sweep_is_asked_to_stop(home: Home, store: Store) -> None:
+    sweep = store.runs.create(name="grid", training_mode="sweep", config={}, seed=1)
+    other = store.runs.create(name="alone", training_mode="centralized", config={}, seed=1)
+    settings = Settings(database_url=home.database_url, home=home, train_token=TRAIN)
+    with page_of(settings, f"/runs/{sweep}") as page:
+        sign_in(page)
+        press(page, "Stop")
+        press(page, "Stop the sweep")
+        expect(page.get_by_text("The sweep is being stopped.")).to_be_visible()
+        assert store.runs.get(sweep).summary["stop"] is True
+        page.reload()
+        expect(page.get_by_role("button", name="Stopping…")).to_be_disabled()
+        page.goto(page.url.replace(f"/runs/{sweep}", f"/runs/{other}"))
+        expect(page.get_by_text("Ctrl-C where it was started stops it")).to_be_visible()
+        expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+        ask = (
+            f"fetch('/api/runs/{other}/stop', {{method: 'POST', headers: {{Authorization: 'Bearer {TRAIN}'}}}})"
+            ".then((answer) => answer.json())"
+        )
+        assert page.evaluate(ask)["code"] == "run_state"
+
+
 @pytest.mark.slow
 def test_the_story_by_keys_alone(home: Home, store: Store) -> None:
     complete(store)
@@ -224,6 +295,7 @@ def test_jobs_and_runs_are_changed_by_keys_and_not_by_who_may_only_read(home: Ho
             ("/models/ward-7", "1.0.0"),
             ("/submit", "New training"),
             ("/datasets", "Datasets"),
+            ("/webhooks", "Webhooks"),
         ):
             page.goto(base + path)
             expect(page.locator("main").get_by_text(there, exact=True).first).to_be_visible()

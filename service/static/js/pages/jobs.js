@@ -1,6 +1,6 @@
 /** The queue: jobs with their place, state and progress, and schedules; whoever may train also moves and ends them. */
 
-import { change, mayTrain } from "../access.js";
+import { change, mayAdminister, mayTrain } from "../access.js";
 import { announce } from "../announce.js";
 import { isAbort, withQuery } from "../api.js";
 import { ago } from "../clock.js";
@@ -8,6 +8,7 @@ import { h, replace, setText, tellIn } from "../dom.js";
 import { dateTime, modeName, plural } from "../format.js";
 import { actionButton, jobActions, jobProgress, statusLine } from "../jobs/parts.js";
 import { poll } from "../jobs/poll.js";
+import { readWorkers, workersPart } from "../jobs/workers.js";
 import { confirmed } from "../dialog.js";
 import { commandLine, errorPanel, loadingPanel } from "../notice.js";
 import { navigate, setParams } from "../router.js";
@@ -42,13 +43,15 @@ export function mount(root, { params, getJSON }) {
   which.value = status;
   const place = h("div", {}, loadingPanel("Loading jobs…"));
   const schedulesPlace = h("section", { class: "job-part", "aria-labelledby": "schedules-title" });
+  const workersPlace = h("section", { class: "job-part", "aria-labelledby": "workers-title" });
   const older = h("button", { class: "button", type: "button", text: "Show older jobs", hidden: true, on: { click: () => {
     pages += 1;
     polled.now();
   } } });
   replace(root, h("div", { class: "page-head" }, h("h1", { text: "Jobs" }), summary,
+    mayAdminister() && h("a", { class: "button", href: "/webhooks", text: "Webhooks" }),
     mayTrain() && h("a", { class: "button primary", href: "/submit", text: "New training" })),
-  h("div", { class: "filters" }, which, told), place, h("div", { class: "runs-foot job-foot" }, older), schedulesPlace);
+  h("div", { class: "filters" }, which, told), place, h("div", { class: "runs-foot job-foot" }, older), schedulesPlace, workersPlace);
 
   async function read() {
     const jobs = [];
@@ -59,15 +62,15 @@ export function mount(root, { params, getJSON }) {
       next = answer.next;
     }
     const { schedules } = await getJSON(`/api/schedules?limit=${SCHEDULES}`, { signal });
-    return { jobs, next, schedules };
+    return { jobs, next, schedules, workers: await readWorkers(getJSON, signal) };
   }
 
-  function draw({ jobs, next, schedules }) {
+  function draw({ jobs, next, schedules, workers }) {
     older.hidden = next === null;
     const active = jobs.some((job) => job.status === "running" || job.status === "queued");
     const running = jobs.filter((job) => job.status === "running").length;
     setText(summary, [running && `${running} running`, `${plural(jobs.length, "job")}${next === null ? "" : " shown"}`].filter(Boolean).join(", "));
-    const words = JSON.stringify([jobs, schedules]);
+    const words = JSON.stringify([jobs, schedules, workers]);
     if (words !== drawn) {
       drawn = words;
       const focused = document.activeElement?.dataset?.act;
@@ -75,6 +78,8 @@ export function mount(root, { params, getJSON }) {
       replace(schedulesPlace, schedules.length > 0 && [h("h2", { id: "schedules-title", text: "Schedules" }),
         h("ul", { class: "job-list" }, schedules.map(scheduleRow))]);
       schedulesPlace.hidden = !schedules.length;
+      replace(workersPlace, workers && workersPart(workers));
+      workersPlace.hidden = workers === null;
       // What is redrawn must not take the focus along.
       if (focused) (root.querySelector(`[data-act="${CSS.escape(focused)}"]`) ?? told).focus();
     }

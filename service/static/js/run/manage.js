@@ -22,6 +22,7 @@ export function manageSection(model) {
   const element = h("div", { class: "run-manage" }, tags, buttons, told);
   let job = null; // that trains the run, or the comparison that it belongs to
   let asked = false;
+  let stopping = Boolean(model.run.summary?.stop); // a sweep that was asked to stop
   let drawn = "";
 
   async function findJob() {
@@ -34,7 +35,7 @@ export function manageSection(model) {
 
   function draw() {
     const { run } = model;
-    const words = JSON.stringify([run.status, run.tags, asked, job?.id, job?.cancel_requested]);
+    const words = JSON.stringify([run.status, run.tags, asked, stopping, job?.id, job?.cancel_requested]);
     if (words === drawn) return;
     drawn = words;
     replace(tags, run.tags.map((tag) => h("li", { class: "run-tag", text: tag })));
@@ -43,13 +44,17 @@ export function manageSection(model) {
     if (!mayTrain()) return;
     const focused = document.activeElement?.dataset?.act;
     const part = run.parent_id !== null; // its parent shows it, and goes with it
+    const sweep = run.training_mode === "sweep";
+    const ending = job?.cancel_requested || stopping;
     replace(buttons,
-      !model.finished && job && h("button", { class: "button small", type: "button", text: job.cancel_requested ? "Stopping…" : "Stop",
-        disabled: job.cancel_requested, dataset: { act: "stop" }, on: { click: stop } }),
+      !model.finished && (job || (sweep && asked)) && h("button", { class: "button small", type: "button", text: ending ? "Stopping…" : "Stop",
+        disabled: ending, dataset: { act: "stop" }, on: { click: job ? stop : stopSweep } }),
       h("button", { class: "button small", type: "button", text: "Edit", "aria-label": "Edit name, note and tags", dataset: { act: "edit" }, on: { click: edit } }),
       model.finished && !part && h("button", { class: "button small", type: "button", text: "Delete", "aria-label": `Delete run ${model.id}`,
         dataset: { act: "delete" }, on: { click: remove } }),
-      !model.finished && asked && !job && h("span", { class: "muted", text: "Started from a command line: Ctrl-C there stops it." }));
+      !model.finished && asked && !job && !sweep && h("span", { class: "muted", text: part
+        ? `Part of run ${run.parent_id}, which was not started by a job: it is stopped with that.`
+        : "Not started by a job: Ctrl-C where it was started stops it." }));
     if (focused) (buttons.querySelector(`[data-act="${focused}"]`) ?? told).focus();
   }
 
@@ -60,6 +65,18 @@ export function manageSection(model) {
     await tried(async () => {
       job = await change("DELETE", `/api/jobs/${job.id}`);
       say(`Job ${job.id} is being stopped.`);
+      draw();
+    });
+  }
+
+  async function stopSweep() {
+    const sure = await confirmed({ title: `Stop ${model.run.name}?`, action: "Stop the sweep",
+      body: [h("p", { text: `Trials that have ended stay, those under way keep what they have trained: fedtwin resume ${model.id} trains the rest.` })] });
+    if (!sure) return;
+    await tried(async () => {
+      await change("POST", `/api/runs/${model.id}/stop`);
+      stopping = true;
+      say("The sweep is being stopped.");
       draw();
     });
   }
