@@ -41,7 +41,7 @@ def _delete(options: Namespace, store: Store, home: Home) -> None:
     if children and not options.with_children:
         print(f"{_listed(children)} stay, as runs of their own; --with-children deletes them too")
     if not options.yes:
-        _confirm(f"Delete {_listed(chosen)} with all files?")
+        confirm(f"Delete {_listed(chosen)} with all files?")
     deleted = store.runs.delete(run.id, with_children=options.with_children, force=options.force)
     # The rows first: files that are left behind are found by nobody, as ids are never used again.
     for run_id in deleted:
@@ -63,7 +63,16 @@ def _tag(options: Namespace, store: Store, home: Home) -> None:
     print(f"run {options.run}: {_printable(', '.join(tags)) or 'no tags'}")
 
 
-def _confirm(question: str) -> None:
+def confirm(question: str) -> None:
+    """Ask before something is deleted.
+
+    Raises
+    ------
+    ConfigError
+        Nobody can be asked.
+    TrackingError
+        The answer is no.
+    """
     if not sys.stdin or not sys.stdin.isatty():
         raise ConfigError("nobody can be asked here: pass --yes to delete without a question")
     if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):

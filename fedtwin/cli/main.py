@@ -35,6 +35,7 @@ COMMANDS = {
     "worker": "service.jobs.command",
     "follow": "service.integrations.command",
     "jobs": "fedtwin.cli.jobs",
+    "datasets": "fedtwin.cli.datasets",
     "token": "fedtwin.cli.access",
     "tenant": "fedtwin.cli.access",
     "models": "fedtwin.cli.models",

@@ -163,6 +163,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
         commands.add_parser("follow", help="send all runs to MLflow or TensorBoard as they are written")
     )
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
+    _add_datasets(commands.add_parser("datasets", help="list datasets that were uploaded; delete one"))
     _add_token(commands.add_parser("token", help="make, list and revoke API tokens of the server"))
     _add_tenant(commands.add_parser("tenant", help="add and list tenants of the server; set their limits"))
     workers = commands.add_parser("workers", help="list who runs training jobs, and who is gone")
@@ -321,6 +322,9 @@ def _add_prune(prune: argparse.ArgumentParser) -> None:
         action="store_true",
         help="delete decoded data that no run has used for --older-than; the runs stay",
     )
+    prune.add_argument(
+        "--audit", action="store_true", help="delete entries of the audit log that are older than --older-than"
+    )
     prune.add_argument("--yes", action="store_true", help="do it")
 
 
@@ -441,6 +445,18 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("--status", choices=["queued", "running", "completed", "failed", "cancelled"])
     jobs.add_argument("--limit", type=count, default=30, help="how many, newest first (30)")
     jobs.add_argument("--format", choices=["table", "json"], default="table")
+
+
+def _add_datasets(datasets: argparse.ArgumentParser) -> None:
+    datasets.description = (
+        "What was uploaded to the server to be trained on: fedtwin datasets; fedtwin datasets delete ward-7. "
+        "One that a job or a schedule needs is not deleted. See docs/service.md."
+    )
+    datasets.add_argument("action", nargs="?", choices=["list", "delete"], default="list")
+    datasets.add_argument("what", nargs="*", metavar="NAME")
+    datasets.add_argument("--tenant", default="default", help="whose datasets (default)")
+    datasets.add_argument("--yes", action="store_true", help="of delete: do not ask")
+    datasets.add_argument("--format", choices=["table", "json"], default="table")
 
 
 def _add_token(token: argparse.ArgumentParser) -> None:

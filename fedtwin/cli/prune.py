@@ -1,4 +1,4 @@
-"""``fedtwin prune``: deletes old runs with their files, or thins the rows of their clients."""
+"""``fedtwin prune``: deletes old runs with their files, caches, audit entries; or thins the rows of clients."""
 
 from __future__ import annotations
 
@@ -32,8 +32,12 @@ def run_command(options: Namespace) -> None:
     FedtwinError
         No condition was given, or something cannot be deleted.
     """
-    if options.cache and (options.older_than is None or options.status or options.keep_last is not None):
-        raise ConfigError("--cache takes --older-than 90d, for how long data was not used, and nothing else")
+    for name, given, what in (
+        ("--cache", options.cache, "for how long data was not used"),
+        ("--audit", options.audit, "the age of entries"),
+    ):
+        if given and (options.older_than is None or options.status or options.keep_last is not None):
+            raise ConfigError(f"{name} takes --older-than 90d, {what}, and nothing else")
     if (
         options.older_than is None
         and not options.status
@@ -42,7 +46,7 @@ def run_command(options: Namespace) -> None:
     ):
         raise ConfigError(
             "say which runs: --older-than 90d, --status failed or --keep-last 20, one or several of them; "
-            "or --leftovers; or --cache with --older-than"
+            "or --leftovers; or --cache or --audit with --older-than"
         )
     home = open_home()
     if options.cache:
@@ -50,6 +54,9 @@ def run_command(options: Namespace) -> None:
         return
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)
+        if options.audit:
+            _audited(store, older_than=options.older_than, yes=options.yes)
+            return
         if options.leftovers:
             _leftovers(store, home, yes=options.yes)
             return
@@ -125,6 +132,14 @@ def _cached(home: Home, *, older_than: timedelta, yes: bool) -> None:
                 raise DiskError(f"cannot delete {path}; mend its permissions, or remove it by hand")
     what = "deleted" if yes else "would be deleted; with --yes it is done"
     print(f"{len(found)} cached data sets, {total / MB:.1f} MB, {what}; a run that needs one reads it again")
+
+
+def _audited(store: Store, *, older_than: timedelta, yes: bool) -> None:
+    before = datetime.now(UTC) - older_than
+    number = store.audit.forget(before) if yes else store.audit.count(before)
+    since = before.isoformat(sep=" ", timespec="minutes")
+    what = "deleted" if yes else "would be deleted; with --yes it is done"
+    print(f"{number:,} entries of the audit log, of before {since}, {what}")
 
 
 def leftovers(store: Store, home: Home) -> list[Path]:

@@ -55,6 +55,18 @@ class Audit:
         with self._database.write() as connection:
             connection.execute(sa.insert(audit).values(values))
 
+    def count(self, before: datetime) -> int:
+        """How many requests came before a time."""
+        mine = within(audit.c.tenant, self._scope) & (audit.c.time < before)
+        query = sa.select(sa.func.count().label("number")).select_from(audit).where(mine)
+        return int(self._database.select(query)[0].number)
+
+    def forget(self, before: datetime) -> int:
+        """Delete what came before a time; how many requests these were."""
+        mine = within(audit.c.tenant, self._scope) & (audit.c.time < before)
+        with self._database.write() as connection:
+            return connection.execute(sa.delete(audit).where(mine)).rowcount
+
     def search(self, *, before: int | None = None, limit: int | None = None) -> list[AuditRow]:
         """Requests, newest first.
 

@@ -17,9 +17,11 @@ from service.read.series import run_series
 from shared.data.cache import open_entry
 from shared.metrics.point import MetricPoint
 from shared.tracking import points
+from shared.tracking.access_tables import audit
 from shared.tracking.rows import INTERRUPTED
 from shared.tracking.schema import run
 from shared.tracking.store import Store
+from shared.tracking.tenants import DEFAULT
 
 
 @pytest.fixture
@@ -199,6 +201,19 @@ def test_a_kill_in_the_middle_leaves_what_can_be_used_and_pruned_on(fedtwin, sto
     with Store(old.database_url) as again:
         assert ids(again) == [2, 3, 6, 7]
     assert {path.name for path in (old.root / "runs").iterdir()} == {"2", "3", "6"}
+
+
+def test_old_entries_of_the_audit_log_go(fedtwin, store):
+    for action in ("old", "new"):
+        store.audit.add(DEFAULT, who="token 1 (ci)", address="127.0.0.1", action=action, status=200)
+    with store.database.write() as connection:
+        old = sa.update(audit).where(audit.c.action == "old")
+        connection.execute(old.values(time=datetime.now(UTC) - timedelta(days=400)))
+    assert "--audit takes --older-than" in fedtwin("prune", "--audit")[2]
+    assert fedtwin("prune", "--audit", "--older-than", "365d")[1].startswith("1 entries of the audit log")
+    assert len(store.audit.search()) == 2
+    assert "deleted\n" in fedtwin("prune", "--audit", "--older-than", "365d", "--yes")[1]
+    assert [row.action for row in store.audit.search()] == ["new"]
 
 
 def test_cached_data_that_nobody_used_goes(fedtwin, old, monkeypatch, tmp_path):
