@@ -74,7 +74,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv \
 		|| { echo "could not install from the package registry: is there a network?" >&2; exit 1; }
 	@echo "installing into $(VENV) (about 5 GB with torch's CUDA build)"
-	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[medmnist,dicom,sweep,export,trees,mlflow,tensorboard,crate]' \
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[medmnist,dicom,sweep,export,trees,mlflow,tensorboard,wandb,crate]' \
 		|| { echo "the installation failed; see above" >&2; exit 1; }
 	@echo "compiling the bytecode of what fedtwin imports (once)"
 	@$(BIN)/python -W ignore -c '$(COMPILE)' >/dev/null

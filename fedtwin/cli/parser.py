@@ -160,7 +160,7 @@ def _parser() -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
     _add_serve(commands.add_parser("serve", help="open the live page: watch, compare and read runs"))
     _add_worker(commands.add_parser("worker", help="run training jobs that were submitted to the server"))
     _add_follow(
-        commands.add_parser("follow", help="send all runs to MLflow or TensorBoard as they are written")
+        commands.add_parser("follow", help="send runs as they are written to MLflow, TensorBoard or W&B")
     )
     _add_jobs(commands.add_parser("jobs", help="list training jobs; show, cancel or retry one"))
     _add_datasets(commands.add_parser("datasets", help="list datasets that were uploaded; delete one"))
@@ -426,12 +426,12 @@ def _add_follow(follow: argparse.ArgumentParser) -> None:
         "outside of training: a tracker that is away slows nothing, and gets what it missed. Ctrl-C ends it; "
         "the next call continues. See docs/integrations.md."
     )
-    follow.add_argument("tracker", choices=["mlflow", "tensorboard"])
+    follow.add_argument("tracker", choices=["mlflow", "tensorboard", "wandb"])
     follow.add_argument(
         "--tracking-uri", metavar="URI", help="of mlflow: its server, http://HOST:5000 (or MLFLOW_TRACKING_URI)"
     )
-    follow.add_argument("--experiment", metavar="NAME", help="of mlflow (fedtwin)")
-    follow.add_argument("--folder", type=Path, help="of tensorboard: where event files are written")
+    follow.add_argument("--experiment", metavar="NAME", help="of mlflow; of wandb: the project (fedtwin)")
+    follow.add_argument("--folder", type=Path, help="of tensorboard and wandb: where files are written")
     follow.add_argument(
         "--after", type=count, default=0, metavar="RUN", help="leave out this run and older ones"
     )

@@ -13,6 +13,7 @@ from service.integrations.follower import Follower
 from service.integrations.mlflow import MLflow
 from service.integrations.tensorboard import TensorBoard
 from service.integrations.tracker import Tracker, TrackerRefused
+from service.integrations.wandb import WandB
 from shared.runtime.errors import ConfigError, bullet_list
 from shared.runtime.home import open_home
 from shared.tracking.store import Store
@@ -53,17 +54,23 @@ def run_command(options: Namespace) -> None:
 
 
 def _tracker(options: Namespace) -> Tracker:
+    experiment = options.experiment or "fedtwin"
     if options.tracker == "mlflow":
         uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         if options.folder is not None:
-            raise ConfigError("--folder is TensorBoard's; MLflow has --tracking-uri and --experiment")
+            raise ConfigError("--folder is for tensorboard and wandb; mlflow has --tracking-uri")
         if not uri:
             raise ConfigError("where is the MLflow server? Pass --tracking-uri http://HOST:5000")
-        return MLflow(uri, experiment=options.experiment or "fedtwin")
-    if options.tracking_uri is not None or options.experiment is not None:
-        raise ConfigError("--tracking-uri and --experiment are MLflow's; TensorBoard has --folder")
+        return MLflow(uri, experiment=experiment)
+    if options.tracking_uri is not None:
+        raise ConfigError("--tracking-uri is for mlflow; tensorboard and wandb have --folder")
     if options.folder is None:
-        raise ConfigError("where to? Pass --folder FOLDER, and the same to tensorboard --logdir FOLDER")
+        reader = "wandb sync" if options.tracker == "wandb" else "tensorboard --logdir FOLDER"
+        raise ConfigError(f"where to? Pass --folder FOLDER, which {reader} reads")
+    if options.tracker == "wandb":
+        return WandB(options.folder, project=experiment)
+    if options.experiment is not None:
+        raise ConfigError("--experiment is for mlflow and wandb; tensorboard has --folder")
     return TensorBoard(options.folder)
 
 

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from service.integrations.tracker import (
-    Details,
-    State,
-    TrackerAway,
-    TrackerRefused,
-    metric_key,
-    metric_step,
-)
+from service.integrations.cut_file import append, make_folder
+from service.integrations.tracker import Details, State, TrackerRefused, metric_key, metric_step
 from shared.runtime.errors import ConfigError
 from shared.tracking.rows import MODE_NAMES, MetricRow, RunRow
 
 
 class TensorBoard:
     """A folder of event files, as ``tensorboard --logdir`` reads it.
-
-    Before it is written to, a file is cut to the length at which progress was last kept: rows that a crash left
-    behind without being known as sent are sent again, and stand there once.
 
     Parameters
     ----------
@@ -63,12 +53,8 @@ class TensorBoard:
             Path(str(parent["folder"]) if parent else "") / f"{run.id}-{MODE_NAMES[run.training_mode]}-{name}"
         )
         place = self._folder / folder
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            others = [path for path in place.glob("events.out.tfevents.*") if not path.name.endswith(key)]
-        except OSError as error:
-            raise self._away(error) from None
-        if others:
+        make_folder(place)
+        if any(not path.name.endswith(key) for path in place.glob("events.out.tfevents.*")):
             raise TrackerRefused(f"{place} holds the run of another database; choose another folder")
         file = folder / f"events.out.tfevents.{int(run.started.timestamp()):010d}.fedtwin.{key}"
         began = run.started.timestamp()
@@ -78,7 +64,7 @@ class TensorBoard:
             self._event(wall_time=began, summary=settings),
         ]
         state = {"folder": str(folder), "file": str(file), "size": 0, "results": {}}
-        return self._append(events, state=state, new=True)
+        return self._append(events, state=state)
 
     def add(self, rows: Sequence[MetricRow], *, run: RunRow, state: State) -> State:
         """Append scalars."""
@@ -100,27 +86,13 @@ class TensorBoard:
         values = [self._summary.Value(tag=name, simple_value=value)]
         return self._event(wall_time=time, step=step, summary=self._summary(value=values))
 
-    def _append(self, events: Iterable[Any], *, state: State, new: bool = False) -> dict[str, Any]:
-        path = self._folder / str(state["file"])
-        try:
-            with path.open("w+b" if new else "r+b") as file:
-                file.truncate(int(state["size"]))
-                file.seek(0, os.SEEK_END)
-                writer = self._writer(file)
-                for event in events:
-                    writer.write(event.SerializeToString())
-                file.flush()
-                os.fsync(file.fileno())
-                return {**state, "size": file.tell()}
-        except FileNotFoundError:
-            raise TrackerRefused(
-                f"{path} is gone: its rows are not written again; to have all runs anew, choose another folder"
-            ) from None
-        except OSError as error:
-            raise self._away(error) from None
+    def _append(self, events: Iterable[Any], *, state: State) -> dict[str, Any]:
+        def write(file: BinaryIO) -> None:
+            writer = self._writer(file)
+            for event in events:
+                writer.write(event.SerializeToString())
 
-    def _away(self, error: OSError) -> TrackerAway:
-        return TrackerAway(f"event files cannot be written to {self._folder}: {error.strerror}")
+        return {**state, "size": append(self._folder / str(state["file"]), write, size=int(state["size"]))}
 
 
 def _number(text: str) -> float | str:

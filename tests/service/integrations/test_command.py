@@ -23,9 +23,11 @@ ROOT = Path(__file__).parents[3]
     ("line", "expected"),
     [
         ("mlflow", "Pass --tracking-uri"),
-        ("mlflow --tracking-uri http://127.0.0.1:5000 --folder board", "--folder is TensorBoard's"),
+        ("mlflow --tracking-uri http://127.0.0.1:5000 --folder board", "--folder is for tensorboard and wandb"),
         ("tensorboard", "Pass --folder"),
-        ("tensorboard --folder board --experiment mine", "are MLflow's"),
+        ("tensorboard --folder board --experiment mine", "--experiment is for mlflow and wandb"),
+        ("wandb", "which wandb sync reads"),
+        ("wandb --folder board --tracking-uri http://127.0.0.1:5000", "--tracking-uri is for mlflow"),
     ],
 )
 def test_what_is_missing_or_has_no_effect(line, expected, monkeypatch):
@@ -34,10 +36,13 @@ def test_what_is_missing_or_has_no_effect(line, expected, monkeypatch):
         run_command(parse(["follow", *line.split()]))
 
 
-def test_a_missing_package(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
-    with pytest.raises(ConfigError, match=r"pip install 'fedtwin\[tensorboard\]'"):
-        run_command(parse(["follow", "tensorboard", "--folder", str(tmp_path)]))
+@pytest.mark.parametrize(
+    ("tracker", "module"), [("tensorboard", "tensorboard.compat.proto"), ("wandb", "wandb.proto")]
+)
+def test_a_missing_package(tracker, module, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigError, match=rf"pip install 'fedtwin\[{tracker}\]'"):
+        run_command(parse(["follow", tracker, "--folder", str(tmp_path)]))
 
 
 def test_once(store, home, tmp_path, monkeypatch):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,15 +72,94 @@ class EventFiles:
 
     @contextmanager
     def lost(self) -> Iterator[None]:
-        """A file lies where the folder was."""
-        away = self.folder.with_name("away")
-        if self.folder.exists():
-            self.folder.rename(away)
-        self.folder.write_text("")
-        yield
-        self.folder.unlink()
-        if away.exists():
-            away.rename(self.folder)
+        with lost_folder(self.folder):
+            yield
+
+
+@contextmanager
+def lost_folder(folder: Path) -> Iterator[None]:
+    """A file lies where a folder was."""
+    away = folder.with_name("away")
+    if folder.exists():
+        folder.rename(away)
+    folder.write_text("")
+    yield
+    folder.unlink()
+    if away.exists():
+        away.rename(folder)
+
+
+class WandBFiles:
+    """The folder of an offline mode, read by its format: a log of LevelDB's kind, of W&B's own messages."""
+
+    nests_by = "run_group"
+
+    def __init__(self, folder: Path) -> None:
+        from service.integrations.wandb import WandB
+
+        self.folder = folder / "runs"
+        self.tracker: Tracker = WandB(self.folder, project="fedtwin")
+
+    def records(self, run_id: int) -> list:
+        """Of the file whose first record has the run's number among its settings."""
+        for path in self.folder.glob("wandb/offline-run-*/run-*.wandb"):
+            found = list(wandb_records(path))
+            if any(
+                item.key == "fedtwin.run" and item.value_json == str(run_id) for item in found[1].config.update
+            ):
+                return found
+        raise AssertionError(f"no run {run_id}")
+
+    def values(self, run_id: int) -> list[tuple[str, int, float]]:
+        """Rows by their step, which W&B counts too, and at 0 what is told at the end."""
+        found = []
+        for number, record in enumerate(one for one in self.records(run_id) if one.HasField("history")):
+            values = {item.key: json.loads(item.value_json) for item in record.history.item}
+            assert values.pop("_step") == record.history.step.num == number
+            step, _ = values.pop("step"), values.pop("_timestamp")
+            found += [(key, step, value) for key, value in values.items()]
+        told = [
+            {item.key: json.loads(item.value_json) for item in one.summary.update}
+            for one in self.records(run_id)
+        ]
+        results = next((one for one in told if "status" in one), {})
+        return found + [(key, 0, value) for key, value in results.items() if key not in ("status", "error")]
+
+    def is_below(self, run_id: int, parent: int) -> bool:
+        one, other = (self.records(number)[0].run for number in (run_id, parent))
+        return one.run_group == other.run_group != "" and other.job_type in ("comparison", "sweep")
+
+    def settings(self, run_id: int) -> dict[str, object]:
+        return {item.key: json.loads(item.value_json) for item in self.records(run_id)[1].config.update}
+
+    @contextmanager
+    def lost(self) -> Iterator[None]:
+        with lost_folder(self.folder):
+            yield
+
+
+def wandb_records(path: Path) -> Iterator:
+    """The records of a file of W&B's offline mode."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, head, block = path.read_bytes(), struct.Struct("<IHB"), 32768
+    assert content[:7] == struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
+    at, whole = 7, b""
+    while at < len(content):
+        if (room := block - at % block) < head.size:
+            assert not any(content[at : at + room])
+            at += room
+            continue
+        checksum, length, kind = head.unpack_from(content, at)
+        assert length + head.size <= room
+        piece = content[at + head.size : at + head.size + length]
+        assert checksum == zlib.crc32(piece, zlib.crc32(bytes([kind])))
+        assert bool(whole) == (kind in (3, 4)), "a first piece, and those that follow it"
+        at, whole = at + head.size + length, whole + piece
+        if kind in (1, 4):
+            yield Record.FromString(whole)
+            whole = b""
+    assert not whole
 
 
 class MLflowServer:
@@ -214,14 +296,14 @@ def mlflow_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(
-    params=["tensorboard", pytest.param("mlflow", marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
+    params=["tensorboard", "wandb", pytest.param("mlflow", marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
     scope="session",
 )
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """Each tracker."""
     folder = tmp_path_factory.mktemp("tracker")
-    if request.param == "tensorboard":
-        yield EventFiles(folder)
+    if request.param != "mlflow":
+        yield EventFiles(folder) if request.param == "tensorboard" else WandBFiles(folder)
         return
     server = MLflowServer(folder, request.getfixturevalue("mlflow_program"))
     try:
