@@ -188,6 +188,8 @@ class Worker:
                 if row.run_id is not None:
                     self._store.runs.finish(row.run_id, "stopped", stop_reason="its job was cancelled")
                 self._queue.cancelled(fence)
+                if row.mode == "sweep" and row.run_id is not None:  # where it was killed, trials are open
+                    self._store.trials.reopen(row.run_id, failed=False)
             elif self._stopped.is_set():
                 self._queue.release(fence)
             else:

@@ -21,9 +21,9 @@ from shared.config.settings import (
     groups,
     settings_of,
 )
+from shared.sweeps.checks import COMMANDS
 
 MOST_DATASETS = 500
-COMMANDS = {"centralized": "fedtwin centralized", "federated": "fedtwin simulate", "compare": "fedtwin compare"}
 _GROUPS = ("experiment", "task", "model", "partition", "strategy")
 # Settings of these depend on the choice, and are offered with it.
 _WITH_SETTINGS = ("model", "strategy")

@@ -15,7 +15,7 @@ from shared.sweeps.plan import Plan, overrides_of
 from shared.tasks.checks import reject_one_sided, reject_pooled_only
 from shared.tasks.settle import settle
 
-COMMANDS = {"compare": "fedtwin compare", "centralized": "fedtwin centralized", "federated": "fedtwin simulate"}
+COMMANDS = {"centralized": "fedtwin centralized", "federated": "fedtwin simulate", "compare": "fedtwin compare"}
 _ELSEWHERE = {
     "trainer.test": "trials are tested, but for those of a search, whose winner alone is",
     "tracking": "the runs of a sweep are kept together: set FEDTWIN_HOME, or FEDTWIN_DATABASE_URL",

@@ -20,7 +20,7 @@ from service.jobs.worker import Worker
 from shared.runtime.home import Home
 from shared.tracking.job_rows import JobRow
 from shared.tracking.store import Store
-from tests.job_kit import submit
+from tests.job_kit import begun_sweep, fence, submit
 
 WAIT_S = 60.0
 SLEEPS = "import time, sys; print('begun', flush=True); time.sleep(600)"
@@ -83,6 +83,20 @@ def test_what_ignores_sigterm_is_killed_with_all_that_it_began(store, home):
         store.jobs.cancel(job_id)
         assert ended(store, job_id).status == "cancelled"
     wait_for(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_trials_of_a_sweep_that_is_killed_wait_for_a_retry(store, home):
+    job_id = submit(store, mode="sweep")
+    with working(store, home, STUBBORN, grace_s=0.3):
+        begun(home, job_id)
+        sweep_id = begun_sweep(store, fence(store.jobs.get(job_id)))
+        for number in (1, 2):
+            store.trials.begin(sweep_id, number, mode="centralized")
+        store.trials.finish(sweep_id, 1, "completed")
+        store.jobs.cancel(job_id)
+        assert ended(store, job_id).status == "cancelled"
+    counts = store.trials.counts([sweep_id])[sweep_id]
+    assert (counts["completed"], counts["waiting"]) == (1, 3)
 
 
 def test_a_worker_that_stops_gives_its_job_back(store, home):
