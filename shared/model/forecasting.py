@@ -9,7 +9,6 @@ from shared.config.config import Config
 from shared.config.model import LinearConfig, LstmConfig, MlpConfig, TcnConfig
 from shared.model.tabular import tabular_layers
 from shared.model.weights import load_weights
-from shared.runtime.errors import ConfigError
 
 SCALES = 2  # numbers at the end of each step: what its series is scaled by
 
@@ -159,8 +158,6 @@ def build_forecaster(
     ------
     WeightsError
         ``model.weights`` cannot be loaded.
-    ConfigError
-        The model is none for time series.
     """
     model = cfg.model
     with torch.random.fork_rng(devices=[]):
@@ -171,13 +168,9 @@ def build_forecaster(
             core = Flat(tabular_layers(model, num_inputs=size, num_outputs=horizon))
         elif isinstance(model, LstmConfig):
             core = Lstm(model, features=features, known=len(known), horizon=horizon)
-        elif isinstance(model, TcnConfig):
-            core = Tcn(model, features=features, known=len(known), horizon=horizon)
         else:
-            raise ConfigError(
-                "task=forecasting takes model=mlp, lstm, tcn, linear, trees, xgboost, lightgbm or forest, got "
-                f"model.name={model.name}"
-            )
+            assert isinstance(model, TcnConfig), "its task checks that"
+            core = Tcn(model, features=features, known=len(known), horizon=horizon)
         network = ForecastNetwork(core, window=window, known=known)
     if cfg.model.weights:
         load_weights(network, cfg.model.weights)

@@ -10,7 +10,6 @@ from torch import nn
 from shared.config.config import Config
 from shared.config.model import LinearConfig, MlpConfig
 from shared.model.weights import load_weights
-from shared.runtime.errors import ConfigError
 
 
 def build_tabular(cfg: Config, *, num_inputs: int, num_outputs: int) -> nn.Module:
@@ -25,15 +24,9 @@ def build_tabular(cfg: Config, *, num_inputs: int, num_outputs: int) -> nn.Modul
     ------
     WeightsError
         ``model.weights`` cannot be loaded.
-    ConfigError
-        The model is none for tables.
     """
     model = cfg.model
-    if not isinstance(model, LinearConfig | MlpConfig):
-        raise ConfigError(
-            f"task={cfg.task.name} takes model=linear, mlp, trees, xgboost, lightgbm or "
-            f"forest, got model.name={model.name}"
-        )
+    assert isinstance(model, LinearConfig | MlpConfig), "its task checks that"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         network = tabular_layers(model, num_inputs=num_inputs, num_outputs=num_outputs)

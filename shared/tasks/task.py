@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict
 
 from shared.config.problems import check_settings
+from shared.config.section import Section
 from shared.config.stored import upgrade
 from shared.config.task import TaskConfig
 from shared.data.schema import Schema
 from shared.runtime.components import load_component
+from shared.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from shared.config.config import Config as RunConfig
@@ -22,7 +24,18 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """One kind of problem; a subclass is named by the ``_target_`` of its file in ``conf/task/``."""
+    """One kind of problem; a subclass is named by the ``_target_`` of its file in ``conf/task/``.
+
+    Attributes
+    ----------
+    models : tuple of type
+        Sections of ``model`` that it can train; any, where none is named.
+    takes : str
+        The same in words.
+    """
+
+    models: tuple[type[Section], ...] = ()
+    takes = ""
 
     class Config(TaskConfig):
         """The task's own settings; a subclass adds them."""
@@ -44,14 +57,14 @@ class Task:
         return None
 
     def check(self, cfg: RunConfig) -> None:
-        """Reject settings that the task cannot follow, as far as that is known before any data is read.
-
-        Imports no torch.
+        """Reject a model of other tasks, before any data is read; imports no torch.
 
         Raises
         ------
         ConfigError
         """
+        if self.models and not isinstance(cfg.model, self.models):
+            raise ConfigError(f"task={cfg.task.name} takes model={self.takes}, got model.name={cfg.model.name}")
 
     def spec(self, schema: Schema) -> TaskSpec:
         """What is measured, told and shown on rows of a schema; imports no torch."""

@@ -62,11 +62,7 @@ class AnomalyLearner(TableLearner):
     def __init__(self, task: Task, cfg: Config, *, settings: AnomalySettings) -> None:
         super().__init__(task, cfg)
         self.settings = settings
-        if not isinstance(cfg.model, (PcaConfig, IsolationForestConfig, *AUTOENCODERS)):
-            raise ConfigError(
-                "task=anomaly takes model=pca, isolation_forest, autoencoder or conv_autoencoder, got "
-                f"model.name={cfg.model.name}"
-            )
+        task.check(cfg)
         if self.window is not None and cfg.table.columns.time is None:
             raise ConfigError(
                 f"model={cfg.model.name} looks at the rows before each row of its series, and needs their "

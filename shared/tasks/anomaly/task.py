@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.config.model import AUTOENCODERS, IsolationForestConfig, PcaConfig
 from shared.tasks.anomaly.settings import AnomalySettings
 from shared.tasks.anomaly.spec import AnomalySpec
 from shared.tasks.task import Task
@@ -21,6 +22,8 @@ class Anomaly(Task):
         """Where the control limits are."""
 
     config: Config
+    models = (PcaConfig, IsolationForestConfig, *AUTOENCODERS)
+    takes = "pca, isolation_forest, autoencoder or conv_autoencoder"
 
     def spec(self, schema: Schema) -> AnomalySpec:
         """What is measured, told and shown on rows of a schema."""

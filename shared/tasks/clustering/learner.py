@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from shared.clusters.mixture import Mixture
 from shared.config.config import Config
-from shared.config.model import GmmConfig, KMeansConfig
+from shared.config.model import GmmConfig
 from shared.data.schema import Column, Schema
 from shared.data.sources.targets import TargetColumn, Targets
 from shared.data.tables.load import TableData
@@ -51,8 +51,7 @@ class ClusteringLearner(TableLearner):
         super().__init__(task, cfg)
         self.clusters = clusters
         data = cfg.table
-        if not isinstance(cfg.model, KMeansConfig | GmmConfig):
-            raise ConfigError(f"task=clustering takes model=kmeans or gmm, got model.name={cfg.model.name}")
+        task.check(cfg)
         if model != cfg.model.name:
             raise ConfigError(
                 f"task.model={model} names the model whose measures there are; set it to {cfg.model.name}, "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from shared.config.model import GmmConfig, KMeansConfig
 from shared.tasks.clustering.spec import ClusteringSpec
 from shared.tasks.task import Task
 
@@ -31,6 +32,8 @@ class Clustering(Task):
         covariance: Literal["diag", "full"] = "diag"
 
     config: Config
+    models = (KMeansConfig, GmmConfig)
+    takes = "kmeans or gmm"
 
     def spec(self, schema: Schema) -> ClusteringSpec:
         """What is measured, told and shown on rows of a schema."""

@@ -167,6 +167,7 @@ class ForecastingLearner(TableLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitForecaster:
         """A new forecaster."""
+        self.task.check(self.cfg)
         own, kind = self.settings, TreeForecaster if self.grows_trees else LitForecaster
         network: nn.Module
         if self.grows_trees:

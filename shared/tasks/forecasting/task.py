@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.config.model import OF_TREES, LinearConfig, LstmConfig, MlpConfig, TcnConfig
 from shared.tasks.forecasting.settings import ForecastingConfig
 from shared.tasks.forecasting.spec import ForecastingSpec
 from shared.tasks.task import Task
@@ -21,6 +22,8 @@ class Forecasting(Task):
         """How series are cut into windows, and what is minimised."""
 
     config: Config
+    models = (MlpConfig, LstmConfig, TcnConfig, LinearConfig, *OF_TREES)
+    takes = "mlp, lstm, tcn, linear, trees, xgboost, lightgbm or forest"
 
     def spec(self, schema: Schema) -> ForecastingSpec:
         """What is measured, told and shown on rows of a schema."""

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.config.model import CnnConfig, CustomModelConfig, ResNetConfig
-from shared.runtime.errors import ConfigError
 from shared.tasks.task import Task
 
 if TYPE_CHECKING:
-    from shared.config.config import Config
     from shared.data.sources.targets import TargetColumn, Targets
 
 
 class ImageTask(Task):
     """A task on images: its data is recognised, and its targets are read from the text of a column."""
+
+    models = (CnnConfig, ResNetConfig, CustomModelConfig)
+    takes = "cnn or a ResNet"
 
     @classmethod
     def recognise(cls, path: Path) -> tuple[str, Path] | None:
@@ -24,19 +25,6 @@ class ImageTask(Task):
         from shared.data.sources.layout import recognise  # the service loads tasks, and reads no images
 
         return recognise(path)
-
-    def check(self, cfg: Config) -> None:
-        """Reject a model for tables.
-
-        Raises
-        ------
-        ConfigError
-        """
-        if not isinstance(cfg.model, CnnConfig | ResNetConfig | CustomModelConfig):
-            raise ConfigError(
-                f"task={cfg.task.name} takes model=cnn or a ResNet, got model.name={cfg.model.name}, which is "
-                "for tables"
-            )
 
     @abstractmethod
     def read_targets(self, column: TargetColumn, problems: list[str]) -> Targets:

@@ -27,6 +27,7 @@ class TabularClassificationLearner(TableLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitClassifier:
         """A new classifier."""
+        self.task.check(self.cfg)
         if self.grows_trees:
             objective = Logistic() if len(schema.classes) == 2 else Softmax(len(schema.classes))
             trees = tree_network(self.cfg, schema, objective=objective)

@@ -27,6 +27,7 @@ class TabularRegressionLearner(TableLearner):
 
     def module(self, schema: Schema, fit: FitContext) -> LitRegressor:
         """A new regressor."""
+        self.task.check(self.cfg)
         if self.grows_trees:
             trees = tree_network(self.cfg, schema, objective=SquaredError())
             return TreeRegressor(self.cfg, spec=TabularRegressionSpec(schema), network=trees, fit=fit)

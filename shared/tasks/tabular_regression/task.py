@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.config.model import OF_TREES, LinearConfig, MlpConfig
 from shared.tasks.tabular_regression.spec import TabularRegressionSpec
 from shared.tasks.task import Task
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 class TabularRegression(Task):
     """A number for each row of a table."""
+
+    models = (LinearConfig, MlpConfig, *OF_TREES)
+    takes = "linear, mlp, trees, xgboost, lightgbm or forest"
 
     def spec(self, schema: Schema) -> TabularRegressionSpec:
         """What is measured, told and shown on rows of a schema."""

@@ -170,6 +170,23 @@ def test_no_choice_reaches_beyond_the_server(settings, says):
     assert says in " ".join(caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("task", "model", "says"),
+    [
+        ("image_classification", "mlp", "takes model=cnn or a ResNet, got model.name=mlp"),
+        ("tabular_regression", "resnet18", "lightgbm or forest, got model.name=resnet18"),
+        ("forecasting", "cnn", "lightgbm or forest, got model.name=cnn"),
+        ("anomaly", "kmeans", "autoencoder or conv_autoencoder, got model.name=kmeans"),
+        ("clustering", "pca", "takes model=kmeans or gmm, got model.name=pca"),
+    ],
+)
+def test_a_model_of_another_task_is_refused(folder, task, model, says):
+    (folder / "a.csv").write_text("time,site,y\n2026-01-01,a,1\n")
+    data = {} if task.startswith("image") else {"data": "table", "data.target": "y"}
+    data |= {"data.columns.time": "time"} if task == "forecasting" else {}
+    assert says in " ".join(refused(folder, "a.csv" if data else "a.npz", task=task, model=model, **data))
+
+
 def test_code_must_be_on_the_servers_list(monkeypatch):
     """No request can name code; were a choice to do so, it would still be asked for."""
     config = compose(["data=custom", "+data._target_=os.getcwd", "data.path=null"])

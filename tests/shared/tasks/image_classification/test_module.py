@@ -256,5 +256,5 @@ def test_weights_that_are_not_there(make_config, tmp_path):
 
 
 def test_a_model_for_tables_is_refused_before_an_image_is_read():
-    with pytest.raises(ConfigError, match=r"cnn or a ResNet, got model\.name=mlp, which is for tables"):
+    with pytest.raises(ConfigError, match=r"cnn or a ResNet, got model\.name=mlp"):
         learner_of(compose(["data=idx", "data.path=nowhere", "model=mlp"]))
