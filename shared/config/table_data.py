@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from shared.config.data import Names, SplitSection
 from shared.config.section import Positive, Section
@@ -15,6 +15,12 @@ ENVIRONMENT = "env:"  # what data.url begins with where an environment variable 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://.*", re.DOTALL)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 
+
+def _as_written(value: object) -> object:
+    return str(value) if type(value) in (int, float) else value
+
+
+Moment = Annotated[str | None, BeforeValidator(_as_written)]  # a time as a table writes it
 ReadAs = Literal["numeric", "categorical", "boolean"]
 
 
@@ -54,6 +60,8 @@ class TableDataConfig(SplitSection):
     classes: Names | None
     positive: str | None
     columns: TableColumnsConfig
+    start: Moment = None  # stored runs of before have no such keys
+    end: Moment = None
     scaling: Literal["federated", "local", "none"]
     missing: Literal["mean", "indicator", "drop", "error"]
     missing_target: Literal["error", "drop"]
@@ -100,6 +108,8 @@ class TableDataConfig(SplitSection):
             raise ValueError(f"data.separator must be auto or one character, got {self.separator!r}")
         if self.separator == self.decimal:
             raise ValueError(f"data.separator and data.decimal must differ, both are {self.decimal!r}")
+        if (self.start is not None or self.end is not None) and self.columns.time is None:
+            raise ValueError("data.start and data.end need data.columns.time, the column of the times of rows")
         if twice := sorted({name for name in self.inputs or () if (self.inputs or ()).count(name) > 1}):
             raise ValueError(f"data.inputs names {', '.join(twice)} twice")
         if clash := sorted({*(self.inputs or ())} & {*self.drop}):

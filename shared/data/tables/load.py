@@ -24,6 +24,7 @@ from shared.data.tables.doubts import doubts, unseen_levels
 from shared.data.tables.inputs import Input, read_input
 from shared.data.tables.reading import NO_TARGET, ReadTable, columns_config, read_table, texts_of
 from shared.data.tables.sites import Sites, sites_of
+from shared.data.tables.span import in_span
 from shared.data.tables.target import bin_names, binned
 from shared.runtime.counts import count_of
 
@@ -260,12 +261,14 @@ def _inputs(
 def _kept(
     read: ReadTable, cfg: TableDataConfig, inputs: Sequence[Input], *, problems: list[str], notes: list[str]
 ) -> npt.NDArray[np.int64]:
-    """The places of the rows that stay: with ``data.missing`` and ``data.missing_target``, not all."""
+    """The places of the rows that stay: not all, with ``data.start``, ``data.missing`` and the like."""
     target = None if cfg.target is None else read.cells.get(cfg.target)
+    inside = in_span(read, cfg, notes=notes)
     lacks = np.zeros(len(read.rows), dtype=bool)
     if target is not None:
         lacks[:] = [target.reading.lacks(text) for text in target.texts]
-    whole = ~lacks if cfg.missing_target == "drop" else np.ones(len(lacks), dtype=bool)
+    lacks &= inside
+    whole = inside & ~lacks if cfg.missing_target == "drop" else inside
     if lacks.any() and cfg.missing_target == "error":
         problems.append(
             f"the target {cfg.target!r} is empty in {count_of(int(lacks.sum()), 'row')}, the first is "

@@ -417,3 +417,46 @@ def test_every_change_of_a_value_changes_the_key_of_the_rows(tmp_path: Path) -> 
     same = load(tmp_path / "rows.csv", table(c=repeated("a", "b")))
     other = load(tmp_path / "rows.csv", table(c=repeated("a", "c")))
     assert first.fingerprint == same.fingerprint != other.fingerprint
+
+
+def days(*texts: str) -> str:
+    """A table with a row for each time."""
+    rng = np.random.default_rng(0)
+    rows = [f"{text},{rng.normal():.3f},{'ab'[row % 2]}" for row, text in enumerate(texts)]
+    return "\n".join(["when,x,y", *rows])
+
+
+DAYS = [f"2024-03-{day:02}T06:00:00" for day in range(1, 31)]
+SPAN = ["data.columns.time=when", "data.start=2024-03-05T06:00:00", "data.end=2024-03-28"]
+
+
+def test_rows_of_a_time_span_are_taken_and_the_others_counted(tmp_path: Path) -> None:
+    data = load(tmp_path / "rows.csv", days(*DAYS), *SPAN)
+    assert len(data) == 23  # 5 to 27 March: the end is a midnight
+    told = "data.start=2024-03-05T06:00:00 and data.end=2024-03-28: 7 rows of 30 (4 before it, 3 after it)"
+    assert any(told in note for note in data.notes)
+    whole = load(tmp_path / "rows.csv", days(*DAYS), "data.columns.time=when")
+    np.testing.assert_array_equal(data.inputs, whole.inputs[4:27])
+    assert not any("time span" in note for note in whole.notes)
+    numbers = days(*map(str, range(30)))
+    assert len(load(tmp_path / "rows.csv", numbers, "data.columns.time=when", "data.start=20")) == 10
+    empty = days(*DAYS).replace(",a\n", ",\n", 1)  # outside the span, nobody misses its target
+    assert len(load(tmp_path / "rows.csv", empty, *SPAN)) == 23
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["data.start=2025-01-01"],
+            "no row is in the time span of data.start=2025-01-01: 30 before it, 0 after",
+        ),
+        (["data.end=soon"], "'data.end' has when 'soon', expected ISO 8601 or a number"),
+        (["data.end=7"], "mixes numbers (such as in 'data.end') and times without a zone"),
+        (["data.end='2024-03-09T00:00:00Z'"], "mixes times with a zone (such as in 'data.end')"),
+    ],
+)
+def test_a_time_span_that_cannot_be_is_named(overrides: list[str], message: str, tmp_path: Path) -> None:
+    assert message in refused(tmp_path / "rows.csv", days(*DAYS), "data.columns.time=when", *overrides)
+    with pytest.raises(ConfigError, match=r"need data\.columns\.time"):
+        table_config(tmp_path / "rows.csv", *overrides, target="y")
