@@ -1,8 +1,8 @@
 # fedtwin: what one types. Everything runs in .venv, which the first target that needs it makes.
 PYTHON ?= python3
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
-# Slow tests mostly wait, but what they start is timed by Flower's own limits: no more of them than there are cores.
-SLOW_WORKERS ?= $(WORKERS)
+# One more than there are cores: it begins with the deployments, which mostly wait (tests/scheduling.py).
+SLOW_WORKERS ?= $(shell expr $(WORKERS) + 1)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -45,7 +45,7 @@ test-all: $(VENV)/.ready  ## run all tests, slow and fast ones side by side
 	$(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m ''
 
 attack: $(VENV)/.ready  ## run only the attacks: kills, hostile replies, archives and requests, full disks, viewers
-	FEDTWIN_KILLS=10 $(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m attack -rA
+	FEDTWIN_KILLS=10 FEDTWIN_KILLS_SEED=1 $(TEST_ENV) $(PYTEST) -n $(SLOW_WORKERS) -m attack -rA
 
 lint: $(VENV)/.ready  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

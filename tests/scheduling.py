@@ -2,8 +2,13 @@
 
 A file's tests run on one worker, as they share fixtures; those of `APART` take long, share nothing and run on
 any worker that is free. All `DEPLOYMENTS` run on one worker, one after the other: they mostly wait, and beside
-each other they would wait at the same time, while the others use the cores. xdist's own marks for groups have
-no effect under pytest 9.2 (pytest-xdist issue 1386).
+each other they would wait at the same time, while the others use the cores.
+
+`make test-all` starts one worker more than there are cores. The first worker begins with what mostly waits
+(`WAITING`), which the others leave to it as long as they have anything else: so as many workers compute as
+there are cores, and what Flower's own time limits hold has a core when it needs one.
+
+xdist's own marks for groups have no effect under pytest 9.2 (pytest-xdist issue 1386).
 """
 
 from __future__ import annotations
@@ -14,7 +19,10 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
 
 APART = {
     "tests/e2e/test_compare.py",
@@ -23,6 +31,7 @@ APART = {
     "tests/federated/test_laws.py",
 }
 DEPLOYMENTS = "tests/e2e/test_deploy_"
+WAITING = {DEPLOYMENTS, "tests/e2e/test_hostile_sites.py"}
 
 
 def unit_of(nodeid: str) -> str:
@@ -33,11 +42,30 @@ def unit_of(nodeid: str) -> str:
     return nodeid if file in APART else file
 
 
+def next_unit(queue: Iterable[str], *, waits: bool) -> str:
+    """What a worker is given next: the first unit that waits, or computes, as it should; else the first.
+
+    Parameters
+    ----------
+    queue : iterable of str
+        Units that no worker has begun; at least one.
+    waits : bool
+        Whether the worker is the one that mostly waits.
+    """
+    units = list(queue)
+    return next((unit for unit in units if (unit in WAITING) == waits), units[0])
+
+
 class Scheduling(LoadFileScheduling):
-    """xdist's scheduling by file, except for the files of `APART`."""
+    """xdist's scheduling by file, except for the files of `APART` and for who begins with what waits."""
 
     def _split_scope(self, nodeid: str) -> str:
         return unit_of(nodeid)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        unit = next_unit(self.workqueue, waits=node is self.nodes[0])
+        self.workqueue.move_to_end(unit, last=False)  # from where the base class takes it
+        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:

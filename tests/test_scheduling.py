@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.budgets import BUDGETS, folder_of, lines_of
-from tests.scheduling import APART, unit_of
+from tests.scheduling import APART, DEPLOYMENTS, WAITING, next_unit, unit_of
 
 TESTS = Path(__file__).parent
 
@@ -23,6 +23,17 @@ def test_all_deployments_are_one_unit():
     files = [*TESTS.glob("e2e/test_deploy_*.py")]
     assert len(files) > 2
     assert len({unit_of(f"tests/e2e/{file.name}::test_a") for file in files}) == 1
+
+
+def test_one_worker_begins_with_what_waits_and_the_others_leave_it_to_that_one():
+    for unit in WAITING - {DEPLOYMENTS}:
+        assert (TESTS.parent / unit).is_file()
+        assert unit_of(f"{unit}::test_a") == unit
+    slow, fast = "tests/e2e/test_story.py", "tests/shared/test_a.py"
+    assert next_unit([slow, DEPLOYMENTS, fast], waits=True) == DEPLOYMENTS
+    assert next_unit([DEPLOYMENTS, slow, fast], waits=False) == slow
+    assert next_unit([slow, fast], waits=True) == slow
+    assert next_unit([DEPLOYMENTS], waits=False) == DEPLOYMENTS
 
 
 def test_every_folder_has_a_budget():

@@ -7,24 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import pytest
-from flwr.clientapp import ClientApp
-from safetensors.torch import load_file
-
-from federated.client.app import app
 from federated.deploy.demo.network_namespaces import NetworkNamespaces
 from federated.deploy.demo.shares import write_share
 from federated.deploy.demo.testbed import SERVER, Testbed
-from federated.server.app import serve
 from shared.config.compose import compose
 from shared.config.config import Config
-from shared.data.images.dataset import ImageData
 from shared.data.partition.partition import partition
-from shared.runtime.home import Home
-from shared.tracking.store import Store
-from simulations.engine.in_process import InProcessGrid
-from tests.federated.federation_kit import digest as digest_of
 from tests.images import load_images
 
 SITES = ("north", "south", "east")
@@ -50,33 +38,16 @@ def write_sites(folder: Path, *, cache: Path) -> dict[str, Path]:
     return {**paths, SERVER: write_share(data, rows=data.indices("test"), path=folder / SERVER, site=SERVER)}
 
 
-def simulate(root: Path, *overrides: str, client_app: ClientApp = app) -> str:
-    """The last weights of a simulation with the same rows, shares and seed, by SHA-256."""
-    home = Home(root=root, database_url=f"sqlite:///{root / 'fedtwin.db'}")
-    with pytest.MonkeyPatch.context() as patch, Store(home.database_url) as store:
-        patch.setenv("FEDTWIN_HOME", str(root))
-        grid = InProcessGrid(client_app, num_clients=len(SITES))
-        run_id = serve(grid, pooled(*overrides), store=store, home=home, say=lambda line: None)
-    return digest(home, run_id)
-
-
-def digest(home: Home, run_id: int) -> str:
-    """SHA-256 of the last global model."""
-    return digest_of(load_file(home.run_dir(run_id) / "checkpoints" / "last.safetensors"))
-
-
-def labels_of(data: ImageData) -> list[int]:
-    return np.bincount(data.targets).tolist()
-
-
 @contextmanager
-def open_bed(folder: Path, *, data: dict[str, Path], extra_hosts: tuple[str, ...] = ()) -> Iterator[Testbed]:
+def open_bed(
+    folder: Path, *, data: dict[str, Path], sites: tuple[str, ...] = SITES, extra_hosts: tuple[str, ...] = ()
+) -> Iterator[Testbed]:
     """A deployment whose processes are all ended with the block; says it where there are no namespaces."""
-    with NetworkNamespaces([SERVER, *SITES, *extra_hosts]) as hosts:
+    with NetworkNamespaces([SERVER, *sites, *extra_hosts]) as hosts:
         if not hosts.isolated:
             print("network namespaces are not permitted here: all machines are on loopback")
-        sites = {name: data.get(name, data[SITES[0]]) for name in (*SITES, *extra_hosts)}
-        yield Testbed(hosts, folder=folder, data=sites, home=folder / "home")
+        places = {name: data.get(name, data[sites[0]]) for name in (*sites, *extra_hosts)}
+        yield Testbed(hosts, folder=folder, data=places, home=folder / "home")
 
 
 def wait_for(what: str, condition: Callable[[], bool], *, timeout: float, every: float = 0.3) -> None:

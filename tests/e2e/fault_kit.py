@@ -16,7 +16,8 @@ from federated.deploy.demo.testbed import SERVER, Testbed
 from shared.runtime.home import Home
 from shared.tracking.rows import RoundRow, RunRow
 from shared.tracking.store import Store
-from tests.e2e.deploy_kit import OWN_ROWS, SITES, TRAINING, digest, open_bed, simulate, wait_for, write_sites
+from tests.e2e.deploy_kit import OWN_ROWS, SITES, TRAINING, open_bed, pooled, wait_for, write_sites
+from tests.e2e.same_run_kit import last_weights, serve_here
 
 ROUNDS = 4
 SLOW = "slow"  # while this file is in the folder of the testbed
@@ -119,7 +120,7 @@ class Federation:
         return (self.bed.folder / "logs" / "run.log").read_text(errors="replace")[-3000:]
 
     def digest(self, run_id: int) -> str:
-        return digest(self.home, run_id)
+        return last_weights(self.home.run_dir(run_id))
 
     def report(self, run_id: int) -> list[RoundRow]:
         """The rounds, each of which must be there once; printed with what one would want to know."""
@@ -198,4 +199,4 @@ def federation(
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The weights of the simulation that nothing disturbs."""
-    return simulate(tmp_path_factory.mktemp("simulated"), f"federation.num_rounds={ROUNDS}")
+    return serve_here(pooled(f"federation.num_rounds={ROUNDS}"), tmp_path_factory.mktemp("simulated"))

@@ -14,14 +14,15 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize(("engine", "alone"), [("local", True), ("flower", False)])
+@pytest.mark.parametrize(("engine", "workers", "alone"), [("local", 2, True), ("flower", 1, False)])
 def test_compare_prints_the_gap_and_writes_the_report(
-    engine: str, alone: bool, fedtwin: Command, home: Path
+    engine: str, workers: int, alone: bool, fedtwin: Command, home: Path
 ) -> None:
     """Clients that train alone do so in this process, whatever engine federates."""
     done = fedtwin(
         "compare",
         f"federation.engine={engine}",
+        f"federation.workers={workers}",
         "federation.num_rounds=2",
         "federation.num_clients=2",
         f"compare.local_only={str(alone).lower()}",

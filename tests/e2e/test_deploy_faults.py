@@ -17,7 +17,8 @@ import pytest
 
 from federated.deploy.demo.testbed import SERVER
 from shared.tracking.rows import RoundRow
-from tests.e2e.deploy_kit import SITES, simulate, wait_for
+from tests.e2e.deploy_kit import SITES, pooled, wait_for
+from tests.e2e.same_run_kit import serve_here
 from tests.federated.federation_kit import drops
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def test_a_slow_site_misses_the_deadline_and_its_late_reply_is_dropped_and_recor
     late = federation.values(run_id, "late_reply_seconds")
     assert [(number, client_id) for number, client_id, _ in late] == [(number + 1, 0) for number in missed]
     assert DEADLINE_S < late[0][-1] < 3 * DEADLINE_S
-    without = simulate(tmp_path, *training, client_app=drops(*missed, client_id=0, how="not-trained"))
+    dropping = drops(*missed, client_id=0, how="not-trained")
+    without = serve_here(pooled(*training), tmp_path, client_app=dropping)
     assert federation.digest(run_id) == without
 
 

@@ -18,24 +18,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federated.client.app import app
-from federated.server.app import serve
-from federated.server.checkpoint import load_checkpoint
 from shared.config.stored import read_snapshot
-from shared.runtime.home import Home
 from shared.tracking.store import Store
-from simulations.engine.in_process import InProcessGrid
 from tests.e2e.round_kit import wait_for_round
+from tests.e2e.same_run_kit import last_weights, serve_here
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SMALL = ["federation.num_rounds=2", "federation.local_epochs=1", "federation.num_clients=3"]
-
-
-def _weights(folder: Path) -> dict[str, bytes]:
-    state, _, _ = load_checkpoint(folder / "checkpoints" / "last.safetensors")
-    return {key: tensor.numpy().tobytes() for key, tensor in state.items()}
+ONE_ACTOR = "federation.workers=1"  # of Ray's, each of which imports torch for seconds
 
 
 def _flower_processes(home: Path) -> list[psutil.Process]:
@@ -62,17 +54,7 @@ def test_a_federated_run_completes_and_equals_the_local_grid(
     assert (home / "results" / f"metrics_{run.id}.json").is_file()
     assert (home / "results" / f"metrics_{run.id}.csv").is_file()
     assert not _flower_processes(home), "everything that was started is ended"
-
-    local = Home(root=tmp_path / "local", database_url=f"sqlite:///{tmp_path / 'local.db'}")
-    with Store(local.database_url) as store:
-        again = serve(
-            InProcessGrid(app, num_clients=3),
-            read_snapshot(run.config),
-            store=store,
-            home=local,
-            say=lambda line: None,
-        )
-    assert _weights(local.run_dir(again)) == _weights(home / "runs" / str(run.id))
+    assert last_weights(home / "runs" / str(run.id)) == serve_here(read_snapshot(run.config), tmp_path)
 
 
 def free_port() -> int:
@@ -87,7 +69,7 @@ def ray_cluster() -> Iterator[tuple[str, Path]]:
     """Address and folder of a Ray cluster of one machine."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Ray's sockets lie in it
     port = free_port()
-    command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--num-cpus=2"]
+    command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--num-cpus=1"]
     command += [f"--port={port}", "--node-ip-address=127.0.0.1", f"--temp-dir={folder}"]
     command += ["--include-dashboard=false", "--disable-usage-stats"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as cluster:
@@ -157,7 +139,7 @@ def test_flwr_run_reaches_every_setting_from_a_clean_checkout(
 
 
 def test_a_failing_federation_exits_non_zero_and_says_why(fedtwin: Command, home: Path) -> None:
-    done = fedtwin("federated", *SMALL, "partition.min_examples=5000")
+    done = fedtwin("federated", *SMALL, ONE_ACTOR, "partition.min_examples=5000")
     assert done.returncode == 2
     assert "partition.min_examples=5000 need 15000 training rows" in " ".join(done.stderr.split())
     assert "min_examples" in done.stderr
@@ -173,8 +155,7 @@ def test_a_failing_federation_exits_non_zero_and_says_why(fedtwin: Command, home
 def test_a_killed_server_app_is_found_and_the_run_resumes_to_the_weights_of_the_simulation(
     fedtwin: Command, environment: dict[str, str], home: Path, tmp_path: Path
 ) -> None:
-    rounds = "federation.num_rounds=6"
-    command = [sys.executable, "-m", "fedtwin", "federated", rounds, *SMALL[1:]]
+    command = [sys.executable, "-m", "fedtwin", "federated", "federation.num_rounds=6", *SMALL[1:], ONE_ACTOR]
     child = subprocess.Popen(
         command,
         env={**environment, "PYTHONPATH": str(REPOSITORY)},
@@ -202,15 +183,13 @@ def test_a_killed_server_app_is_found_and_the_run_resumes_to_the_weights_of_the_
     with Store(f"sqlite:///{database}") as store:
         assert store.runs.get(run.id).status == "completed"
         assert [row.round for row in store.rounds.of_run(run.id)] == [1, 2, 3, 4, 5, 6]
-    whole = fedtwin("simulate", rounds, *SMALL[1:])
-    assert whole.returncode == 0, whole.stderr
-    assert _weights(home / "runs" / str(run.id)) == _weights(home / "runs" / str(run.id + 1))
+    assert last_weights(home / "runs" / str(run.id)) == serve_here(read_snapshot(run.config), tmp_path)
 
 
 def test_sigterm_stops_the_federation_as_ctrl_c_does(
     environment: dict[str, str], home: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "fedtwin", "federated", "federation.num_rounds=500", *SMALL[1:]]
+    command = [sys.executable, "-m", "fedtwin", "federated", "federation.num_rounds=500", *SMALL[1:], ONE_ACTOR]
     child = subprocess.Popen(
         command,
         env={**environment, "PYTHONPATH": str(REPOSITORY)},

@@ -16,7 +16,7 @@ SMALL = ["model.widths=[2,4]", "model.hidden=8", "trainer.accelerator=cpu", "tra
 MODES = {
     "centralized": ["trainer.max_epochs=2"],
     "simulate": ["federation.num_rounds=2", "federation.num_clients=2"],
-    "federated": ["federation.num_rounds=2", "federation.num_clients=2"],
+    "federated": ["federation.num_rounds=2", "federation.num_clients=2", "federation.workers=1"],
 }
 NOBODY = "postgresql://me:hunter2@127.0.0.1:9/fedtwin"
 

@@ -88,7 +88,7 @@ def test_both_modes_run_from_the_wheel(site: Path, tmp_path: Path) -> None:
     assert Path(where.stdout.strip()).is_relative_to(site), "the test must not run the checkout"
     pooled = _run(site, tmp_path, "-m", "fedtwin", "centralized", "trainer.max_epochs=1")
     assert pooled.returncode == 0, pooled.stderr
-    small = ("federation.num_rounds=1", "federation.num_clients=2")
+    small = ("federation.num_rounds=1", "federation.num_clients=2", "federation.workers=1")
     federated = _run(site, tmp_path, "-m", "fedtwin", "federated", *small)
     assert federated.returncode == 0, federated.stderr
     assert not list(tmp_path.glob("flower-*")), "nothing of Flower's may be left"
