@@ -15,12 +15,12 @@ BUDGETS = {
     "benchmarks": (20, 0),
     "centralized": (30, 60),
     "contracts": (120, 10),
-    "e2e": (345, 1200),
+    "e2e": (345, 1100),
     "federated": (260, 0),
     "fedtwin": (125, 70),
     "service": (230, 60),
     "shared": (230, 45),
-    "simulations": (150, 160),
+    "simulations": (150, 150),
     "tests": (20, 0),
 }
 
