@@ -17,7 +17,7 @@ BUDGETS = {
     "contracts": (120, 10),
     "e2e": (345, 1100),
     "federated": (260, 0),
-    "fedtwin": (125, 70),
+    "fedtwin": (130, 110),
     "service": (230, 60),
     "shared": (230, 45),
     "simulations": (150, 150),
