@@ -1,11 +1,12 @@
-"""The electric load of 17 homes, 24 hours ahead: networks against the same hour yesterday, by who trains them.
+"""The electric load of 17 homes, 24 hours ahead: models against the same hour yesterday, by who trains them.
 
     python -m benchmarks.electricity FILE [--seeds 5] [--models mlp lstm tcn trees ...] [--write PAGE]
 
 The file is that of `experiment=electricity` (CityLearn Challenge 2022, also packed). Each model is trained on
-the rows of all homes (pooled), by federated averaging with a home a client, by each home alone, and by each
-home from the federated model on (fine-tuned). Mean absolute error of the last fifth of the year in kWh, of each
-home by the model that it would use, mean over the homes; median of the seeds, the smallest and the largest.
+the rows of all homes (pooled), by a federation with a home a client, by each home alone, and, of networks, by
+each home from the federated model on (fine-tuned). Mean absolute error of the last fifth of the year in kWh,
+of each home by the model that it would use, mean over the homes; median of the seeds, the smallest and the
+largest.
 
 ``--write`` puts the tables between the two marks of a page (`MARKS`), after each comparison.
 """
@@ -30,11 +31,10 @@ SETTINGS = {  # chosen on the validation part, pooled, with seed 42
     "lstm": ["model=lstm", "model.hidden=32", "model.dropout=0.2", "trainer.optimizer.lr=0.003"],
     "tcn": ["model=tcn", "model.channels=24", "trainer.optimizer.lr=0.001"],
 }
-TREES = ("trees", "lightgbm", "xgboost")  # on lags; settings chosen beforehand, and homes do not train alone
-LENGTHS = ["trainer.max_epochs=50", "federation.num_rounds=50", "federation.local_epochs=1"]
-SETTINGS |= {
-    name: [f"model={name}", "model.learning_rate=0.2", *LENGTHS, "compare.local_only=false"] for name in TREES
-}
+TREES = ("trees", "lightgbm", "xgboost")  # on lags; settings chosen beforehand
+LENGTHS = ["federation.num_rounds=50", "federation.local_epochs=1", "compare.fine_tune=0"]
+SETTINGS |= {name: [f"model={name}", "model.learning_rate=0.2", *LENGTHS] for name in TREES}
+SETTINGS["forest"] = ["model=forest", "model.max_leaves=256", *LENGTHS]
 QUIET = ["trainer.progress=false", "trainer.accelerator=cpu"]
 KINDS = ("pooled", "federated", "alone", "fine_tuned")
 MARKS = ("<!-- benchmarks/electricity.py -->", "<!-- end -->")
@@ -89,14 +89,10 @@ def tables(found: dict[str, list[fedtwin.Comparison]]) -> list[str]:
         f"| last value | | {last:.3f} | {last:.3f} | {last:.3f} | {last:.3f} | |",
     ]
     for name, own in ran.items():
-        cells = [spread([error(one, kind) for one in own]) for kind in (KINDS if alone(own) else KINDS[:2])]
-        cells += [""] * (len(KINDS) - len(cells))
+        cells = [spread([error(one, kind) for one in own]) if trained(own, kind) else "" for kind in KINDS]
         row, noun = own[0].gap.loc["mae"], own[0].run.row.summary["gap"][0]["noun"]
         gap = f"{row['gap']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}], {row['groups']} {noun}s"
         lines.append(f"| {name} | {len(own)} | {' | '.join(cells)} | {gap} |")
-    ran = {name: own for name, own in ran.items() if alone(own)}
-    if not ran:
-        return lines
     lines += [
         "",
         "| homes of 17 where | " + " | ".join(ran) + " |",
@@ -109,22 +105,22 @@ def tables(found: dict[str, list[fedtwin.Comparison]]) -> list[str]:
     ):
         counts = [
             spread([int((sites(one)[better] < sites(one)[worse]).sum()) for one in own], digits=0)
+            if trained(own, better)
+            else ""
             for own in ran.values()
         ]
         lines.append(f"| {told} | {' | '.join(counts)} |")
     return lines
 
 
-def alone(own: Sequence[fedtwin.Comparison]) -> bool:
-    """Whether homes were trained alone too."""
-    return own[0].sites is not None
+def trained(own: Sequence[fedtwin.Comparison], kind: str) -> bool:
+    """Whether there is a model of a kind: trees are not fine-tuned."""
+    return bool(sites(own[0])[kind].notna().all())
 
 
 def error(one: fedtwin.Comparison, kind: str) -> float:
     """Mean absolute error, mean over the homes, which have as many test windows each."""
-    if one.sites is None:
-        return float(one.gap.loc["mae", kind])
-    return float(one.sites[kind].mean())
+    return float(sites(one)[kind].mean())
 
 
 def sites(one: fedtwin.Comparison) -> pd.DataFrame:
@@ -134,9 +130,9 @@ def sites(one: fedtwin.Comparison) -> pd.DataFrame:
 
 
 def spread(values: Sequence[float], *, digits: int = 3) -> str:
-    """Median, smallest and largest."""
+    """Median, and of several the smallest and the largest."""
     middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{middle:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if len(values) > 1 else "")
 
 
 def write(page: Path, text: str) -> None:

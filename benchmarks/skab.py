@@ -28,21 +28,22 @@ import fedtwin
 TRAINED = 400  # rows of each experiment
 QUIET = ["trainer.progress=false", "trainer.accelerator=cpu", "federation.workers=1"]
 # Epochs of the pooled model; rounds and local epochs of the federated one.
-LENGTHS = ["trainer.max_epochs=30", "federation.num_rounds=15", "federation.local_epochs=2"]
+LONG = ["trainer.max_epochs=30", "federation.num_rounds=15", "federation.local_epochs=2"]
+SHORT = ["trainer.max_epochs=10", "federation.num_rounds=5", "federation.local_epochs=2"]
 ADAM = [
-    *("strategy=fedavg", *LENGTHS, "trainer.optimizer.name=adamw", "trainer.optimizer.weight_decay=0"),
+    *("strategy=fedavg", "trainer.optimizer.name=adamw", "trainer.optimizer.weight_decay=0"),
     *("data.batch_size=64", "trainer.early_stopping.enabled=false"),
 ]
 MODELS = {
     "pca": ["model=pca"],
     "isolation_forest": ["model=isolation_forest"],
     "autoencoder": [
-        *("model=autoencoder", "model.hidden=[16]", "model.code=3", "trainer.optimizer.lr=0.003", *ADAM),
+        *("model=autoencoder", "model.hidden=[16]", "model.code=3", "trainer.optimizer.lr=0.003", *ADAM, *LONG),
     ],
     # Window, channels, kernel, rate and dropout of the leaderboard's Conv-AE, which were not searched.
     "conv_autoencoder": [
         *("model=conv_autoencoder", "model.window=60", "model.channels=[32,16]", "model.kernel=7"),
-        *("model.dropout=0.2", "trainer.optimizer.lr=0.001", "data.split_by=time", *ADAM),
+        *("model.dropout=0.2", "trainer.optimizer.lr=0.001", "data.split_by=time", *ADAM, *SHORT),
     ],
 }
 MEASURES = ("f1", "false_alarm_rate", "missed_alarm_rate", "auroc", "average_precision")

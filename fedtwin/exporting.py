@@ -28,6 +28,7 @@ from fedtwin.registry import find_run
 from shared.config.stored import read_snapshot
 from shared.data.images.augment import build_transform
 from shared.data.row_keys import other_rows, row_keys
+from shared.model.autoencoder import Rebuilding
 from shared.model.centroids import CentroidNetwork
 from shared.model.fitted import FittedNetwork
 from shared.model.trees import TreeNetwork
@@ -144,7 +145,8 @@ def formats_of(model: TrainedModel) -> tuple[str, ...]:
     """The formats that a model can be exported as, where their packages are installed."""
     if isinstance(model.network, TreeNetwork | CentroidNetwork):
         return ("json",)
-    if isinstance(model.network, FittedNetwork) or isinstance(model, SiteLimitsModel):
+    # What judges a score by its control limit is NumPy, which is no part of a file.
+    if isinstance(model.network, FittedNetwork | Rebuilding) or isinstance(model, SiteLimitsModel):
         return ("safetensors",)
     return ("pt2", "onnx", "safetensors", "executorch")
 

@@ -19,7 +19,7 @@ from shared.data.dataset import Timeline
 from shared.data.series.trailing import TrailingWindows, number_runs
 from shared.metrics.outputs import OUTPUTS_FILE, Outputs
 from shared.model.autoencoder import ConvAutoencoder
-from shared.runtime.errors import ConfigError, DataError
+from shared.runtime.errors import ConfigError, DataError, ExportError
 from shared.runtime.home import Home
 from shared.tasks.base import FitContext
 from shared.tasks.task import learner_of
@@ -127,6 +127,8 @@ def test_a_stored_model_judges_the_rows_of_a_file_as_it_was_tested(
         fedtwin.predict(model, np.zeros((4, 2)))
     done = fedtwin.export_model(run_id, tmp_path / "m.safetensors", format="safetensors", store=home.root)
     assert done.difference == 0
+    with pytest.raises(ExportError, match="cannot be exported as onnx; expected safetensors"):
+        fedtwin.export_model(run_id, tmp_path / "m.onnx", format="onnx", store=home.root)
 
 
 def test_windows_cross_neither_sides_nor_anomalies_that_are_left_out(table: Path, home: Home) -> None:
