@@ -18,7 +18,7 @@ BUDGETS = {
     "e2e": (345, 1100),
     "federated": (260, 0),
     "fedtwin": (130, 110),
-    "service": (230, 60),
+    "service": (235, 120),
     "shared": (230, 45),
     "simulations": (150, 150),
     "tests": (20, 0),

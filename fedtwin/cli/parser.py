@@ -407,6 +407,9 @@ def _add_worker(worker: argparse.ArgumentParser) -> None:
     worker.add_argument(
         "--scheduler", metavar="ADDRESS", help="train on the workers of a Dask scheduler: tcp://host:8786"
     )
+    worker.add_argument("--ray", metavar="ADDRESS", help="train on a Ray cluster: http://host:8265")
+    worker.add_argument("--ray-cpus", type=count, metavar="N", help="of --ray: what each job reserves (1)")
+    worker.add_argument("--ray-gpus", type=count, metavar="N", help="of --ray: what each job reserves (0)")
     _add_sweep_workers(worker)
 
 

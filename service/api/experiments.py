@@ -107,6 +107,7 @@ def submit(
         idempotency_key=idempotency_key,
         request_hash=_hash(mode, wanted),
         dataset_id=experiment.dataset_id,
+        backend=wanted.backend,
     )
     try:
         if wanted.schedule is not None:

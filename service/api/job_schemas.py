@@ -13,6 +13,7 @@ from service.read.schemas import Shape
 JobMode = Literal["centralized", "federated", "compare", "sweep"]
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Priority = Literal["critical", "high", "normal", "low"]
+Backend = Literal["process", "dask", "ray"]
 # As of a run: one word without commas.
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
 RunName = Annotated[
@@ -102,6 +103,9 @@ class ExperimentRequest(Shape):
     )
     max_retries: int = Field(default=2, ge=0, le=10, description="After failures that may pass.")
     tags: list[Tag] = Field(default=[], max_length=20)
+    backend: Backend | None = Field(
+        default=None, description="Only workers that run jobs there claim it. Default: all do."
+    )
     use_existing_model: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         default=None,
         description="Start from the weights of a registered model: NAME (its latest version), NAME@1.2.0 or "
@@ -142,6 +146,7 @@ class Job(Shape):
     attempt: int = Field(description="How often a worker has claimed it.")
     failures: int = Field(description="Attempts that failed for a reason that may pass.")
     max_retries: int
+    backend: Backend | None = Field(description="Where it asks to be trained; null: anywhere.")
     cancel_requested: bool
     error_code: str | None = Field(description="Stable; docs/service.md lists them.")
     error: str | None
@@ -203,6 +208,7 @@ class Schedule(Shape):
     tags: list[str]
     overrides: list[str] = Field(description="What was asked for, as on the command line.")
     max_retries: int
+    backend: Backend | None
     paused: bool
     next_at: datetime = Field(description="When the next job is queued, unless paused.")
     last_at: datetime | None = Field(description="For which time the last one was queued.")

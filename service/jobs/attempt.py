@@ -14,12 +14,31 @@ from pathlib import Path
 from service.jobs import guard
 from shared.runtime.home import Home
 from shared.tracking.fence import FENCE, Fence
+from shared.tracking.job_errors import PROCESS_DIED, JobFailure
+from shared.tracking.job_rows import JobRow
 
 LOG_FILE = "log.txt"  # in a job's folder
 COMMAND = ("-P", "-m", "fedtwin.attempt")  # -P: a folder `shared` in the current one is not ours
 _ROOT = Path(__file__).parents[2]  # of our packages
 # What a training process has no use for.
-_SECRETS = ("FEDTWIN_TOKEN", "FEDTWIN_TRAIN_TOKEN")
+_SECRETS = ("FEDTWIN_TOKEN", "FEDTWIN_TRAIN_TOKEN", "RAY_AUTH_TOKEN")
+
+
+class ThisMachine:
+    """The backend of jobs that are trained in process groups of this machine."""
+
+    name = "process"
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def cluster(self) -> None:
+        """There is none."""
+
+    def start(self, row: JobRow, *, silence_s: float, grace_s: float, command: Sequence[str]) -> Attempt:
+        """Start the present attempt of a job."""
+        limits = {"silence_s": silence_s, "grace_s": grace_s}
+        return Attempt(Fence(row.id, row.attempt), home=self._home, **limits, command=command)
 
 
 def training_command(*, sweep_workers: int) -> tuple[str, ...]:
@@ -111,6 +130,10 @@ class Attempt:
             os.close(self._pipe)
         self._pipe = -1
 
+    def failure(self) -> JobFailure:
+        """It ended without a word."""
+        return died(self.returncode or 0)
+
 
 def child_environment(home: Home) -> dict[str, str]:
     """The environment of a process that works on a home for the service: without the service's tokens."""
@@ -121,6 +144,11 @@ def child_environment(home: Home) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
+
+
+def died(code: int) -> JobFailure:
+    """What is made of an attempt whose training has not written how it ended."""
+    return JobFailure(PROCESS_DIED, how_it_ended(code), True)
 
 
 def how_it_ended(code: int) -> str:

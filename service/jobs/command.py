@@ -7,10 +7,11 @@ import sys
 from argparse import Namespace
 from types import FrameType
 
-from service.jobs.attempt import training_command
-from service.jobs.dask_attempt import connect
+from service.jobs.attempt import ThisMachine, training_command
+from service.jobs.backend import Backend
 from service.jobs.worker import Worker
-from shared.runtime.home import open_home
+from shared.runtime.errors import ConfigError
+from shared.runtime.home import Home, open_home
 from shared.tracking.store import Store
 
 
@@ -24,9 +25,9 @@ def run_command(options: Namespace) -> None:
     home = open_home()
     with Store(home.database_url) as store:
         store.runs.settle(home.journals)  # also fails early if the database cannot be used
-        dask = None if options.scheduler is None else connect(options.scheduler)
+        backend = _backend(options, home)
         command = training_command(sweep_workers=options.sweep_workers)
-        worker = Worker(store, home=home, say=say, lease_s=options.lease, command=command, dask=dask)
+        worker = Worker(store, home=home, say=say, lease_s=options.lease, command=command, backend=backend)
 
         def stop(signum: int, frame: FrameType | None) -> None:
             worker.stop()
@@ -37,6 +38,24 @@ def run_command(options: Namespace) -> None:
         worker.run()
     print("stopped", file=sys.stderr)
     sys.exit(130)
+
+
+def _backend(options: Namespace, home: Home) -> Backend:
+    # Those of clusters are imported where they are asked for: httpx and Dask take time.
+    if options.ray is not None:
+        if options.scheduler is not None:
+            raise ConfigError("--ray and --scheduler: a worker has one backend; start one of each")
+        from service.jobs.ray_attempt import RayCluster
+
+        cpus = 1 if options.ray_cpus is None else options.ray_cpus
+        return RayCluster(options.ray, cpus=cpus, gpus=options.ray_gpus or 0)
+    if options.ray_cpus is not None or options.ray_gpus is not None:
+        raise ConfigError("--ray-cpus and --ray-gpus reserve a part of a Ray cluster: they need --ray ADDRESS")
+    if options.scheduler is not None:
+        from service.jobs.dask_attempt import DaskCluster, connect
+
+        return DaskCluster(connect(options.scheduler))
+    return ThisMachine(home)
 
 
 def say(line: str) -> None:

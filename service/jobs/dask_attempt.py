@@ -1,7 +1,8 @@
-"""`DaskAttempt`: one attempt of a job in a process group on a worker of an existing Dask scheduler.
+"""`DaskCluster`: the workers of an existing Dask scheduler as the place where attempts of jobs run.
 
-The process group is an `Attempt` of that machine, with its own guard. Heartbeats go by way of the scheduler:
-if they stop, for whatever reason, the guard there ends the group, before anybody else can have the job.
+The process group of a `DaskAttempt` is an `Attempt` of that machine, with its own guard. Heartbeats go by way
+of the scheduler: if they stop, for whatever reason, the guard there ends the group, before anybody else can
+have the job.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from service.jobs.attempt import COMMAND, Attempt
+from service.jobs.attempt import COMMAND, Attempt, died
 from shared.runtime.errors import ConfigError
 from shared.runtime.home import open_home
 from shared.tracking.fence import Fence
+from shared.tracking.job_errors import JobFailure
+from shared.tracking.job_rows import JobRow
+from shared.tracking.workers import Cluster
 
 DIED = -9  # what is made of an attempt whose machine is gone: as if it had been killed
 _LOOK_S = 0.5
@@ -44,6 +48,36 @@ def connect(address: str) -> Any:
             f"no Dask scheduler answers at {address[:200]!r}: expected an address such as tcp://host:8786 "
             f"({first})"
         ) from None
+
+
+class DaskCluster:
+    """The backend of jobs that are trained on the workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        See `connect`.
+    """
+
+    name = "dask"
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def cluster(self) -> Cluster:
+        """The scheduler's address, its workers and what they have."""
+        address = self._client.scheduler.address
+        try:
+            found = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        except (OSError, TimeoutError) as error:
+            return Cluster(address, problem=f"the Dask scheduler does not answer: {type(error).__name__}")
+        memory = sum(one["memory_limit"] or 0 for one in found)
+        return Cluster(address, nodes=len(found), cpus=sum(one["nthreads"] for one in found), memory=memory)
+
+    def start(self, row: JobRow, *, silence_s: float, grace_s: float, command: Sequence[str]) -> DaskAttempt:
+        """Start the present attempt of a job as soon as a Dask worker is free."""
+        limits = {"silence_s": silence_s, "grace_s": grace_s}
+        return DaskAttempt(Fence(row.id, row.attempt), client=self._client, **limits, command=command)
 
 
 class DaskAttempt:
@@ -107,6 +141,10 @@ class DaskAttempt:
         with suppress(OSError, TimeoutError):
             self._future.cancel()
             self._told.delete()
+
+    def failure(self) -> JobFailure:
+        """It ended without a word, or its Dask worker did."""
+        return died(self.returncode or 0)
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

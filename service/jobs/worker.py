@@ -1,4 +1,4 @@
-"""`Worker`: claims jobs one after the other and runs each in a process group, which it keeps alive and ends."""
+"""`Worker`: claims jobs one after the other and runs each on its backend, where it keeps and ends it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
-from service.jobs.attempt import COMMAND, Attempt, how_it_ended
-from service.jobs.dask_attempt import DaskAttempt
-from shared.runtime.errors import TrackingError
-from shared.runtime.files import is_of_disk
+from service.jobs.attempt import COMMAND, ThisMachine
+from service.jobs.backend import Backend, Running
+from shared.runtime.errors import BackendAway, TrackingError
 from shared.runtime.home import Home
 from shared.tracking.fence import Fence, Overtaken
-from shared.tracking.job_errors import PROCESS_DIED, JobFailure
+from shared.tracking.job_errors import job_failure
 from shared.tracking.job_queue import LEASE_S, JobQueue
 from shared.tracking.job_rows import JobRow
 from shared.tracking.store import Store
@@ -41,8 +39,9 @@ class Worker:
         What a job that is stopped has for it, before it is killed; at most half the lease.
     command : sequence of str
         See `Attempt`.
-    dask : distributed.Client, optional
-        Where attempts run, see `DaskAttempt`; by default, in processes of this machine.
+    backend : Backend, optional
+        Where attempts run; by default, in processes of this machine. While it does not answer, no job is
+        claimed.
     """
 
     def __init__(
@@ -55,14 +54,15 @@ class Worker:
         poll_s: float = POLL_S,
         grace_s: float = GRACE_S,
         command: Sequence[str] = COMMAND,
-        dask: Any = None,
+        backend: Backend | None = None,
     ) -> None:
         self._store, self._home, self._say = store, home, say
         self._queue = JobQueue(store.database, lease_s=lease_s)
-        self._command, self._dask = command, dask
+        self._command, self._backend = command, backend or ThisMachine(home)
         self._poll_s, self._grace_s = poll_s, min(grace_s, lease_s / 2)
         self._stopped = threading.Event()
         self._host, self._beaten, self._new = socket.gethostname(), float("-inf"), True
+        self._problem: str | None = None  # why the backend could start nothing when it was last asked
         self.name = f"{self._host} {os.getpid()}"
 
     def stop(self) -> None:
@@ -76,7 +76,8 @@ class Worker:
             try:
                 self._say_alive(None)
                 self._store.schedules.queue_due()
-                row = self._queue.claim(self.name)
+                claims = self._problem is None
+                row = self._queue.claim(self.name, backend=self._backend.name) if claims else None
                 away = False
             except TrackingError as error:
                 if not away:
@@ -95,14 +96,20 @@ class Worker:
         now = time.monotonic()
         if now - self._beaten < self._queue.lease_s / 3:
             return
+        cluster = self._backend.cluster()
+        problem = None if cluster is None else cluster.problem
+        if problem != self._problem:
+            self._say(f"no jobs are claimed: {problem}" if problem else "jobs are claimed again")
+            self._problem = problem
         self._store.workers.beat(
             self.name,
             host=self._host,
             pid=os.getpid(),
-            backend="process" if self._dask is None else "dask",
+            backend=self._backend.name,
             lease_s=self._queue.lease_s,
             job_id=job_id,
             new=self._new,
+            cluster=cluster,
         )
         self._beaten, self._new = now, False
 
@@ -111,12 +118,12 @@ class Worker:
         self._say(f"job {row.id} ({row.mode}, {row.name}): attempt {row.attempt}")
         silence_s = self._queue.lease_s * 0.8  # before anybody else can have it
         try:
-            attempt = self._start(fence, silence_s=silence_s)
-        except OSError as error:  # no room for the log, no more processes
+            limits = {"silence_s": silence_s, "grace_s": self._grace_s}
+            attempt = self._backend.start(row, **limits, command=self._command)
+        except (OSError, BackendAway) as error:  # no room for the log, no more processes; no cluster
             self._say(f"job {row.id}: cannot be started: {error}")
-            failure = JobFailure("disk" if is_of_disk(error) else "unexpected", str(error), True)
             with suppress(TrackingError):  # then its lease runs out
-                self._queue.fail(fence, failure)
+                self._queue.fail(fence, job_failure(error))
             self._stopped.wait(self._poll_s)
             return
         try:
@@ -127,15 +134,9 @@ class Worker:
             pass  # it has ended, or is another worker's: `_end` says which
         finally:
             attempt.kill()
-        self._end(fence, attempt.returncode or 0)
+        self._end(fence, attempt)
 
-    def _start(self, fence: Fence, *, silence_s: float) -> Attempt | DaskAttempt:
-        limits = {"silence_s": silence_s, "grace_s": self._grace_s}
-        if self._dask is not None:
-            return DaskAttempt(fence, client=self._dask, **limits, command=self._command)
-        return Attempt(fence, home=self._home, **limits, command=self._command)
-
-    def _watch(self, attempt: Attempt | DaskAttempt, fence: Fence) -> bool:
+    def _watch(self, attempt: Running, fence: Fence) -> bool:
         """Wait until it has ended (False), or is to be stopped (True)."""
         beat_s, lease_s = self._queue.lease_s / 3, self._queue.lease_s
         held, looked = time.monotonic(), 0.0  # when the lease was last extended, and the job last read
@@ -164,12 +165,12 @@ class Worker:
                 return True
         return False
 
-    def _end(self, fence: Fence, code: int) -> None:
+    def _end(self, fence: Fence, attempt: Running) -> None:
         """Write how an attempt ended whose process has not done so itself."""
         until = time.monotonic() + self._queue.lease_s
         while True:
             try:
-                status = self._write_end(fence, code)
+                status = self._write_end(fence, attempt)
                 break
             except TrackingError as error:
                 if time.monotonic() > until:  # the job returns to the queue when its lease is over
@@ -178,7 +179,7 @@ class Worker:
                 time.sleep(self._poll_s)
         self._say(f"job {fence.job_id}: {status}")
 
-    def _write_end(self, fence: Fence, code: int) -> str:
+    def _write_end(self, fence: Fence, attempt: Running) -> str:
         row = self._store.jobs.get(fence.job_id)
         if row.attempt != fence.attempt or row.status != "running":
             return row.status if row.attempt == fence.attempt else f"attempt {fence.attempt} was taken over"
@@ -193,7 +194,7 @@ class Worker:
             elif self._stopped.is_set():
                 self._queue.release(fence)
             else:
-                self._queue.fail(fence, JobFailure(PROCESS_DIED, how_it_ended(code), True))
+                self._queue.fail(fence, attempt.failure())
         except Overtaken as error:
             return str(error)
         return self._store.jobs.get(fence.job_id).status

@@ -16,7 +16,7 @@ from shared.tracking.store import Store
 MOST_LOG = 64 * 1024  # bytes of an answer
 _SHOWN = (
     *("id", "mode", "name", "status", "tags", "created", "run_after", "started", "ended", "run_id", "attempt"),
-    *("failures", "max_retries", "cancel_requested", "error_code", "error"),
+    *("failures", "max_retries", "backend", "cancel_requested", "error_code", "error"),
 )
 
 

@@ -83,6 +83,10 @@ class DatabaseAway(TrackingError):
     """The tracking database is locked, on a full disk, or cannot be reached: later the same may succeed."""
 
 
+class BackendAway(FedtwinError):
+    """The cluster that jobs are trained on does not answer: later the same may succeed."""
+
+
 class FederationError(FedtwinError):
     """A federated run could not be started or did not complete."""
 

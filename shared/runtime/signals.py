@@ -41,16 +41,30 @@ def interrupt_on(signum: signal.Signals, *, reason: str) -> Iterator[None]:
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Within the block, SIGTERM (of systemd, Slurm, ``docker stop``) does what Ctrl-C does."""
+    """Within the block, SIGTERM (of systemd, Slurm, ``docker stop``, Ray) does what Ctrl-C does, once.
+
+    Those send it to each process of a group, and a guard passes its own on: a second one must not interrupt
+    what the first one began, such as writing that the run is stopped. It does nothing until the outermost block
+    ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signal handlers belong to the main thread, whose owner decides
         return
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous in (_interrupt, _pass):
+        yield  # within another block
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signum, _pass)
+    raise KeyboardInterrupt
+
+
+def _pass(signum: int, frame: FrameType | None) -> None:
+    """Unlike SIG_IGN, it is not inherited by programs that are started."""

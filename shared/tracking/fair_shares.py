@@ -13,13 +13,15 @@ from shared.tracking.job_tables import job
 _CLAIMS = 0x66656474  # the advisory lock of claims
 
 
-def next_of_tenants(connection: sa.Connection, now: datetime) -> Any | None:
+def next_of_tenants(connection: sa.Connection, now: datetime, among: sa.ColumnElement[bool]) -> Any | None:
     """The queued job that is next, locked, with its tenant's turn taken.
 
     Parameters
     ----------
     connection : Connection
         In a transaction that writes; in PostgreSQL it waits for other claims.
+    among : ColumnElement
+        The jobs that may be taken.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def next_of_tenants(connection: sa.Connection, now: datetime) -> Any | None:
         .order_by(number, tenant.c.claimed.asc().nulls_first(), tenant.c.name)
     )
     for name in connection.execute(turns).scalars().all():
-        ready = (job.c.status == "queued") & (job.c.tenant == name) & (job.c.run_after <= now)
+        ready = (job.c.status == "queued") & (job.c.tenant == name) & (job.c.run_after <= now) & among
         order = sa.select(job).where(ready).order_by(job.c.priority, job.c.id).limit(1)
         row = connection.execute(order.with_for_update(skip_locked=True)).one_or_none()
         if row is not None:

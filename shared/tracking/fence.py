@@ -31,9 +31,12 @@ class Fence(NamedTuple):
     def of_process(cls) -> Fence | None:
         """The attempt that this process works for; None outside of jobs."""
         given = os.environ.get(FENCE)
-        if not given:
-            return None
-        job_id, _, attempt = given.partition(":")
+        return cls.parse(given) if given else None
+
+    @classmethod
+    def parse(cls, text: str) -> Fence:
+        """The attempt that a text JOB:ATTEMPT names."""
+        job_id, _, attempt = text.partition(":")
         return cls(int(job_id), int(attempt))
 
     def __str__(self) -> str:

@@ -31,6 +31,7 @@ _KINDS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (errors.DiskError, "disk", True),
     (errors.DatabaseAway, "database_away", True),
     (errors.TrackingError, "tracking", False),
+    (errors.BackendAway, "backend_away", True),
     (errors.FederationError, "federation", True),
     (errors.TrialsFailed, "trials", False),  # each was tried again by its plan
     (errors.FedtwinError, "other", False),

@@ -44,7 +44,7 @@ class JobQueue:
     def __init__(self, database: Database, *, lease_s: float = LEASE_S) -> None:
         self._database, self.lease_s = database, lease_s
 
-    def claim(self, worker: str) -> JobRow | None:
+    def claim(self, worker: str, *, backend: str = "process") -> JobRow | None:
         """Take the next job; first, what lost its worker returns to the queue.
 
         The tenant with the fewest running jobs comes first, then the one whose turn is longest ago; of
@@ -54,6 +54,8 @@ class JobQueue:
         ----------
         worker : str
             Who takes it, for those who look.
+        backend : str
+            Where it runs jobs, see `WorkerRow`; jobs that ask for another backend are left.
 
         Returns
         -------
@@ -61,12 +63,12 @@ class JobQueue:
             With a new attempt number and a lease; None if nothing may begin now.
         """
         with self._database.read() as connection:  # most looks find nothing, and need not lock
-            if connection.execute(_next(database_now(connection)).limit(1)).first() is None:
+            if connection.execute(_next(database_now(connection), backend).limit(1)).first() is None:
                 return None
         with self._database.write() as connection:
             now = database_now(connection)
             self._take_back(connection, now)
-            row = next_of_tenants(connection, now)
+            row = next_of_tenants(connection, now, serves(backend))
             if row is None:
                 return None
             changes = {
@@ -102,10 +104,18 @@ class JobQueue:
         Overtaken
             It is no longer the present one.
         """
-        rows = self._database.select(sa.select(job.c.cancel_requested).where(_present(fence)))
-        if not rows:
-            raise _overtaken(fence)
-        return bool(rows[0][0])
+        return bool(self._of_present(fence, job.c.cancel_requested))
+
+    def lease_of(self, fence: Fence) -> datetime:
+        """Until when the present attempt is its worker's; each heartbeat moves it.
+
+        Raises
+        ------
+        Overtaken
+            It is no longer the present one.
+        """
+        until: datetime = self._of_present(fence, job.c.lease_until)
+        return until
 
     def begin_run(self, fence: Fence, *, config: Mapping[str, Any], seed: int, description: str) -> int:
         """Make the run of a job, once: run and job are written together.
@@ -215,6 +225,12 @@ class JobQueue:
             self._queue(connection, fence)
             note(connection, fence.job_id, "released", attempt=fence.attempt)
 
+    def _of_present(self, fence: Fence, column: sa.Column[Any]) -> Any:
+        rows = self._database.select(sa.select(column).where(_present(fence)))
+        if not rows:
+            raise _overtaken(fence)
+        return rows[0][0]
+
     def _take_back(self, connection: sa.Connection, now: datetime) -> None:
         expired = (job.c.status == "running") & (job.c.lease_until < now)
         for row in connection.execute(sa.select(job).where(expired).with_for_update(skip_locked=True)).all():
@@ -273,7 +289,12 @@ def _present(fence: Fence) -> sa.ColumnElement[bool]:
     return mine & (job.c.status == "running")
 
 
-def _next(now: datetime) -> sa.Select[Any]:
-    queued = (job.c.status == "queued") & (job.c.run_after <= now)
+def serves(backend: str) -> sa.ColumnElement[bool]:
+    """The jobs that workers of a backend may claim."""
+    return job.c.backend.is_(None) | (job.c.backend == backend)
+
+
+def _next(now: datetime, backend: str) -> sa.Select[Any]:
+    queued = (job.c.status == "queued") & (job.c.run_after <= now) & serves(backend)
     expired = (job.c.status == "running") & (job.c.lease_until < now)
     return sa.select(job.c.id).where(queued | expired)

@@ -46,6 +46,8 @@ class JobRow(Row):
         SHA-256 of the request, to tell a repeated one from another one with the same key.
     dataset_id : int or None
         The uploaded dataset that it is trained on, see `shared.tracking.datasets`.
+    backend : str or None
+        Only workers with this `WorkerRow.backend` claim it; None: all do.
     """
 
     id: int
@@ -74,6 +76,7 @@ class JobRow(Row):
     ended: datetime | None
     tenant: str
     dataset_id: int | None
+    backend: str | None
 
     @property
     def finished(self) -> bool:
@@ -128,3 +131,4 @@ class ScheduleRow(Row):
     created: datetime
     tenant: str
     dataset_id: int | None
+    backend: str | None

@@ -39,6 +39,7 @@ job = Table(
     Column("ended", UtcDateTime),
     Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     Column("dataset_id", Integer),  # no key: what was deleted stays named
+    Column("backend", String(20)),
     one_of("mode", JOB_MODES),
     one_of("status", JOB_STATUSES),
     sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
@@ -72,6 +73,7 @@ worker = Table(
     Column("seen", UtcDateTime, nullable=False),
     Column("lease_s", sa.Double, nullable=False),
     Column("job_id", Integer),
+    Column("cluster", sa.JSON(none_as_null=True)),
 )
 
 schedule = Table(
@@ -96,6 +98,7 @@ schedule = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("tenant", String(60), nullable=False, server_default=sa.text("'default'")),
     Column("dataset_id", Integer),  # no key: what was deleted stays named
+    Column("backend", String(20)),
     one_of("mode", JOB_MODES),
     sa.CheckConstraint("priority >= 0 AND priority <= 3", name="priority_known"),
     sqlite_autoincrement=True,

@@ -50,6 +50,7 @@ class NewJob:
     idempotency_key: str | None = None
     request_hash: str = field(default="")
     dataset_id: int | None = None
+    backend: str | None = None
 
 
 class Jobs:
@@ -288,6 +289,7 @@ def insert_job(connection: sa.Connection, new: NewJob, *, owner: str, detail: st
         "created": now,
         "tenant": owner,
         "dataset_id": new.dataset_id,
+        "backend": new.backend,
     }
     key = connection.execute(sa.insert(job).values(values)).inserted_primary_key
     assert key is not None

@@ -70,6 +70,7 @@ class Schedules:
                 "created": now,
                 "tenant": owner,
                 "dataset_id": new.dataset_id,
+                "backend": new.backend,
             }
             hold(connection, owner, new.dataset_id)
             key = connection.execute(sa.insert(schedule).values(values)).inserted_primary_key
@@ -205,4 +206,5 @@ def _new_job(row: Any) -> NewJob:
         priority=PRIORITIES[row.priority],
         max_retries=row.max_retries,
         dataset_id=row.dataset_id,
+        backend=row.backend,
     )

@@ -49,6 +49,15 @@ class TestOrder:
         assert [claimed(store).id for _ in range(4)] == [urgent, second, first, low]
         assert store.queue.claim("here 2") is None
 
+    def test_one_that_names_a_backend_is_left_to_its_workers(self, store):
+        named, other = submit(store, backend="ray", priority="critical"), submit(store)
+        assert claimed(store).id == other
+        assert store.queue.claim("here 2") is None
+        assert store.queue.claim("here 2", backend="dask") is None
+        row = store.queue.claim("here 2", backend="ray")
+        assert row is not None
+        assert (row.id, row.backend) == (named, "ray")
+
     def test_not_before_its_time(self, store):
         waits = submit(store, run_after=LATER, priority="critical")
         now = submit(store)

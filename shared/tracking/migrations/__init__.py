@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 KNOWN = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009", "0008", "0010", "0012", "0013", "0014"),
-    *("0015", "0016", "0017"),
+    *("0015", "0016", "0017", "0018"),
 )
 HEAD = KNOWN[-1]
 _ALEMBIC_LOCK = threading.Lock()  # Alembic keeps its context in globals of the process

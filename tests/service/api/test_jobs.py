@@ -295,10 +295,8 @@ def test_an_error_has_a_code_and_no_secrets(client, store):
 def test_a_training_is_scheduled_paused_run_and_deleted(client, store):
     when = {"cron": "30 2 * * MON", "time_zone": "Europe/Berlin"}
     headers = {"idempotency-key": "k"}
-    answers = [
-        client.post("/api/experiments/compare", json={**SMALL, "schedule": when}, headers=headers)
-        for _ in range(2)
-    ]
+    asked = {**SMALL, "schedule": when, "backend": "ray"}
+    answers = [client.post("/api/experiments/compare", json=asked, headers=headers) for _ in range(2)]
     assert [(a.status_code, a.headers["location"]) for a in answers] == [(201, "/api/schedules/1")] * 2
     queued = client.post("/api/experiments/compare", json=SMALL, headers=headers)
     problem(queued, 409, "the idempotency key of schedule 1", "idempotency_key")
@@ -319,7 +317,8 @@ def test_a_training_is_scheduled_paused_run_and_deleted(client, store):
     assert (run.status_code, run.headers["location"], run.json()["tags"]) == (202, "/api/jobs/1", ["night"])
     assert client.delete("/api/schedules/1").status_code == 204
     problem(client.get("/api/schedules/1"), 404, "there is no schedule 1")
-    assert show(client, 1)["status"] == "queued"
+    job = show(client, 1)
+    assert (found["backend"], job["backend"], job["status"]) == ("ray", "ray", "queued")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -21,6 +20,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 import pytest
 
 from service.integrations.tracker import Tracker
+from tests.environments import new_environment
 from tests.service.live_kit import free_port
 
 START_S = 180.0
@@ -283,16 +283,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 def mlflow_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``mlflow`` in an environment of its own, made once; skipped where packages cannot be installed."""
     folder = tmp_path_factory.mktemp("mlflow-environment")
-    uv = [sys.executable, "-m", "uv"]
-    python = folder / "env" / "bin" / "python"
-    try:
-        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder / "env"], check=True)
-        subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, *INSTALL], check=True)
-    except subprocess.CalledProcessError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"MLflow cannot be installed: {error}")
-        pytest.skip(f"MLflow cannot be installed: {error}")
-    return python.with_name("mlflow")
+    return new_environment(folder / "env", *INSTALL, what="MLflow").with_name("mlflow")
 
 
 @pytest.fixture(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from distributed import LocalCluster
 
-from service.jobs.dask_attempt import DaskAttempt, connect
+from service.jobs.dask_attempt import DaskAttempt, DaskCluster, connect
 from shared.runtime.errors import ConfigError
 from shared.tracking.fence import Fence
 from tests.job_kit import submit
@@ -43,25 +43,26 @@ def is_alive(pid: int) -> bool:
 
 def test_a_job_is_trained_cancelled_and_tried_again_there(store, home, dask):
     first = submit(store)
-    with working(store, home, SLEEPS, dask=dask):
+    with working(store, home, SLEEPS, backend=DaskCluster(dask)):
         begun(home, first)
-        assert store.workers.search()[0].backend == "dask"
+        (worker,) = store.workers.search()
+        assert (worker.backend, worker.cluster["nodes"], worker.cluster["cpus"]) == ("dask", 1, 1)
         store.jobs.cancel(first)
         row = ended(store, first)
         assert (row.status, row.attempt) == ("cancelled", 1)
     stubborn = submit(store)
-    with working(store, home, STUBBORN, dask=dask, grace_s=0.5):
+    with working(store, home, STUBBORN, backend=DaskCluster(dask), grace_s=0.5):
         begun(home, stubborn)
         store.jobs.cancel(stubborn)
         assert ended(store, stubborn).status == "cancelled"
         assert len(pids(log(home, stubborn))) == 2
         wait_for(lambda: not any(map(is_alive, pids(log(home, stubborn)))))
     failing = submit(store)
-    with working(store, home, "raise SystemExit(7)", dask=dask):
+    with working(store, home, "raise SystemExit(7)", backend=DaskCluster(dask)):
         row = ended(store, failing)
         assert (row.status, row.error_code, "exit status 7" in row.error) == ("failed", "process_died", True)
     lost = submit(store)
-    with working(store, home, SLEEPS, dask=dask):
+    with working(store, home, SLEEPS, backend=DaskCluster(dask)):
         begun(home, lost)
         pid = next(iter(dask.run(os.getpid).values()))
         os.kill(pid, 9)  # the Dask worker; its nanny starts another one, on which Dask runs the task again

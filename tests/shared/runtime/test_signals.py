@@ -20,3 +20,14 @@ def test_a_signal_interrupts_for_a_reason_of_its_own_to_the_end_of_the_block():
         assert why_interrupted() == "enough was seen"
     assert why_interrupted() == BY_USER
     assert signal.getsignal(signal.SIGUSR2) is before
+
+
+def test_a_second_sigterm_does_not_interrupt_what_the_first_one_began():
+    before = signal.getsignal(signal.SIGTERM)
+    with sigterm_as_interrupt():
+        with pytest.raises(KeyboardInterrupt), sigterm_as_interrupt():
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(KeyboardInterrupt), sigterm_as_interrupt():
+        signal.raise_signal(signal.SIGTERM)
