@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from service.api import chart_schemas
-from service.api.dependencies import HomeDep, RunDep, StoreDep, get_run
+from service.api.dependencies import HomeDep, RunDep, ShownDep, StoreDep, get_run
 from service.api.problems import Problem, error_responses
 from service.comparison.comparison import compare
 from service.problem_details import AsciiJson
@@ -97,7 +97,10 @@ def prediction_curves(store: StoreDep, home: HomeDep, run: RunDep) -> AsciiJson:
 
 @router.get("/runs/{run_id}/diff", response_model=chart_schemas.Difference)
 def diff(
-    store: StoreDep, run: RunDep, other: Annotated[int, Query(alias="with", ge=1, le=LARGEST_ID)]
+    store: StoreDep,
+    shown: ShownDep,
+    run: RunDep,
+    other: Annotated[int, Query(alias="with", ge=1, le=LARGEST_ID)],
 ) -> AsciiJson:
     """The settings in which two runs differ."""
-    return AsciiJson(difference(run, get_run(store, other)))
+    return AsciiJson(shown.of(difference(run, get_run(store, other))))

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Query, Response
 from pydantic import Field
 
-from service.api.dependencies import HomeDep, RunDep, StoreDep
+from service.api.dependencies import HomeDep, RunDep, ShownDep, StoreDep
 from service.api.job_schemas import RunName, Tag
 from service.api.problems import Problem, error_responses
 from service.api.writing import training_router
@@ -34,7 +34,7 @@ class RunChange(Shape):
 
 
 @router.patch("/runs/{run_id}", response_model=schemas.RunDetail, responses=error_responses(404))
-def change(store: StoreDep, home: HomeDep, run: RunDep, wanted: RunChange) -> AsciiJson:
+def change(store: StoreDep, home: HomeDep, shown: ShownDep, run: RunDep, wanted: RunChange) -> AsciiJson:
     """Rename a run, write a note, add and remove tags."""
     if wanted.name is not None:
         store.runs.rename(run.id, wanted.name)
@@ -42,7 +42,7 @@ def change(store: StoreDep, home: HomeDep, run: RunDep, wanted: RunChange) -> As
         store.runs.describe(run.id, wanted.note)
     if wanted.add_tags or wanted.remove_tags:
         store.runs.tag(run.id, add=wanted.add_tags, remove=wanted.remove_tags)
-    return AsciiJson(run_detail(store, run, home=home))
+    return AsciiJson(shown.of(run_detail(store, run, home=home)))
 
 
 @router.post(
@@ -51,7 +51,7 @@ def change(store: StoreDep, home: HomeDep, run: RunDep, wanted: RunChange) -> As
     response_model=schemas.RunDetail,
     responses=error_responses(404, 409),
 )
-def stop(store: StoreDep, home: HomeDep, run: RunDep) -> AsciiJson:
+def stop(store: StoreDep, home: HomeDep, shown: ShownDep, run: RunDep) -> AsciiJson:
     """Ask that a sweep stops, on whatever machine it runs; what its trials have trained is kept.
 
     Refused (409, `run_state`) for other runs: a job is cancelled, and of a training that was started from a
@@ -61,7 +61,7 @@ def stop(store: StoreDep, home: HomeDep, run: RunDep) -> AsciiJson:
         ask_to_stop(store.runs, run.id)
     except NotStoppable as error:
         raise Problem(409, str(error), code="run_state") from None
-    return AsciiJson(run_detail(store, run, home=home), status_code=202)
+    return AsciiJson(shown.of(run_detail(store, run, home=home)), status_code=202)
 
 
 @router.delete("/runs/{run_id}", status_code=204, responses=error_responses(404, 409))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
 from service.api import run_file_schemas
-from service.api.dependencies import HomeDep, RunDep
+from service.api.dependencies import HomeDep, RunDep, ShownDep
 from service.api.problems import Problem, error_responses
 from service.problem_details import AsciiJson
 from service.read.examples import Kind, NotShown, examples
@@ -22,12 +22,12 @@ router = APIRouter(tags=["runs"], responses=error_responses(404))
     response_class=PlainTextResponse,
     responses={200: {"description": "The end of the log.", "content": {"text/plain": {"example": "..."}}}},
 )
-def log(home: HomeDep, run: RunDep) -> PlainTextResponse:
+def log(home: HomeDep, shown: ShownDep, run: RunDep) -> PlainTextResponse:
     """The end of the run's log, at most 200 kB; passwords of database addresses are hidden."""
     text = log_tail(home, run)
     if text is None:
         raise Problem(404, f"run {run.id} has no log on this machine: it was trained elsewhere, or before logs")
-    return PlainTextResponse(text)
+    return PlainTextResponse(shown.of(text))
 
 
 @router.get("/runs/{run_id}/resources", response_model=run_file_schemas.Resources)
@@ -42,9 +42,9 @@ def resources(home: HomeDep, run: RunDep) -> AsciiJson:
 
 
 @router.get("/runs/{run_id}/changed", response_model=run_file_schemas.Changed)
-def changed(run: RunDep) -> AsciiJson:
+def changed(shown: ShownDep, run: RunDep) -> AsciiJson:
     """The settings in which the run differs from the defaults of this version."""
-    return AsciiJson(changed_settings(run))
+    return AsciiJson(shown.of(changed_settings(run)))
 
 
 @router.get("/runs/{run_id}/examples", response_model=run_file_schemas.Examples, responses=error_responses(403))

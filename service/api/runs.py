@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 
-from service.api.dependencies import HomeDep, RunDep, StoreDep
+from service.api.dependencies import HomeDep, RunDep, ShownDep, StoreDep
 from service.api.problems import error_responses
 from service.problem_details import AsciiJson
 from service.read import schemas, summaries
@@ -51,19 +51,20 @@ def runs(
 @router.get("/settings", response_model=schemas.DifferingSettings)
 def settings(
     store: StoreDep,
+    shown: ShownDep,
     q: Annotated[str, Query(max_length=200, description="As for the list of runs.")] = "",
     mode: schemas.TrainingMode | None = None,
     status: schemas.Status | None = None,
 ) -> AsciiJson:
     """The settings in which runs of the list differ, of the newest 1,000 at most."""
     found = store.runs.search(text=q, mode=mode, status=status, limit=MOST_SETTINGS_OF)
-    return AsciiJson(differing_settings(found))
+    return AsciiJson(shown.of(differing_settings(found)))
 
 
 @router.get("/runs/{run_id}", response_model=schemas.RunDetail, responses=error_responses(404))
-def run(store: StoreDep, home: HomeDep, run: RunDep) -> AsciiJson:
+def run(store: StoreDep, home: HomeDep, shown: ShownDep, run: RunDep) -> AsciiJson:
     """One run with its settings, clients, rounds, evaluations and newest values."""
-    return AsciiJson(run_detail(store, run, home=home))
+    return AsciiJson(shown.of(run_detail(store, run, home=home)))
 
 
 @router.get("/runs/{run_id}/metrics", response_model=schemas.Rows, responses=error_responses(404))

@@ -271,6 +271,8 @@ def test_places_and_hosts_are_for_who_administers(client, store, home, tmp_path)
     path.parent.mkdir(parents=True)
     path.write_text(f"reading {file}\n")
     store.queue.fail(fence(row), job_failure(TrackingError(f"{store.database.shown}: {home.root} is full")))
+    run = store.runs.create(name="r", training_mode="local", config={"data": {"path": str(file)}}, seed=1)
+    assert client.get(f"/api/runs/{run}").json()["config"]["data"]["path"] == "ward-7.zip"
     found = show(client, 1)
     assert (found["worker"], found["overrides"]) == (None, ["data.path=ward-7.zip", "x=a.zip"])
     assert found["error"] == "the tracking database: a folder of the server is full"
