@@ -71,6 +71,13 @@ class RayHead:
                 start_new_session=True,
             )
         self._http = httpx.Client(base_url=self.address, trust_env=False, timeout=30)
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + START_S
         while True:
             try:
