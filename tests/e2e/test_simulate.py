@@ -21,7 +21,7 @@ from tests.e2e.same_run_kit import last_weights, serve_here
 Command = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROUNDS = 20  # long enough to be killed in the middle
+ROUNDS = 12  # long enough to be killed in the middle
 LONG = [f"federation.num_rounds={ROUNDS}", "federation.workers=2"]
 
 

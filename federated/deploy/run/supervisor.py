@@ -49,17 +49,20 @@ class Supervisor:
         Takes a line about what ends and starts.
     pauses : sequence of float
         Seconds before a program starts again, by how often it has failed; the last one stays.
+    patience_s : float
+        How long the end of the block waits for programs that were asked to end, before it kills them.
     """
 
     programs: Sequence[Program]
     say: Callable[[str], None] = field(default=lambda line: print(line, flush=True))
     pauses: Sequence[float] = PAUSES_S
+    patience_s: float = 10.0
 
     def __enter__(self) -> Supervisor:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for kind, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        for kind, patience in ((signal.SIGTERM, self.patience_s), (signal.SIGKILL, 5.0)):
             running = [p.process for p in self.programs if p.process and p.process.poll() is None]
             for process in running:
                 _signal(process, kind)

@@ -56,7 +56,7 @@ def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None:
 def test_the_end_of_the_block_ends_even_what_does_not_listen(tmp_path: Path) -> None:
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 1; done"
     it = program(tmp_path, script)
-    with Supervisor([it], say=lambda line: None) as supervisor:
+    with Supervisor([it], say=lambda line: None, patience_s=0.3) as supervisor:
         until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "", supervisor)
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
