@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is import
 # A script's background job ignores Ctrl-C, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.budgets", "tests.fuzzing", "tests.scheduling"]
+pytest_plugins = ["tests.budgets", "tests.fuzzing", "tests.leftovers", "tests.scheduling"]
 
 SMALL = [
     "data.batch_size=32",

@@ -90,7 +90,8 @@ def test_its_own_program_reads_the_files_and_sends_them(store, home, server, tmp
     url = f"http://127.0.0.1:{server.server_port}"
     env = environment(tmp_path, WANDB_BASE_URL=url, WANDB_API_KEY="a" * 40)
     command = [sys.executable, "-m", "wandb", "sync", str(file.parent)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200, check=False)
+    how = {"cwd": tmp_path, "env": env, "timeout": 200}  # it writes its own log where it is started
+    done = subprocess.run(command, **how, capture_output=True, text=True, check=False)
     assert (done.returncode, "Finished syncing" in done.stdout + done.stderr) == (0, True), done.stderr
     files = [one.get("files", {}) for one in server.streamed]
     lines = [line for one in files for line in one.get("wandb-history.jsonl", {}).get("content", ())]
