@@ -39,7 +39,7 @@ def walk(schema: Schema, place: Sequence[str | int]) -> tuple[list[str], Schema]
     """
     keys: list[str] = []
     node: Schema = schema
-    variant = False  # whether the part before was the name of a variant
+    variant: str | int | None = None  # the part before, where it named one
     for part in place:
         node = resolve(schema, node)
         if node.get("type") == "array":  # what is wrong with an element is wrong with the whole value
@@ -47,12 +47,13 @@ def walk(schema: Schema, place: Sequence[str | int]) -> tuple[list[str], Schema]
         sections = [one for one in map(partial(resolve, schema), _options(node)) if _is_section(one)]
         if not sections:
             continue  # the name of a type among those of one setting
-        if len(sections) > 1 and not variant:
-            variant = True
+        if len(sections) > 1 and variant is None:
+            variant = part
             continue
-        variant = False
+        of_variant = [one for one in sections if _names(one) & {variant}]
+        variant = None
         keys.append(str(part))
-        found = [_property(one, str(part)) for one in sections]
+        found = [_property(one, str(part)) for one in of_variant or sections]
         node = next((one for one in found if one is not None), {})
     return keys, resolve(schema, node)
 
@@ -146,6 +147,12 @@ def _options(node: Schema) -> Sequence[Any]:
 
 def _is_section(node: Schema) -> bool:
     return "properties" in node or node.get("type") == "object"
+
+
+def _names(section: Schema) -> set[Any]:
+    """What pydantic may call a variant by: the value that tells it apart, or its class."""
+    told = [one["const"] for one in section.get("properties", {}).values() if "const" in one]
+    return {section.get("title"), *told}
 
 
 def _property(node: Schema, key: str) -> Any:

@@ -113,6 +113,7 @@ def test_data(name, sources, cache_dir):
     assert all(datamodule.num_examples(stage) for stage in ("train", "val", "test"))
 
 
+TABLE = ["task=tabular_classification", "data.path=x.csv", "data.target=y"]
 CUSTOM = ["task=custom", "task.metrics={dice: higher}", "data._target_=mine.Data", "model._target_=mine.Net"]
 
 
@@ -340,6 +341,12 @@ def test_mcmahans_network_has_the_published_number_of_parameters():
         (["data=zip"], "data.source=zip needs data.path=..."),
         (["data=medmnist", "data.dataset=null", "data.name=x"], "data.source=medmnist needs data.dataset=NAME"),
         (["trainer.max_epochs=0"], "trainer.max_epochs: expected a whole number of at least 1, got 0"),
+        # The bounds of the model that is chosen, of several that have the setting.
+        (
+            [*TABLE, "model=forest", "model.max_depth=65"],
+            "expected a whole number from 1 to 64 or null, got 65",
+        ),
+        ([*TABLE, "model=xgboost", "model.max_depth=17"], "expected a whole number from 1 to 16, got 17"),
         (["trainer.max_epochs=many"], 'got the text "many"'),
         (["seed=-1"], "seed: "),
         (["seed=4294967296"], "seed: "),
