@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import resource
@@ -25,6 +26,7 @@ from shared.runtime.errors import FedtwinError
 from shared.runtime.home import open_home
 from shared.runtime.signals import sigterm_as_interrupt
 
+_TIDY_S = 5.0  # for requests that are cut
 _BACKLOG = 2048  # many viewers reconnect at once after a restart
 _GRACE_S = 1  # for responses in progress at shutdown
 
@@ -234,7 +236,7 @@ def allow_many_files() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Calls back when it is ready."""
+    """Calls back when it is ready, and lets requests that are cut tidy up."""
 
     def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -244,3 +246,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets=sockets)
+        # uvicorn cancels requests without waiting; the end of the loop would cancel them again as they tidy.
+        if tasks := set(self.server_state.tasks):
+            await asyncio.wait(tasks, timeout=_TIDY_S)

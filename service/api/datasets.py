@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
@@ -18,7 +20,7 @@ from service.api.shares import busy_with
 from service.api.writing import TrainingRoute, training_router
 from service.dataset_limits import DatasetLimits
 from service.datasets.checks import OVER_LIMIT, Checks, delete_dataset, remove_files
-from service.datasets.uploads import MOST_OF_TENANT, MOST_UPLOADS, SlowUpload, WrongSize, receive
+from service.datasets.uploads import MOST_OF_TENANT, MOST_UPLOADS, SlowUpload, WrongSize, in_order, receive
 from service.problem_details import AsciiJson
 from service.read.shown import Shown
 from shared.runtime.errors import ConfigError, DiskError
@@ -195,13 +197,14 @@ async def _received(
     def tell(received: int) -> None:
         store.datasets.progress(row.id, received)
 
+    thread = ThreadPoolExecutor(1)
     try:
         path = home.dataset_dir(row.id) / row.file_name
-        idle_s = float(limits.idle_s)
-        sha256 = await receive(aiter(request.stream()), path, size=size, idle_s=idle_s, tell=tell)
-        return await run_in_threadpool(store.datasets.received, row.id, sha256=sha256)
+        parts, idle_s = aiter(request.stream()), float(limits.idle_s)
+        sha256 = await receive(parts, path, size=size, idle_s=idle_s, tell=tell, thread=thread)
+        return await in_order(thread, partial(store.datasets.received, row.id, sha256=sha256))
     except BaseException as error:
-        await run_in_threadpool(_forget, store, home, row)
+        await in_order(thread, _forget, store, home, row)
         if isinstance(error, SlowUpload):
             raise Problem(408, str(error), code="slow") from None
         if isinstance(error, WrongSize | ClientDisconnect):
@@ -209,6 +212,8 @@ async def _received(
         if isinstance(error, DiskError):
             raise Problem(507, "the file cannot be written; see the server's log", code="disk") from error
         raise
+    finally:
+        thread.shutdown(wait=False)
 
 
 def _forget(store: TenantStore, home: Home, row: DatasetRow) -> None:

@@ -7,10 +7,10 @@ import hashlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
-
-from starlette.concurrency import run_in_threadpool
+from typing import TypeVar
 
 from shared.runtime.files import replacing
 
@@ -19,6 +19,7 @@ MOST_OF_TENANT = 2  # of them
 LEAST_RATE = 1000  # bytes/s; a slower upload is ended
 _PART = 2**20  # bytes that are written at once
 _TOLD_S = 1.0
+T = TypeVar("T")
 
 
 class SlowUpload(Exception):
@@ -30,7 +31,13 @@ class WrongSize(Exception):
 
 
 async def receive(
-    parts: AsyncIterator[bytes], path: Path, *, size: int, idle_s: float, tell: Callable[[int], None]
+    parts: AsyncIterator[bytes],
+    path: Path,
+    *,
+    size: int,
+    idle_s: float,
+    tell: Callable[[int], None],
+    thread: Executor,
 ) -> str:
     """Write an upload.
 
@@ -45,7 +52,9 @@ async def receive(
     idle_s : float, seconds
         How long to wait for the next part.
     tell : callable
-        Called in a thread with the number of bytes that have come, about once a second.
+        Called in the thread with the number of bytes that have come, about once a second.
+    thread : Executor
+        A single thread, of this upload; see `in_order`.
 
     Returns
     -------
@@ -64,13 +73,13 @@ async def receive(
     window_began, window_bytes = told, 0
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     stack = ExitStack()
-    file = await run_in_threadpool(stack.enter_context, replacing(path, mode=0o600))
-
-    def write(content: bytes) -> None:
-        file.write(content)
-        digest.update(content)
-
     try:
+        file = await in_order(thread, stack.enter_context, replacing(path, mode=0o600))
+
+        def write(content: bytes) -> None:
+            file.write(content)
+            digest.update(content)
+
         while (part := await _next(parts, idle_s)) is not None:
             received += len(part)
             if received > size:
@@ -84,19 +93,28 @@ async def receive(
                 window_began, window_bytes = time.monotonic(), 0
             waiting += part
             if len(waiting) >= _PART:
-                await run_in_threadpool(write, bytes(waiting))
+                await in_order(thread, write, bytes(waiting))
                 waiting.clear()
                 if time.monotonic() - told >= _TOLD_S:
                     told = time.monotonic()
-                    await run_in_threadpool(tell, received)
+                    await in_order(thread, tell, received)
         if received < size:
             raise WrongSize(f"{received:,} bytes came, {size:,} were announced")
-        await run_in_threadpool(write, bytes(waiting))
+        await in_order(thread, write, bytes(waiting))
     except BaseException:
-        await run_in_threadpool(stack.__exit__, *sys.exc_info())
+        await in_order(thread, stack.__exit__, *sys.exc_info())
         raise
-    await run_in_threadpool(stack.close)
+    await in_order(thread, stack.close)
     return digest.hexdigest()
+
+
+async def in_order(thread: Executor, work: Callable[..., T], *args: object) -> T:
+    """Work in a thread, after what it was given before.
+
+    It is done even if who waits for it is cancelled meanwhile, and before the process exits: an upload that is
+    cut by the end of the server leaves nothing.
+    """
+    return await asyncio.shield(asyncio.wrap_future(thread.submit(work, *args)))
 
 
 async def _next(parts: AsyncIterator[bytes], idle_s: float) -> bytes | None:

@@ -122,7 +122,7 @@ def test_an_upload_that_is_under_way_ends_with_it_in_silence(started, tmp_path):
         connection.settimeout(30)
         answer = b"".join(iter(lambda: connection.recv(10_000), b""))  # its body may come after its head
         _, err = process.communicate(timeout=20)
-    assert b'"code":"stopping"' in answer
+    assert b'"code":"stopping"' in answer, err
     assert (process.returncode, "Traceback" in err, err.endswith("stopped\n")) == (130, False, True), err
     assert list((tmp_path / "home" / "datasets").iterdir()) == []
 
