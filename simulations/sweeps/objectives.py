@@ -62,9 +62,10 @@ class Objectives:
         values = []
         for name in self.names:
             if name == "metric":
-                values.append(self._best(own))
+                values.append(self._value(own, store=store))
             elif name == "gap":
-                difference = self._best(by_mode["centralized"]) - self._best(own)
+                pooled = self._value(by_mode["centralized"], store=store)
+                difference = pooled - self._value(own, store=store)
                 values.append(difference if self.mode == "max" else -difference)
             else:
                 spent = cost(store, own.id)
@@ -85,9 +86,15 @@ class Objectives:
         }
         return {step: value for step, value in sorted(steps.items()) if step and value is not None}
 
-    def _best(self, run: RunRow) -> float:
+    def _value(self, run: RunRow, *, store: Store) -> float:
+        # Of the model that would be tested.
         name = self.key.partition("/")[2]
-        value: Any = (run.summary.get("best") or {}).get(name)
+        value: Any
+        if (run.config.get("trainer") or {}).get("test_model") == "last":
+            whole = [row for row in store.metrics.latest(run.id) if row.client_id is None]
+            value = next((row.value for row in whole if (row.stage, row.name) == ("val", name)), None)
+        else:
+            value = (run.summary.get("best") or {}).get(name)
         if value is None or value != value:
             raise Unmeasured(f"{self.key} of run {run.id} is not measured on its validation rows")
         return float(value)
@@ -103,11 +110,16 @@ def find_metric(cfg: Config, *, spec: TaskSpec, given: str | None) -> tuple[str,
     mode: Mode | None
     key, mode = cfg.trainer.monitored(spec.monitor, metrics=spec.metrics)
     if given is not None and given != key:
-        key, name = given, given.partition("/")[2]
+        monitor, key, name = key, given, given.partition("/")[2]
         if name not in spec.names:
             raise ConfigError(
                 f"{SEARCH}.metric={given} is not measured; choose one of "
                 f"{', '.join(f'val/{one}' for one in spec.names)}{did_you_mean(name, spec.names)}"
+            )
+        if cfg.trainer.test_model == "best":
+            raise ConfigError(
+                f"{SEARCH}.metric={given} is not what chooses the model of a trial, trainer.monitor={monitor}: "
+                f"set trainer.monitor={given}, or trainer.test_model=last"
             )
         known = next((one for one in spec.metrics if one.name == name), None)
         mode = (known or spec_of(name)).mode

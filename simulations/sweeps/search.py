@@ -19,7 +19,7 @@ import numpy as np
 from shared.runtime.errors import ConfigError, FedtwinError
 from shared.sweeps.plan import Plan
 from shared.sweeps.search_plan import SearchPlan
-from shared.tracking.rows import TrialRow
+from shared.tracking.rows import RunRow, TrialRow
 from shared.tracking.store import Store
 from simulations.sweeps.objectives import Objectives, Unmeasured, mean
 from simulations.sweeps.space import Space
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import optuna
 
 ASKED, PARAMS, VALUES, TESTED = "asked", "params", "values", "tested"  # in `TrialRow.search`
+_TOO_EARLY = 0.2  # of a trial's rounds or epochs: where the learning rate still rises, little can be told
 
 
 class Search:
@@ -203,7 +204,7 @@ class Search:
         if run is None:
             return False
         self._report(number, trial, self.objectives.curve(run, store=self._store))
-        return bool(self._shown[number]) and trial.should_prune()
+        return max(self._shown[number], default=0) > _TOO_EARLY * _steps(run) and trial.should_prune()
 
     def _report(self, number: int, trial: optuna.Trial, curve: Mapping[int, float]) -> None:
         shown = self._shown.setdefault(number, set())
@@ -237,6 +238,13 @@ def need_optuna() -> None:
         raise ConfigError("a search needs Optuna, which is not installed: pip install 'fedtwin[sweep]'")
 
 
+def _steps(run: RunRow) -> int:
+    """The rounds or epochs that a trial has."""
+    if run.training_mode == "centralized":
+        return int(run.config["trainer"]["max_epochs"])
+    return int(run.config["federation"]["num_rounds"])
+
+
 def _sampler(search: SearchPlan, number: int) -> optuna.samplers.BaseSampler:
     from optuna import samplers
 
@@ -255,5 +263,5 @@ def _pruner(search: SearchPlan) -> optuna.pruners.BasePruner:
     from optuna import pruners
 
     if search.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=min(5, 1 + search.trials // 4), n_warmup_steps=1)
+        return pruners.MedianPruner(n_startup_trials=min(5, 1 + search.trials // 4))
     return pruners.HyperbandPruner() if search.pruner == "hyperband" else pruners.NopPruner()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.config.compose import compose
+from shared.metrics.point import MetricPoint
 from shared.runtime.errors import ConfigError
 from shared.sweeps.plan import read_plan
 from shared.tracking.trials import NewTrial
@@ -52,7 +53,11 @@ def test_a_metric_that_is_not_of_validation_is_refused(make_config, home):
     learner = learner_of(cfg)
     spec = learner.spec(learner.dataset(cache=home.cache).schema)
     assert find_metric(cfg, spec=spec, given=None) == ("val/auroc", "max")
-    assert find_metric(cfg, spec=spec, given="val/loss") == ("val/loss", "min")
+    last = cfg.replace("trainer", test_model="last")
+    assert find_metric(last, spec=spec, given="val/loss") == ("val/loss", "min")
+    assert find_metric(cfg.replace("trainer", monitor="val/loss"), spec=spec, given="val/loss")[1] == "min"
+    with pytest.raises(ConfigError, match="not what chooses the model of a trial"):
+        find_metric(cfg, spec=spec, given="val/loss")
     with pytest.raises(ConfigError, match="did you mean accuracy"):
         find_metric(cfg, spec=spec, given="val/acuracy")
     with pytest.raises(
@@ -91,6 +96,43 @@ def test_a_search_that_was_interrupted_proposes_what_it_would_have(sampler, stor
     undisturbed = proposed(begin(), interrupt=False)
     assert len({tuple(one) for one in undisturbed}) == 8
     assert proposed(begin(), interrupt=True) == undisturbed
+
+
+def write_losses(store, run_id: int, losses: list[float]) -> None:
+    """Validation losses of the rounds of a federated run."""
+    store.metrics.add(run_id, [MetricPoint("val", "loss", value, round=n) for n, value in enumerate(losses, 1)])
+
+
+@pytest.mark.parametrize(("test_model", "value"), [("best", 0.2), ("last", 0.5)])
+def test_a_trial_is_judged_by_the_model_that_would_be_tested(test_model, value, store):
+    config = {"trainer": {"test_model": test_model}}
+    run_id = store.runs.create(name="x", training_mode="federated", config=config, seed=1)
+    write_losses(store, run_id, [0.9, 0.2, 0.5])
+    store.runs.finish(run_id, "completed")
+    objectives = Objectives(("metric",), "val/loss", "min")
+    assert objectives.of_trial(store.runs.get(run_id), store=store) == [value]
+
+
+def test_no_trial_is_pruned_in_its_first_fifth(store):
+    searched = plan(mode="federated", pruner="median", trials=8)
+    sweep_id = store.trials.create([], name="x", description="", config={}, summary={}, seed=1)
+    objectives = Objectives(("metric",), "val/loss", "min")
+    search = Search(searched, objectives=objectives, sweep_id=sweep_id, store=store)
+
+    def began(losses: list[float]) -> int:
+        (row,) = search.ask()
+        write_losses(store, store.trials.begin(sweep_id, row.number, mode="federated"), losses)
+        return row.number
+
+    for _ in range(5):  # of ten rounds, by default
+        number = began([0.1] * 10)
+        assert search.to_prune() == []
+        store.runs.finish(store.trials.get(sweep_id, number).run_id, "completed")
+        store.trials.finish(sweep_id, number, "completed")
+        search.tell(store.trials.get(sweep_id, number))
+    began([0.9] * 2)
+    later = began([0.9] * 3)
+    assert [row.number for row in search.to_prune()] == [later]
 
 
 def test_settings_that_none_beats(store):
