@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-# Seconds of a folder's tests, summed, of `make test-all` (three workers) on two cores with nothing else to do: the
-# fast ones, the slow ones.
+# Seconds of a folder's tests, summed, of `make test-all` (three workers) on two cores with nothing else to do:
+# the fast ones, the slow ones.
 BUDGETS = {
     "benchmarks": (20, 0),
     "centralized": (30, 65),
