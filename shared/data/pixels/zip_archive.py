@@ -66,7 +66,7 @@ def check_archive(path: Path, *, limits: ReadLimits) -> dict[str, str]:
     for entry in entries:
         problems += [f"{entry.orig_filename!r} {reason}" for reason in _refusals(entry, limits.max_ratio)]
         name = normal_name(written_name(entry))
-        if entry.is_dir() or is_junk(name):
+        if is_folder(entry) or is_junk(name):
             continue
         if name in files:
             problems.append(f"{entry.orig_filename!r} appears twice")
@@ -123,12 +123,17 @@ def list_folders(path: Path) -> list[str]:
             name = normal_name(written_name(entry))
             if is_junk(name):
                 continue
-            if entry.is_dir() and name != ".":
+            if is_folder(entry) and name != ".":
                 found.add(name)
             while (above := posixpath.dirname(name)) not in ("", name):  # of "/" it is "/"
                 found.add(above)
                 name = above
     return sorted(found)
+
+
+def is_folder(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is a folder; `zipfile` itself fails at one without a name."""
+    return entry.filename.endswith("/")
 
 
 def written_name(entry: zipfile.ZipInfo) -> str:
@@ -213,6 +218,8 @@ def is_junk(name: str) -> bool:
 
 def _refusals(entry: zipfile.ZipInfo, max_ratio: float) -> list[str]:
     reasons = []
+    if not entry.filename:
+        reasons.append("has no name")
     if unsafe := unsafe_reason(entry.orig_filename):
         reasons.append(unsafe)
     kind = stat.S_IFMT(entry.external_attr >> 16)

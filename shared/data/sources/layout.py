@@ -10,6 +10,7 @@ from shared.data.pixels.dicom import is_dicom
 from shared.data.pixels.files import FolderTree
 from shared.data.pixels.zip_archive import (
     BROKEN_ZIP,
+    is_folder,
     is_junk,
     list_folders,
     normal_name,
@@ -171,7 +172,7 @@ def _listing(path: Path) -> Listing:
         tree = FolderTree(path)
         return Listing(sorted(_with_suffixes(path, tree.files())), tree.folders())
     with zipfile.ZipFile(path) as archive:
-        names = {normal_name(written_name(entry)) for entry in archive.infolist() if not entry.is_dir()}
+        names = {normal_name(written_name(entry)) for entry in archive.infolist() if not is_folder(entry)}
     return Listing(sorted(name for name in names if not is_junk(name)), list_folders(path))
 
 

@@ -6,6 +6,7 @@ import io
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,10 @@ def test_tables(data_config: Config, content: bytes, packed: bool) -> None:
             read_it(root / "data", data_config, on_bad_image="skip")
 
 
+# Where the central directory has the name of `a/1.png`, the only entry.
+NAME = 30 + len("a/1.png") + len(zlib.compress(PICTURE)) - 6 + 46
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @GENERATED
 @given(
@@ -90,6 +95,7 @@ def test_tables(data_config: Config, content: bytes, packed: bool) -> None:
     flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
     cut=st.integers(0, 60),
 )
+@example(entries=[("a/1.png", PICTURE)], flips=[(NAME, 0)], cut=0)  # a name that is empty before its NUL
 def test_archives(
     data_config: Config, entries: list[tuple[str, bytes]], flips: list[tuple[int, int]], cut: int
 ) -> None:
