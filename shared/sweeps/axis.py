@@ -103,6 +103,11 @@ def drawn(key: str, values: Any, chance: random.Random) -> str:
     if isinstance(low, int) and isinstance(high, int):
         return str(chance.randint(low, high))
     number = math.exp(chance.uniform(math.log(low), math.log(high))) if ends.log else chance.uniform(low, high)
+    return number_text(number)
+
+
+def number_text(number: float) -> str:
+    """A number that is drawn or proposed, as it is typed."""
     return f"{number:.{_DIGITS}g}"
 
 

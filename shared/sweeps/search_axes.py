@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.config.data import SplitSection
 from shared.runtime.errors import ConfigError, bullet_list
-from shared.sweeps.axis import Interval, interval_of, values_of
+from shared.sweeps.axis import Interval, interval_of, number_text, values_of
 from shared.sweeps.plan import Plan
 from shared.sweeps.search_plan import SEARCH
 
@@ -19,6 +19,11 @@ ROWS = (
         "experiment",
         "data.source",
         "data.path",
+        "data.url",
+        "data.query",
+        "data.table",
+        "data.start",
+        "data.end",
         "data.columns",
         "data.dataset",
         "data.max_bad_share",
@@ -26,7 +31,6 @@ ROWS = (
     *(f"data.{name}" for name in SplitSection.model_fields),
 )
 _NOT_SEARCHED = ("trainer.monitor", "trainer.mode")  # trials are compared by it
-_DIGITS = 4
 
 Axes = Mapping[str, Interval | list[str]]
 
@@ -63,7 +67,7 @@ def search_axes(plan: Plan) -> Axes:
 
 def overrides_at(axes: Axes, params: Mapping[str, Any]) -> tuple[str, ...]:
     """What a trial is composed with that has one value of each axis."""
-    texts = {key: f"{one:.{_DIGITS}g}" if isinstance(one, float) else str(one) for key, one in params.items()}
+    texts = {key: number_text(one) if isinstance(one, float) else str(one) for key, one in params.items()}
     return tuple(f"{key}={texts[key]}" for key in axes)
 
 

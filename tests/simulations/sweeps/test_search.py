@@ -35,6 +35,8 @@ def plan(grid=GRID, mode="centralized", seeds=(1,), **search):
         ({"pruner": "median"}, {"seeds": [1, 2]}, "each has 2 seeds; name one seed"),
         ({"sampler": "cmaes"}, {"grid": {LR: [0.1, 0.2]}}, "needs two or more intervals of numbers"),
         ({}, {"grid": {"data.split_seed": [1, 2]}}, "data.split_seed chooses the rows of each side"),
+        ({}, {"grid": {"data.end": ["2024-01-01", "2025-01-01"]}}, "data.end chooses the rows of each side"),
+        ({}, {"grid": {"data.query": ["select 1", "select 2"]}}, "data.query chooses the rows of each side"),
         ({}, {"grid": {"trainer.monitor": ["val/loss", "val/auroc"]}}, "what trials are compared by"),
         ({}, {"grid": {}}, "searches nothing"),
         ({}, {"draws": 3}, "leave sweep.draws out"),
