@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOKEN = "train-correct-horse_battery"
@@ -31,6 +35,20 @@ def background(home: Path) -> Iterator[Start]:
             return process
 
         yield start
+
+
+def wait_for(
+    client: httpx.Client, place: str, what: Callable[[dict[str, Any]], object], *, wait_s: float = WAIT_S
+) -> dict[str, Any]:
+    """A job or a dataset, as soon as something holds of it; a job's log is told if it never does."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        answer = client.get(place)
+        assert answer.status_code == 200, answer.text
+        if what(found := answer.json()):
+            return found  # type: ignore[no-any-return]
+        assert time.monotonic() < deadline, (found, client.get(f"{place}/log").text)
+        time.sleep(0.05)
 
 
 def first_line(process: subprocess.Popen[str]) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.e2e.service_kit import TOKEN, WAIT_S, Start, background, first_line
+from tests.e2e.service_kit import TOKEN, Start, background, first_line, wait_for
 
 EPOCHS = 10
 
@@ -35,17 +34,10 @@ def test_a_job_outlives_its_worker(fedtwin):
         assert submitted.status_code == 202, submitted.text
         place = submitted.headers["location"]
 
-        def wait_for(what: Callable[[dict], object]) -> dict:
-            deadline = time.monotonic() + WAIT_S
-            while not what(job := client.get(place).json()):
-                assert time.monotonic() < deadline, (job, client.get(f"{place}/log").text)
-                time.sleep(0.1)
-            return job
-
-        begun = wait_for(lambda job: job["metrics"])
+        begun = wait_for(client, place, lambda job: job["metrics"])
         worker.kill()
         assert "waiting for jobs" in first_line(fedtwin("worker", "--lease", "4"))
-        job = wait_for(lambda job: job["ended"])
+        job = wait_for(client, place, lambda job: job["ended"])
         assert (job["status"], job["attempt"], job["run_id"]) == ("completed", 2, begun["run_id"]), job
         assert [event["kind"] for event in job["events"]] == [
             *("submitted", "claimed", "run", "lost", "claimed", "completed")

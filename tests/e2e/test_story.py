@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.e2e.service_kit import TOKEN, WAIT_S, background, first_line
+from tests.e2e.service_kit import TOKEN, WAIT_S, background, first_line, wait_for
 from tests.uploads import CLASSES, png, xrays
 
 SETTINGS = {
@@ -41,14 +40,6 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
 def ok(answer: httpx.Response, status: int = 200) -> Any:
     assert answer.status_code == status, answer.text
     return answer.json() if answer.content and "json" in answer.headers["content-type"] else answer
-
-
-def wait_for(client: httpx.Client, place: str, what: Callable[[dict], object]) -> dict:
-    deadline = time.monotonic() + WAIT_S
-    while not what(found := ok(client.get(place))):
-        assert time.monotonic() < deadline, (found, client.get(f"{place}/log").text)
-        time.sleep(0.1)
-    return found
 
 
 def watched(client: httpx.Client, run_id: int) -> list[dict]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -13,7 +13,7 @@ import pytest
 from shared.tracking.rows import INTERRUPTED
 from shared.tracking.store import Store
 from shared.tracking.tenants import Tenant
-from tests.e2e.service_kit import Start, background, first_line
+from tests.e2e.service_kit import Start, background, first_line, wait_for
 
 WAIT_S = 600.0
 PLAN = {"mode": "pooled", "grid": {"trainer.optimizer.lr": [0.01, 0.02, 0.03]}, "seeds": [1, 2]}
@@ -53,12 +53,7 @@ def test_a_sweep_is_cancelled_and_outlives_its_worker(fedtwin, tmp_path):
         assert submitted.status_code == 202, submitted.text
         place = submitted.headers["location"]
 
-        def wait_for(what: Callable[[dict], object]) -> dict:
-            deadline = time.monotonic() + WAIT_S
-            while not what(job := client.get(place).json()):
-                assert time.monotonic() < deadline, (job, client.get(f"{place}/log").text)
-                time.sleep(0.05)
-            return job
+        until = partial(wait_for, client, place, wait_s=WAIT_S)
 
         def count(job: dict, status: str) -> int:
             return 0 if job["run_id"] is None else store.trials.counts([job["run_id"]])[job["run_id"]][status]
@@ -68,11 +63,11 @@ def test_a_sweep_is_cancelled_and_outlives_its_worker(fedtwin, tmp_path):
             rows = {one.number: (one.tries, store.runs.get(one.run_id)) for one in done}
             return {number: (tries, run.id, run.started, run.ended) for number, (tries, run) in rows.items()}
 
-        job = wait_for(lambda job: count(job, "completed") and count(job, "running"))
+        job = until(lambda job: count(job, "completed") and count(job, "running"))
         sweep_id = job["run_id"]
         assert 0 < job["progress"]["percent"] < 100
         client.delete(place)
-        assert wait_for(lambda job: job["ended"])["status"] == "cancelled"
+        assert until(lambda job: job["ended"])["status"] == "cancelled"
         assert count(job, "running") == 0
         cancelled = kept()
         assert cancelled
@@ -80,11 +75,11 @@ def test_a_sweep_is_cancelled_and_outlives_its_worker(fedtwin, tmp_path):
         assert {run.status for run in runs if run.stop_reason != INTERRUPTED} <= {"completed", "stopped"}
 
         client.post(f"{place}/retry")
-        wait_for(lambda job: job["attempt"] == 2 and count(job, "running") and len(kept()) > len(cancelled))
+        until(lambda job: job["attempt"] == 2 and count(job, "running") and len(kept()) > len(cancelled))
         worker.kill()
         killed = kept()
         work()
-        job = wait_for(lambda job: job["ended"])
+        job = until(lambda job: job["ended"])
         assert (job["status"], job["attempt"], job["run_id"]) == ("completed", 3, sweep_id), job
         assert cancelled.items() <= killed.items() <= kept().items(), "none that had ended was trained again"
         assert len(kept()) == len(store.runs.children(sweep_id)) == 6

@@ -1,5 +1,7 @@
 /** Announcements for screen readers: one polite live region, rate-limited; the newest announcement wins. */
 
+import { tellIn } from "./dom.js";
+
 const GAP_MS = 5000;
 const URGENT_MS = 1000;
 let region = null;
@@ -23,6 +25,18 @@ export function announce(text, { urgent = false } = {}) {
   if (timer !== null && !urgent) return;
   clearTimeout(timer);
   timer = setTimeout(speak, Math.max(0, last + (urgent ? URGENT_MS : GAP_MS) - Date.now()));
+}
+
+/**
+ * Show in `node` what came of an action, and say it.
+ *
+ * @param {HTMLElement} node
+ * @param {string} text
+ * @param {{wrong?: boolean}} [options] of `tellIn`
+ */
+export function tellAloud(node, text, options) {
+  tellIn(node, text, options);
+  announce(text, { urgent: true });
 }
 
 function speak() {

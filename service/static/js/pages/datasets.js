@@ -1,11 +1,12 @@
 /** Data that was uploaded: upload with progress, what its check found, a preview, and delete. */
 
 import { authorization, change, mayTrain } from "../access.js";
-import { announce } from "../announce.js";
+import { tellAloud } from "../announce.js";
 import { isAbort } from "../api.js";
 import { confirmed } from "../dialog.js";
-import { h, replace, setText, tellIn } from "../dom.js";
+import { h, replace, setText } from "../dom.js";
 import { bytes, dateTime, plural } from "../format.js";
+import { actionButton } from "../jobs/parts.js";
 import { poll } from "../jobs/poll.js";
 import { errorPanel, loadingPanel } from "../notice.js";
 import { navigate } from "../router.js";
@@ -27,6 +28,7 @@ export function mount(root, { getJSON }) {
   const request = new AbortController();
   const { signal } = request;
   const told = h("p", { class: "model-status", role: "status", tabindex: "-1" });
+  const tell = (text, options) => tellAloud(told, text, options);
   const place = h("div", {}, loadingPanel("Loading datasets…"));
   const details = h("section", { class: "job-part", "aria-labelledby": "dataset-title", hidden: true });
   const upload = mayTrain() ? uploadForm({ tell, done: () => polled.now() }) : null;
@@ -47,14 +49,12 @@ export function mount(root, { getJSON }) {
 
   function row(one) {
     const about = one.state === "uploading" ? `${one.percent} %` : one.state === "ready" ? `${plural(one.labelled, one.kind === "table" ? "row" : "image")} to train on` : one.error;
-    const button = (text, act, words, onClick) => h("button", { class: "button small", type: "button", text, "aria-label": words,
-      dataset: { act: `${act} ${one.name}` }, on: { click: onClick } });
     return h("li", {},
       h("div", {}, h("div", { class: "job-name" }, h("strong", { text: one.name }), h("span", { class: "run-number", text: one.format })),
         h("div", { class: "job-about" }, `${bytes(one.bytes)} · ${dateTime(one.created)}`)),
       h("div", {}, h("span", { class: `status ${one.state}`, text: one.state }), about && h("div", { class: `job-about${one.error ? " wrong" : ""}`, text: about })),
-      h("div", { class: "job-actions" }, one.state === "ready" && button("Show", "show", `Show ${one.name}`, () => show(one)),
-        mayTrain() && one.state !== "uploading" && button("Delete", "delete", `Delete ${one.name}`, () => remove(one))));
+      h("div", { class: "job-actions" }, one.state === "ready" && actionButton("Show", `show ${one.name}`, `Show ${one.name}`, () => show(one)),
+        mayTrain() && one.state !== "uploading" && actionButton("Delete", `delete ${one.name}`, `Delete ${one.name}`, () => remove(one))));
   }
 
   async function show({ name }) {
@@ -90,11 +90,6 @@ export function mount(root, { getJSON }) {
     } catch (error) {
       if (!isAbort(error)) tell(error.message, { wrong: true });
     }
-  }
-
-  function tell(text, options) {
-    tellIn(told, text, options);
-    announce(text, { urgent: true });
   }
 
   const polled = poll(async () => draw(await getJSON(`/api/v1/datasets?limit=${MOST}`, { signal })), (error) => {

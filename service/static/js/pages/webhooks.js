@@ -1,10 +1,10 @@
 /** Webhooks of a tenant: who is told of its jobs and models, what became of the messages; add, test, send again, delete. */
 
 import { authorization, change, mayAdminister, signInPanel } from "../access.js";
-import { announce } from "../announce.js";
+import { tellAloud } from "../announce.js";
 import { isAbort } from "../api.js";
 import { confirmed } from "../dialog.js";
-import { h, replace, setText, tellIn } from "../dom.js";
+import { h, replace, setText } from "../dom.js";
 import { dateTime } from "../format.js";
 import { actionButton } from "../jobs/parts.js";
 import { poll } from "../jobs/poll.js";
@@ -33,6 +33,7 @@ export function mount(root, { getJSON }) {
   const request = new AbortController();
   const { signal } = request;
   const told = h("p", { class: "model-status", role: "status", tabindex: "-1" });
+  const tell = (text, options) => tellAloud(told, text, options);
   const secret = h("div", { class: "notice webhook-secret", hidden: true });
   const place = h("div", {}, loadingPanel("Loading webhooks…"));
   const details = h("section", { class: "job-part", "aria-labelledby": "deliveries-title", hidden: true });
@@ -120,11 +121,6 @@ export function mount(root, { getJSON }) {
     } catch (error) {
       if (!isAbort(error)) tell(error.message, { wrong: true });
     }
-  }
-
-  function tell(text, options) {
-    tellIn(told, text, options);
-    announce(text, { urgent: true });
   }
 
   const polled = poll(async () => draw(await read(PATH)), (error) => {
