@@ -14,7 +14,7 @@ from shared.data.series.calendar import calendar_columns
 from shared.data.series.load import Cutting, input_columns
 from shared.data.series.steps import Steps, order_steps, step_of, step_text, time_text
 from shared.data.sources.columns import missing_column
-from shared.data.sources.table import metadata_error
+from shared.data.sources.table import metadata_error, numbered
 from shared.data.sources.timestamps import read_times
 from shared.data.tables.inputs import read_input
 from shared.data.tables.reading import ReadTable, read_table
@@ -88,8 +88,7 @@ def read_new_series(cfg: TableDataConfig, schema: Schema, cutting: Cutting, *, p
         found.append(np.full(len(rows), np.nan) if one is None else one.values)
     if problems:
         raise metadata_error(read.file.origin, problems)
-    names, places = np.unique(read.cells[series].texts if series else [""] * len(rows), return_inverse=True)
-    timeline = Timeline(times, places.reshape(-1).astype(np.int64), tuple(names.tolist()))
+    timeline = Timeline(times, *numbered(read.cells[series].texts if series else [""] * len(rows)))
     steps = order_steps(timeline, gaps=cutting.gaps, column=time, problems=problems, notes=[])
     expected = step_of(schema.inputs[0].levels[0])
     if steps.step not in (0, expected):
@@ -99,7 +98,7 @@ def read_new_series(cfg: TableDataConfig, schema: Schema, cutting: Cutting, *, p
         )
     values = np.stack(found, axis=1)[steps.order]
     made = []
-    for number in range(len(names)):
+    for number in range(len(timeline.names)):
         if not problems:
             made += _last_window(steps, number, values, schema, cutting, step=expected, problems=problems)
     if problems:

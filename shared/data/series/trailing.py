@@ -10,7 +10,7 @@ from shared.config.table_data import TableDataConfig
 from shared.data.dataset import Ints, Texts, Timeline
 from shared.data.series.steps import order_steps
 from shared.data.sources.columns import missing_column
-from shared.data.sources.table import metadata_error
+from shared.data.sources.table import metadata_error, numbered
 from shared.data.sources.timestamps import read_times
 from shared.data.tables.reading import read_table
 
@@ -114,10 +114,7 @@ class NewWindows:
             raise metadata_error(read.file.origin, problems)
         rows = [read.row(place) for place in range(len(read.rows))]
         times = read_times(read.cells[time].texts, rows=rows, column=time, problems=problems)
-        names, numbers = np.unique(
-            read.cells[series[0]].texts if series else [""] * len(rows), return_inverse=True
-        )
-        timeline = Timeline(times, numbers.reshape(-1).astype(np.int64), tuple(names.tolist()))
+        timeline = Timeline(times, *numbered(read.cells[series[0]].texts if series else [""] * len(rows)))
         check_times(timeline, column=time, problems=problems)
         if problems:
             raise metadata_error(read.file.origin, problems)

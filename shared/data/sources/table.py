@@ -219,10 +219,10 @@ def annotate(
     }
     if roles.site in others:
         others.setdefault("site", others[roles.site])  # so that partition=natural finds it under its usual name
-    groups = None if patients is None else Groups(*_numbered(patients))
+    groups = None if patients is None else Groups(*numbered(patients))
     time = None
     if times is not None:
-        time = Timeline(times, *_numbered(table.columns[roles.series] if roles.series else [""] * len(table)))
+        time = Timeline(times, *numbered(table.columns[roles.series] if roles.series else [""] * len(table)))
     return Annotations(targets, given, groups, time, others, tuple(map(shortened, (*notes, *targets.notes))))
 
 
@@ -243,7 +243,8 @@ def _nobody(patients: Sequence[str], column: str | None) -> list[str]:
     ]
 
 
-def _numbered(texts: list[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+def numbered(texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """The number of each text among the different ones, which are sorted, and these."""
     unique = sorted(set(texts))
     numbers = {text: number for number, text in enumerate(unique)}
     return np.array([numbers[text] for text in texts], dtype=np.int64), tuple(unique)
